@@ -1,0 +1,3 @@
+"""Airflow provider for texting people through the DialogTech SMS API."""
+
+__version__ = "0.1.0"

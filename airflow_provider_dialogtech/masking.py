@@ -1,0 +1,33 @@
+"""What people may see of a secret or a phone number."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, quote_plus
+
+# Seven digits are the shortest number a person could be reached by; people set them apart with spaces, dots, dashes and brackets.
+_PHONE_NUMBER = re.compile(r"\+?\(?\d(?:[ .()/-]{0,2}\d){6,}")
+
+
+def mask_number(number: object) -> str:
+    """Shorten a phone number to its last four digits: `…7777`."""
+    return "…" + re.sub(r"\D", "", str(number))[-4:]
+
+
+def mask_numbers(text: str) -> str:
+    """Shorten every phone number in a text."""
+    return _PHONE_NUMBER.sub(lambda found: mask_number(found.group()), text)
+
+
+def encodings_of(secret: str) -> tuple[str, ...]:
+    """Tell every form in which a secret may appear in a URL, a log line or a page, the longest first."""
+    forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    return tuple(sorted((form for form in forms if form), key=len, reverse=True))
+
+
+def scrub(text: str, *secrets: str) -> str:
+    """Replace every form of the secrets in a text by `***`."""
+    for secret in secrets:
+        for form in encodings_of(secret):
+            text = re.sub(re.escape(form), "***", text, flags=re.IGNORECASE)
+    return text
