@@ -91,3 +91,7 @@ class InDoubt(DialogTechError):
         super().__init__(message)
         self.since = since
         self.key = key
+
+
+class JournalUnavailable(NotSent):
+    """The text was not sent: the delivery journal could not be read or written."""
