@@ -61,9 +61,19 @@ alerts = sa.Table(
     sa.Column("claim", sa.String(32)),
     sa.Column("claimed", sa.Float(53), nullable=False),
     sa.Column("silent_until", sa.Float(53), nullable=False),
+    sa.Column("carried", sa.Integer, nullable=False),
+    sa.Column("carried_since", sa.Float(53)),
     sa.Column("more", sa.Integer, nullable=False),
     sa.Column("more_since", sa.Float(53)),
-    sa.Column("updated", sa.Float(53), nullable=False, index=True),
+)
+
+alert_grants = sa.Table(
+    "dialogtech_alert_grants",
+    metadata,
+    sa.Column("claim", sa.String(32), primary_key=True),
+    sa.Column("recipient", sa.String(64), nullable=False),
+    sa.Column("at", sa.Float(53), nullable=False),
+    sa.Index("dialogtech_alert_grants_recipient_at", "recipient", "at"),
 )
 
 # Somebody frozen or cut off inside a transaction must not hold the account's line for ever.
