@@ -1,0 +1,24 @@
+"""Every Airflow name that moved between 2.11 and 3.x: the new place first, then the old one."""
+
+from __future__ import annotations
+
+try:  # Airflow 3.0
+    from airflow.sdk import BaseOperator, Context, get_current_context
+    from airflow.sdk.log import mask_secret
+except ImportError:
+    from airflow.models.baseoperator import BaseOperator
+    from airflow.operators.python import get_current_context
+    from airflow.utils.context import Context
+    from airflow.utils.log.secrets_masker import mask_secret
+
+try:  # Airflow 3.1
+    from airflow.sdk import BaseHook
+except ImportError:
+    from airflow.hooks.base import BaseHook
+
+try:  # Airflow 3.2
+    from airflow.sdk.exceptions import AirflowFailException
+except ImportError:
+    from airflow.exceptions import AirflowFailException
+
+__all__ = ["AirflowFailException", "BaseHook", "BaseOperator", "Context", "get_current_context", "mask_secret"]

@@ -1,0 +1,40 @@
+"""What Airflow is told about this provider, without importing anything of it that is heavy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_dialogtech import __version__
+from airflow_provider_dialogtech.hooks import config, form
+
+_INTEGRATION = "DialogTech SMS"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, as Airflow's `provider_info.schema.json` has it."""
+    return {
+        "package-name": "airflow-provider-dialogtech",
+        "name": _INTEGRATION,
+        "description": "Texts people through the DialogTech SMS API.",
+        "versions": [__version__],
+        "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": "https://www.dialogtech.com/"}],
+        "operators": [
+            {"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_dialogtech.operators.sms"]}
+        ],
+        "hooks": [
+            {"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_dialogtech.hooks.dialogtech"]}
+        ],
+        "connection-types": [
+            {
+                "connection-type": "dialogtech",
+                "hook-class-name": "airflow_provider_dialogtech.hooks.dialogtech.DialogTechHook",
+                "hook-name": _INTEGRATION,
+                "conn-fields": form.declared_fields(),
+                "ui-field-behaviour": form.declared_behaviour(),
+            }
+        ],
+        "config": {
+            config.SECTION: {"description": "Texts through the DialogTech SMS API.", "options": config.OPTIONS}
+        },
+        "cli": ["airflow_provider_dialogtech.cli.get_dialogtech_cli_commands"],
+    }
