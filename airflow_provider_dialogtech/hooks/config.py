@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 SECTION = "dialogtech"
@@ -71,6 +72,30 @@ def pool_slots() -> int:
 def create_pools() -> bool:
     """Return whether missing pools are created when Airflow starts."""
     return bool(_conf().getboolean(SECTION, "create_pools", fallback=OPTIONS["create_pools"]["default"]))
+
+
+def journal_url() -> str:
+    """Return where the journal lies: as set, or a SQLite file in AIRFLOW_HOME."""
+    from airflow.configuration import AIRFLOW_HOME
+
+    return str(_conf().get(SECTION, "journal_url", fallback="")) or f"sqlite:///{AIRFLOW_HOME}/dialogtech_journal.db"
+
+
+def allow_local_journal() -> bool:
+    """Return whether tasks may send with a file journal where they may run on other machines."""
+    default = OPTIONS["allow_local_journal"]["default"]
+    return bool(_conf().getboolean(SECTION, "allow_local_journal", fallback=default))
+
+
+def journal_retention() -> timedelta:
+    """Return how long the journal remembers a text."""
+    default = OPTIONS["journal_retention_days"]["default"]
+    return timedelta(days=_conf().getint(SECTION, "journal_retention_days", fallback=default))
+
+
+def executors() -> str:
+    """Return `[core] executor` as it is set."""
+    return str(_conf().get("core", "executor", fallback=""))
 
 
 def pool_of(conn_id: str | None) -> str | None:
