@@ -4,9 +4,11 @@ from __future__ import annotations
 
 try:  # Airflow 3.0
     from airflow.sdk import BaseOperator, Context, get_current_context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.log import mask_secret
 except ImportError:
     from airflow.models.baseoperator import BaseOperator
+    from airflow.models.mappedoperator import OperatorPartial
     from airflow.operators.python import get_current_context
     from airflow.utils.context import Context
     from airflow.utils.log.secrets_masker import mask_secret
@@ -21,4 +23,12 @@ try:  # Airflow 3.2
 except ImportError:
     from airflow.exceptions import AirflowFailException
 
-__all__ = ["AirflowFailException", "BaseHook", "BaseOperator", "Context", "get_current_context", "mask_secret"]
+__all__ = [
+    "AirflowFailException",
+    "BaseHook",
+    "BaseOperator",
+    "Context",
+    "OperatorPartial",
+    "get_current_context",
+    "mask_secret",
+]

@@ -23,6 +23,17 @@ def create_missing_pools() -> list[str]:
     return [name for name in config.conn_ids() if _create_if_missing(name)]
 
 
+def slots_of_pools() -> dict[str, int]:
+    """Return the slots of the pools that `[dialogtech] conn_ids` asks for and that exist."""
+    from airflow.models.pool import Pool
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        pools = session.scalars(select(Pool).where(Pool.pool.in_(config.conn_ids())).order_by(Pool.pool))
+        return {pool.pool: pool.slots for pool in pools}
+
+
 def _create_if_missing(name: str) -> bool:
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
@@ -33,9 +44,7 @@ def _create_if_missing(name: str) -> bool:
         with create_session() as session:
             if session.scalar(select(Pool).where(Pool.pool == name)) is not None:
                 return False
-            session.add(
-                Pool(pool=name, slots=config.pool_slots(), description=_DESCRIPTION, include_deferred=False)
-            )
+            session.add(Pool(pool=name, slots=config.pool_slots(), description=_DESCRIPTION, include_deferred=False))
     except IntegrityError:
         return False  # another component, starting at the same moment, was faster
     return True
@@ -52,7 +61,9 @@ class _PoolCreator:
             created = create_missing_pools()
         except Exception:
             # A component of Airflow must start without us, too.
-            log.exception("The DialogTech pools could not be created. Create them: `airflow pools set NAME SLOTS …`.")
+            log.exception(
+                "The DialogTech pools could not be created. Create them: python -m airflow_provider_dialogtech pools"
+            )
             return
         for name in created:
             log.info("Created the pool %s.", name)

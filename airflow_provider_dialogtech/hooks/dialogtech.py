@@ -1,0 +1,204 @@
+"""The way from an Airflow connection to a text that is out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_dialogtech._compat import BaseHook, mask_secret
+from airflow_provider_dialogtech.api.errors import Throttled, Unreachable
+from airflow_provider_dialogtech.delivery.result import SendResult
+from airflow_provider_dialogtech.hooks import form
+from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
+from airflow_provider_dialogtech.hooks.keys import default_key, given_key
+from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
+from airflow_provider_dialogtech.masking import encodings_of, mask_number, mask_numbers
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+    from airflow_provider_dialogtech.api.client import DialogTechClient
+    from airflow_provider_dialogtech.sms.message import SmsMessage
+
+
+class DialogTechHook(BaseHook):
+    """Texts people through a DialogTech account.
+
+    .. code-block:: python
+
+        DialogTechHook().send_sms(to="(555) 666-7777", message="The nightly load is done.")
+
+    :param dialogtech_conn_id: the connection with the account's keys, of type `dialogtech`.
+    """
+
+    conn_name_attr = "dialogtech_conn_id"
+    default_conn_name = "dialogtech_default"
+    conn_type = "dialogtech"
+    hook_name = "DialogTech SMS"
+
+    def __init__(self, dialogtech_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.dialogtech_conn_id = dialogtech_conn_id
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the connection form's fields, for Airflow up to 3.1."""
+        return form.widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the labels of the connection form's standard fields, for Airflow up to 3.1."""
+        return form.behaviour()
+
+    @cached_property
+    def settings(self) -> ConnectionSettings:
+        """What the connection says.
+
+        :raises InvalidConnection: when one of its fields is missing or wrong.
+        """
+        connection = self.get_connection(self.dialogtech_conn_id)
+        # Airflow masks the password only as it is, but it travels percent-encoded.
+        for form_of_secret in encodings_of(connection.password or ""):
+            mask_secret(form_of_secret)
+        return ConnectionSettings.of(connection)
+
+    def get_conn(self) -> DialogTechClient:
+        """Return the client of the connection's account.
+
+        :raises InvalidConnection: when a field of the connection is missing or wrong.
+        """
+        return self._client
+
+    @cached_property
+    def _client(self) -> DialogTechClient:
+        from airflow_provider_dialogtech.api.client import DEFAULT_URL, DialogTechClient
+
+        settings = self.settings
+        return DialogTechClient(
+            settings.access_key,
+            settings.secret_access_key,
+            settings.url or DEFAULT_URL,
+            http_method=settings.http_method,
+            timeout=settings.timeout,
+            throttled_pattern=settings.throttled_pattern,
+        )
+
+    def send_sms(
+        self,
+        *,
+        to: str,
+        message: str,
+        from_: str | None = None,
+        idempotency_key: str | None = None,
+        in_doubt: Literal["fail", "resend"] = "fail",
+        on_too_long: Literal["fail", "truncate"] = "fail",
+        smart_encoding: bool = False,
+        max_wait: timedelta | float | None = None,
+    ) -> SendResult:
+        """Send a text, once under its idempotency key.
+
+        :param to: the number it goes to, as people write it. The US is meant unless it says otherwise.
+        :param message: what it says: at most 256 characters.
+        :param from_: the DialogTech number it leaves from; by default any of the connection's `from_numbers`.
+        :param idempotency_key: under one key a text goes out once. By default each text goes out once per run of the
+            task that sends it; outside a task every call sends.
+        :param in_doubt: what to do when the text may be out from an earlier try: `fail`, or `resend` and risk that it
+            arrives twice.
+        :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
+        :param smart_encoding: replace typographic characters (curly quotes, dashes) when that saves segments.
+        :param max_wait: for how many seconds (or which timedelta) at most to wait for a slot; by default as long as
+            it takes.
+        :raises InvalidConnection: when the connection is wrong.
+        :raises InvalidMessage: when an argument is wrong.
+        :raises NotSent: when the text was not sent; its subclasses say why.
+        :raises InDoubt: when the text may have been sent.
+        """
+        check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
+        seconds = seconds_of(max_wait)
+        text = self._compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
+        key = given_key(idempotency_key) if idempotency_key else default_key(text.to, text.text)
+        result = self._deliver(text, key=key, in_doubt=in_doubt, max_wait=seconds)
+        self.log.info(
+            "%s: the text to %s from %s (%d segments, %s, %d tries).",
+            "Sent" if result.status == "sent" else "Sent before, so nothing was sent now",
+            result.to,
+            result.from_,
+            result.segments,
+            result.encoding,
+            result.attempts,
+        )
+        return result
+
+    def _compose(self, to: object, message: object, from_: object, **options: Any) -> SmsMessage:
+        from airflow_provider_dialogtech.sms.message import SmsMessage
+
+        listed = self.settings.from_numbers
+        text = SmsMessage.create(
+            to=str(to), message=str(message), from_numbers=(from_,) if from_ else listed, **options
+        )
+        for remark in text.remarks:
+            self.log.warning("%s", remark)
+        self._warn_of_strangers(text.from_numbers, listed)
+        return text
+
+    def _warn_of_strangers(self, senders: Sequence[str], listed: Sequence[str]) -> None:
+        for sender in senders:
+            if listed and sender not in listed:
+                self.log.warning(
+                    "The sender %s is not among the from_numbers of the connection %s (%s).",
+                    mask_number(sender),
+                    self.dialogtech_conn_id,
+                    ", ".join(map(mask_number, listed)),
+                )
+
+    # The place where SmsSender will stand: until then no journal knows the key, and nothing waits for a slot.
+    def _deliver(
+        self,
+        message: SmsMessage,
+        *,
+        key: str,  # noqa: ARG002
+        in_doubt: str,  # noqa: ARG002
+        max_wait: float | None,  # noqa: ARG002
+    ) -> SendResult:
+        """Send the text. Only what is certainly not sent is tried again."""
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
+
+        retrying = Retrying(
+            retry=retry_if_exception_type((Throttled, Unreachable)),
+            stop=stop_after_attempt(5) | stop_after_delay(120),
+            wait=_pause,
+            reraise=True,
+        )
+        begun, from_ = datetime.now(timezone.utc), message.from_numbers[0]
+        reply = retrying(self.get_conn().send, to=message.to, from_=from_, message=message.text)
+        return SendResult(
+            status="sent",
+            result=reply.result,
+            result_description=mask_numbers(reply.description),
+            xml=mask_numbers(reply.xml),
+            to=mask_number(message.to),
+            from_=mask_number(from_),
+            segments=message.segments,
+            encoding=message.encoding,
+            sent_at=begun.isoformat(timespec="milliseconds"),
+            waited_seconds=0.0,
+            attempts=retrying.statistics["attempt_number"],
+        )
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask DialogTech for the account's numbers, which sends nothing, and tell whether the keys and numbers work."""
+        from airflow_provider_dialogtech.hooks.checkup import check
+
+        return check(lambda: (self.settings, self.get_conn()))
+
+
+def _pause(state: RetryCallState) -> float:
+    """Return how many seconds to wait: what the API asked for, within reason, else longer each time."""
+    from tenacity import wait_random_exponential
+
+    error = state.outcome and state.outcome.exception()
+    if isinstance(error, Throttled) and error.retry_after is not None:
+        return min(error.retry_after, 30.0)
+    return wait_random_exponential(multiplier=1, max=10)(state)
