@@ -33,8 +33,6 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": form.declared_behaviour(),
             }
         ],
-        "config": {
-            config.SECTION: {"description": "Texts through the DialogTech SMS API.", "options": config.OPTIONS}
-        },
+        "config": {config.SECTION: {"description": "Texts through the DialogTech SMS API.", "options": config.OPTIONS}},
         "cli": ["airflow_provider_dialogtech.cli.get_dialogtech_cli_commands"],
     }
