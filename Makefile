@@ -1,0 +1,80 @@
+# Everything here needs Python and make, nothing else: each target makes the environment it runs in.
+PYTHON ?= python3
+NEWEST := 3.3.2
+MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST)
+
+# The newest Python on which each Airflow runs with our constraints; the oldest is 3.10 for all.
+PYTHON_FOR_2.11.2 := 3.12
+PYTHON_FOR_3.0.6 := 3.12
+PYTHON_FOR_3.1.8 := 3.13
+PYTHON_FOR_3.2.2 := 3.13
+PYTHON_FOR_3.3.2 := 3.13
+
+# .venv holds the newest Airflow, .venv-2.11.2 and so on the others of the matrix.
+venv = .venv$(if $(filter-out $(NEWEST),$(1)),-$(1))
+installed = $(call venv,$(1))/.installed
+bin := $(call venv,$(NEWEST))/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo ui test test-matrix $(MATRIX:%=test-%) lint format constraints clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "make test-$(firstword $(MATRIX))    the same for one version: $(MATRIX)"
+	@echo "Say PYTHON=... for another Python than python3, ARGS=... for more arguments to pytest."
+
+demo: $(call installed,$(NEWEST)) ## send texts from example DAGs through a real Airflow to a local DialogTech
+	@$(bin)/python -m demo
+
+ui: $(call installed,$(NEWEST)) ## the same, left running until Ctrl-C, to look around in Airflow and in the inbox
+	@$(bin)/python -m demo --stay
+
+test: test-$(NEWEST) ## all tests on the newest Airflow
+
+test-matrix: ## all tests on every supported Airflow
+	@failed=; \
+	for version in $(MATRIX); do $(MAKE) --no-print-directory test-$$version || failed="$$failed $$version"; done; \
+	for version in $(MATRIX); do \
+		case " $$failed " in *" $$version "*) echo "Airflow $$version: failed" ;; *) echo "Airflow $$version: passed" ;; esac; \
+	done; \
+	test -z "$$failed"
+
+lint: $(call installed,$(NEWEST)) ## style, types and the direction of imports
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+format: $(call installed,$(NEWEST)) ## write the code in the one style
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+constraints: $(call installed,$(NEWEST)) ## look up the newest packages that go together with each Airflow
+	@for version in $(MATRIX); do \
+		echo "constraints/airflow-$$version.txt"; \
+		$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --all-extras --no-header --no-annotate \
+			--output-file constraints/airflow-$$version.txt \
+			pyproject.toml constraints/tools.in constraints/airflow-$$version.in || exit; \
+	done
+
+clean: ## remove the environments and whatever was written while running
+	rm -rf .venv* .demo dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define environment
+$(call installed,$(1)): pyproject.toml constraints/airflow-$(1).txt
+	@$$(PYTHON) -c 'import sys; \
+	have, newest = sys.version_info[:2], tuple(int(part) for part in "$(PYTHON_FOR_$(1))".split(".")); \
+	sys.exit(0 if (3, 10) <= have <= newest else "Airflow $(1) needs Python 3.10 to $(PYTHON_FOR_$(1)), and this is %d.%d. " \
+	"Name another one: make PYTHON=/path/to/python3 ..." % have)'
+	@echo "Installing Airflow $(1) into $(call venv,$(1))"
+	@$$(PYTHON) -m venv --clear $(call venv,$(1))
+	@$(call venv,$(1))/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(1).txt uv
+	@$(call venv,$(1))/bin/uv pip install --quiet --python $(call venv,$(1))/bin/python -c constraints/airflow-$(1).txt \
+		apache-airflow==$(1) -e '.[dev]'
+	@touch $$@
+
+test-$(1): $(call installed,$(1))
+	$(call venv,$(1))/bin/python -m pytest $$(ARGS)
+endef
+$(foreach version,$(MATRIX),$(eval $(call environment,$(version))))
