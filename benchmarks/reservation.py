@@ -1,0 +1,99 @@
+"""What does it cost to reserve a slot: beside other rate limiters on the same store, and with many old rows?
+
+    python -m benchmarks.reservation --help
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from psycopg_pool import ConnectionPool
+from pyrate_limiter import Limiter, PostgresBucket, Rate, SQLiteBucket
+
+from airflow_provider_dialogtech.delivery.journal import SendJournal, Wish, digest
+from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.store import Store, sends
+from benchmarks.stores import running_postgres
+
+# A minute at full rate: as many rows as can matter to one reservation of a busy account.
+ROUND = 240
+MINUTE = 60_000
+# So high that nothing is ever refused: the work is measured, not the waiting.
+PLENTY = 100_000
+
+
+def reserve_through(store: Store) -> Callable[[], None]:
+    limits = RateLimits(PLENTY, PLENTY, PLENTY)
+    journal = SendJournal(store, digest("account", uuid.uuid4().hex), limits)
+
+    def reserve() -> None:
+        journal.reserve(Wish(uuid.uuid4().hex, ("5554332111",), "5556667777", "Hello", "benchmark"))
+
+    return reserve
+
+
+def fill(store: Store, rows: int) -> None:
+    """Write old rows of many accounts, the way they lie in a journal after months."""
+    now = time.time()
+    one = {"number": "n", "state": "sent", "owner": "o", "attempt": 1, "digest": "d", "recipient_tail": "7777"}
+    for start in range(0, rows, 10_000):
+        batch = [
+            one
+            | {"account": digest("old", str(n % 20)), "key": uuid.uuid4().hex, "detail": "{}"}
+            | dict.fromkeys(("at", "deadline", "created", "updated"), now - 86400 - n)
+            for n in range(start, min(start + 10_000, rows))
+        ]
+        store.run("fill", lambda connection, _, batch=batch: connection.execute(sa.insert(sends), batch))
+
+
+def timed(acquire: Callable[[], object], rounds: int) -> list[float]:
+    acquire()
+    took = []
+    for _ in range(rounds):
+        before = time.perf_counter()
+        acquire()
+        took.append((time.perf_counter() - before) * 1000)
+    return took
+
+
+def show(what: str, store: str, rows: str, took: list[float]) -> None:
+    p99 = statistics.quantiles(took, n=100)[98]
+    print(f"| {what} | {store} | {rows} | {statistics.median(took):.2f} ms | {p99:.2f} ms |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--old-rows", type=int, nargs="+", default=[0, 10_000, 1_000_000])
+    chosen = parser.parse_args()
+    rates = [Rate(PLENTY, 1000), Rate(2 * PLENTY, MINUTE)]
+    with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder)) as postgres:
+        print("| what | store | old rows | median | p99 |")
+        print("|---|---|---|---|---|")
+        for rows in chosen.old_rows:
+            for name, url in (("SQLite", f"sqlite:///{folder}/journal{rows}.db"), ("PostgreSQL", postgres(f"j{rows}"))):
+                store = Store(url)
+                fill(store, rows)
+                show("reserve", name, f"{rows:,}", timed(reserve_through(store), ROUND))
+        bucket = SQLiteBucket.init_from_file(rates, db_path=f"{folder}/pyrate.db", use_file_lock=True)
+        show("pyrate-limiter", "SQLite, file lock", "-", timed(lambda: Limiter(bucket).try_acquire("a"), ROUND))
+        with ConnectionPool(postgres("pyrate").replace("+psycopg2", "")) as pool:
+            limiter = Limiter(PostgresBucket(pool, "pyrate", rates))
+            show("pyrate-limiter", "PostgreSQL", "-", timed(lambda: limiter.try_acquire("a"), ROUND))
+            limiter.close()
+        moving = MovingWindowRateLimiter(MemoryStorage())
+        item = parse(f"{PLENTY}/minute")
+        show("limits (it has no SQL store)", "memory", "-", timed(lambda: moving.hit(item, "a"), ROUND))
+
+
+if __name__ == "__main__":
+    main()
