@@ -1,0 +1,70 @@
+"""What all tests share: an Airflow of their own, connections, a local DialogTech."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# Airflow reads these when it is imported, so they stand before any test's imports.
+_HOME = tempfile.TemporaryDirectory(prefix="dialogtech-airflow-", ignore_cleanup_errors=True)
+_DAGS = Path(_HOME.name) / "dags"
+_DAGS.mkdir()
+os.environ |= {
+    "AIRFLOW_HOME": _HOME.name,
+    "AIRFLOW__CORE__DAGS_FOLDER": str(_DAGS),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "AIRFLOW__CORE__PARALLELISM": "2",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME.name}/airflow.db",
+}
+for name in [name for name in os.environ if name.startswith(("AIRFLOW__DIALOGTECH__", "AIRFLOW_CONN_"))]:
+    del os.environ[name]
+
+ACCESS_KEY = "access-of-the-tests"
+# Each of these characters looks different in one percent-encoding or another.
+SECRET = "s3cr+t/wi=th&each%kind of"
+FROM_NUMBERS = ("5554332111", "5554332112")
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    return Path(_HOME.name)
+
+
+@pytest.fixture(scope="session")
+def metadata_db(airflow_home):
+    """Airflow's metadata database, as `airflow db migrate` leaves a new one."""
+    from airflow.utils.db import initdb
+
+    initdb()
+    return airflow_home / "airflow.db"
+
+
+@pytest.fixture
+def connection(monkeypatch):
+    """Set a connection up as a user would: `connection(host=..., extra={...})`."""
+
+    def set_up(conn_id: str = "dialogtech_default", **fields: object) -> str:
+        defaults = {"conn_type": "dialogtech", "login": ACCESS_KEY, "password": SECRET}
+        value = {name: field for name, field in (defaults | fields).items() if field is not None}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))
+        return conn_id
+
+    return set_up
+
+
+@pytest.fixture
+def sandbox():
+    """A local DialogTech that takes the tests' keys."""
+    from airflow_provider_dialogtech.sandbox.process import running_sandbox
+
+    with running_sandbox(access_key=ACCESS_KEY, secret_access_key=SECRET, numbers=FROM_NUMBERS) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox_connection(sandbox, connection):
+    """The default connection, to the sandbox."""
+    return connection(host=sandbox.url, extra={"from_numbers": ",".join(FROM_NUMBERS)})

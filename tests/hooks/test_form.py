@@ -1,0 +1,48 @@
+import pytest
+
+from airflow_provider_dialogtech.hooks import form
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+
+NAMES = [field.name for field in form.EXTRA_FIELDS]
+
+
+def test_the_declared_form_has_every_field_optional():
+    fields = form.declared_fields()
+    assert list(fields) == NAMES
+    assert all(field["schema"]["type"][1] == "null" for field in fields.values())
+    assert fields["http_method"]["schema"]["enum"] == ["GET", "POST"]
+
+
+def test_the_keys_are_called_as_dialogtech_calls_them():
+    behaviour = form.declared_behaviour()
+    assert behaviour["relabeling"] == {
+        "login": "Access key",
+        "password": "Secret access key",
+        "host": "API URL",
+    }
+    assert DialogTechHook.get_ui_field_behaviour()["relabeling"] == behaviour["relabeling"]
+    assert DialogTechHook.get_ui_field_behaviour()["hidden_fields"] == behaviour["hidden-fields"]
+
+
+def test_the_hooks_form_has_the_same_fields_where_airflow_asks_the_hook():
+    pytest.importorskip("flask_appbuilder", reason="this Airflow has no Flask form")
+    widgets = DialogTechHook.get_connection_form_widgets()
+    assert list(widgets) == NAMES
+    assert widgets["timeout"].field_class.__name__ == "IntegerField"
+
+
+def test_airflow_serves_the_form():
+    from airflow.providers_manager import ProvidersManager
+
+    try:
+        from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+    except ImportError:
+        served = [name.split("__", 2)[2] for name in ProvidersManager().connection_form_widgets if "dialogtech" in name]
+        assert served == NAMES
+        return
+    (served,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "dialogtech"]
+    assert list(served.extra_fields) == NAMES
+    assert served.extra_fields["from_numbers"]["schema"]["title"] == "From numbers"
+    assert served.extra_fields["http_method"]["schema"]["enum"] == ["GET", "POST"]
+    assert served.standard_fields.password.title == "Secret access key"
+    assert served.standard_fields.port.hidden

@@ -1,0 +1,40 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_dialogtech import cli
+
+
+def run(*command: str) -> str:
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_pools_creates_and_lists_them(metadata_db, capsys, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__CONN_IDS", "dialogtech_of_the_cli")
+    cli.main(["pools", "--output", "json"])
+    cli.main(["pools", "--output", "json"])
+    first, second = (json.loads(line) for line in capsys.readouterr().out.split("\n") if line.startswith("["))
+    assert first == [{"pool": "dialogtech_of_the_cli", "slots": "4", "state": "created"}]
+    assert second == [{"pool": "dialogtech_of_the_cli", "slots": "4", "state": "exists"}]
+
+
+def test_the_module_runs_on_every_airflow(metadata_db):
+    assert "dialogtech_default" in run("airflow_provider_dialogtech", "pools")
+
+
+def test_airflows_own_command_line_has_it_where_providers_may_add_commands(metadata_db):
+    from airflow import __version__
+
+    if tuple(map(int, __version__.split(".")[:2])) < (3, 2):
+        pytest.skip("providers add no commands before Airflow 3.2; `python -m airflow_provider_dialogtech` stands in")
+    assert "dialogtech_default" in run("airflow", "dialogtech", "pools")
+
+
+def test_no_command_says_which_there_are(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    assert ended.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
