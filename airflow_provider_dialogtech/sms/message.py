@@ -1,0 +1,144 @@
+"""A text that is fit to be sent: its numbers, its length, and what there is to say about it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.masking import mask_number
+from airflow_provider_dialogtech.sms.gsm import Measure, first_beyond_gsm7, is_gsm7, measure, segments_in_gsm7, to_gsm7
+from airflow_provider_dialogtech.sms.numbers import normalize_number
+from airflow_provider_dialogtech.sms.shortening import shorten
+
+__all__ = ["MAX_LENGTH", "SmsMessage", "normalize_number", "shorten"]
+
+MAX_LENGTH = 256
+"""The most characters the API takes, counted here as Unicode code points: the vendor does not say what it counts."""
+
+_LINE_CHARACTERS = "\n\r\t"
+
+
+@dataclass(frozen=True)
+class SmsMessage:
+    """A text that passed every check of ours. Make it with `create`.
+
+    :param to: the recipient's digits.
+    :param from_numbers: the digits of the numbers it may leave from, in the order of preference.
+    :param text: what goes out, letter for letter.
+    :param encoding: `GSM-7` or `UCS-2`.
+    :param segments: how many SMS segments it is sent and billed as.
+    :param remarks: lines for the log. They hold neither the text nor a full phone number.
+    """
+
+    # What a person wrote, and to whom, stays out of logs that show this object.
+    to: str = field(repr=False)
+    from_numbers: tuple[str, ...] = field(repr=False)
+    text: str = field(repr=False)
+    encoding: str
+    segments: int
+    remarks: tuple[str, ...]
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        to: object,
+        message: object,
+        from_numbers: Sequence[object],
+        on_too_long: str = "fail",
+        smart_encoding: bool = False,
+    ) -> SmsMessage:
+        """Check a text and make it ready to be sent.
+
+        :param to: the number it goes to, as people write it.
+        :param message: what it says: at most 256 Unicode code points (the vendor says 256 characters, and not which).
+            A number, as native rendering makes one, is sent as its digits.
+        :param from_numbers: the numbers it may leave from. One that equals `to` is left out.
+        :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate` at a word.
+        :param smart_encoding: replace typographic characters (curly quotes, dashes, non-breaking spaces) by their
+            GSM-7 equals if that makes the whole text GSM-7 and leaves it within 256 characters.
+        :raises InvalidMessage: when one of these cannot be sent; nothing was sent then.
+        """
+        if on_too_long not in {"fail", "truncate"}:
+            raise InvalidMessage(f"The text was not sent: `on_too_long` must be fail or truncate, not {on_too_long!r}.")
+        recipient = str(normalize_number(to, "to"))
+        senders = _senders(from_numbers, recipient)
+        whole = _checked(message)
+        if smart_encoding:
+            whole = _smart(whole)
+        text = _fitted(whole, on_too_long)
+        size = measure(text)
+        return cls(recipient, senders, text, size.encoding, size.segments, _remarks(whole, text, size))
+
+
+def _senders(from_numbers: Sequence[object], recipient: str) -> tuple[str, ...]:
+    numbers = dict.fromkeys(str(normalize_number(number, "from_")) for number in from_numbers)
+    if not numbers:
+        raise InvalidMessage(
+            "The text was not sent: there is no number to send it from. "
+            "Give `from_`, or set `from_numbers` in the connection's extra."
+        )
+    numbers.pop(recipient, None)
+    if not numbers:
+        raise InvalidMessage(
+            f"The text was not sent: it would go to the number it leaves from, {mask_number(recipient)}. "
+            "Give another `to` or `from_`."
+        )
+    return tuple(numbers)
+
+
+def _checked(message: object) -> str:
+    if message is not None and not isinstance(message, str | int | float):
+        kind = type(message).__name__
+        raise InvalidMessage(f"The text was not sent: `message` must be text, not a {kind}. Render it to text.")
+    text = "" if message is None else str(message)
+    if all(_is_unseen(char) for char in text):
+        raise InvalidMessage("The text was not sent: `message` is empty. Check what its template renders to.")
+    for position, char in enumerate(text, start=1):
+        if unicodedata.category(char) in {"Cc", "Cs"} and char not in _LINE_CHARACTERS:
+            raise InvalidMessage(
+                f"The text was not sent: character {position} of `message` is U+{ord(char):04X}, which no SMS "
+                "can show. Check how the text was decoded."
+            )
+    return text
+
+
+def _is_unseen(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category.startswith("Z") or category == "Cf" or char in _LINE_CHARACTERS
+
+
+def _smart(text: str) -> str:
+    plain = to_gsm7(text)
+    # An ellipsis becomes three full stops: that must not make a text too long that would have gone out as it is.
+    return text if len(text) <= MAX_LENGTH < len(plain) else plain
+
+
+def _fitted(text: str, on_too_long: str) -> str:
+    if len(text) > MAX_LENGTH and on_too_long == "fail":
+        raise InvalidMessage(
+            f"The text was not sent: `message` has {len(text)} characters, and DialogTech takes at most {MAX_LENGTH}. "
+            'Shorten it, or use on_too_long="truncate".'
+        )
+    return shorten(text, MAX_LENGTH)
+
+
+def _remarks(whole: str, text: str, size: Measure) -> tuple[str, ...]:
+    remarks = []
+    if text != whole:
+        remarks.append(f"The text was truncated from {len(whole)} to {len(text)} characters.")
+    culprit = first_beyond_gsm7(text)
+    if culprit and (fewer := segments_in_gsm7(text)) < size.segments:
+        avoidable = "; smart_encoding=True would avoid it" if is_gsm7(_smart(text)) else ""
+        remarks.append(
+            f"The character {_named(culprit)} makes this text UCS-2: "
+            f"{size.segments} segments instead of {fewer}{avoidable}."
+        )
+    return tuple(remarks)
+
+
+def _named(char: str) -> str:
+    name = f"U+{ord(char):04X} {unicodedata.name(char, '')}".rstrip()
+    return f"{char} ({name})" if char.isprintable() else name

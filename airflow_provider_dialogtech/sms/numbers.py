@@ -1,0 +1,99 @@
+"""Phone numbers, from what people write to what the API takes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.masking import mask_number
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
+
+# Digits and what sets them apart; address books wrap their numbers in invisible direction marks.
+_AS_PEOPLE_WRITE = re.compile(
+    r"[\d\s+()./\xad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060\u2066-\u2069\u2212\ufeff-]*"
+)
+_US_DIGITS = 10
+_ADVICE = "The US is meant unless a number begins with + and a country code."
+
+
+class _Normalized(str):
+    """Digits that are known to be normalized: without its + another country's number would not be known again."""
+
+    __slots__ = ()
+
+
+def normalize_number(value: object, parameter: str) -> str:
+    """Turn a phone number as people write it into the digits that the API takes.
+
+    Numbers of the US and its neighbours (+1) become ten digits, others their country code and number. A number need
+    only be possible; nobody asks whether it exists. Letters and extensions are refused: in a list of numbers they
+    are a slip more often than a wish. Normalizing twice changes nothing.
+
+    :param value: text or an int, like `(555) 666-7777`, `+44 20 7946 0958`, `5556667777`.
+    :param parameter: the parameter's name, for the error.
+    :return: digits only.
+    :raises InvalidMessage: when that is no possible phone number. At most its last four digits are shown.
+    """
+    if isinstance(value, _Normalized):
+        return value
+    written = _written(value, parameter)
+    number = _parsed(written)
+    if number is None:
+        _refuse(parameter, written, f"is no phone number. {_ADVICE}")
+    if problem := _problem(number):
+        _refuse(parameter, written, problem)
+    return _Normalized(_digits(number))
+
+
+def _written(value: object, parameter: str) -> str:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise InvalidMessage(f"The text was not sent: `{parameter}` is empty. Give a phone number.")
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        kind = type(value).__name__
+        raise InvalidMessage(f"The text was not sent: `{parameter}` must be a phone number as text, not a {kind}.")
+    written = str(value)
+    if not _AS_PEOPLE_WRITE.fullmatch(written):
+        _refuse(parameter, written, "has letters or signs that no phone number has. Give its digits, and no extension.")
+    return written
+
+
+def _parsed(written: str) -> PhoneNumber | None:
+    from phonenumbers import NumberParseException, parse
+
+    try:
+        return parse(written, "US")
+    except NumberParseException:
+        return None
+
+
+def _problem(number: PhoneNumber) -> str | None:
+    from phonenumbers import ValidationResult, is_possible_number_with_reason
+
+    problems = {
+        ValidationResult.TOO_SHORT: f"is too short. {_ADVICE}",
+        ValidationResult.TOO_LONG: f"is too long. {_ADVICE}",
+        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "lacks its area code. Give the whole number.",
+        ValidationResult.IS_POSSIBLE: None,
+    }
+    if problem := problems.get(is_possible_number_with_reason(number), f"is no phone number. {_ADVICE}"):
+        return problem
+    if number.country_code == 1 and _digits(number)[0] in "01":
+        return "begins like no area code, so a digit may be missing. Give the whole number."
+    # The API is given no +, so it would take such a number for one of the US, and text a stranger.
+    if number.country_code != 1 and len(_digits(number)) == _US_DIGITS:
+        return f"is a number of +{number.country_code} that DialogTech would take for one of the US. If it is one, write +1."
+    return None
+
+
+def _digits(number: PhoneNumber) -> str:
+    from phonenumbers import national_significant_number
+
+    national: str = national_significant_number(number)
+    return national if number.country_code == 1 else f"{number.country_code}{national}"
+
+
+def _refuse(parameter: str, written: str, problem: str) -> NoReturn:
+    raise InvalidMessage(f"The text was not sent: `{parameter}` {mask_number(written)} {problem}")
