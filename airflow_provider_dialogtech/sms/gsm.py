@@ -75,8 +75,7 @@ def to_gsm7(text: str) -> str:
 
 def first_beyond_gsm7(text: str) -> str | None:
     """Return the character to blame for UCS-2: the first that has no equal in GSM-7, else the first that has one."""
-    beyond = [char for char in unicodedata.normalize("NFC", text) if char not in _GSM7]
-    return next((char for char in beyond if ord(char) not in _EQUALS), beyond[0] if beyond else None)
+    return next((char for char in _replaced(text) + text if char not in _GSM7), None)
 
 
 def segments_in_gsm7(text: str) -> int:

@@ -84,7 +84,8 @@ def _problem(number: PhoneNumber) -> str | None:
         return "begins like no area code, so a digit may be missing. Give the whole number."
     # The API is given no +, so it would take such a number for one of the US, and text a stranger.
     if number.country_code != 1 and len(_digits(number)) == _US_DIGITS:
-        return f"is a number of +{number.country_code} that DialogTech would take for one of the US. If it is one, write +1."
+        country = f"is a number of +{number.country_code}"
+        return f"{country}, but DialogTech would take it for one of the US. If it is one, write +1."
     return None
 
 

@@ -1,0 +1,191 @@
+"""Phone numbers as people write them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import traceback
+
+import phonenumbers
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.sms.message import normalize_number
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "(555) 666-7777",
+        "+1 555 666 7777",
+        "+1 (555) 666-7777",
+        "555.666.7777",
+        "1-555-666-7777",
+        "555–666–7777",
+        "555/666-7777",
+        "15556667777",
+        "5556667777",
+        " 5556667777\n",
+        "\u202a+1\xa0555\xa0666\xa07777\u202c",
+        "011 1 555 666 7777",
+        5556667777,
+        15556667777,
+    ],
+)
+def test_what_people_write_becomes_ten_digits(written: object) -> None:
+    assert normalize_number(written, "to") == "5556667777"
+
+
+@pytest.mark.parametrize(
+    ("written", "digits"),
+    [
+        ("+44 20 7946 0958", "442079460958"),
+        ("011 44 20 7946 0958", "442079460958"),
+        ("+44 (0)20 7946 0958", "442079460958"),
+        ("+61 491 570 156", "61491570156"),
+        ("+39 06 1234 5678", "390612345678"),
+        ("+1 416 555 0123", "4165550123"),
+    ],
+)
+def test_other_countries_go_out_as_country_code_and_number(written: str, digits: str) -> None:
+    assert normalize_number(written, "to") == digits
+
+
+@pytest.mark.parametrize("written", ["+44 20 7946 0958", "(555) 666-7777"])
+def test_normalizing_twice_changes_nothing(written: str) -> None:
+    once = normalize_number(written, "to")
+
+    assert normalize_number(once, "to") == once
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("911", "too short"),
+        ("242433", "too short"),
+        ("666-7777", "lacks its area code"),
+        ("555 666 77777", "too long"),
+        ("442079460958", "too long. The US is meant unless a number begins with +"),
+        ("+999 123 456 789", "is no phone number"),
+        ("5556667777, 5556668888", "letters or signs"),
+        ("5556667777\n5556668888", "is no phone number"),
+        ("5556667777 x123", "letters or signs"),
+        ("1-800-FLOWERS", "letters or signs"),
+        ("*67 5556667777", "letters or signs"),
+        ("{{ var.value.phone }}", "letters or signs"),
+        ("+", "is no phone number"),
+        ("0", "is no phone number"),
+        (-5, "is no phone number"),
+        ("1-555-666-777", "a digit may be missing"),
+    ],
+)
+def test_what_is_no_possible_number_is_refused_by_what_is_wrong(written: object, problem: str) -> None:
+    with pytest.raises(InvalidMessage) as refused:
+        normalize_number(written, "to")
+
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize("written", ["+65 6123 4567", "+47 22 12 34 56", "+5556667777"])
+def test_a_foreign_number_that_the_api_would_take_for_one_of_the_us_is_refused(written: str) -> None:
+    with pytest.raises(InvalidMessage, match="would take it for one of the US"):
+        normalize_number(written, "to")
+
+
+@pytest.mark.parametrize("nothing", [None, "", "  \n"])
+def test_a_missing_number_is_told_by_its_parameter(nothing: object) -> None:
+    with pytest.raises(InvalidMessage, match=r"`from_` is empty"):
+        normalize_number(nothing, "from_")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (True, "bool"),
+        (5556667777.0, "float"),
+        (["5556667777"], "list"),
+        ({"to": "5556667777"}, "dict"),
+        (b"5556667777", "bytes"),
+    ],
+)
+def test_what_is_neither_text_nor_an_int_is_refused_by_its_type(value: object, kind: str) -> None:
+    with pytest.raises(InvalidMessage, match=f"`to` must be a phone number as text, not a {kind}") as refused:
+        normalize_number(value, "to")
+
+    assert "666" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["555 666 77778", "5556667777x", "1-555-666-777", "+65 6123 4567", "999999999999999999", "+999 123 456 789"],
+)
+def test_a_refusal_names_the_parameter_and_shows_the_last_four_digits_only(written: str) -> None:
+    digits = "".join(filter(str.isdigit, written))
+
+    with pytest.raises(InvalidMessage) as refused:
+        normalize_number(written, "from_")
+
+    shown = "".join(traceback.format_exception(refused.value, chain=True)[-1:])
+    assert f"`from_` …{digits[-4:]} " in shown
+    assert written not in shown
+    assert digits[-5:] not in shown
+    assert refused.value.__context__ is None
+
+
+@settings(deadline=None)
+@given(
+    st.text(max_size=30)
+    | st.text("0123456789+-() .x", max_size=25)
+    | st.integers()
+    | st.floats()
+    | st.none()
+    | st.binary()
+)
+def test_whatever_comes_in_is_digits_or_a_refusal(value: object) -> None:
+    try:
+        digits = normalize_number(value, "to")
+    except InvalidMessage:
+        return
+    assert digits.isdecimal()
+    assert digits.isascii()
+    assert len(digits) >= 7
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["({}) {}-{}", "{}{}{}", "+1 {} {} {}", "1-{}-{}-{}", "{}.{}.{}", "+1{}{}{}"]),
+    st.from_regex(r"[2-9][0-9]{2}", fullmatch=True),
+    st.from_regex(r"[0-9]{3}", fullmatch=True),
+    st.from_regex(r"[0-9]{4}", fullmatch=True),
+)
+def test_every_way_of_writing_leads_to_the_same_digits(form: str, area: str, exchange: str, line: str) -> None:
+    assert normalize_number(form.format(area, exchange, line), "to") == area + exchange + line
+
+
+def _mobile_numbers() -> list[phonenumbers.PhoneNumber]:
+    kind = phonenumbers.PhoneNumberType.MOBILE
+    examples = (phonenumbers.example_number_for_type(region, kind) for region in sorted(phonenumbers.SUPPORTED_REGIONS))
+    return [example for example in examples if example]
+
+
+@pytest.mark.parametrize("number", _mobile_numbers(), ids=lambda number: f"+{number.country_code}")
+def test_no_country_s_number_reaches_the_api_as_one_of_the_us(number: phonenumbers.PhoneNumber) -> None:
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+    try:
+        digits = normalize_number(e164, "to")
+    except InvalidMessage:
+        assert len(e164) == len("+") + 10
+    else:
+        assert digits == (e164[2:] if number.country_code == 1 else e164[1:])
+        assert (len(digits) == 10) == (number.country_code == 1)
+
+
+def test_importing_the_text_does_not_load_phonenumbers() -> None:
+    script = "import sys, airflow_provider_dialogtech.sms.message; print('phonenumbers' in sys.modules)"
+
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "False"

@@ -1,0 +1,95 @@
+"""Where a text is cut."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_dialogtech.sms.gsm import is_gsm7
+from airflow_provider_dialogtech.sms.message import shorten
+
+FAMILY = "👨‍👩‍👧"
+
+
+def test_a_text_that_fits_is_left_alone() -> None:
+    assert shorten("ten chars ", 10) == "ten chars "
+
+
+def test_a_gsm7_text_is_cut_at_a_word_and_stays_gsm7() -> None:
+    assert shorten("The load of customers failed", 20) == "The load of..."
+    assert shorten("The load of customers failed", 24) == "The load of customers..."
+
+
+def test_another_text_is_cut_with_an_ellipsis() -> None:
+    assert shorten("Загрузка клиентов не удалась", 20) == "Загрузка клиентов…"
+
+
+def test_the_mark_goes_by_what_is_left_of_the_text() -> None:
+    assert shorten("The load failed ’twas", 20) == "The load failed..."
+
+
+def test_a_word_that_begins_early_is_cut_in_its_middle() -> None:
+    assert shorten("See https://example.com/a/very/long/path", 20) == "See https://examp..."
+
+
+def test_no_space_is_left_before_the_mark() -> None:
+    assert shorten("one two    three four", 14) == "one two..."
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "cut"),
+    [
+        (FAMILY * 3, 12, FAMILY * 2 + "…"),
+        ("ж" * 4 + "👍🏽" + "ж", 6, "жжжж…"),
+        ("ж" * 4 + "❤️" + "ж", 6, "жжжж…"),
+        ("жe\u0301жж", 3, "ж…"),
+        ("🇺🇸🇨🇦🇲🇽", 4, "🇺🇸…"),
+        ("🇺🇸🇨🇦🇲🇽", 5, "🇺🇸🇨🇦…"),
+        ("ж🇺🇸🇨🇦", 4, "ж🇺🇸…"),
+    ],
+)
+def test_no_emoji_flag_or_accent_is_torn_apart(text: str, limit: int, cut: str) -> None:
+    assert shorten(text, limit) == cut
+
+
+def test_what_holds_together_from_the_start_is_torn_rather_than_lost() -> None:
+    assert shorten("e" + "\u0301" * 50, 10) == "e" + "\u0301" * 8 + "…"
+
+
+@pytest.mark.parametrize(("limit", "cut"), [(-1, ""), (0, ""), (1, "."), (2, ".."), (3, "..."), (4, "a...")])
+def test_a_limit_is_kept_however_small(limit: int, cut: str) -> None:
+    assert shorten("abcdef", limit) == cut
+
+
+@settings(deadline=None)
+@given(st.text(max_size=80) | st.text("ab ж’\n\u0301\u200d👩🇺🏽", max_size=80), st.integers(-2, 90))
+def test_a_cut_text_is_its_own_beginning_within_the_limit(text: str, limit: int) -> None:
+    short = shorten(text, limit)
+
+    assert len(short) <= max(limit, 0)
+    if len(text) <= limit:
+        assert short == text
+    elif limit >= len("..."):
+        mark = "..." if is_gsm7(short) else "…"
+        assert short.endswith(mark)
+        head = short.removesuffix(mark)
+        assert text.startswith(head)
+        assert head == head.rstrip()
+
+
+@settings(deadline=None)
+@given(
+    st.text("aж", min_size=1, max_size=8),
+    st.lists(st.sampled_from(["a", " ", "e\u0301", FAMILY, "❤️", "🇺🇸"]), min_size=8, max_size=40),
+)
+def test_a_cut_falls_between_what_readers_see_as_characters(start: str, seen: list[str]) -> None:
+    text = start + "".join(seen)
+    short = shorten(text, len(text) - 1)
+
+    kept = short.removesuffix("…").removesuffix("...")
+    edges = {len(start + "".join(seen[:count])) for count in range(len(seen) + 1)} | set(range(len(start)))
+    assert len(kept) in edges
+    assert not unicodedata.category(text[len(kept)]).startswith("M")
