@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -57,14 +58,29 @@ def connection(monkeypatch):
 
 @pytest.fixture
 def sandbox():
-    """A local DialogTech that takes the tests' keys."""
+    """A local DialogTech with the tests' numbers."""
     from airflow_provider_dialogtech.sandbox.process import running_sandbox
 
-    with running_sandbox(access_key=ACCESS_KEY, secret_access_key=SECRET, numbers=FROM_NUMBERS) as running:
+    with running_sandbox(numbers=FROM_NUMBERS) as running:
         yield running
 
 
 @pytest.fixture
-def sandbox_connection(sandbox, connection):
-    """The default connection, to the sandbox."""
-    return connection(host=sandbox.url, extra={"from_numbers": ",".join(FROM_NUMBERS)})
+def connect_sandbox(sandbox, connection):
+    """Set a connection to the sandbox up, with keys that it takes: `connect_sandbox(extra={...})`."""
+    keys = {"login": sandbox.access_key, "password": sandbox.secret_access_key}
+    return lambda *conn_id, **fields: connection(*conn_id, **{"host": sandbox.url, **keys, **fields})
+
+
+@pytest.fixture
+def sandbox_connection(connect_sandbox):
+    """The default connection, to the sandbox and with all of its numbers."""
+    return connect_sandbox(extra={"from_numbers": ",".join(FROM_NUMBERS)})
+
+
+@pytest.fixture
+def unused_port():
+    """A port of this machine that refuses connections: bound, so that nobody else gets it, but not listening."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_dialogtech.api.client import DialogTechClient
     from airflow_provider_dialogtech.sms.message import SmsMessage
+
+
+log = logging.getLogger(__name__)
 
 
 class DialogTechHook(BaseHook):
@@ -69,10 +73,9 @@ class DialogTechHook(BaseHook):
 
         :raises InvalidConnection: when a field of the connection is missing or wrong.
         """
-        return self._client
+        return self._make_client(self.settings.timeout)
 
-    @cached_property
-    def _client(self) -> DialogTechClient:
+    def _make_client(self, timeout: float) -> DialogTechClient:
         from airflow_provider_dialogtech.api.client import DEFAULT_URL, DialogTechClient
 
         settings = self.settings
@@ -81,7 +84,7 @@ class DialogTechHook(BaseHook):
             settings.secret_access_key,
             settings.url or DEFAULT_URL,
             http_method=settings.http_method,
-            timeout=settings.timeout,
+            timeout=timeout,
             throttled_pattern=settings.throttled_pattern,
         )
 
@@ -119,8 +122,8 @@ class DialogTechHook(BaseHook):
         seconds = seconds_of(max_wait)
         text = self._compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
         key = given_key(idempotency_key) if idempotency_key else default_key(text.to, text.text)
-        result = self._deliver(text, key=key, in_doubt=in_doubt, max_wait=seconds)
-        self.log.info(
+        result = self.make_sender().send(text, key=key, in_doubt=in_doubt, max_wait=seconds)
+        log.info(
             "%s: the text to %s from %s (%d segments, %s, %d tries).",
             "Sent" if result.status == "sent" else "Sent before, so nothing was sent now",
             result.to,
@@ -135,70 +138,44 @@ class DialogTechHook(BaseHook):
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
         listed = self.settings.from_numbers
-        text = SmsMessage.create(
-            to=str(to), message=str(message), from_numbers=(from_,) if from_ else listed, **options
-        )
+        text = SmsMessage.create(to=to, message=message, from_numbers=(from_,) if from_ else listed, **options)
         for remark in text.remarks:
-            self.log.warning("%s", remark)
+            log.warning("%s", remark)
         self._warn_of_strangers(text.from_numbers, listed)
         return text
 
     def _warn_of_strangers(self, senders: Sequence[str], listed: Sequence[str]) -> None:
         for sender in senders:
             if listed and sender not in listed:
-                self.log.warning(
+                log.warning(
                     "The sender %s is not among the from_numbers of the connection %s (%s).",
                     mask_number(sender),
                     self.dialogtech_conn_id,
                     ", ".join(map(mask_number, listed)),
                 )
 
-    # The place where SmsSender will stand: until then no journal knows the key, and nothing waits for a slot.
-    def _deliver(
-        self,
-        message: SmsMessage,
-        *,
-        key: str,  # noqa: ARG002
-        in_doubt: str,  # noqa: ARG002
-        max_wait: float | None,  # noqa: ARG002
-    ) -> SendResult:
-        """Send the text. Only what is certainly not sent is tried again."""
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay
+    def make_sender(
+        self, *, store: Store | None = None, pause: Callable[[float], None] = time.sleep, timeout: float | None = None
+    ) -> SmsSender:
+        """Return the sender of the connection's account: it keeps the rate limits and knows what was sent.
 
-        retrying = Retrying(
-            retry=retry_if_exception_type((Throttled, Unreachable)),
-            stop=stop_after_attempt(5) | stop_after_delay(120),
-            wait=_pause,
-            reraise=True,
+        :param store: where its journal lies; by default where `[dialogtech] journal_url` says.
+        :param pause: sleeps for so many seconds; what it raises ends the sending.
+        :param timeout: how many seconds one call of the API may take; by default what the connection says.
+        :raises InvalidConnection: when a field of the connection, or the journal's URL, is missing or wrong.
+        :raises JournalUnavailable: when the journal cannot keep its promise here.
+        """
+        from airflow_provider_dialogtech.delivery.journal import SendJournal
+        from airflow_provider_dialogtech.delivery.sender import SmsSender
+
+        settings = self.settings
+        journal = SendJournal(
+            store or journal_store(), settings.account, settings.limits, retention=config.journal_retention()
         )
-        begun, from_ = datetime.now(timezone.utc), message.from_numbers[0]
-        reply = retrying(self.get_conn().send, to=message.to, from_=from_, message=message.text)
-        return SendResult(
-            status="sent",
-            result=reply.result,
-            result_description=mask_numbers(reply.description),
-            xml=mask_numbers(reply.xml),
-            to=mask_number(message.to),
-            from_=mask_number(from_),
-            segments=message.segments,
-            encoding=message.encoding,
-            sent_at=begun.isoformat(timespec="milliseconds"),
-            waited_seconds=0.0,
-            attempts=retrying.statistics["attempt_number"],
-        )
+        return SmsSender(self._make_client(timeout or settings.timeout), journal, pause=pause)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask DialogTech for the account's numbers, which sends nothing, and tell whether the keys and numbers work."""
         from airflow_provider_dialogtech.hooks.checkup import check
 
         return check(lambda: (self.settings, self.get_conn()))
-
-
-def _pause(state: RetryCallState) -> float:
-    """Return how many seconds to wait: what the API asked for, within reason, else longer each time."""
-    from tenacity import wait_random_exponential
-
-    error = state.outcome and state.outcome.exception()
-    if isinstance(error, Throttled) and error.retry_after is not None:
-        return min(error.retry_after, 30.0)
-    return wait_random_exponential(multiplier=1, max=10)(state)

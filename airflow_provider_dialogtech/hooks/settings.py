@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from airflow_provider_dialogtech.api.errors import InvalidConnection, InvalidMessage
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.hooks.keys import account_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class ConnectionSettings:
     timeout: float = 30.0
     limits: RateLimits = field(default_factory=RateLimits)
     throttled_pattern: str | None = None
+
+    @property
+    def account(self) -> str:
+        """The account's name in the journal: connections with the same access key share its limits."""
+        return account_of(self.access_key)
 
     @classmethod
     def of(cls, connection: Any) -> ConnectionSettings:
@@ -95,7 +101,7 @@ class _Reader:
         try:
             return tuple(normalize_number(number, "extra.from_numbers") for number in self._numbers("from_numbers"))
         except InvalidMessage as error:
-            problem = str(error)
+            problem = str(error).removeprefix("The text was not sent: ").rstrip(".")
         return self._fail(problem)
 
     def _numbers(self, name: str) -> tuple[str, ...]:

@@ -17,14 +17,15 @@ ARGUMENTS = {"task_id": "text", "message": "hello"}
 def pool_of_task(request):
     """Tell the pool of a task as Airflow's scheduler reads it, from the serialised DAG."""
 
-    def pool_of(*, default_args=None, group_args=None, expand=None, **arguments):
-        with DAG("texts", schedule=None, default_args=default_args or {}) as dag:
-            with TaskGroup("group", prefix_group_id=False, default_args=group_args or {}):
-                if request.param == "single":
-                    DialogTechSendSmsOperator(to="5556667777", **ARGUMENTS, **arguments)
-                else:
-                    mapped = {"to": ["5556667777"]} | (expand or {})
-                    DialogTechSendSmsOperator.partial(**ARGUMENTS, **arguments).expand(**mapped)
+    def pool_of(*, default_args=None, group_args=None, **arguments):
+        with (
+            DAG("texts", schedule=None, default_args=default_args or {}) as dag,
+            TaskGroup("group", prefix_group_id=False, default_args=group_args or {}),
+        ):
+            if request.param == "single":
+                DialogTechSendSmsOperator(to="5556667777", **ARGUMENTS, **arguments)
+            else:
+                DialogTechSendSmsOperator.partial(**ARGUMENTS, **arguments).expand(to=["5556667777"])
         return serialised_pool(dag)
 
     return pool_of

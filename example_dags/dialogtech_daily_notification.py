@@ -1,0 +1,36 @@
+"""
+### Text somebody every morning
+
+The smallest use of `DialogTechSendSmsOperator`: one templated text on a schedule.
+
+Before it runs, make a connection `dialogtech_default` of type *DialogTech SMS* with the account's access key, its secret
+access key, and in the extra the `from_numbers` that a text may leave from. The recipient is the DAG's parameter `to`,
+which can also be given when the DAG is triggered by hand.
+
+A run texts its recipient once. Clearing the task, or a retry after a crash, does not text again.
+"""
+
+from datetime import datetime, timedelta, timezone
+
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow import DAG
+
+with DAG(
+    dag_id="dialogtech_daily_notification",
+    schedule="0 7 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    params={"to": "(555) 666-7777"},
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    tags=["dialogtech", "example"],
+    doc_md=__doc__,
+):
+    DialogTechSendSmsOperator(
+        task_id="good_morning",
+        to="{{ params.to }}",
+        message="Good morning! The numbers of {{ ds }} are ready: https://example.com/reports/{{ ds_nodash }}",
+    )

@@ -1,0 +1,44 @@
+"""
+### One text per row of another task's result
+
+`prepare_texts` returns one mapping per person, and `expand_kwargs` makes a task of its own for each of them: each has
+its log, its retries and its result in XCom. The tasks run in the connection's pool (`dialogtech_default`, 4 slots), so
+a long list keeps no other DAG's tasks from running.
+
+With `expand` instead, everybody gets the same text: `.partial(message="…").expand(to=["…", "…"])`.
+"""
+
+from datetime import datetime, timedelta, timezone
+
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.decorators import task
+
+with DAG(
+    dag_id="dialogtech_text_per_row",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    tags=["dialogtech", "example"],
+    doc_md=__doc__,
+):
+
+    @task
+    def prepare_texts() -> list[dict[str, str]]:
+        """Stand in for the rows of a query."""
+        deliveries = [
+            {"name": "Ada", "phone": "(555) 666-7771", "window": "9 to 11"},
+            {"name": "Grace", "phone": "(555) 666-7772", "window": "11 to 1"},
+            {"name": "Mary", "phone": "(555) 666-7773", "window": "2 to 4"},
+        ]
+        return [
+            {"to": row["phone"], "message": f"Hi {row['name']}, your delivery comes today from {row['window']}."}
+            for row in deliveries
+        ]
+
+    DialogTechSendSmsOperator.partial(task_id="text_each_customer").expand_kwargs(prepare_texts())

@@ -1,0 +1,153 @@
+import logging
+from datetime import timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from airflow_provider_dialogtech.api.errors import InDoubt, InvalidConnection, InvalidMessage, Refused, Unreachable
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.masking import encodings_of
+from tests.conftest import FROM_NUMBERS, SECRET
+
+# Where Airflow's masker lives: 3.2 and newer, 3.0, 2.11.
+MASKERS = (
+    "airflow.sdk._shared.secrets_masker",
+    "airflow.sdk.execution_time.secrets_masker",
+    "airflow.utils.log.secrets_masker",
+)
+TEXT = "Load done: 50% & more + “quotes” 👍\nsecond line"
+
+
+def is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@pytest.fixture
+def hook(sandbox_connection):
+    return DialogTechHook()
+
+
+def test_a_text_arrives_letter_for_letter(hook, sandbox):
+    result = hook.send_sms(to="(555) 666-7777", message=TEXT)
+    (arrival,) = sandbox.messages()
+    assert (arrival["to"], arrival["from"], arrival["message"]) == ("5556667777", FROM_NUMBERS[0], TEXT)
+    assert result.status == "sent"
+    assert result.result == "success"
+    assert result.result_description == "[1] Message Sent"
+
+
+def test_the_result_shows_shortened_numbers(hook):
+    result = hook.send_sms(to="5556667777", message="hi")
+    assert (result.to, result.from_) == ("…7777", "…2111")
+    assert "5556667777" not in str(result.as_xcom())
+
+
+def test_a_sender_beats_the_connections_numbers(hook, sandbox):
+    hook.send_sms(to="5556667777", message="hi", from_="555-433-2112")
+    assert [arrival["from"] for arrival in sandbox.messages()] == ["5554332112"]
+
+
+def test_a_sender_that_is_not_listed_is_warned_of(connect_sandbox, caplog):
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0]})
+    DialogTechHook().send_sms(to="5556667777", message="hi", from_=FROM_NUMBERS[1])
+    assert "…2112 is not among the from_numbers" in caplog.text
+    assert not [number for number in FROM_NUMBERS if number in caplog.text]
+
+
+def test_a_listed_sender_and_a_connection_without_a_list_raise_no_warning(hook, connect_sandbox, caplog):
+    hook.send_sms(to="5556667777", message="hi", from_="(555) 433-2112")
+    connect_sandbox()
+    DialogTechHook().send_sms(to="5556667778", message="hi", from_=FROM_NUMBERS[0])
+    assert "not among" not in caplog.text
+
+
+def test_no_sender_at_all_is_refused(sandbox, connect_sandbox):
+    connect_sandbox()
+    with pytest.raises(InvalidMessage):
+        DialogTechHook().send_sms(to="5556667777", message="hi")
+    assert sandbox.messages() == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"in_doubt": "again"}, {"on_too_long": "split"}, {"max_wait": -1}, {"max_wait": timedelta(seconds=-1)}]
+)
+def test_a_wrong_argument_sends_nothing(hook, sandbox, wrong):
+    with pytest.raises(InvalidMessage, match=next(iter(wrong))):
+        hook.send_sms(to="5556667777", message="hi", **wrong)
+    assert sandbox.messages() == []
+
+
+def test_numbers_and_texts_of_native_rendering_are_taken(hook, sandbox):
+    hook.send_sms(to=5556667777, message=42)
+    assert [(arrival["to"], arrival["message"]) for arrival in sandbox.messages()] == [("5556667777", "42")]
+
+
+def test_too_long_fails_or_is_cut_as_asked(hook, sandbox):
+    with pytest.raises(InvalidMessage):
+        hook.send_sms(to="5556667777", message="x" * 257)
+    hook.send_sms(to="5556667777", message="x" * 257, on_too_long="truncate")
+    assert [len(arrival["message"]) for arrival in sandbox.messages()] == [256]
+
+
+def test_a_refusal_is_told_with_its_reason_and_not_tried_again(hook, sandbox):
+    sandbox.fault("refused", description="Number is not registered")
+    with pytest.raises(Refused) as refused:
+        hook.send_sms(to="5556667777", message="hi")
+    assert refused.value.description == "Number is not registered"
+    assert len(sandbox.messages()) == 1
+
+
+def test_a_throttled_text_goes_out_in_the_end(hook, sandbox):
+    sandbox.fault("throttled", times=1, retry_after=0)
+    result = hook.send_sms(to="5556667777", message="hi")
+    assert result.attempts == 2
+    assert [arrival["outcome"] for arrival in sandbox.messages()] == ["throttled", "accepted"]
+
+
+@pytest.mark.parametrize("fault", ["reset_after_accept", "error_after_accept", "garbage_after_accept"])
+def test_a_text_that_may_be_out_is_not_sent_again(hook, sandbox, fault):
+    sandbox.fault(fault, times=1)
+    with pytest.raises(InDoubt):
+        hook.send_sms(to="5556667777", message="hi")
+    assert len(sandbox.messages()) == 1
+
+
+def test_the_client_is_made_once_and_only_when_it_is_needed(connection):
+    assert DialogTechHook("nowhere").dialogtech_conn_id == "nowhere"
+    connection()
+    hook = DialogTechHook()
+    assert hook.get_conn() is hook.get_conn()
+
+
+def test_a_wrong_connection_is_told_by_its_field(connection):
+    connection(extra={"timeout": "soon"})
+    with pytest.raises(InvalidConnection, match=r"extra\.timeout must be"):
+        DialogTechHook().get_conn()
+
+
+def test_the_log_tells_what_happened_without_the_text_or_a_number(hook, sandbox, caplog):
+    with caplog.at_level(logging.DEBUG):
+        hook.send_sms(to="5556667777", message="a very private text")
+    assert "Sent: the text to …7777 from …2111 (1 segments, GSM-7, 1 tries)" in caplog.text
+    for secret in ("private", "5556667777", *FROM_NUMBERS, *encodings_of(sandbox.secret_access_key)):
+        assert secret not in caplog.text
+
+
+def test_the_secret_is_masked_in_every_encoding(connection):
+    connection()
+    DialogTechHook().get_conn()
+    redact = import_module(next(filter(is_there, MASKERS))).redact
+    for form in (SECRET, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET)):
+        assert redact(f"before {form} after") == "before *** after"
+
+
+def test_unreachable_is_tried_again_and_then_told(connection, unused_port, monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    connection(host=f"http://127.0.0.1:{unused_port}/ibp_api.php", extra={"from_numbers": FROM_NUMBERS[0]})
+    with pytest.raises(Unreachable):
+        DialogTechHook().send_sms(to="5556667777", message="hi")

@@ -1,0 +1,54 @@
+import importlib.util
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tests.running import run_dag
+
+EXAMPLES = Path(__file__).parent.parent / "example_dags"
+XCOM_KEYS = {
+    "status",
+    "result",
+    "result_description",
+    "xml",
+    "to",
+    "from",
+    "segments",
+    "encoding",
+    "sent_at",
+    "waited_seconds",
+    "attempts",
+}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_parses_without_a_deprecation_warning(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    assert [str(warning.message) for warning in caught if warning.filename == str(path)] == []
+
+
+def test_the_daily_notification_texts_its_recipient_once(metadata_db, sandbox, sandbox_connection):
+    run = run_dag(EXAMPLES / "dialogtech_daily_notification.py", "dialogtech_daily_notification")
+    assert run.states == {"good_morning": ["success"]}, run.output
+    (arrival,) = sandbox.messages()
+    assert arrival["to"] == "5556667777"
+    assert arrival["message"].startswith("Good morning! The numbers of 20")
+    (result,) = run.results["good_morning"]
+    assert set(result) == XCOM_KEYS
+    assert (result["to"], result["status"], result["result_description"]) == ("…7777", "sent", "[1] Message Sent")
+
+
+def test_every_row_gets_its_own_text(metadata_db, sandbox, sandbox_connection):
+    run = run_dag(EXAMPLES / "dialogtech_text_per_row.py", "dialogtech_text_per_row")
+    assert run.states["text_each_customer"] == ["success"] * 3, run.output
+    arrivals = {arrival["to"]: arrival["message"] for arrival in sandbox.messages()}
+    assert arrivals == {
+        "5556667771": "Hi Ada, your delivery comes today from 9 to 11.",
+        "5556667772": "Hi Grace, your delivery comes today from 11 to 1.",
+        "5556667773": "Hi Mary, your delivery comes today from 2 to 4.",
+    }
+    assert [result["to"] for result in run.results["text_each_customer"]] == ["…7771", "…7772", "…7773"]
