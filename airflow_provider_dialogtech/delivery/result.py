@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,4 +38,9 @@ class SendResult:
 
     def as_xcom(self) -> dict[str, Any]:
         """Return plain JSON, as the operator pushes it."""
-        return {{"from_": "from"}.get(name, name): value for name, value in self.__dict__.items()}
+        return {name.rstrip("_"): value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_xcom(cls, xcom: Mapping[str, Any]) -> SendResult:
+        """Read what `as_xcom` returned."""
+        return cls(**{"from_" if name == "from" else name: value for name, value in xcom.items()})

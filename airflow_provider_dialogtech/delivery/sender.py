@@ -259,8 +259,7 @@ class _Way:
                     "To send this one as well, give it an idempotency_key of its own.",
                     record.recipient_tail,
                 )
-            detail = dict(record.detail)
-            return SendResult(**{**detail, "status": "already_sent", "from_": detail.pop("from")})
+            return SendResult.from_xcom({**record.detail, "status": "already_sent"})
         if record.state == "sending":
             log.info("Another process is sending this text to %s; waiting for its outcome.", self._to)
             self._await_outcome()

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import BaseHook, mask_secret
-from airflow_provider_dialogtech.api.errors import Throttled, Unreachable
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.hooks import form
+from airflow_provider_dialogtech.hooks import config, form
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
+from airflow_provider_dialogtech.hooks.journal import journal_store
 from airflow_provider_dialogtech.hooks.keys import default_key, given_key
 from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
-from airflow_provider_dialogtech.masking import encodings_of, mask_number, mask_numbers
+from airflow_provider_dialogtech.masking import encodings_of, mask_number
 
 if TYPE_CHECKING:
-    from tenacity import RetryCallState
-
     from airflow_provider_dialogtech.api.client import DialogTechClient
+    from airflow_provider_dialogtech.delivery.sender import SmsSender
+    from airflow_provider_dialogtech.delivery.store import Store
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 

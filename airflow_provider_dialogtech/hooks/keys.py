@@ -1,4 +1,7 @@
-"""Idempotency keys: under one key a text goes out once. A key is a digest, so that no phone number stands in it."""
+"""What the journal calls a text and an account: digests, so that no phone number and no access key stands in it.
+
+Under one idempotency key a text goes out once.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ def given_key(key: object) -> str:
 
 
 def default_key(recipient: str, text: str) -> str:
-    """Return the key of a text sent by hand: in a task the same for the same text and run, elsewhere always a new one."""
+    """Return the key of a text sent by hand: in a task one for each text and run, elsewhere always a new one."""
     from airflow_provider_dialogtech._compat import get_current_context
 
     try:
@@ -41,6 +44,11 @@ def default_key(recipient: str, text: str) -> str:
     except Exception:  # each Airflow version has its own way of saying that no task runs here
         return uuid.uuid4().hex
     return key_in(context, recipient, _digest(text))
+
+
+def account_of(access_key: str) -> str:
+    """Return the journal's name of an account."""
+    return _digest("account", access_key)
 
 
 def _digest(*parts: object) -> str:

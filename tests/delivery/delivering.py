@@ -1,0 +1,59 @@
+"""Sending in processes of their own, which a test may kill, freeze or wake."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from contextlib import contextmanager
+
+from airflow_provider_dialogtech.api.client import DialogTechClient
+from airflow_provider_dialogtech.delivery import journal as journal_module
+from airflow_provider_dialogtech.delivery.journal import SendJournal, digest
+from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.sender import SmsSender
+from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.sms.message import SmsMessage
+
+RECIPIENT = "5556667777"
+
+# Tests wait for deadlines, so these are short.
+TIMEOUT = 2.0
+GRACE = 0.5
+
+_fork = multiprocessing.get_context("fork")
+
+
+def a_sender(sandbox, store_url, *, limits=None, timeout=TIMEOUT, **options) -> SmsSender:
+    client = DialogTechClient(sandbox.access_key, sandbox.secret_access_key, sandbox.url, timeout=timeout)
+    journal = SendJournal(Store(store_url), digest("account", sandbox.access_key), limits or RateLimits())
+    return SmsSender(client, journal, **options)
+
+
+def a_message(sandbox, text="Hello", to=RECIPIENT, numbers=None) -> SmsMessage:
+    return SmsMessage.create(to=to, message=text, from_numbers=numbers or sandbox.numbers)
+
+
+def kill_here(*_args, **_kwargs) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def started(work: Callable[..., object], *args):
+    """Run `work` in a process that is ended with the block."""
+    journal_module.GRACE = GRACE
+    process = _fork.Process(target=work, args=args)
+    process.start()
+    try:
+        yield process
+    finally:
+        if process.is_alive():
+            process.kill()
+        process.join()
+
+
+def run(work: Callable[..., object], *args, timeout=60) -> int:
+    """Run `work` in a process and tell its exit code."""
+    with started(work, *args) as process:
+        process.join(timeout)
+        assert not process.is_alive(), "it did not end"
+    return process.exitcode
