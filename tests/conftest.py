@@ -43,6 +43,12 @@ def metadata_db(airflow_home):
     return airflow_home / "airflow.db"
 
 
+@pytest.fixture(autouse=True)
+def own_journal(monkeypatch, tmp_path):
+    """Let no test find another one's texts in the delivery journal."""
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'journal_of_the_test.db'}")
+
+
 @pytest.fixture
 def connection(monkeypatch):
     """Set a connection up as a user would: `connection(host=..., extra={...})`."""

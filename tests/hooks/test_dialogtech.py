@@ -6,7 +6,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import InDoubt, InvalidConnection, InvalidMessage, Refused, Unreachable
+from airflow_provider_dialogtech.api.errors import InDoubt, InvalidConnection, InvalidMessage, Refused
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import FROM_NUMBERS, SECRET
@@ -117,11 +117,10 @@ def test_a_text_that_may_be_out_is_not_sent_again(hook, sandbox, fault):
     assert len(sandbox.messages()) == 1
 
 
-def test_the_client_is_made_once_and_only_when_it_is_needed(connection):
-    assert DialogTechHook("nowhere").dialogtech_conn_id == "nowhere"
-    connection()
-    hook = DialogTechHook()
-    assert hook.get_conn() is hook.get_conn()
+def test_the_connection_is_read_only_when_it_is_needed():
+    hook = DialogTechHook("nowhere")
+    with pytest.raises(Exception, match="nowhere"):
+        hook.get_conn()
 
 
 def test_a_wrong_connection_is_told_by_its_field(connection):
@@ -144,10 +143,3 @@ def test_the_secret_is_masked_in_every_encoding(connection):
     redact = import_module(next(filter(is_there, MASKERS))).redact
     for form in (SECRET, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET)):
         assert redact(f"before {form} after") == "before *** after"
-
-
-def test_unreachable_is_tried_again_and_then_told(connection, unused_port, monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
-    connection(host=f"http://127.0.0.1:{unused_port}/ibp_api.php", extra={"from_numbers": FROM_NUMBERS[0]})
-    with pytest.raises(Unreachable):
-        DialogTechHook().send_sms(to="5556667777", message="hi")

@@ -1,0 +1,28 @@
+"""Every way in which a text's arguments are rendered, with native rendering on."""
+
+from datetime import datetime, timezone
+
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow import DAG
+
+with DAG(
+    dag_id="dialogtech_rendering",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    params={"to": 5556667771, "connection": "dialogtech_default", "name": "Ada", "sender": 5554332112},
+    render_template_as_native_obj=True,
+):
+    DialogTechSendSmsOperator(
+        task_id="from_a_file",
+        to="{{ params.to }}",
+        message="dialogtech_rendering.sms",
+        from_="{{ params.sender }}",
+        dialogtech_conn_id="{{ params.connection }}",
+    )
+    DialogTechSendSmsOperator.partial(task_id="mapped", message="{{ 40 + 2 }}").expand(
+        to=["(555) 666-7772", "555.666.7773"]
+    )

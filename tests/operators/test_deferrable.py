@@ -1,0 +1,88 @@
+"""A text whose slot is far away: the task gives its worker back until shortly before."""
+
+import time
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+from airflow.exceptions import TaskDeferred
+
+from airflow_provider_dialogtech.api.errors import WaitTooLong
+from airflow_provider_dialogtech.delivery.journal import SendJournal, Wish
+from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.store import sends
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.hooks.journal import journal_store
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+
+CONTEXT = {"ti": SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)}
+
+
+def text_task(**arguments) -> DialogTechSendSmsOperator:
+    return DialogTechSendSmsOperator(
+        **{"task_id": "text", "to": "5556667777", "message": "hi", "deferrable": True, **arguments}
+    )
+
+
+@pytest.fixture
+def a_long_line(sandbox_connection):
+    """Let so many texts wait before ours that its slot is some two minutes away."""
+    settings = DialogTechHook().settings
+    journal = SendJournal(journal_store(), settings.account, RateLimits())
+    for number in settings.from_numbers:
+        for n in range(90):
+            journal.reserve(Wish(f"{number} {n}", (number,), "5556668888", "hi", "another"))
+
+
+def the_line_moves_on(seconds: float) -> None:
+    journal_store().run(
+        "test", lambda connection, _: connection.execute(sends.update().values(at=sends.c.at - seconds))
+    )
+
+
+def test_a_task_defers_until_shortly_before_its_slot_and_sends_then(sandbox, a_long_line):
+    task = text_task()
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(CONTEXT)
+    resumes_in = deferred.value.trigger.moment.timestamp() - time.time()
+    assert resumes_in > 50
+    assert sandbox.messages() == []
+    the_line_moves_on(resumes_in + 60)
+    resume = getattr(task, deferred.value.method_name)
+    assert resume(CONTEXT, None, **deferred.value.kwargs)["status"] == "sent"
+    assert len(sandbox.messages()) == 1
+
+
+def test_a_deferred_task_reserves_nothing_meanwhile(a_long_line):
+    with pytest.raises(TaskDeferred):
+        text_task().execute(CONTEXT)
+    waiting = journal_store().run(
+        "test",
+        lambda connection, _: connection.execute(
+            sa.select(sa.func.count()).select_from(sends).where(sends.c.recipient_tail == "7777")
+        ).scalar(),
+    )
+    assert waiting == 0
+
+
+def test_a_task_does_not_defer_past_its_max_wait(a_long_line):
+    with pytest.raises(WaitTooLong):
+        text_task(max_wait=timedelta(seconds=70)).execute(CONTEXT)
+
+
+def test_max_wait_counts_from_the_beginning_also_after_the_task_was_deferred(a_long_line):
+    with pytest.raises(TaskDeferred) as deferred:
+        text_task(max_wait=600).execute(CONTEXT)
+    assert deferred.value.kwargs["until"] == pytest.approx(time.time() + 600, abs=60)
+
+
+def test_a_task_that_may_not_defer_waits_on_its_worker(a_long_line):
+    with pytest.raises(WaitTooLong):
+        text_task(deferrable=False, max_wait=70).execute(CONTEXT)
+
+
+def test_airflows_own_default_decides_whether_tasks_defer(monkeypatch):
+    assert not text_task(deferrable=None).deferrable
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
+    assert text_task(deferrable=None).deferrable

@@ -1,0 +1,166 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_dialogtech._compat import AirflowFailException
+from airflow_provider_dialogtech.api.errors import (
+    InDoubt,
+    InvalidConnection,
+    InvalidMessage,
+    Refused,
+    Throttled,
+    Unreachable,
+)
+from airflow_provider_dialogtech.delivery.sender import SmsSender
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.hooks.keys import given_key, task_key
+from airflow_provider_dialogtech.masking import encodings_of
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+from tests.conftest import FROM_NUMBERS, SECRET
+from tests.running import HOME, run_dag
+
+DAGS = Path(__file__).parent / "dags"
+TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)
+
+
+def text_task(**arguments: object) -> DialogTechSendSmsOperator:
+    return DialogTechSendSmsOperator(**{"task_id": "text", "to": "5556667777", "message": "hi", **arguments})
+
+
+def run(task: DialogTechSendSmsOperator) -> dict:
+    return task.execute({"ti": TI})
+
+
+def test_a_task_returns_what_became_of_its_text_as_plain_json(sandbox, sandbox_connection):
+    returned = run(text_task(message="Good morning", to="(555) 666-7777"))
+    assert json.loads(json.dumps(returned)) == returned
+    assert {name: returned[name] for name in ("status", "result", "result_description", "to", "from")} == {
+        "status": "sent",
+        "result": "success",
+        "result_description": "[1] Message Sent",
+        "to": "…7777",
+        "from": "…2111",
+    }
+    assert [arrival["message"] for arrival in sandbox.messages()] == ["Good morning"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"on_too_long": "split"}, "on_too_long must be"),
+        ({"in_doubt": "again"}, "in_doubt must be"),
+        ({"max_wait": -1}, "max_wait must be"),
+    ],
+)
+def test_what_is_certainly_wrong_is_told_when_the_dag_is_parsed(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        text_task(**wrong)
+
+
+def test_what_a_template_will_render_is_not_judged_when_the_dag_is_parsed():
+    text_task(to="{{ params.to }}", message="{{ params.text }}", from_="{{ params.sender }}")
+
+
+def test_no_connection_is_read_when_the_dag_is_parsed():
+    assert text_task(dialogtech_conn_id="nowhere").dialogtech_conn_id == "nowhere"
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Let the text of a task come to this end."""
+
+    def with_error(error: Exception) -> DialogTechSendSmsOperator:
+        def fail(self: DialogTechHook, **arguments: object) -> None:
+            raise error
+
+        monkeypatch.setattr(DialogTechHook, "send_sms", fail)
+        return text_task()
+
+    return with_error
+
+
+@pytest.mark.parametrize("error", [InvalidMessage("too long"), Refused("not registered"), InDoubt("may be out")])
+def test_what_a_retry_could_not_send_or_could_send_twice_ends_the_task_without_retries(failing, error):
+    with pytest.raises(AirflowFailException, match=str(error)) as ended:
+        run(failing(error))
+    assert ended.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [Unreachable("down"), Throttled("slow"), InvalidConnection("no login")])
+def test_what_may_go_later_fails_so_that_airflow_retries(failing, error):
+    with pytest.raises(type(error)):
+        run(failing(error))
+
+
+def test_an_impossible_recipient_ends_the_task_without_retries(sandbox, sandbox_connection):
+    with pytest.raises(AirflowFailException, match=r"`to` …3456"):
+        run(text_task(to="123456"))
+    assert sandbox.messages() == []
+
+
+@pytest.fixture
+def keys_of(monkeypatch, connection):
+    """Tell the idempotency key under which a task's text is delivered."""
+    connection(extra={"from_numbers": FROM_NUMBERS[0]})
+    keys: list[str] = []
+
+    class Delivered(Exception):
+        pass
+
+    def send(self: SmsSender, message: object, *, key: str, **options: object) -> None:
+        keys.append(key)
+        raise Delivered
+
+    monkeypatch.setattr(SmsSender, "send", send)
+
+    def key_of(**arguments: object) -> str:
+        with pytest.raises(Delivered):
+            run(text_task(**arguments))
+        return keys[-1]
+
+    return key_of
+
+
+def test_a_tasks_key_does_not_depend_on_its_text_or_on_how_its_number_is_written(keys_of):
+    assert keys_of() == keys_of(message="written at another time") == keys_of(to="+1 (555) 666-7777")
+    assert keys_of() == given_key(task_key("dag", "run", "text", -1, "5556667777"))
+
+
+def test_another_recipient_and_a_key_of_ones_own_are_other_texts(keys_of):
+    assert len({keys_of(), keys_of(to="5556667778"), keys_of(idempotency_key="again"), keys_of(idempotency_key=1)}) == 4
+
+
+def test_a_key_that_renders_to_nothing_is_the_default_key(keys_of):
+    assert keys_of(idempotency_key="") == keys_of()
+
+
+def test_files_templates_native_rendering_and_mapping_reach_the_recipient(metadata_db, sandbox, sandbox_connection):
+    done = run_dag(DAGS / "dialogtech_rendering.py", "dialogtech_rendering")
+    assert done.states == {"from_a_file": ["success"], "mapped": ["success", "success"]}, done.output
+    arrivals = {arrival["to"]: (arrival["from"], arrival["message"]) for arrival in sandbox.messages()}
+    # The new line at the end of the file is the file's, not the text's.
+    assert arrivals["5556667771"] == (
+        "5554332112",
+        "Hi Ada,\nthe load of dialogtech_rendering is done & 100% right.",
+    )
+    assert arrivals["5556667772"][1] == arrivals["5556667773"][1] == "42"
+
+
+def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(metadata_db, sandbox, connect_sandbox, unused_port):
+    numbers = {"from_numbers": FROM_NUMBERS[0]}
+    closed = f"http://127.0.0.1:{unused_port}/ibp_api.php"
+    connect_sandbox("unreachable", host=closed, extra=numbers)
+    connect_sandbox("in_doubt", extra=numbers)
+    connect_sandbox("refused", password=SECRET, extra=numbers)
+    connect_sandbox("wrong_setting", extra=numbers | {"timeout": "soon"})
+    sandbox.fault("reset_after_accept", to="5556667772")
+    done = run_dag(DAGS / "dialogtech_leaks.py", "dialogtech_leaks", AIRFLOW__LOGGING__LOGGING_LEVEL="DEBUG")
+
+    assert list(done.states.values()) == [["failed"]] * 4, done.output
+    logged = done.output + "".join(file.read_text() for file in HOME.glob("logs/**/*.log"))
+    for words in ("could not be reached", "may have been sent", "did not accept", "extra.timeout must be"):
+        assert words in logged
+    for secret in (*encodings_of(sandbox.secret_access_key), *encodings_of(SECRET), "555666777", "private"):
+        assert secret not in logged
