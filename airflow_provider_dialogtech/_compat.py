@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger
+
 try:  # Airflow 3.0
     from airflow.sdk import BaseOperator, Context, get_current_context
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
@@ -23,6 +29,17 @@ try:  # Airflow 3.2
 except ImportError:
     from airflow.exceptions import AirflowFailException
 
+
+def trigger_at(moment: datetime) -> BaseTrigger:
+    """Return the trigger that fires at a moment."""
+    # Imported only when a task defers: parsing a DAG should not cost it.
+    try:  # Airflow 3.0
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+    except ImportError:
+        from airflow.triggers.temporal import DateTimeTrigger
+    return DateTimeTrigger(moment)
+
+
 __all__ = [
     "AirflowFailException",
     "BaseHook",
@@ -31,4 +48,5 @@ __all__ = [
     "OperatorPartial",
     "get_current_context",
     "mask_secret",
+    "trigger_at",
 ]

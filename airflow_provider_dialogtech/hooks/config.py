@@ -98,6 +98,11 @@ def executors() -> str:
     return str(_conf().get("core", "executor", fallback=""))
 
 
+def deferrable_by_default() -> bool:
+    """Return `[operators] default_deferrable`."""
+    return bool(_conf().getboolean("operators", "default_deferrable", fallback=False))
+
+
 def pool_of(conn_id: str | None) -> str | None:
     """Return the pool of a connection's tasks; None for Airflow's default pool.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dialogtech._compat import AirflowFailException
-from airflow_provider_dialogtech.api.errors import InDoubt, InvalidMessage, Refused
+from airflow_provider_dialogtech._compat import AirflowFailException, trigger_at
+from airflow_provider_dialogtech.api.errors import InDoubt, InvalidMessage, Refused, WaitTooLong
+from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.keys import key_in
@@ -16,6 +19,11 @@ from airflow_provider_dialogtech.operators.pooled import PooledOperator
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
+
+log = logging.getLogger(__name__)
+
+DEFERRED_BEYOND = timedelta(seconds=60)
+RESUMED_BEFORE = timedelta(seconds=10)
 
 
 class DialogTechSendSmsOperator(PooledOperator):
@@ -43,6 +51,8 @@ class DialogTechSendSmsOperator(PooledOperator):
     :param smart_encoding: replace typographic characters (curly quotes, dashes) when that saves segments.
     :param max_wait: for how many seconds (or which timedelta) at most to wait for a slot; by default as long as it
         takes.
+    :param deferrable: give the worker and the pool's slot back while the text's slot is more than 60 seconds away, and
+        come back 10 seconds before it. Needs a triggerer; the text itself leaves from a worker.
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
     :param pool: the pool. By default the one of the connection's name when the connection is listed in
         `[dialogtech] conn_ids`, else Airflow's default pool.
@@ -63,6 +73,7 @@ class DialogTechSendSmsOperator(PooledOperator):
         on_too_long: Literal["fail", "truncate"] = "fail",
         smart_encoding: bool = False,
         max_wait: timedelta | float | None = None,
+        deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
         check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
@@ -76,6 +87,7 @@ class DialogTechSendSmsOperator(PooledOperator):
         self.on_too_long = on_too_long
         self.smart_encoding = smart_encoding
         self.max_wait = max_wait
+        self.deferrable = config.deferrable_by_default() if deferrable is None else deferrable
 
     @cached_property
     def hook(self) -> DialogTechHook:
@@ -88,12 +100,33 @@ class DialogTechSendSmsOperator(PooledOperator):
         :return: what became of it, as plain JSON.
         :raises AirflowFailException: when a retry by Airflow could not send it, or could send it twice.
         """
+        seconds = seconds_of(self.max_wait)
+        return self.resume(context, until=None if seconds is None else time.time() + seconds)
+
+    def resume(self, context: Context, event: Any = None, *, until: float | None) -> dict[str, Any]:  # noqa: ARG002
+        """Send the text, at first or shortly before its slot.
+
+        :param until: when `max_wait` is over, in seconds since 1970.
+        """
         try:
-            return self._send(context)
+            return self._send(context, self._patience(until))
         except (InvalidMessage, Refused, InDoubt) as error:
             raise AirflowFailException(str(error)) from error
+        except WaitTooLong as error:
+            too_long = error
+        slot = too_long.sendable_at
+        if not self.deferrable or slot is None or (until is not None and slot.timestamp() > until):
+            raise too_long
+        log.info("No slot before %s; giving the worker back until shortly before.", slot.isoformat(timespec="seconds"))
+        return self.defer(trigger=trigger_at(slot - RESUMED_BEFORE), method_name="resume", kwargs={"until": until})
 
-    def _send(self, context: Context) -> dict[str, Any]:
+    def _patience(self, until: float | None) -> float | None:
+        """Return for how many seconds this worker may wait."""
+        limits = [until - time.time()] if until is not None else []
+        limits += [DEFERRED_BEYOND.total_seconds()] if self.deferrable else []
+        return max(0.0, min(limits)) if limits else None
+
+    def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:
         from airflow_provider_dialogtech.sms.message import normalize_number
 
         return self.hook.send_sms(
@@ -104,5 +137,5 @@ class DialogTechSendSmsOperator(PooledOperator):
             in_doubt=self.in_doubt,
             on_too_long=self.on_too_long,
             smart_encoding=self.smart_encoding,
-            max_wait=self.max_wait,
+            max_wait=max_wait,
         ).as_xcom()

@@ -1,5 +1,4 @@
 import itertools
-import socket
 from pathlib import Path
 
 import pytest
@@ -32,10 +31,3 @@ def sqlite_url(tmp_path: Path):
 def store_url(request):
     """The contract of the journal holds for both stores."""
     return request.getfixturevalue(f"{request.param}_url")
-
-
-@pytest.fixture
-def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
