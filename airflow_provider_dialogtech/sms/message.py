@@ -94,7 +94,8 @@ def _checked(message: object) -> str:
         kind = type(message).__name__
         raise InvalidMessage(f"The text was not sent: `message` must be text, not a {kind}. Render it to text.")
     text = "" if message is None else str(message)
-    if all(_is_unseen(char) for char in text):
+    # In GSM-7 all that is not seen is a space or nothing, so smart encoding never leaves an empty text either.
+    if not to_gsm7(text).strip():
         raise InvalidMessage("The text was not sent: `message` is empty. Check what its template renders to.")
     for position, char in enumerate(text, start=1):
         if unicodedata.category(char) in {"Cc", "Cs"} and char not in _LINE_CHARACTERS:
@@ -103,11 +104,6 @@ def _checked(message: object) -> str:
                 "can show. Check how the text was decoded."
             )
     return text
-
-
-def _is_unseen(char: str) -> bool:
-    category = unicodedata.category(char)
-    return category.startswith("Z") or category == "Cf" or char in _LINE_CHARACTERS
 
 
 def _smart(text: str) -> str:

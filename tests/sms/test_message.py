@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage, NotSent
-from airflow_provider_dialogtech.sms.gsm import is_gsm7, measure
+from airflow_provider_dialogtech.sms.gsm import is_gsm7, measure, to_gsm7
 from airflow_provider_dialogtech.sms.message import MAX_LENGTH, SmsMessage
 
 TO = "(555) 666-7777"
@@ -81,7 +81,7 @@ def test_a_wrong_sender_is_told_as_from_and_a_wrong_recipient_as_to() -> None:
 # What a message may be
 
 
-@pytest.mark.parametrize("nothing", [None, "", " ", "\n\t \r\n", "\u200b\ufeff", "\xa0\u3000\u2028"])
+@pytest.mark.parametrize("nothing", [None, "", " ", "\n\t \r\n", "\u200b\ufeff", "\ufe0f", "\xa0\u3000\u2028"])
 def test_a_message_that_shows_nothing_is_refused(nothing: object) -> None:
     assert "`message` is empty" in refusal(nothing)
 
@@ -221,7 +221,7 @@ def test_whatever_is_written_is_refused_or_fit_to_be_sent(message: str, on_too_l
     try:
         text = create(message, on_too_long=on_too_long, smart_encoding=smart)
     except InvalidMessage:
-        assert len(message) > MAX_LENGTH or not message.isprintable() or not message.strip()
+        assert len(message) > MAX_LENGTH or not message.isprintable() or not to_gsm7(message).strip()
         return
     assert 0 < len(text.text) <= 256
     assert text.text.encode()
