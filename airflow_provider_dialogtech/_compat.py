@@ -1,5 +1,8 @@
 """Every Airflow name that moved between 2.11 and 3.x: the new place first, then the old one."""
 
+# One Airflow has only one of the two places.
+# mypy: disable-error-code="no-redef, import-not-found, attr-defined"
+
 from __future__ import annotations
 
 from datetime import datetime
@@ -9,20 +12,27 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
 try:  # Airflow 3.0
-    from airflow.sdk import BaseOperator, Context, get_current_context
+    from airflow.sdk import BaseNotifier, BaseOperator, Context, get_current_context
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.log import mask_secret
 except ImportError:
     from airflow.models.baseoperator import BaseOperator
     from airflow.models.mappedoperator import OperatorPartial
+    from airflow.notifications.basenotifier import BaseNotifier
     from airflow.operators.python import get_current_context
     from airflow.utils.context import Context
     from airflow.utils.log.secrets_masker import mask_secret
 
 try:  # Airflow 3.1
     from airflow.sdk import BaseHook
+    from airflow.sdk.log import redact
 except ImportError:
     from airflow.hooks.base import BaseHook
+
+    try:  # Airflow 3.0
+        from airflow.sdk.execution_time.secrets_masker import redact
+    except ImportError:
+        from airflow.utils.log.secrets_masker import redact
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowFailException
@@ -43,10 +53,12 @@ def trigger_at(moment: datetime) -> BaseTrigger:
 __all__ = [
     "AirflowFailException",
     "BaseHook",
+    "BaseNotifier",
     "BaseOperator",
     "Context",
     "OperatorPartial",
     "get_current_context",
     "mask_secret",
+    "redact",
     "trigger_at",
 ]

@@ -31,7 +31,7 @@ def slots_of_pools() -> dict[str, int]:
 
     with create_session() as session:
         pools = session.scalars(select(Pool).where(Pool.pool.in_(config.conn_ids())).order_by(Pool.pool))
-        return {pool.pool: pool.slots for pool in pools}
+        return {str(pool.pool): pool.slots for pool in pools}
 
 
 def _create_if_missing(name: str) -> bool:
