@@ -3,12 +3,12 @@ PYTHON ?= python3
 NEWEST := 3.3.2
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST)
 
-# The newest Python on which each Airflow runs with our constraints; the oldest is 3.10 for all.
+# The newest Python that each Airflow takes; the oldest is 3.10 for all.
 PYTHON_FOR_2.11.2 := 3.12
 PYTHON_FOR_3.0.6 := 3.12
 PYTHON_FOR_3.1.8 := 3.13
-PYTHON_FOR_3.2.2 := 3.13
-PYTHON_FOR_3.3.2 := 3.13
+PYTHON_FOR_3.2.2 := 3.14
+PYTHON_FOR_3.3.2 := 3.14
 
 # .venv holds the newest Airflow, .venv-2.11.2 and so on the others of the matrix.
 venv = .venv$(if $(filter-out $(NEWEST),$(1)),-$(1))

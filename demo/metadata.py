@@ -1,0 +1,76 @@
+"""What Airflow's metadata database says: read only, and the same on every version."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+
+class Metadata:
+    """The metadata database of an Airflow on SQLite.
+
+    :param file: the database.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Return the rows of a query."""
+        with closing(sqlite3.connect(f"{self._file.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
+            database.row_factory = sqlite3.Row
+            return database.execute(query, values).fetchall()
+
+    def last_job(self) -> int:
+        """Return the id of the component that started last."""
+        return int(self.rows("SELECT coalesce(max(id), 0) FROM job")[0][0])
+
+    def has_job(self, kind: str, *, after: int) -> bool:
+        """Tell whether a component of this kind, younger than the job `after`, is at work."""
+        return bool(self.rows("SELECT 1 FROM job WHERE job_type = ? AND id > ? AND state = 'running'", kind, after))
+
+    def dags(self) -> set[str]:
+        """Return the ids of the DAGs that can be run."""
+        return {row[0] for row in self.rows("SELECT dag_id FROM serialized_dag")}
+
+    def runs(self, dag_id: str, kind: str) -> list[str]:
+        """Return the ids of a DAG's runs of a kind (`scheduled`, `manual`), the first one first."""
+        query = "SELECT run_id FROM dag_run WHERE dag_id = ? AND run_type = ? ORDER BY id"
+        return [row[0] for row in self.rows(query, dag_id, kind)]
+
+    def state_of_run(self, dag_id: str, run_id: str) -> str | None:
+        """Return the state of a DAG run, None when there is no such run."""
+        rows = self.rows("SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)
+        return rows[0][0] if rows else None
+
+    def tasks_of_run(self, dag_id: str, run_id: str) -> list[sqlite3.Row]:
+        """Return task_id, map_index, state, pool and try_number of the tasks of a DAG run."""
+        return self.rows(
+            "SELECT task_id, map_index, state, pool, try_number FROM task_instance WHERE dag_id = ? AND run_id = ?"
+            " ORDER BY task_id, map_index",
+            dag_id,
+            run_id,
+        )
+
+    def results_of_run(self, dag_id: str, run_id: str) -> dict[tuple[str, int], Any]:
+        """Return what the tasks of a DAG run returned (their XCom), by task id and map index."""
+        rows = self.rows(
+            "SELECT task_id, map_index, value FROM xcom WHERE dag_id = ? AND run_id = ? AND key = 'return_value'"
+            " ORDER BY task_id, map_index",
+            dag_id,
+            run_id,
+        )
+        return {(row["task_id"], row["map_index"]): _decoded(row["value"]) for row in rows}
+
+    def slots_of_pools(self) -> dict[str, int]:
+        """Return the slots of each pool."""
+        return {row["pool"]: row["slots"] for row in self.rows("SELECT pool, slots FROM slot_pool")}
+
+
+def _decoded(value: str | bytes) -> Any:
+    # Airflow 3 writes JSON into a column that is JSON itself.
+    once = json.loads(value)
+    return json.loads(once) if isinstance(once, str) else once
