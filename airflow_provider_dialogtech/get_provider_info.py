@@ -24,6 +24,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_dialogtech.hooks.dialogtech"]}
         ],
+        "notifications": ["airflow_provider_dialogtech.notifications.sms.DialogTechSmsNotifier"],
         "connection-types": [
             {
                 "connection-type": "dialogtech",

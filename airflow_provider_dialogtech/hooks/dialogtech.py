@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -63,7 +64,20 @@ class DialogTechHook(BaseHook):
 
         :raises InvalidConnection: when one of its fields is missing or wrong.
         """
-        connection = self.get_connection(self.dialogtech_conn_id)
+        return self._checked(self.get_connection(self.dialogtech_conn_id))
+
+    async def aload(self) -> None:
+        """Read the connection from an event loop without blocking it: afterwards `settings` asks nobody any more.
+
+        :raises InvalidConnection: when one of its fields is missing or wrong.
+        """
+        if hasattr(self, "aget_connection"):  # Airflow 3.1
+            connection = await self.aget_connection(self.dialogtech_conn_id)
+        else:
+            connection = await asyncio.to_thread(self.get_connection, self.dialogtech_conn_id)
+        self.settings = self._checked(connection)
+
+    def _checked(self, connection: Any) -> ConnectionSettings:
         # Airflow masks the password only as it is, but it travels percent-encoded.
         for form_of_secret in encodings_of(connection.password or ""):
             mask_secret(form_of_secret)
@@ -74,9 +88,14 @@ class DialogTechHook(BaseHook):
 
         :raises InvalidConnection: when a field of the connection is missing or wrong.
         """
-        return self._make_client(self.settings.timeout)
+        return self.make_client(self.settings.timeout)
 
-    def _make_client(self, timeout: float) -> DialogTechClient:
+    def make_client(self, timeout: float) -> DialogTechClient:
+        """Return a client of the connection's account with a deadline of its own.
+
+        :param timeout: how many seconds one call of the API may take.
+        :raises InvalidConnection: when a field of the connection is missing or wrong.
+        """
         from airflow_provider_dialogtech.api.client import DEFAULT_URL, DialogTechClient
 
         settings = self.settings
@@ -173,7 +192,7 @@ class DialogTechHook(BaseHook):
         journal = SendJournal(
             store or journal_store(), settings.account, settings.limits, retention=config.journal_retention()
         )
-        return SmsSender(self._make_client(timeout or settings.timeout), journal, pause=pause)
+        return SmsSender(self.make_client(timeout or settings.timeout), journal, pause=pause)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask DialogTech for the account's numbers, which sends nothing, and tell whether the keys and numbers work."""

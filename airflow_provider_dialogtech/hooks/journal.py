@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 _LOCAL_EXECUTORS = {"LocalExecutor", "SequentialExecutor", "DebugExecutor"}
 
 
-def journal_store() -> Store:
+def journal_store(*, patience: float = 10.0) -> Store:
     """Open the journal of `[dialogtech] journal_url`.
 
+    :param patience: for how many seconds a PostgreSQL that is away is tried again.
     :raises InvalidConnection: when the URL is no SQLite file's and no PostgreSQL's.
     :raises JournalUnavailable: when tasks may run on several machines, or in pods, but the journal is a file.
     """
     from airflow_provider_dialogtech.delivery.store import Store
 
-    store = Store(config.journal_url())
+    store = Store(config.journal_url(), patience=patience)
     if store.is_file and not config.allow_local_journal():
         _refuse_to_forget()
     return store

@@ -1,0 +1,215 @@
+"""A callback that texts people."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Generator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dialogtech._compat import BaseNotifier
+from airflow_provider_dialogtech.api.errors import DialogTechError
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.notifications.alert_text import built_in_text, dag_id_of, subject_of
+from airflow_provider_dialogtech.notifications.events import EVENTS, event_of
+from airflow_provider_dialogtech.notifications.telling import Alert, tell
+
+if TYPE_CHECKING:
+    import jinja2
+
+    from airflow_provider_dialogtech._compat import Context
+
+log = logging.getLogger(__name__)
+
+_SLA_ARGUMENTS = 5
+
+
+class DialogTechSmsNotifier(BaseNotifier):
+    """Text people about a task or a DAG, at most one text per person and cooldown.
+
+    .. code-block:: python
+
+        @dag(default_args={"on_failure_callback": DialogTechSmsNotifier(to="(555) 666-7777")})
+
+    It takes every callback of a task or a DAG, and (Airflow 3.1) a deadline alert's `AsyncCallback`. It never raises
+    and holds a callback for 45 seconds at most: what became of the text stands in the log. One instance may serve
+    many tasks.
+
+    :param message: what the text says; by default what happened, to what, when, in which run, at which try, and why.
+        What is too long is cut. (templated)
+    :param to: the numbers it goes to: one, several separated by commas, or a list; by default the connection's
+        `alert_to`. (templated)
+    :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
+    :param dedup_key: alerts with one key are one alert within the cooldown; by default the DAG, the event and this
+        message's template. (templated)
+    :param event: what happened, where the notifier is called by other means than a callback: `failed`, `retry`,
+        `success`, `skipped`, `execute`, `dag_failed`, `dag_success`, `deadline` or `sla`. By default it is read from
+        the context.
+    :param cooldown: for how long (or how many seconds) a person is not told again; the next text says how many more
+        there were. None texts each time.
+    :raises ValueError: when `event` or `cooldown` is none of these.
+    """
+
+    template_fields: Sequence[str] = ("message", "to", "dialogtech_conn_id", "dedup_key")
+
+    def __init__(
+        self,
+        message: str | None = None,
+        to: str | int | Sequence[str | int] | None = None,
+        *,
+        dialogtech_conn_id: str = DialogTechHook.default_conn_name,
+        dedup_key: str | None = None,
+        event: str | None = None,
+        cooldown: timedelta | float | None = timedelta(minutes=15),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)  # from Airflow 3.1 on it takes the context
+        if event is not None and event not in EVENTS:
+            raise ValueError(f"event must be one of {', '.join(EVENTS)}; not {event!r}.")
+        self.message = message
+        self.to = to
+        self.dialogtech_conn_id = dialogtech_conn_id
+        self.dedup_key = dedup_key
+        self.event = event
+        self.cooldown = _cooldown(cooldown)
+
+    def __call__(self, *args: Any) -> None:
+        """Text people. The context is left as it is: the base class would write the template fields into it.
+
+        :param args: the context, or what Airflow 2 calls an SLA callback with.
+        """
+        self.notify(_context_of(args))
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Text people from an event loop, about the context that was given to the constructor."""
+        return self.async_notify(self.context).__await__()
+
+    def notify(self, context: Context) -> None:
+        """Text people.
+
+        :param context: what Airflow called the callback with.
+        """
+        try:
+            rendered = _Rendered(self, context)
+            hook = DialogTechHook(rendered.conn_id)
+            tell(rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
+        except Exception as error:
+            _log_failure(error)
+
+    async def async_notify(self, context: Context) -> None:
+        """Text people without blocking the event loop.
+
+        :param context: what Airflow called the callback with.
+        """
+        try:
+            rendered = _Rendered(self, context)
+            hook = DialogTechHook(rendered.conn_id)
+            await hook.aload()
+            await asyncio.to_thread(tell, rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
+        except Exception as error:
+            _log_failure(error)
+
+    def _render(self, template: jinja2.Template, context: Context, dag: Any = None) -> Any:  # noqa: ARG002
+        # Without the DAG it is rendered to text: native rendering would take the + off a phone number.
+        return super(BaseNotifier, self)._render(template, context, None)
+
+
+send_dialogtech_sms_notification = DialogTechSmsNotifier
+
+
+class _Rendered:
+    """A notifier's fields, rendered for one context. The notifier stays as it is: many tasks may share it."""
+
+    def __init__(self, notifier: DialogTechSmsNotifier, context: Context) -> None:
+        self._notifier = notifier
+        self._context = context
+        self.conn_id = str(self._render("dialogtech_conn_id"))
+        self.recipients = self._recipients()
+        self.alert = self._alert()
+
+    def _alert(self) -> Alert:
+        event = self._notifier.event or event_of(self._context, self._notifier)
+        message, note = self._message()
+        return Alert(
+            subject=f"{subject_of(event, self._context)} ({event})",
+            text=message or built_in_text(event, self._context),
+            built_in=not message,
+            note=note,
+            dedup_key=self._dedup_key(event),
+            cooldown=self._notifier.cooldown,
+        )
+
+    def _message(self) -> tuple[str, str]:
+        """Return the text, empty for the built-in one, and what is to be said of its template."""
+        if self._notifier.message is None:
+            return "", ""
+        try:
+            return str(self._render("message")).strip(), ""
+        except Exception as error:
+            # Its words could hold what the template was given.
+            name = type(error).__name__
+            log.error("The template of the alert's message failed (%s); the built-in text is sent instead.", name)  # noqa: TRY400
+            return "", f" (message template: {name})"
+
+    def _recipients(self) -> list[str]:
+        try:
+            rendered = self._render("to")
+        except Exception as error:
+            log.error("The template of `to` failed (%s); the connection's alert_to is told.", type(error).__name__)  # noqa: TRY400
+            return []
+        listed = rendered if isinstance(rendered, (list, tuple, set)) else [rendered]
+        # A template that gives a list is rendered to the text of one.
+        numbers = [part.strip(" []'\"") for each in listed if each is not None for part in str(each).split(",")]
+        return [number for number in numbers if number]
+
+    def _dedup_key(self, event: str) -> str:
+        try:
+            given = self._render("dedup_key")
+        except Exception as error:
+            log.error("The template of `dedup_key` failed (%s); the default key is used.", type(error).__name__)  # noqa: TRY400
+            given = None
+        if given is not None:
+            return json.dumps(["given", str(given)])
+        return json.dumps([dag_id_of(self._context), event, self._notifier.message and str(self._notifier.message)])
+
+    def _render(self, name: str) -> Any:
+        template = getattr(self._notifier, name)
+        if template is None:
+            return None
+        return self._notifier.render_template(template, self._context, _environment(self._notifier, self._context))
+
+
+def _environment(notifier: DialogTechSmsNotifier, context: Context) -> jinja2.Environment:
+    dag = context.get("dag")
+    # A deadline alert has no DAG, and in a dag.test() of Airflow 3.3 a DAG callback has one that makes none.
+    if dag is None or not hasattr(dag, "get_template_env"):
+        return notifier.get_template_env()
+    environment: jinja2.Environment = dag.get_template_env(force_sandboxed=True)
+    return environment
+
+
+def _context_of(args: Sequence[Any]) -> Any:
+    if len(args) != _SLA_ARGUMENTS:
+        return args[0]
+    names = ("dag", "task_list", "blocking_task_list", "slas", "blocking_tis")
+    return dict(zip(names, args, strict=True))
+
+
+def _cooldown(given: timedelta | float | None) -> timedelta | None:
+    if given is None or isinstance(given, timedelta):
+        cooldown = given
+    elif isinstance(given, (int, float)) and not isinstance(given, bool):
+        cooldown = timedelta(seconds=given)
+    else:
+        raise ValueError(f"cooldown must be a timedelta, a number of seconds or None; not {given!r}.")
+    if cooldown is not None and cooldown < timedelta(0):
+        raise ValueError(f"cooldown must not be negative; not {given!r}.")
+    return cooldown
+
+
+def _log_failure(error: Exception) -> None:
+    """Say that nobody was told. Only errors of this package are known to carry no secret in their words."""
+    reason = str(error) if isinstance(error, DialogTechError) else type(error).__name__
+    log.error("An alert failed, so nobody was told: %s", reason)

@@ -1,0 +1,233 @@
+"""Tell people of an alert: each on their own, within the time that a callback may take, and without raising."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, InvalidMessage, JournalUnavailable, NotSent
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.masking import mask_number, scrub
+from airflow_provider_dialogtech.notifications import journals
+from airflow_provider_dialogtech.notifications.alert_text import fit, suffix_of
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech.delivery.store import Store
+    from airflow_provider_dialogtech.delivery.storm import AlertGate, Claim
+    from airflow_provider_dialogtech.sms.message import SmsMessage
+
+log = logging.getLogger(__name__)
+
+# A callback is held so many seconds at most: the dag-processor kills one that takes 50.
+HELD = 45.0
+# It waits so long for a slot, and so long for one call of the API.
+WAIT = 30.0
+CALL = 14.0
+AT_ONCE = 8
+
+_JOURNALS = (
+    journals.shared_journal,
+    journals.journal_in_airflow_home,
+    journals.journal_in_temporary_directory,
+)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert, ready to be told.
+
+    :param subject: what it is about, for the log.
+    :param text: what it says.
+    :param built_in: whether the text is ours, which fits one segment.
+    :param note: what is to stand behind it in any case.
+    :param dedup_key: alerts with the same key are one alert.
+    :param cooldown: how long a recipient is not told again; None tells each time.
+    """
+
+    subject: str
+    text: str = field(repr=False)
+    built_in: bool
+    note: str
+    dedup_key: str
+    cooldown: timedelta | None
+
+
+def tell(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) -> None:
+    """Tell everybody, several at once, and write to the log what became of it.
+
+    :param alert: the alert.
+    :param recipients: the numbers it goes to, as people write them. One that is wrong hinders no other.
+    :param hook: the account it leaves from. Its settings have been read.
+    """
+    deadline = Deadline(HELD)
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for number in _numbers(alert, recipients):
+        waiting.put(number)
+    # Threads that a callback can leave behind: nothing that hangs may hold it.
+    workers = [
+        threading.Thread(target=_tell_waiting, args=(waiting, alert, hook, deadline), daemon=True)
+        for _ in range(min(waiting.qsize(), AT_ONCE))
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(max(0.0, deadline.left()))
+    if any(worker.is_alive() for worker in workers):
+        log.error(
+            "Alert for %s: after %d seconds the callback waits no longer, so not all may have been told.",
+            alert.subject,
+            HELD,
+        )
+
+
+class Deadline:
+    """The end of the time that a callback may take.
+
+    :param seconds: when it comes.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        return self._end - time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, unless there would be no time left to send.
+
+        :raises OutOfTime: instead of sleeping.
+        """
+        if seconds > self.left() - CALL:
+            raise OutOfTime
+        time.sleep(seconds)
+
+
+class OutOfTime(NotSent):
+    """The text was not sent: a callback may not take longer."""
+
+
+def _numbers(alert: Alert, recipients: Sequence[object]) -> list[str]:
+    from airflow_provider_dialogtech.sms.message import normalize_number
+
+    numbers = []
+    for recipient in recipients:
+        try:
+            numbers.append(str(normalize_number(recipient, "to")))
+        except InvalidMessage as error:
+            log.error("Alert for %s: one recipient was not told. %s", alert.subject, error)  # noqa: TRY400
+    if not numbers:
+        log.error(
+            "Alert for %s: nobody was told, for there is nobody to tell. Give `to`, or set alert_to in the extra of "
+            "the connection.",
+            alert.subject,
+        )
+    return list(dict.fromkeys(numbers))
+
+
+def _tell_waiting(waiting: queue.SimpleQueue[str], alert: Alert, hook: DialogTechHook, deadline: Deadline) -> None:
+    while True:
+        try:
+            number = waiting.get_nowait()
+        except queue.Empty:
+            return
+        _Telling(alert, number, hook, deadline).run()
+
+
+@dataclass
+class _Telling:
+    """One recipient's text of an alert."""
+
+    alert: Alert
+    number: str
+    hook: DialogTechHook
+    deadline: Deadline
+
+    def run(self) -> None:
+        """Tell, and never raise."""
+        try:
+            self._tell_by_any_journal()
+        except InDoubt as error:
+            self._log(logging.WARNING, "may have been told: %s", error)
+        except DialogTechError as error:
+            self._log(logging.ERROR, "was not told. %s", error)
+        except Exception as error:
+            # Its words could hold anything.
+            self._log(logging.ERROR, "was perhaps not told: %s", type(error).__name__)
+
+    def _tell_by_any_journal(self) -> None:
+        for open_journal in _JOURNALS:
+            try:
+                return self._tell_by(open_journal())
+            except JournalUnavailable as error:
+                self._log(logging.WARNING, "is told by another journal. %s", error)
+        self._log(logging.WARNING, "is told without a journal: no limit is kept and no storm is stopped.")
+        return self._tell_unpaced()
+
+    def _tell_by(self, store: Store) -> None:
+        from airflow_provider_dialogtech.delivery.storm import AlertGate
+
+        settings = self.hook.settings
+        gate = AlertGate(store, settings.account, budget=settings.alert_budget)
+        claim = self._claim(gate)
+        if claim is None:
+            self._log(logging.INFO, "has just been told, so this one is only counted.")
+            return
+        try:
+            self._send(store, claim)
+        except (JournalUnavailable, InDoubt):
+            raise
+        except NotSent:
+            self._release(gate, claim)
+            raise
+        self._log(logging.INFO, "was told.")
+
+    def _claim(self, gate: AlertGate) -> Claim | None:
+        try:
+            return gate.claim(self.alert.dedup_key, self.number, self.alert.cooldown)
+        except JournalUnavailable:
+            raise
+        except Exception as error:  # a driver that is not installed, say
+            problem = type(error).__name__
+        raise JournalUnavailable(f"The delivery journal cannot be used ({problem}).")
+
+    def _release(self, gate: AlertGate, claim: Claim) -> None:
+        try:
+            gate.release(claim)
+        except JournalUnavailable:
+            self._log(logging.WARNING, "keeps a claim that could not be given back; it ends by itself in a minute.")
+
+    def _send(self, store: Store, claim: Claim) -> None:
+        sender = self.hook.make_sender(store=store, pause=self.deadline.pause, timeout=self._call_seconds())
+        max_wait = max(0.0, min(WAIT, self.deadline.left() - CALL))
+        sender.send(self._message(suffix_of(claim)), key=claim.id, max_wait=max_wait)
+
+    def _tell_unpaced(self) -> None:
+        message = self._message("")
+        client = self.hook.make_client(self._call_seconds())
+        client.send(to=message.to, from_=message.from_numbers[0], message=message.text)
+        self._log(logging.INFO, "was told.")
+
+    def _call_seconds(self) -> float:
+        return min(self.hook.settings.timeout, CALL)
+
+    def _message(self, suffix: str) -> SmsMessage:
+        from airflow_provider_dialogtech.sms.message import SmsMessage
+
+        settings = self.hook.settings
+        text = scrub(self.alert.text, settings.secret_access_key, settings.access_key)
+        return SmsMessage.create(
+            to=self.number,
+            message=fit(text, self.alert.note + suffix, one_segment=self.alert.built_in),
+            from_numbers=settings.from_numbers,
+            on_too_long="truncate",
+            smart_encoding=True,
+        )
+
+    def _log(self, level: int, words: str, *args: object) -> None:
+        log.log(level, f"Alert for %s: %s {words}", self.alert.subject, mask_number(self.number), *args)
