@@ -82,6 +82,7 @@ _POSTGRES_BOUNDS = sa.text(
 )
 _POSTGRES_LOCK = sa.text("SELECT pg_advisory_xact_lock(:lock)")
 _POSTGRES_CLOCK = sa.text("SELECT extract(epoch FROM clock_timestamp())::float8")
+_POSTGRES_CONNECT_SECONDS = 5
 _SQLITE_BUSY_SECONDS = 30
 
 
@@ -189,11 +190,20 @@ def _engine(url: str, _pid: int) -> Engine:
     """Make the engine of this process: a connection must never cross a fork."""
     if make_url(url).get_backend_name() == "sqlite":
         return _sqlite_engine(url)
-    engine = sa.create_engine(url, future=True, pool_pre_ping=True, pool_recycle=300)
+    engine = sa.create_engine(
+        url, future=True, pool_pre_ping=True, pool_recycle=300, connect_args=_postgres_arguments(url)
+    )
     with engine.begin() as connection:
         connection.execute(_POSTGRES_LOCK, {"lock": _lock_number("schema")})
         metadata.create_all(connection)
     return engine
+
+
+def _postgres_arguments(url: str) -> dict[str, int]:
+    """Bound the wait for a server that does not answer, which libpq would wait for without end."""
+    parsed = make_url(url)
+    libpq = parsed.get_driver_name() in {"psycopg2", "psycopg"}
+    return {"connect_timeout": _POSTGRES_CONNECT_SECONDS} if libpq and "connect_timeout" not in parsed.query else {}
 
 
 def _sqlite_engine(url: str) -> Engine:
