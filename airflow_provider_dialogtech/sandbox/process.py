@@ -1,0 +1,89 @@
+"""A sandbox for a test: a process of its own on a free port, ended with the `with` block."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.request import Request, urlopen
+
+ACCESS_KEY = "sandbox-access-key"
+# It has the characters that look different in one percent-encoding or another, as a real one may.
+SECRET_ACCESS_KEY = "s4ndb0x+s3cr/et=&%k ey"  # noqa: S105 - everybody may know it
+NUMBERS = ("5554332111", "5554332112")
+
+
+@dataclass(frozen=True)
+class RunningSandbox:
+    """A sandbox that runs.
+
+    :param base_url: where its inbox page is.
+    """
+
+    base_url: str
+    access_key: str = ACCESS_KEY
+    secret_access_key: str = field(default=SECRET_ACCESS_KEY, repr=False)
+    numbers: tuple[str, ...] = NUMBERS
+
+    @property
+    def url(self) -> str:
+        """The API's URL, for a connection's host."""
+        return f"{self.base_url}/ibp_api.php"
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return every call that arrived, in order, with its time and what became of it."""
+        arrived: list[dict[str, Any]] = self._ask("GET", "messages")
+        return arrived
+
+    def forget(self) -> None:
+        """Forget what arrived and empty the limits' windows."""
+        self._ask("DELETE", "messages")
+
+    def fault(self, name: str, **settings: object) -> None:
+        """Let something go wrong, as `POST /sandbox/faults` does."""
+        self._ask("POST", "faults", {"fault": name, **settings})
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self._ask("DELETE", "faults")
+
+    def _ask(self, method: str, what: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(f"{self.base_url}/sandbox/{what}", data, method=method)  # noqa: S310 - our own process
+        with urlopen(request, timeout=30) as response:  # noqa: S310
+            return json.load(response)
+
+
+@contextmanager
+def running_sandbox(
+    *,
+    access_key: str = ACCESS_KEY,
+    secret_access_key: str = SECRET_ACCESS_KEY,
+    numbers: Sequence[str] = NUMBERS,
+    latency: float = 0.0,
+    arguments: Sequence[str] = (),
+) -> Iterator[RunningSandbox]:
+    """Run a sandbox on a free port of this machine.
+
+    :param numbers: its SMS-enabled numbers.
+    :param latency: how many seconds every answer takes.
+    :param arguments: further arguments of `python -m airflow_provider_dialogtech.sandbox`.
+    """
+    keys = [f"--access-key={access_key}", f"--secret-access-key={secret_access_key}", f"--numbers={','.join(numbers)}"]
+    command = [sys.executable, "-m", __package__, "--port=0", f"--latency={latency}", *keys, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
+    try:
+        base_url = process.stdout.readline().split()[-1]  # type: ignore[union-attr]
+        yield RunningSandbox(base_url, access_key, secret_access_key, tuple(numbers))
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()  # type: ignore[union-attr]
