@@ -155,7 +155,7 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
         reason = context.get("reason")
         return str(reason).replace("_", " ") if reason and reason != "success" else ""
     if event == "sla":
-        return ", ".join(str(context.get("task_list", "")).split())
+        return " ".join(str(context.get("task_list", "")).split())
     error = context.get("exception") if event in {"failed", "retry"} else None
     return _first_words(error) if error is not None else ""
 

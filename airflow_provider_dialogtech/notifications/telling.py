@@ -66,24 +66,22 @@ def tell(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) -> No
     :param hook: the account it leaves from. Its settings have been read.
     """
     deadline = Deadline(HELD)
-    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for number in _numbers(alert, recipients):
-        waiting.put(number)
+    tellings = [_Telling(alert, number, hook, deadline) for number in _numbers(alert, recipients)]
+    waiting: queue.SimpleQueue[_Telling] = queue.SimpleQueue()
+    for telling in tellings:
+        waiting.put(telling)
     # Threads that a callback can leave behind: nothing that hangs may hold it.
     workers = [
-        threading.Thread(target=_tell_waiting, args=(waiting, alert, hook, deadline), daemon=True)
-        for _ in range(min(waiting.qsize(), AT_ONCE))
+        threading.Thread(target=_run_waiting, args=(waiting,), daemon=True) for _ in range(min(len(tellings), AT_ONCE))
     ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(max(0.0, deadline.left()))
-    if any(worker.is_alive() for worker in workers):
-        log.error(
-            "Alert for %s: after %d seconds the callback waits no longer, so not all may have been told.",
-            alert.subject,
-            HELD,
-        )
+    if all(telling.failed for telling in tellings):
+        log.error("Alert for %s: nobody was told.", alert.subject)
+    elif not all(telling.ended for telling in tellings):
+        log.error("Alert for %s: the callback waits no longer, so not all may have been told.", alert.subject)
 
 
 class Deadline:
@@ -121,22 +119,18 @@ def _numbers(alert: Alert, recipients: Sequence[object]) -> list[str]:
             numbers.append(str(normalize_number(recipient, "to")))
         except InvalidMessage as error:
             log.error("Alert for %s: one recipient was not told. %s", alert.subject, error)  # noqa: TRY400
-    if not numbers:
-        log.error(
-            "Alert for %s: nobody was told, for there is nobody to tell. Give `to`, or set alert_to in the extra of "
-            "the connection.",
-            alert.subject,
-        )
+    if not recipients:
+        log.error("Alert for %s: no recipients. Give `to`, or set alert_to in the connection's extra.", alert.subject)
     return list(dict.fromkeys(numbers))
 
 
-def _tell_waiting(waiting: queue.SimpleQueue[str], alert: Alert, hook: DialogTechHook, deadline: Deadline) -> None:
+def _run_waiting(waiting: queue.SimpleQueue[_Telling]) -> None:
     while True:
         try:
-            number = waiting.get_nowait()
+            telling = waiting.get_nowait()
         except queue.Empty:
             return
-        _Telling(alert, number, hook, deadline).run()
+        telling.run()
 
 
 @dataclass
@@ -147,18 +141,22 @@ class _Telling:
     number: str
     hook: DialogTechHook
     deadline: Deadline
+    ended: bool = False
+    failed: bool = False
 
     def run(self) -> None:
         """Tell, and never raise."""
         try:
             self._tell_by_any_journal()
         except InDoubt as error:
-            self._log(logging.WARNING, "may have been told: %s", error)
+            self._log(logging.WARNING, "may have been told. %s", error)
         except DialogTechError as error:
             self._log(logging.ERROR, "was not told. %s", error)
+            self.failed = True
         except Exception as error:
             # Its words could hold anything.
-            self._log(logging.ERROR, "was perhaps not told: %s", type(error).__name__)
+            self._log(logging.ERROR, "may not have been told (%s).", type(error).__name__)
+        self.ended = True
 
     def _tell_by_any_journal(self) -> None:
         for open_journal in _JOURNALS:

@@ -1,0 +1,97 @@
+"""Every kind of callback, called by a real scheduler, dag-processor, worker and triggerer."""
+
+import re
+
+import pytest
+from airflow import __version__ as airflow_version
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+
+FAILURE = "alerts_of_a_failure"
+SUCCESS = "alerts_of_a_success"
+DEADLINE = "dialogtech_deadline_alert"
+ALERT_TO = "5556667790"
+has_deadlines = tuple(map(int, airflow_version.split(".")[:2])) >= (3, 1)
+
+
+def text_to(system, number):
+    """Return the one text to a number as soon as it is there: DAG callbacks are called after the run has ended."""
+    system.airflow.processes.wait_until(f"{number} is texted", lambda: bool(system.texts_to(number)), seconds=90)
+    (text,) = system.texts_to(number)
+    return text["message"]
+
+
+@pytest.fixture(scope="module")
+def failed_run(system):
+    system.airflow.trigger(FAILURE, "by_hand")
+    assert system.airflow.wait_for_run(FAILURE, "by_hand") == "failed"
+    return "by_hand"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("5556667801", rf"{FAILURE}.fails_too failed at {{time}}, try 1 of 1, run by_hand: KeyError: 'a column'"),
+        ("5556667802", rf"DAG {FAILURE} failed at {{time}}, run by_hand: task failure"),
+        (
+            "5556667804",
+            rf"{FAILURE}.fails failed at {{time}}, try 2 of 2, run by_hand: "
+            r"ValueError: no partition 2026-01-01 for \.\.\.1234",
+        ),
+        (
+            "5556667805",
+            rf"{FAILURE}.fails is up for retry since {{time}}, try 1 of 2, run by_hand: "
+            r"ValueError: no partition 2026-01-01 for \.\.\.1234",
+        ),
+        ("5556667806", rf"{FAILURE}.fails started at {{time}}, run by_hand"),
+        ("5556667808", rf"{FAILURE}.is_skipped was skipped at {{time}}, run by_hand"),
+    ],
+)
+def test_a_callback_texts_what_happened(system, failed_run, number, words):
+    expected = "Airflow: " + words.format(time=r"\d\d:\d\d UTC")
+    assert re.fullmatch(expected, text_to(system, number))
+
+
+def test_a_message_is_rendered_for_its_task(system, failed_run):
+    assert text_to(system, "5556667807") == "succeeds is done"
+
+
+def test_a_failed_dag_does_not_call_its_success_callback(system, failed_run):
+    text_to(system, "5556667802")
+    assert system.texts_to("5556667803") == []
+
+
+def test_a_dag_that_succeeds_texts(system):
+    system.airflow.trigger(SUCCESS, "by_hand")
+    assert system.airflow.wait_for_run(SUCCESS, "by_hand") == "success"
+    expected = rf"Airflow: DAG {SUCCESS} succeeded at \d\d:\d\d UTC, run by_hand"
+    assert re.fullmatch(expected, text_to(system, "5556667809"))
+
+
+@pytest.mark.skipif(not has_deadlines, reason="Airflow has deadline alerts from 3.1 on")
+def test_a_missed_deadline_texts_once_and_leaves_no_number_in_the_database(system):
+    system.airflow.trigger(DEADLINE, "late")
+    expected = rf"Airflow: DAG {DEADLINE} missed its deadline of \d\d:\d\d UTC, run late: still running"
+    assert re.fullmatch(expected, text_to(system, ALERT_TO))
+    assert system.airflow.wait_for_run(DEADLINE, "late") == "success"
+    assert len(system.texts_to(ALERT_TO)) == 1
+    stored = [str(tuple(row)) for row in system.airflow.metadata.rows("SELECT * FROM deadline")]
+    if "callback" in {row[0] for row in system.airflow.metadata.rows("SELECT name FROM sqlite_master")}:
+        stored += [str(tuple(row)) for row in system.airflow.metadata.rows("SELECT * FROM callback")]
+    assert any("DialogTechSmsNotifier" in row for row in stored)
+    assert not any(ALERT_TO in row for row in stored)
+
+
+@pytest.mark.skipif(has_deadlines, reason="this Airflow has deadline alerts")
+def test_before_deadlines_the_example_says_why_it_is_skipped(system):
+    system.airflow.trigger(DEADLINE, "late")
+    assert system.airflow.wait_for_run(DEADLINE, "late") == "success"
+    (task,) = system.airflow.metadata.tasks_of_run(DEADLINE, "late")
+    assert task["state"] == "skipped"
+    assert "Deadline alerts need Airflow 3.1" in system.airflow.task_logs(DEADLINE)
+
+
+def test_the_log_of_a_task_says_who_was_told_and_shows_no_number(system, failed_run):
+    log = system.airflow.task_logs(FAILURE)
+    assert "…7804 was told" in log or r"\u20267804 was told" in log
+    assert "5556667804" not in log
