@@ -16,6 +16,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from airflow_provider_dialogtech.sms.message import SmsMessage
 from benchmarks.stores import running_postgres
 
 RECIPIENT = "5556667777"
-WARM_UP = 2.0
+# Sent beyond what is counted, so that the count does not end in a lull.
+AFTERWARDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,13 @@ def measure(setting: Setting, store_url: str) -> Figures:
     """Let the processes send, then judge by what the sandbox recorded."""
     with running_sandbox(numbers=numbers_of(setting.numbers), latency=setting.latency) as sandbox:
         access = (sandbox.url, sandbox.access_key, sandbox.secret_access_key, sandbox.numbers)
-        until = time.time() + setting.seconds + WARM_UP
         work = send_plainly if setting.way == "requests" else send_through_journal
         spawn = multiprocessing.get_context("spawn")
-        workers = [spawn.Process(target=work, args=(access, store_url, until)) for _ in range(setting.processes)]
+        ready = spawn.Barrier(setting.processes)
+        seconds = setting.seconds + AFTERWARDS
+        workers = [
+            spawn.Process(target=work, args=(access, store_url, ready, seconds)) for _ in range(setting.processes)
+        ]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -69,18 +74,26 @@ def measure(setting: Setting, store_url: str) -> Figures:
         return judge(sandbox.messages(), setting)
 
 
-def send_through_journal(access: Any, store_url: str, until: float) -> None:
+def begin(ready: Barrier, seconds: float) -> float:
+    """Wait for the other processes; tell until when to send."""
+    ready.wait()
+    return time.time() + seconds
+
+
+def send_through_journal(access: Any, store_url: str, ready: Barrier, seconds: float) -> None:
     url, key, secret, numbers = access
     journal = SendJournal(Store(store_url), digest("account", key), RateLimits())
     sender = SmsSender(DialogTechClient(key, secret, url), journal)
     message = SmsMessage.create(to=RECIPIENT, message="Hello", from_numbers=numbers)
+    until = begin(ready, seconds)
     while time.time() < until:
         sender.send(message, key=uuid.uuid4().hex)
 
 
-def send_plainly(access: Any, _store_url: str, until: float) -> None:
+def send_plainly(access: Any, _store_url: str, ready: Barrier, seconds: float) -> None:
     url, key, secret, numbers = access
     keys = {"action": "sms.send_message", "access_key": key, "secret_access_key": secret}
+    until = begin(ready, seconds)
     for number in itertools.cycle(numbers):
         for attempt in range(6):
             if time.time() >= until:
@@ -118,7 +131,9 @@ def allowed(numbers: int, seconds: float) -> int:
 
 
 def densest(times: list[float], seconds: float) -> int:
-    return max(sum(start <= time < start + seconds for time in times[index : index + 100]) for index, start in enumerate(times))
+    return max(
+        sum(start <= time < start + seconds for time in times[index : index + 100]) for index, start in enumerate(times)
+    )
 
 
 def main() -> None:

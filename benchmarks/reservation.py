@@ -1,6 +1,6 @@
 """What does it cost to reserve a slot: beside other rate limiters on the same store, and with many old rows?
 
-    python -m benchmarks.reservation --help
+python -m benchmarks.reservation --help
 """
 
 from __future__ import annotations
