@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.api.errors import (
     BadCredentials,
-    InDoubt,
+    DialogTechError,
     InvalidConnection,
     Refused,
     Throttled,
@@ -23,7 +23,7 @@ _WORDS: dict[type[Exception], str] = {
     BadCredentials: "DialogTech did not accept the access keys. Check the login and the password.",
     Throttled: "DialogTech asks for a pause, so the keys could not be tested. Try again in a minute.",
     Unreachable: "DialogTech could not be reached. Check the host, the network and the proxy.",
-    InDoubt: "DialogTech did not answer as documented, so the keys could not be tested. Check the host, or try again.",
+    DialogTechError: "DialogTech did not answer as documented, so the keys could not be tested. Check the host.",
 }
 
 

@@ -1,4 +1,6 @@
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -63,11 +65,27 @@ def test_an_unsafe_or_broken_url_fails_without_being_shown(connection, host):
     assert host not in words
 
 
-def test_a_garbled_answer_fails_without_being_shown(sandbox, sandbox_connection):
-    sandbox.fault("garbage_after_accept")
-    worked, words = check()
+class Stranger(BaseHTTPRequestHandler):
+    """Some other web server, as a mistyped host may reach it."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Welcome to another site, dear " + self.path.encode() + b"</html>")
+
+    def log_message(self, *arguments: object) -> None:
+        """Print nothing."""
+
+
+def test_another_sites_answer_fails_without_being_shown(connection):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever).start()
+        connection(host=f"http://127.0.0.1:{server.server_port}/ibp_api.php")
+        worked, words = check()
+        server.shutdown()
     assert not worked
     assert "did not answer as documented" in words
+    assert "Welcome" not in words
 
 
 def test_no_words_ever_echo_the_connection(sandbox, connect_sandbox, unused_port):

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,9 @@ from tests.conftest import FROM_NUMBERS, SECRET
 from tests.running import HOME, run_dag
 
 DAGS = Path(__file__).parent / "dags"
+# At DEBUG, `airflow dags test` shows what a task tells its supervisor: what to mask (raw passwords too), and how its
+# template fields were rendered.
+OF_AIRFLOW = re.compile(r"MaskSecret\(value=|SetRenderedFields\(")
 TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)
 
 
@@ -138,7 +142,11 @@ def test_a_key_that_renders_to_nothing_is_the_default_key(keys_of):
 
 def test_files_templates_native_rendering_and_mapping_reach_the_recipient(metadata_db, sandbox, sandbox_connection):
     done = run_dag(DAGS / "dialogtech_rendering.py", "dialogtech_rendering")
-    assert done.states == {"from_a_file": ["success"], "mapped": ["success", "success"]}, done.output
+    assert done.states == {
+        "by_hand": ["success"],
+        "from_a_file": ["success"],
+        "mapped": ["success", "success"],
+    }, done.output
     arrivals = {arrival["to"]: (arrival["from"], arrival["message"]) for arrival in sandbox.messages()}
     # The new line at the end of the file is the file's, not the text's.
     assert arrivals["5556667771"] == (
@@ -146,6 +154,9 @@ def test_files_templates_native_rendering_and_mapping_reach_the_recipient(metada
         "Hi Ada,\nthe load of dialogtech_rendering is done & 100% right.",
     )
     assert arrivals["5556667772"][1] == arrivals["5556667773"][1] == "42"
+    # A task may text somebody twice, but not twice the same.
+    assert done.results["by_hand"] == [["sent", "sent", "already_sent"]]
+    assert [arrival["message"] for arrival in sandbox.messages() if arrival["to"] == "5556667774"] == ["one", "two"]
 
 
 def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(metadata_db, sandbox, connect_sandbox, unused_port):
@@ -160,6 +171,7 @@ def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(metadata_db,
 
     assert list(done.states.values()) == [["failed"]] * 4, done.output
     logged = done.output + "".join(file.read_text() for file in HOME.glob("logs/**/*.log"))
+    logged = "\n".join(line for line in logged.splitlines() if not OF_AIRFLOW.search(line))
     for words in ("could not be reached", "may have been sent", "did not accept", "extra.timeout must be"):
         assert words in logged
     for secret in (*encodings_of(sandbox.secret_access_key), *encodings_of(SECRET), "555666777", "private"):

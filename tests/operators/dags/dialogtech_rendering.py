@@ -1,13 +1,15 @@
-"""Every way in which a text's arguments are rendered, with native rendering on."""
+"""Every way in which a text's arguments are rendered, with native rendering on; and a text sent by hand."""
 
 from datetime import datetime, timezone
 
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
 try:
-    from airflow.sdk import DAG
+    from airflow.sdk import DAG, task
 except ImportError:
     from airflow import DAG
+    from airflow.decorators import task
 
 with DAG(
     dag_id="dialogtech_rendering",
@@ -26,3 +28,10 @@ with DAG(
     DialogTechSendSmsOperator.partial(task_id="mapped", message="{{ 40 + 2 }}").expand(
         to=["(555) 666-7772", "555.666.7773"]
     )
+
+    @task
+    def by_hand() -> list[str]:
+        send = DialogTechHook().send_sms
+        return [send(to="5556667774", message=text).status for text in ("one", "two", "one")]
+
+    by_hand()
