@@ -3,9 +3,9 @@
 
 The smallest use of `DialogTechSendSmsOperator`: one templated text on a schedule.
 
-Before it runs, make a connection `dialogtech_default` of type *DialogTech SMS* with the account's access key, its secret
-access key, and in the extra the `from_numbers` that a text may leave from. The recipient is the DAG's parameter `to`,
-which can also be given when the DAG is triggered by hand.
+Before it runs, make a connection `dialogtech_default` of type *DialogTech SMS* with the account's access key, its
+secret access key, and in the extra the `from_numbers` that a text may leave from. The recipient is the DAG's parameter
+`to`, which can also be given when the DAG is triggered by hand.
 
 A run texts its recipient once. Clearing the task, or a retry after a crash, does not text again.
 """
