@@ -16,7 +16,6 @@ from demo import report
 from demo.airflow_home import AirflowHome, running_airflow
 from demo.processes import BackgroundFailed
 
-FROM_NUMBERS = ("5554332111", "5554332112")
 SCHEDULED = "dialogtech_daily_notification"
 TRIGGERED = "dialogtech_text_per_row"
 
@@ -48,23 +47,22 @@ def _run(*, stay: bool) -> None:
     folder = _ROOT / ".demo" / ("ui" if stay else "run")
     shutil.rmtree(folder, ignore_errors=True)
     _say("Starting a local DialogTech")
-    with running_sandbox(access_key="demo-key", secret_access_key="demo+secret/key=", numbers=FROM_NUMBERS) as sandbox:
+    with running_sandbox() as sandbox:
         connection = {
             "conn_type": "dialogtech",
-            "login": "demo-key",
-            "password": "demo+secret/key=",
+            "login": sandbox.access_key,
+            "password": sandbox.secret_access_key,
             "host": sandbox.url,
-            "extra": {"from_numbers": ",".join(FROM_NUMBERS), "alert_to": "5556667777"},
+            "extra": {"from_numbers": ",".join(sandbox.numbers), "alert_to": "5556667777"},
         }
-        with running_airflow(
-            folder, _ROOT / "example_dags", connections={"dialogtech_default": connection}, say=_say
-        ) as home:
+        connections = {"dialogtech_default": connection}
+        with running_airflow(folder, _ROOT / "example_dags", connections=connections, say=_say) as home:
             results = _run_dags(home)
             _show_and_check(results, sandbox.messages())
             if stay:
                 _say("Running until Ctrl-C")
                 print(
-                    f"\nAirflow (no password needed): {home.url}\nDialogTech's inbox:           {sandbox.page}\n",
+                    f"\nAirflow (no password needed): {home.url}\nDialogTech's inbox:           {sandbox.base_url}\n",
                     flush=True,
                 )
                 _wait_for_ctrl_c(home)

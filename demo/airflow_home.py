@@ -19,9 +19,6 @@ from demo.processes import Background, free_port, plain_environment
 _IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 
-#: What must run for a DAG to run: Airflow 2's scheduler parses the DAGs itself, and its tasks need no API.
-NEEDED = ("scheduler",) if _IS_AIRFLOW_2 else ("api-server", "scheduler", "dag-processor")
-
 
 class AirflowHome:
     """An Airflow in a folder.
@@ -112,7 +109,8 @@ class AirflowHome:
         with requests.Session() as session:
             session.trust_env = False
             try:
-                return session.get(f"{self.url}/api/v2/monitor/health", timeout=5).ok
+                # The one of the tasks' API, which is ready later than the rest.
+                return session.get(f"{self.url}/execution/health", timeout=5).ok
             except requests.RequestException:
                 return False
 
@@ -123,7 +121,7 @@ def running_airflow(
     dags: Path,
     *,
     connections: Mapping[str, Mapping[str, object]],
-    components: tuple[str, ...] = NEEDED,
+    triggerer: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[AirflowHome]:
     """Run a new Airflow, and stop all of it in the end.
@@ -131,7 +129,7 @@ def running_airflow(
     :param folder: its AIRFLOW_HOME, a folder that does not exist yet.
     :param dags: the folder with the DAG files.
     :param connections: the connections by their ids, as `airflow connections import` takes them.
-    :param components: what to start.
+    :param triggerer: whether to start a triggerer too.
     :param say: told each step before it is taken.
     """
     home = AirflowHome(folder, dags)
@@ -140,8 +138,11 @@ def running_airflow(
         home.airflow("db", "migrate")
         say(f"Adding {', '.join(connections)} to Airflow's connections")
         home.add_connections(connections)
-        say(f"Starting Airflow {version('apache-airflow')}: {', '.join(components)}")
-        home.start(*components)
+        say(f"Starting Airflow {version('apache-airflow')}")
+        home.start("scheduler", *([] if _IS_AIRFLOW_2 else ["api-server"]), *(["triggerer"] if triggerer else []))
+        if not _IS_AIRFLOW_2:
+            # Last, since it finds the DAGs: a task that starts before the API is ready soon gives up.
+            home.start("dag-processor")
         yield home
     finally:
         home.processes.stop_all()

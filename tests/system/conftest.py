@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
-from demo.airflow_home import NEEDED, AirflowHome, running_airflow
+from demo.airflow_home import AirflowHome, running_airflow
 from tests.conftest import ACCESS_KEY, FROM_NUMBERS, SECRET
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +46,6 @@ def system(tmp_path_factory):
             folder / "home",
             folder / "dags",
             connections={"dialogtech_default": connection},
-            components=(*NEEDED, "triggerer"),
+            triggerer=True,
         ) as airflow:
             yield System(airflow, sandbox)
