@@ -73,8 +73,12 @@ def test_a_deadline_may_be_a_time_or_the_text_of_one(when):
 
 
 def test_what_is_not_there_is_not_told():
-    assert built_in_text("failed", {"ti": SimpleNamespace(dag_id="etl", task_id="load")}).startswith("Airflow: etl.load")
-    assert built_in_text("deadline", {"deadline": {"deadline_time": "soon"}, "dag_run": {}}).startswith("Airflow: DAG ?")
+    assert built_in_text("failed", {"ti": SimpleNamespace(dag_id="etl", task_id="load")}).startswith(
+        "Airflow: etl.load"
+    )
+    assert built_in_text("deadline", {"deadline": {"deadline_time": "soon"}, "dag_run": {}}).startswith(
+        "Airflow: DAG ?"
+    )
 
 
 def test_an_error_may_be_text_or_have_no_words():

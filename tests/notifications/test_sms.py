@@ -1,0 +1,293 @@
+import asyncio
+import json
+import logging
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier, send_dialogtech_sms_notification
+from tests.conftest import FROM_NUMBERS, SECRET
+from tests.notifications.conftest import ALICE, BOB, context_of, failure, texts
+
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow import DAG
+
+
+@pytest.fixture(autouse=True)
+def _at_every_level(caplog):
+    caplog.set_level(logging.INFO)
+
+
+def test_the_built_in_text_goes_to_the_connections_alert_to(sandbox, alerting, caplog):
+    DialogTechSmsNotifier()(failure())
+    (text,) = texts(sandbox, to=ALICE)
+    assert text.startswith("Airflow: etl.load failed at ")
+    assert text.endswith(", try 2 of 3, run manual 2026-01-02 03:04: RuntimeError: no such table")
+    assert "Alert for etl.load (failed): …7777 was told." in caplog.text
+
+
+def test_the_alias_is_the_notifier():
+    assert send_dialogtech_sms_notification is DialogTechSmsNotifier
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "(555) 666-7777, 555 666 8888",
+        [ALICE, BOB],
+        (5556667777, 5556668888),
+        [f"{ALICE},{BOB}", "+1 555 666 7777"],
+        "{{ ['5556667777', '5556668888'] }}",
+        "{{ ti.dag_id and '5556667777' }},5556668888",
+    ],
+)
+def test_recipients_come_in_many_forms_and_each_is_told_once(sandbox, alerting, to):
+    DialogTechSmsNotifier("hello", to)(failure())
+    assert sorted(arrival["to"] for arrival in sandbox.messages()) == [ALICE, BOB]
+
+
+def test_a_wrong_recipient_hinders_no_other(sandbox, alerting, caplog):
+    DialogTechSmsNotifier("hello", ["12", ALICE])(failure())
+    assert texts(sandbox) == ["hello"]
+    assert "one recipient was not told" in caplog.text
+
+
+def test_without_any_recipient_the_log_says_what_to_set(sandbox, connect_sandbox, caplog):
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0]})
+    DialogTechSmsNotifier()(failure())
+    assert sandbox.messages() == []
+    assert "Give `to`, or set alert_to" in caplog.text
+    assert "nobody was told" in caplog.text
+
+
+def test_one_instance_shared_by_many_tasks_sends_each_its_own_text(sandbox, alerting):
+    shared = DialogTechSmsNotifier("{{ ti.task_id }} broke", dedup_key="{{ ti.task_id }}")
+    for task_id in ("load", "clean", "report"):
+        shared(failure(task_id=task_id))
+    assert texts(sandbox) == ["load broke", "clean broke", "report broke"]
+    assert (shared.message, shared.dedup_key) == ("{{ ti.task_id }} broke", "{{ ti.task_id }}")
+
+
+def test_nothing_of_ours_is_written_into_airflows_context(sandbox, alerting):
+    context = failure() | {"message": "mine", "to": "mine too"}
+    before = dict(context)
+    DialogTechSmsNotifier("{{ message }} {{ to }}", ALICE, dedup_key="k")(context)
+    assert context == before
+    assert texts(sandbox) == ["mine mine too"]
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("message", ["{{ 100000 }}", "1e5", "+15556667777", "'quoted'", "[1, 2]", "None", "007"])
+def test_native_rendering_changes_nothing(sandbox, alerting, native, message):
+    dag = DAG("etl", schedule=None, render_template_as_native_obj=native)
+    DialogTechSmsNotifier(message, "{{ '+1' + '5556667777' }}")(failure() | {"dag": dag})
+    assert texts(sandbox, to=ALICE) == [message.replace("{{ 100000 }}", "100000")]
+
+
+def test_a_macro_of_the_dag_is_known(sandbox, alerting):
+    dag = DAG("etl", schedule=None, user_defined_macros={"team": "warehouse"})
+    DialogTechSmsNotifier("Dear {{ team }}")(failure() | {"dag": dag})
+    assert texts(sandbox) == ["Dear warehouse"]
+
+
+def test_a_dag_that_makes_no_template_environment_is_no_hindrance(sandbox, alerting):
+    DialogTechSmsNotifier("{{ ti.task_id }}")(failure() | {"dag": SimpleNamespace(dag_id="etl")})
+    assert texts(sandbox) == ["load"]
+
+
+def test_a_template_error_sends_the_built_in_text_with_the_errors_name_alone(sandbox, alerting, caplog):
+    DialogTechSmsNotifier("{{ 'the secret of ' + ti }}")(failure("x" * 200))
+    (text,) = texts(sandbox)
+    assert text.startswith("Airflow: etl.load failed at ")
+    assert text.endswith(" (message template: TypeError)")
+    assert "the secret of" not in text + caplog.text
+
+
+def test_a_template_that_renders_to_nothing_sends_the_built_in_text(sandbox, alerting):
+    DialogTechSmsNotifier("{{ '' }} ")(failure())
+    assert texts(sandbox)[0].startswith("Airflow: etl.load failed")
+
+
+def test_a_broken_template_of_the_recipient_tells_those_of_the_connection(sandbox, alerting):
+    DialogTechSmsNotifier("hello", "{{ nobody.at.all }}")(failure())
+    assert texts(sandbox, to=ALICE) == ["hello"]
+
+
+def test_a_broken_template_of_the_dedup_key_falls_back_to_the_default_one(sandbox, alerting):
+    for _ in range(2):
+        DialogTechSmsNotifier("hello", dedup_key="{{ nobody.at.all }}")(failure())
+    assert texts(sandbox) == ["hello"]
+
+
+def test_a_long_message_is_cut_at_a_word(sandbox, alerting):
+    DialogTechSmsNotifier("a pipeline " * 50)(failure())
+    (text,) = texts(sandbox)
+    assert len(text) <= 256
+    assert text.endswith(("pipeline...", "a..."))
+
+
+def test_the_keys_of_the_account_stay_out_of_the_text(sandbox, alerting):
+    DialogTechSmsNotifier("{{ exception }}")(failure(f"?secret_access_key={sandbox.secret_access_key}&x"))
+    (text,) = texts(sandbox)
+    assert sandbox.secret_access_key not in text
+    assert "***" in text
+
+
+def test_failed_does_not_silence_recovered_nor_one_dag_another(sandbox, alerting):
+    notifier = DialogTechSmsNotifier()
+    for context in (failure(), context_of("success"), failure(dag_id="other"), failure(), context_of("success")):
+        notifier(context)
+    assert [" ".join(text.split()[1:3]) for text in texts(sandbox)] == [
+        "etl.load failed",
+        "etl.load succeeded",
+        "other.load failed",
+    ]
+
+
+def test_an_explicit_event_wins_over_the_context(sandbox, alerting):
+    DialogTechSmsNotifier(event="success")(failure())
+    assert texts(sandbox)[0].startswith("Airflow: etl.load succeeded at ")
+
+
+def test_without_a_cooldown_every_alert_texts(sandbox, alerting):
+    for number in range(3):
+        DialogTechSmsNotifier(f"{number}", dedup_key="k", cooldown=None)(failure())
+    assert texts(sandbox) == ["0", "1", "2"]
+
+
+def test_an_sla_callback_of_airflow_2_is_understood(sandbox, alerting):
+    dag = SimpleNamespace(dag_id="etl")
+    DialogTechSmsNotifier()(dag, "load on 2026-01-02", "", [], [])
+    assert texts(sandbox)[0].startswith("Airflow: DAG etl missed an SLA")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"event": "failure"}, {"cooldown": "15"}, {"cooldown": timedelta(-1)}, {"cooldown": True}]
+)
+def test_a_wrong_argument_is_told_when_the_dag_is_parsed(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        DialogTechSmsNotifier(**wrong)
+
+
+def test_a_missing_connection_does_not_raise_and_the_log_says_that_nobody_was_told(caplog):
+    DialogTechSmsNotifier(dialogtech_conn_id="not_there")(failure())
+    assert "nobody was told" in caplog.text
+
+
+def test_missing_keys_do_not_raise_and_the_log_names_the_field(connection, caplog):
+    connection(login=None)
+    DialogTechSmsNotifier()(failure())
+    assert "nobody was told" in caplog.text
+    assert "the login is missing" in caplog.text
+
+
+def test_a_context_that_is_none_of_airflows_does_not_raise(alerting, caplog):
+    DialogTechSmsNotifier()({})
+    DialogTechSmsNotifier()(None)
+    assert "nobody was told" in caplog.text
+
+
+def test_a_termination_passes(monkeypatch, alerting):
+    class Terminated(BaseException):
+        pass
+
+    def terminate(*_):
+        raise Terminated
+
+    monkeypatch.setattr("airflow_provider_dialogtech.notifications.sms.tell", terminate)
+    with pytest.raises(Terminated):
+        DialogTechSmsNotifier()(failure())
+
+
+def test_neither_log_nor_text_shows_a_full_number_or_the_secret(sandbox, alerting, caplog):
+    DialogTechSmsNotifier(to=[ALICE, "555666"])(failure(f"call {BOB}"))
+    shown = caplog.text + "".join(texts(sandbox))
+    assert not [secret for secret in (ALICE, BOB, *FROM_NUMBERS, SECRET, sandbox.secret_access_key) if secret in shown]
+
+
+def deadline_context():
+    run = {"dag_id": "etl", "dag_run_id": "manual__1", "state": "running"}
+    return {"dag_run": run, "deadline": {"id": "1", "deadline_time": "2026-01-02T03:04:05Z"}}
+
+
+def awaited(notifier, context):
+    async def run():
+        await notifier.async_notify(context)
+
+    asyncio.run(run())
+
+
+def test_a_deadline_is_told_from_an_event_loop(sandbox, alerting):
+    awaited(DialogTechSmsNotifier(), deadline_context())
+    assert texts(sandbox, to=ALICE) == [
+        "Airflow: DAG etl missed its deadline of 01-02 03:04 UTC, run manual__1: still running"
+    ]
+
+
+def test_a_message_for_a_deadline_is_rendered_from_the_dictionaries_it_has(sandbox, alerting):
+    awaited(DialogTechSmsNotifier("{{ dag_run.dag_id }} is late"), deadline_context())
+    awaited(DialogTechSmsNotifier("{{ ti.task_id }} is late"), deadline_context())
+    assert texts(sandbox)[0] == "etl is late"
+    assert texts(sandbox)[1].endswith(" (message template: UndefinedError)")
+
+
+def test_the_event_loop_goes_on_while_an_alert_waits(sandbox, alerting):
+    sandbox.fault("late", seconds=2)
+
+    async def run():
+        alert = asyncio.create_task(DialogTechSmsNotifier("hello").async_notify(deadline_context()))
+        while not await asyncio.to_thread(sandbox.messages):
+            await asyncio.sleep(0.01)
+        # The text has arrived, its answer has not: the loop was free while the alert waits for it.
+        assert not alert.done()
+        await alert
+
+    asyncio.run(run())
+    assert texts(sandbox) == ["hello"]
+
+
+def test_nothing_raises_into_an_event_loop(caplog):
+    awaited(DialogTechSmsNotifier(dialogtech_conn_id="not_there"), deadline_context())
+    awaited(DialogTechSmsNotifier(), None)
+    assert caplog.text.count("nobody was told") == 2
+
+
+def test_an_awaited_notifier_takes_the_context_of_its_constructor(sandbox, alerting):
+    from airflow_provider_dialogtech._compat import BaseNotifier
+
+    if not hasattr(BaseNotifier, "async_notify"):
+        pytest.skip("Airflow awaits notifiers from 3.1 on")
+
+    async def run():
+        await DialogTechSmsNotifier("hello", context=deadline_context())
+
+    asyncio.run(run())
+    assert texts(sandbox) == ["hello"]
+
+
+def test_airflow_stores_no_number_of_a_deadline_alert_without_to():
+    deadline = pytest.importorskip("airflow.sdk.definitions.deadline")
+    if not hasattr(deadline, "AsyncCallback"):
+        pytest.skip("Airflow has deadline alerts from 3.1 on")
+    stored = deadline.AsyncCallback(DialogTechSmsNotifier, kwargs={"message": "late"}).serialize()
+    assert json.loads(json.dumps(stored)) == {
+        "path": "airflow_provider_dialogtech.notifications.sms.DialogTechSmsNotifier",
+        "kwargs": {"message": "late"},
+    }
+
+
+def test_parsing_a_dag_with_an_alert_imports_nothing_heavy():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from airflow_provider_dialogtech import _compat; before = set(sys.modules)\n"
+        "from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier; DialogTechSmsNotifier()\n"
+        "print(sorted({name.split('.')[0] for name in set(sys.modules) - before}"
+        " & {'requests', 'sqlalchemy', 'phonenumbers', 'defusedxml', 'tenacity'}))"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
