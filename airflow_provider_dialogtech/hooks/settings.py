@@ -125,7 +125,7 @@ class _Reader:
         value = self._get(name)
         if value is None:
             return default
-        if isinstance(value, bool) or not re.fullmatch(r"\+?0*[1-9][0-9]{0,8}", str(value).strip(), re.ASCII):
+        if not re.fullmatch(r"\+?0*[1-9][0-9]{0,8}", str(value).strip(), re.ASCII):
             self._fail(f"extra.{name} must be a whole number of at least 1")
         return int(value)
 

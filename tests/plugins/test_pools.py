@@ -1,9 +1,12 @@
+import sqlite3
 import subprocess
 import sys
-import threading
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from airflow_provider_dialogtech.plugins.pools import DialogTechPlugin, create_missing_pools, slots_of_pools
 
@@ -51,21 +54,17 @@ def test_an_admins_slots_survive_a_restart(pools):
     assert slots_of_pools() == {"dialogtech_default": 2}
 
 
-def test_components_that_start_at_once_create_one_pool(pools):
-    together = threading.Barrier(4)
-    created: list[str] = []
+def test_a_pool_that_another_component_creates_at_the_same_moment_is_left_to_it(pools, metadata_db):
+    def be_faster(*_: object) -> None:
+        with closing(sqlite3.connect(metadata_db)) as database, database:
+            database.execute(
+                "INSERT INTO slot_pool (pool, slots, description, include_deferred)"
+                " VALUES ('dialogtech_default', 3, '', 0)"
+            )
 
-    def begin() -> None:
-        together.wait()
-        created.extend(create_missing_pools())
-
-    threads = [threading.Thread(target=begin) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert created == ["dialogtech_default"]
-    assert slots_of_pools() == {"dialogtech_default": 4}
+    event.listen(Session, "before_flush", be_faster, once=True)
+    assert create_missing_pools() == []
+    assert slots_of_pools() == {"dialogtech_default": 3}
 
 
 def test_a_tasks_process_touches_no_pool(pools):
