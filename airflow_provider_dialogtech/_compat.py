@@ -35,9 +35,9 @@ except ImportError:
         from airflow.utils.log.secrets_masker import redact
 
 try:  # Airflow 3.2
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
 except ImportError:
-    from airflow.exceptions import AirflowFailException
+    from airflow.exceptions import AirflowException, AirflowFailException
 
 
 def trigger_at(moment: datetime) -> BaseTrigger:
@@ -51,6 +51,7 @@ def trigger_at(moment: datetime) -> BaseTrigger:
 
 
 __all__ = [
+    "AirflowException",
     "AirflowFailException",
     "BaseHook",
     "BaseNotifier",

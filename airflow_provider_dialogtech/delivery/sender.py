@@ -103,6 +103,10 @@ class SmsSender:
         )
         return retrying(way.go)
 
+    def abort(self) -> None:
+        """Cut every request that is out, from another thread. Their texts are in doubt then."""
+        self._client.abort()
+
 
 class _TakenOver(Exception):
     """Another process sends this text."""

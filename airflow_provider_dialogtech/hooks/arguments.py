@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage
 
-_CHOICES = {"in_doubt": ("fail", "resend"), "on_too_long": ("fail", "truncate")}
+_CHOICES = {"in_doubt": ("fail", "resend"), "on_too_long": ("fail", "truncate"), "invalid": ("fail", "skip")}
 
 
 def check_choices(**arguments: object) -> None:
-    """Check `in_doubt` and `on_too_long`.
+    """Check `in_doubt`, `on_too_long` and `invalid`.
 
     :raises InvalidMessage: when one of them has no such value.
     """

@@ -15,10 +15,13 @@ from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.keys import key_in
+from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
+
+__all__ = ["DialogTechSendBulkSmsOperator", "DialogTechSendSmsOperator"]
 
 log = logging.getLogger(__name__)
 

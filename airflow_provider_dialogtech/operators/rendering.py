@@ -1,0 +1,58 @@
+"""A message that is rendered for each row of a list."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dialogtech.api.errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech._compat import BaseOperator, Context
+
+
+class RowTemplate:
+    """A message, or the `.sms` file that holds it, compiled once.
+
+    :param task: the task whose DAG has the template's folders, filters and macros.
+    :param message: the template, or the path of its file.
+    :param context: Airflow's variables, for the template.
+    :raises InvalidMessage: when it is no template.
+    """
+
+    def __init__(self, task: BaseOperator, message: str, context: Context) -> None:
+        import jinja2
+        from jinja2.sandbox import SandboxedEnvironment
+
+        dag = task.get_dag()
+        # Never the native one: a text stays text. And what is undefined is a mistake in the row, not an empty string.
+        environment = dag.get_template_env(force_sandboxed=True) if dag is not None else SandboxedEnvironment()
+        environment = environment.overlay(undefined=jinja2.StrictUndefined)
+        try:
+            if message.endswith(tuple(task.template_ext)):
+                self._template = environment.get_template(message)
+            else:
+                self._template = environment.from_string(message)
+        except jinja2.TemplateError as error:
+            problem = f"Nothing was sent: `message` is no valid template ({type(error).__name__}: {error})."
+        else:
+            self._context = context
+            return
+        raise InvalidMessage(problem)
+
+    def render(self, row: Mapping[str, Any]) -> str:
+        """Return the text for a row.
+
+        :raises InvalidMessage: when it cannot be rendered.
+        """
+        template = self._template
+        environment = template.environment
+        # As Airflow itself renders: without a copy of the context, whose old variables warn when they are read.
+        variables: Any = ChainMap({"recipient": row}, self._context, template.globals)  # type: ignore[arg-type]
+        context = environment.context_class(environment, variables, template.name, template.blocks)
+        try:
+            return "".join(template.root_render_func(context))
+        except Exception as error:
+            problem = f"its message cannot be rendered ({type(error).__name__}: {str(error)[:100]})"
+        raise InvalidMessage(problem)

@@ -1,0 +1,206 @@
+import json
+import logging
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from airflow.exceptions import AirflowException
+
+from airflow_provider_dialogtech._compat import AirflowFailException
+from airflow_provider_dialogtech.delivery.journal import SendJournal
+from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.hooks.journal import journal_store
+from airflow_provider_dialogtech.hooks.keys import task_key
+from airflow_provider_dialogtech.operators import tally
+from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator
+
+ADA = {"to": "(555) 666-7777", "name": "Ada"}
+GRACE = {"to": "555-666-8888", "name": "Grace"}
+
+
+@pytest.fixture
+def context():
+    pushed = {}
+    ti = SimpleNamespace(
+        dag_id="dag",
+        run_id="run",
+        task_id="text",
+        map_index=-1,
+        xcom_push=lambda key, value: pushed.update({key: value}),
+    )
+    return {"ti": ti, "ds": "2026-11-23", "pushed": pushed}
+
+
+@pytest.fixture
+def eight_numbers(connect_sandbox):
+    """A connection whose limits are so high that tests need not wait for slots."""
+    limits = {"account_per_second": 100, "number_per_second": 50, "number_per_minute": 1000}
+    return connect_sandbox(extra={"from_numbers": "5554332111, 5554332112", **limits})
+
+
+def bulk_task(recipients, **arguments) -> DialogTechSendBulkSmsOperator:
+    return DialogTechSendBulkSmsOperator(
+        **{"task_id": "text", "recipients": recipients, "message": "Hi {{ recipient.name }}", **arguments}
+    )
+
+
+def texts(sandbox):
+    return sorted((arrival["to"], arrival["message"]) for arrival in sandbox.messages())
+
+
+def test_each_gets_the_message_rendered_with_their_own_values(sandbox, sandbox_connection, context):
+    summary = bulk_task([ADA, GRACE], message="Hi {{ recipient.name }}, today is {{ ds }}").execute(context)
+    assert texts(sandbox) == [
+        ("5556667777", "Hi Ada, today is 2026-11-23"),
+        ("5556668888", "Hi Grace, today is 2026-11-23"),
+    ]
+    assert json.loads(json.dumps(summary)) == summary
+    assert {name: summary[name] for name in ("recipients", "sent", "segments", "not_tried", "failures")} == {
+        "recipients": 2,
+        "sent": 2,
+        "segments": 2,
+        "not_tried": 0,
+        "failures": [],
+    }
+
+
+@pytest.mark.parametrize(
+    "recipients",
+    [
+        ["5556667777", 5556668888],
+        iter(["5556667777", "5556668888"]),
+        '["5556667777", "5556668888"]',
+        ({"to": number} for number in ("5556667777", "5556668888")),
+    ],
+)
+def test_a_list_may_come_in_any_form_that_airflow_hands_it_over(sandbox, sandbox_connection, context, recipients):
+    bulk_task(recipients, message="Hi {{ recipient.to }}").execute(context)
+    assert [to for to, _ in texts(sandbox)] == ["5556667777", "5556668888"]
+
+
+@pytest.mark.parametrize("recipients", ["{{ ti }}", {"to": "5556667777"}, 7, None])
+def test_what_is_no_list_is_refused(sandbox_connection, context, recipients):
+    with pytest.raises(AirflowFailException, match="recipients must be a list of numbers or mappings"):
+        bulk_task(recipients).execute(context)
+
+
+def test_every_bad_row_is_named_in_one_error_before_anything_is_sent(sandbox, sandbox_connection, context):
+    rows = [ADA, {"to": "12", "name": "x"}, {"name": "nobody"}, {"to": "5556669999"}, {**GRACE, "name": "G" * 300}]
+    with pytest.raises(AirflowFailException) as raised:
+        bulk_task(rows).execute(context)
+    words = str(raised.value)
+    assert "4 of 5 rows are bad" in words
+    assert all(f"row {index} " in words for index in (1, 2, 3, 4))
+    assert "'dict object' has no attribute 'name'" in words
+    assert sandbox.messages() == []
+
+
+def test_bad_rows_may_be_skipped_and_are_reported(sandbox, sandbox_connection, context):
+    summary = bulk_task([{"to": "12", "name": "x"}, ADA], invalid="skip").execute(context)
+    assert (summary["sent"], summary["invalid"]) == (1, 1)
+    assert summary["failures"][0]["row"] == 0
+    assert summary["failures"][0]["to"] == "…12"
+
+
+def test_the_same_text_to_the_same_person_is_sent_once_and_counted(sandbox, sandbox_connection, context):
+    summary = bulk_task([ADA, GRACE, {**ADA, "to": "+1 555 666 7777"}]).execute(context)
+    assert (summary["sent"], summary["duplicates"]) == (2, 1)
+    assert len(sandbox.messages()) == 2
+
+
+def test_different_texts_to_the_same_person_need_an_id(sandbox, sandbox_connection, context):
+    rows = [{**ADA, "name": "your order 1"}, {**ADA, "name": "your order 2"}]
+    with pytest.raises(AirflowFailException, match="row 1 .*give both rows an `id`"):
+        bulk_task(rows).execute(context)
+    bulk_task([{**row, "id": n} for n, row in enumerate(rows)]).execute(context)
+    assert texts(sandbox) == [("5556667777", "Hi your order 1"), ("5556667777", "Hi your order 2")]
+
+
+def test_a_second_try_goes_on_with_those_who_have_not_got_it(sandbox, sandbox_connection, context):
+    sandbox.fault("refused", to="5556668888", times=1)
+    with pytest.raises(AirflowFailException, match=r"1 sent, 1 refused.*row 1 \(to …8888\)"):
+        bulk_task([ADA, GRACE]).execute(context)
+    summary = bulk_task([ADA, GRACE]).execute(context)
+    assert (summary["sent"], summary["already_sent"]) == (1, 1)
+
+
+def test_the_summary_is_in_xcom_also_when_the_task_fails(sandbox, sandbox_connection, context):
+    sandbox.fault("refused", to="5556668888")
+    with pytest.raises(AirflowFailException):
+        bulk_task([ADA, GRACE], detailed=True).execute(context)
+    summary = context["pushed"]["return_value"]
+    assert (summary["sent"], summary["refused"]) == (1, 1)
+    assert [row["outcome"] for row in summary["rows"]] == ["sent", "refused"]
+
+
+def test_some_failures_may_be_allowed(sandbox, sandbox_connection, context):
+    sandbox.fault("refused", to="5556668888")
+    assert bulk_task([ADA, GRACE], max_failures=1).execute(context)["refused"] == 1
+
+
+def test_what_is_in_doubt_is_reported_and_resent_only_when_a_person_says_so(sandbox, sandbox_connection, context):
+    sandbox.fault("reset_after_accept", to="5556668888", times=1)
+    with pytest.raises(AirflowFailException, match="1 sent, 1 in doubt"):
+        bulk_task([ADA, GRACE]).execute(context)
+    with pytest.raises(AirflowFailException, match="1 already sent, 1 in doubt"):
+        bulk_task([ADA, GRACE]).execute(context)
+    assert len(sandbox.messages()) == 2
+    assert bulk_task([ADA, GRACE], in_doubt="resend").execute(context)["sent"] == 1
+
+
+def test_wrong_keys_end_it_at_once_and_for_good(sandbox, connection, context):
+    connection(host=sandbox.url, extra={"from_numbers": "5554332111"})
+    with pytest.raises(AirflowFailException, match="Given up early"):
+        bulk_task([f"55566{n:05}" for n in range(200)], message="Hi").execute(context)
+    assert len(sandbox.messages()) < 50
+    assert context["pushed"]["return_value"]["not_tried"] > 100
+
+
+def test_refusals_in_a_row_end_it_and_a_retry_may_go_on(sandbox, eight_numbers, context, monkeypatch):
+    sandbox.fault("refused")
+    with pytest.raises(AirflowException, match="Given up early") as raised:
+        bulk_task([f"55566{n:05}" for n in range(400)], message="Hi").execute(context)
+    assert not isinstance(raised.value, AirflowFailException)
+    assert tally.REFUSALS_IN_A_ROW <= len(sandbox.messages()) < 400
+
+
+def test_stopped_it_ends_soon_and_leaves_nothing_that_looks_as_if_it_were_out(sandbox, sandbox_connection, context):
+    sandbox.fault("late", seconds=60, times=1)
+    task = bulk_task([f"55566{n:05}" for n in range(50)], message="Hi")
+    threading.Timer(2, task.on_kill).start()
+    begun = time.monotonic()
+    with pytest.raises(AirflowException, match="Stopped"):
+        task.execute(context)
+    assert time.monotonic() - begun < 2 + 5 + 10
+    journal = SendJournal(journal_store(), DialogTechHook().settings.account, RateLimits())
+    keys = [task_key("dag", "run", "text", -1, f"55566{n:05}") for n in range(50)]
+    states = [record.state for record in map(journal.find, keys) if record is not None]
+    assert set(states) <= {"sent", "reserved", "in_doubt"}
+    assert states.count("in_doubt") <= 1
+    arrived = len(sandbox.messages())
+    assert states.count("sent") + states.count("in_doubt") == arrived
+
+
+def test_progress_is_logged(sandbox, sandbox_connection, context, caplog, monkeypatch):
+    monkeypatch.setattr("airflow_provider_dialogtech.operators.bulk.PROGRESS_SECONDS", 0.5)
+    caplog.set_level(logging.INFO)
+    bulk_task([f"55566{n:05}" for n in range(6)], message="Hi").execute(context)
+    assert "of 6 done, 0 refused, 0 in doubt; about" in caplog.text
+    assert "Of 6 recipients: 6 sent" in caplog.text
+    assert "5556600" not in caplog.text
+
+
+def test_an_empty_list_is_nothing_to_do(sandbox_connection, context):
+    assert bulk_task([]).execute(context)["recipients"] == 0
+
+
+def test_a_template_that_is_none_is_told_before_anything_is_sent(sandbox_connection, context):
+    with pytest.raises(AirflowFailException, match="no valid template"):
+        bulk_task([ADA], message="Hi {{ recipient.name").execute(context)
+
+
+def test_what_is_certainly_wrong_is_told_when_the_dag_is_parsed():
+    with pytest.raises(ValueError, match="invalid must be"):
+        bulk_task([], invalid="ignore")
