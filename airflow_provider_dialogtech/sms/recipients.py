@@ -1,124 +1,139 @@
-"""The rows of a list of recipients: read, and checked each by itself and against the others. No I/O."""
+"""A list of recipients: every row is checked before the first text leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
-_NOTHING_SENT = "The text was not sent: "
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Row:
-    """One recipient.
+class BadRow:
+    """A row that cannot be sent.
 
-    :param index: its place in the list, from 0.
-    :param to: the number, as it was given.
-    :param id: what sets this text apart from others to the same number; empty where the row has none.
-    :param values: the row's values for the message.
+    :param index: where it stands in the list, from 0.
+    :param to: its number, shortened.
+    :param problem: what is wrong with it.
     """
 
     index: int
-    to: object = field(repr=False)
-    id: str
-    values: Mapping[str, object] = field(repr=False)
+    to: str
+    problem: str
+
+
+@dataclass
+class RecipientList:
+    """The rows of a task, and how each becomes a text. The texts themselves are made again when they are needed.
+
+    :param rows: numbers, or mappings with `to`, an optional `id`, and values for the message.
+    :param compose: makes a row, given as a mapping, into a text.
+    """
+
+    rows: list[Any] = field(repr=False)
+    compose: Callable[[Mapping[str, Any]], SmsMessage] = field(repr=False)
+    bad: list[BadRow] = field(default_factory=list, init=False)
+    duplicates: int = field(default=0, init=False)
+    _left_out: set[int] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
-    def read(cls, index: int, given: object) -> Row:
-        """Read a row: a number, or a mapping with `to`, an optional `id`, and values.
+    def of(cls, recipients: object, compose: Callable[[Mapping[str, Any]], SmsMessage]) -> RecipientList:
+        """Take a list in any form that Airflow hands it over.
 
-        :raises InvalidMessage: when it has no `to`, or an `id` that is none.
+        :param recipients: any iterable of rows, or a JSON list as text.
+        :raises InvalidMessage: when it is no list.
         """
-        if not isinstance(given, Mapping):
-            return cls(index, given, "", {"to": given})
-        if "to" not in given:
-            names = ", ".join(str(name) for name in list(given)[:10]) or "nothing"
-            raise InvalidMessage(f"{_NOTHING_SENT}the row has no `to`; it has {names}.")
-        return cls(index, given["to"], _id(given.get("id")), given)
+        if isinstance(recipients, str):
+            recipients = _json_list(recipients)
+        if not isinstance(recipients, Iterable) or isinstance(recipients, Mapping | bytes):
+            raise InvalidMessage(
+                f"Nothing was sent: recipients must be a list of numbers or mappings, not {type(recipients).__name__}. "
+                "A Jinja template needs render_template_as_native_obj=True, or |tojson."
+            )
+        return cls(list(recipients), compose)
+
+    def check(self) -> None:
+        """Check every row; afterwards `bad` and `duplicates` tell what was found.
+
+        Only digests of the texts are remembered, so that a long list does not fill the memory.
+        """
+        texts: dict[bytes, bytes] = {}
+        for index in range(len(self.rows)):
+            try:
+                message = self.text(index)
+            except InvalidMessage as error:
+                self._leave_out(index, str(error))
+                continue
+            name, text = _digest(message.to, self.id(index)), _digest(message.text)
+            if name not in texts:
+                texts[name] = text
+            elif texts[name] == text:
+                self.duplicates += 1
+                self._left_out.add(index)
+            else:
+                self._leave_out(index, "another text goes to the same recipient: give both rows an `id` of their own")
+
+    def require_all_good(self) -> None:
+        """Refuse the list when a row is bad.
+
+        :raises InvalidMessage: naming every bad row, of many the first ones.
+        """
+        if not self.bad:
+            return
+        named = "; ".join(f"row {row.index} (to {row.to}): {row.problem}" for row in self.bad[:_SHOWN])
+        more = f"; and {len(self.bad) - _SHOWN} more" if len(self.bad) > _SHOWN else ""
+        raise InvalidMessage(
+            f"Nothing was sent: {len(self.bad)} of {len(self.rows)} rows are bad: {named}{more}. "
+            'Correct them, or use invalid="skip" to send the others.'
+        )
+
+    def to_send(self) -> Iterator[int]:
+        """Tell where the rows stand that are to be sent."""
+        return (index for index in range(len(self.rows)) if index not in self._left_out)
+
+    def text(self, index: int) -> SmsMessage:
+        """Make a row's text.
+
+        :raises InvalidMessage: when it cannot be sent, also where a template turned out well when it was checked.
+        """
+        return self.compose(self._values(index))
+
+    def id(self, index: int) -> str | None:
+        """Tell what sets a row apart from other texts to the same recipient, if it says so."""
+        given = self._values(index).get("id")
+        return None if given is None else str(given)
+
+    def masked(self, index: int) -> str:
+        """Tell a row's number, shortened."""
+        return mask_number(self._values(index).get("to", ""))
 
     @property
-    def recipient(self) -> Recipient:
-        """The row as its message sees it."""
-        return Recipient(self.values)
+    def count(self) -> int:
+        """How many texts there are to be sent."""
+        return len(self.rows) - len(self._left_out)
+
+    def _values(self, index: int) -> Mapping[str, Any]:
+        row = self.rows[index]
+        return row if isinstance(row, Mapping) else {"to": row}
+
+    def _leave_out(self, index: int, problem: str) -> None:
+        self._left_out.add(index)
+        self.bad.append(BadRow(index, self.masked(index), problem.removeprefix("The text was not sent: ")))
 
 
-class Recipient:
-    """A row's values by name, in a template. It has no other attribute: a column may be called `items` or `count`."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: Mapping[str, object]) -> None:
-        self._values = values
-
-    def __getitem__(self, name: str) -> object:
-        return self._values[name]
+def _json_list(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.encode()
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What a list of recipients was found to be.
-
-    :param bad: what is wrong with a row, by its index.
-    :param duplicates: the rows that repeat an earlier one, recipient and text.
-    :param texts: how many rows are to be sent.
-    :param segments: how many SMS segments their texts have.
-    :param remarks: what there is to say about the texts, by row; the first few.
-    :param remarked: how many rows there is something to say about.
-    """
-
-    bad: dict[int, str] = field(default_factory=dict)
-    duplicates: set[int] = field(default_factory=set)
-    remarks: list[str] = field(default_factory=list)
-    texts: int = 0
-    segments: int = 0
-    remarked: int = 0
-
-
-def rows_of(recipients: object) -> Sequence[object]:
-    """Return the rows of a list. What can be read only once is kept, as rows; so is what fetches each row anew.
-
-    :param recipients: a sequence or an iterator of rows, or a JSON list of them.
-    :raises InvalidMessage: when it is nothing of that.
-    """
-    if isinstance(recipients, str):
-        recipients = _json_list(recipients)
-    if isinstance(recipients, (list, tuple)):
-        return recipients
-    if isinstance(recipients, (bytes, Mapping)) or not isinstance(recipients, Iterable):
-        kind = type(recipients).__name__
-        raise InvalidMessage(f"Nothing was sent: `recipients` must be a list of numbers or mappings, not a {kind}.")
-    return list(recipients)
-
-
-def number_of(given: object) -> str:
-    """Return a row's number, shortened."""
-    return mask_number(given.get("to", "") if isinstance(given, Mapping) else given)
-
-
-def reason_of(error: Exception) -> str:
-    """Return what is wrong, without what became of the text."""
-    return str(error).removeprefix(_NOTHING_SENT)
-
-
-class Checker:
-    """Checks rows. Of each text it remembers a digest only, so a long list takes little memory.
-
-    :param compose: makes a row's text.
-    """
-
-    _REMARKS_SHOWN = 5
-
-    def __init__(self, compose: Callable[[Row], SmsMessage]) -> None:
-        self._compose = compose
-        self._firsts: dict[bytes, tuple[int, bytes]] = {}
-
-    def check(self, rows: Sequence[object], *, before_each: Callable[[], None] = lambda: None) -> Checked:
-        """Check all rows; nothing is sent.
-
-        :param before_each: called before each row; what it raises ends the check.
-        """
-
+def _digest(*parts: str | None) -> bytes:
+    return hashlib.sha256(json.dumps(parts).encode()).digest()[:16]

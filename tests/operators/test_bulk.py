@@ -112,7 +112,7 @@ def test_the_same_text_to_the_same_person_is_sent_once_and_counted(sandbox, sand
 
 def test_different_texts_to_the_same_person_need_an_id(sandbox, sandbox_connection, context):
     rows = [{**ADA, "name": "your order 1"}, {**ADA, "name": "your order 2"}]
-    with pytest.raises(AirflowFailException, match="row 1 .*give both rows an `id`"):
+    with pytest.raises(AirflowFailException, match=r"row 1 .*give both rows an `id`"):
         bulk_task(rows).execute(context)
     bulk_task([{**row, "id": n} for n, row in enumerate(rows)]).execute(context)
     assert texts(sandbox) == [("5556667777", "Hi your order 1"), ("5556667777", "Hi your order 2")]
