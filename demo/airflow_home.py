@@ -14,7 +14,7 @@ from pathlib import Path
 import requests
 
 from demo.metadata import Metadata
-from demo.processes import Background, free_port, plain_environment
+from demo.processes import Background, BackgroundFailed, free_port, plain_environment
 
 _IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
@@ -68,7 +68,7 @@ class AirflowHome:
 
     def trigger(self, dag_id: str, run_id: str) -> None:
         """Start a run of a DAG as soon as Airflow knows the DAG."""
-        self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self.metadata.dags())
+        self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self._dags())
         self.airflow("dags", "trigger", "--run-id", run_id, dag_id)
 
     def wait_for_scheduled_run(self, dag_id: str) -> str:
@@ -76,6 +76,7 @@ class AirflowHome:
 
         :return: the id of the run.
         """
+        self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self._dags())
         self.processes.wait_until(f"{dag_id} is run", lambda: bool(self.metadata.runs(dag_id, "scheduled")))
         return self.metadata.runs(dag_id, "scheduled")[0]
 
@@ -96,6 +97,12 @@ class AirflowHome:
         """Return the logs of all tasks of a DAG."""
         logs = sorted((self.folder / "logs" / f"dag_id={dag_id}").rglob("*.log"))
         return "\n".join(log.read_text(errors="replace") for log in logs)
+
+    def _dags(self) -> set[str]:
+        errors = self.metadata.import_errors()
+        if errors:
+            raise BackgroundFailed("\n".join(["A DAG file cannot be imported.", *errors]))
+        return self.metadata.dags()
 
     def _arguments(self, component: str) -> list[str]:
         if component == "api-server":

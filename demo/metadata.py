@@ -36,6 +36,10 @@ class Metadata:
         """Return the ids of the DAGs that can be run."""
         return {row[0] for row in self.rows("SELECT dag_id FROM serialized_dag")}
 
+    def import_errors(self) -> list[str]:
+        """Return why DAG files could not be imported."""
+        return [row[0] for row in self.rows("SELECT stacktrace FROM import_error")]
+
     def runs(self, dag_id: str, kind: str) -> list[str]:
         """Return the ids of a DAG's runs of a kind (`scheduled`, `manual`), the first one first."""
         query = "SELECT run_id FROM dag_run WHERE dag_id = ? AND run_type = ? ORDER BY id"
