@@ -85,12 +85,21 @@ class InDoubt(DialogTechError):
     :param message: what happened to the text, and what to do now.
     :param since: when its request went out, in UTC.
     :param key: the text's idempotency key in the journal.
+    :param earlier: whether it went out earlier, and nothing was sent now.
     """
 
-    def __init__(self, message: str | None = None, *, since: datetime | None = None, key: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        since: datetime | None = None,
+        key: str | None = None,
+        earlier: bool = False,
+    ) -> None:
         super().__init__(message)
         self.since = since
         self.key = key
+        self.earlier = earlier
 
 
 class JournalUnavailable(NotSent):

@@ -1,125 +1,171 @@
-"""Many texts at once: requests overlap, so that the API's latency does not slow the line."""
+"""Many texts at once: threads keep the line full, while every text goes the way of a single one."""
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Literal, NamedTuple, TypeAlias
 
-from airflow_provider_dialogtech.api.errors import DialogTechError
+from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt
 from airflow_provider_dialogtech.delivery.result import SendResult
+from airflow_provider_dialogtech.delivery.sender import SmsSender
+from airflow_provider_dialogtech.sms.message import SmsMessage
 
-T = TypeVar("T")
+Outcome: TypeAlias = "SendResult | DialogTechError"
 
-# How long requests that are out are given for their reply when all is to end; after that they are cut, and in doubt.
+# Airflow 3 kills a task 5 seconds after it was stopped. What is out may take this long to be answered, then it is cut.
 LAST_REPLIES = 2.5
-LAST_RECORDS = 1.5
+LAST_RECORDS = 1.0
+POLL = 0.2
 
 
 class Stopped(Exception):
-    """The sending was stopped. What was not started is not sent, and its slot is free again."""
+    """The sending was stopped. What has not left by then is not sent, and its slot is free again."""
 
 
-class BulkSender(Generic[T]):
-    """Sends many texts in several threads.
+@dataclass(frozen=True)
+class Text:
+    """A text of a list.
 
-    :param threads: how many may be under way at once.
+    :param row: its row's place in the list.
+    :param message: the text.
+    :param key: its idempotency key.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._stop = threading.Event()
-        self._outcomes: queue.SimpleQueue[tuple[T, SendResult | DialogTechError] | BaseException | None] = (
-            queue.SimpleQueue()
-        )
+    row: int
+    message: SmsMessage = field(repr=False)
+    key: str
+
+
+class BulkSender:
+    """Sends the texts of one list side by side, so that the time an answer takes does not slow the line.
+
+    :param stop: ends the sending when it is set, also by a signal handler. So nothing in the main thread waits for it:
+        a handler that interrupts such a wait could not set it.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._waiting: SimpleQueue[Text | None] = SimpleQueue()
+        self._ended: SimpleQueue[_End] = SimpleQueue()
+        self._out: set[int] = set()
 
     def pause(self, seconds: float) -> None:
-        """Sleep; every wait of the texts under way must be one of these.
+        """Sleep; every wait of the texts under way is one of these.
 
         :raises Stopped: as soon as the sending is stopped.
         """
         if self._stop.wait(seconds):
             raise Stopped
 
-    def stop(self) -> None:
-        """Start no more texts, from any thread or signal handler."""
-        self._stop.set()
-
-    @property
-    def stopped(self) -> bool:
-        return self._stop.is_set()
-
     def run(
-        self, texts: Iterator[T], send: Callable[[T], SendResult], *, abort: Callable[[], None], tick: float
-    ) -> Iterator[tuple[T, SendResult | DialogTechError] | None]:
-        """Send all; yield each with what became of it, and None every `tick` seconds.
+        self,
+        texts: Iterator[Text],
+        sender: SmsSender,
+        *,
+        threads: int,
+        record: Callable[[int, Outcome], None],
+        judge: Callable[[Outcome], None] = lambda _: None,
+        meanwhile: Callable[[], None] = lambda: None,
+        in_doubt: Literal["fail", "resend"] = "fail",
+        until: float | None = None,
+    ) -> None:
+        """Send all texts. However this ends, by any exception too, nothing goes on afterwards.
 
-        However the caller leaves, nothing goes on afterwards.
-
-        :param texts: the texts; they are asked for one at a time, and by one thread at a time.
-        :param send: sends one; raises `DialogTechError` when it was not sent or is in doubt.
-        :param abort: cuts the requests that are out.
+        :param texts: the texts, asked for one by one in this thread, shortly before they are needed.
+        :param sender: sends them; it must sleep with `pause`.
+        :param threads: how many may be under way at once.
+        :param record: told, in this thread, what became of each row's text; not of those that were not started.
+        :param judge: told the same right afterwards; what it raises ends the sending.
+        :param meanwhile: called several times a second.
+        :param in_doubt: what to do with texts that may be out: `fail`, or `resend`.
+        :param until: when no slot is good any more, on the monotonic clock.
+        :raises Stopped: when it was stopped.
         """
-        lock = threading.Lock()
-        workers = [
-            threading.Thread(target=self._work, args=(texts, lock, send), name=f"dialogtech-{n}", daemon=True)
-            for n in range(self._threads)
-        ]
-        for worker in workers:
-            worker.start()
-        try:
-            yield from self._collect(len(workers), abort, tick)
-        finally:
-            self.stop()
-            _join(workers, LAST_REPLIES)
-            abort()
-            _join(workers, LAST_RECORDS)
 
-    def _work(self, texts: Iterator[T], lock: threading.Lock, send: Callable[[T], SendResult]) -> None:
-        try:
-            while not self._stop.is_set():
-                with lock:
-                    text = next(texts)
-                try:
-                    outcome: SendResult | DialogTechError = send(text)
-                except DialogTechError as error:
-                    outcome = error
-                self._outcomes.put((text, outcome))
-        except (StopIteration, Stopped):
-            pass
-        except BaseException as error:
-            self._outcomes.put(error)
-        finally:
-            self._outcomes.put(None)
+        def work() -> None:
+            for text in iter(self._waiting.get, None):
+                self._ended.put(_End(text.row, self._try(text, sender, in_doubt, until)))
 
-    def _collect(
-        self, working: int, abort: Callable[[], None], tick: float
-    ) -> Iterator[tuple[T, SendResult | DialogTechError] | None]:
-        next_tick = time.monotonic() + tick
-        cut: float | None = None
-        while working:
-            # Looked at often, since a stop may come from a signal handler that interrupts nothing.
-            with suppress(queue.Empty):
-                outcome = self._outcomes.get(timeout=0.2)
-                if outcome is None:
-                    working -= 1
-                elif isinstance(outcome, BaseException):
-                    raise outcome
-                else:
-                    yield outcome
-            if self.stopped and cut is None:
-                cut = time.monotonic() + LAST_REPLIES
-            if cut is not None and time.monotonic() >= cut:
+        for number in range(threads):
+            threading.Thread(target=work, name=f"dialogtech-{number}", daemon=True).start()
+        try:
+            self._keep_busy(texts, threads, record, judge, meanwhile)
+        finally:
+            self._wind_down(threads, record, sender.abort)
+
+    def _try(
+        self, text: Text, sender: SmsSender, in_doubt: Literal["fail", "resend"], until: float | None
+    ) -> SendResult | Exception:
+        try:
+            self.pause(0)
+            wait = None if until is None else max(0.0, until - time.monotonic())
+            return sender.send(text.message, key=text.key, in_doubt=in_doubt, max_wait=wait)
+        except Exception as error:
+            return error
+
+    def _keep_busy(
+        self,
+        texts: Iterator[Text],
+        threads: int,
+        record: Callable[[int, Outcome], None],
+        judge: Callable[[Outcome], None],
+        meanwhile: Callable[[], None],
+    ) -> None:
+        more = True
+        while more or self._out:
+            if self._stop.is_set():
+                raise Stopped
+            meanwhile()
+            if more and len(self._out) < threads:
+                more = self._hand_out(next(texts, None))
+            elif end := self._next_end(POLL):
+                judge(self._settle(end, record))
+
+    def _settle(self, end: _End, record: Callable[[int, Outcome], None]) -> Outcome:
+        if isinstance(end.outcome, (SendResult, DialogTechError)):
+            record(end.row, end.outcome)
+            self._out.discard(end.row)
+            return end.outcome
+        if isinstance(end.outcome, Stopped):
+            self._out.discard(end.row)
+        raise end.outcome
+
+    def _hand_out(self, text: Text | None) -> bool:
+        if text is None:
+            return False
+        self._out.add(text.row)
+        self._waiting.put(text)
+        return True
+
+    def _wind_down(self, threads: int, record: Callable[[int, Outcome], None], abort: Callable[[], None]) -> None:
+        """Let what is out be answered, cut what is not, and leave no thread waiting."""
+        self._stop.set()
+        for _ in range(threads):
+            self._waiting.put(None)
+        cut = time.monotonic() + LAST_REPLIES
+        while self._out and time.monotonic() < cut + LAST_RECORDS:
+            if time.monotonic() >= cut:
                 abort()
-            if time.monotonic() >= next_tick:
-                next_tick += tick
-                yield None
+            if end := self._next_end(POLL):
+                with suppress(Stopped):
+                    self._settle(end, record)
+        for row in self._out:
+            record(row, InDoubt("The text may have been sent: it was stopped before its outcome was known."))
+
+    def _next_end(self, seconds: float) -> _End | None:
+        try:
+            return self._ended.get(timeout=seconds)
+        except Empty:
+            return None
 
 
-def _join(workers: list[threading.Thread], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    for worker in workers:
-        worker.join(max(0.0, until - time.monotonic()))
+class _End(NamedTuple):
+    """How a thread came to an end with a text."""
+
+    row: int
+    outcome: SendResult | Exception

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -154,25 +154,34 @@ class DialogTechHook(BaseHook):
         )
         return result
 
+    def senders(self, from_: object = None) -> tuple[str, ...]:
+        """Return the numbers a text may leave from, in digits: the one that is asked for, else the connection's.
+
+        :param from_: the number asked for. A stranger to the connection is used, but the log says so.
+        :raises InvalidMessage: when it is no phone number.
+        """
+        from airflow_provider_dialogtech.sms.message import normalize_number
+
+        listed = self.settings.from_numbers
+        if not from_:
+            return listed
+        sender = normalize_number(from_, "from_")
+        if listed and sender not in listed:
+            log.warning(
+                "The sender %s is not among the from_numbers of the connection %s (%s).",
+                mask_number(sender),
+                self.dialogtech_conn_id,
+                ", ".join(map(mask_number, listed)),
+            )
+        return (sender,)
+
     def _compose(self, to: object, message: object, from_: object, **options: Any) -> SmsMessage:
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
-        listed = self.settings.from_numbers
-        text = SmsMessage.create(to=to, message=message, from_numbers=(from_,) if from_ else listed, **options)
+        text = SmsMessage.create(to=to, message=message, from_numbers=self.senders(from_), **options)
         for remark in text.remarks:
             log.warning("%s", remark)
-        self._warn_of_strangers(text.from_numbers, listed)
         return text
-
-    def _warn_of_strangers(self, senders: Sequence[str], listed: Sequence[str]) -> None:
-        for sender in senders:
-            if listed and sender not in listed:
-                log.warning(
-                    "The sender %s is not among the from_numbers of the connection %s (%s).",
-                    mask_number(sender),
-                    self.dialogtech_conn_id,
-                    ", ".join(map(mask_number, listed)),
-                )
 
     def make_sender(
         self, *, store: Store | None = None, pause: Callable[[float], None] = time.sleep, timeout: float | None = None

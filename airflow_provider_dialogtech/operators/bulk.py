@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
 from airflow_provider_dialogtech.api.errors import BadCredentials, InvalidMessage
-from airflow_provider_dialogtech.hooks.arguments import check_choices
+from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.keys import key_in
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
@@ -18,8 +20,7 @@ from airflow_provider_dialogtech.operators.tally import Tally
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
-    from airflow_provider_dialogtech.delivery.bulk import BulkSender
-    from airflow_provider_dialogtech.delivery.result import SendResult
+    from airflow_provider_dialogtech.delivery.bulk import Text
     from airflow_provider_dialogtech.sms.message import SmsMessage
     from airflow_provider_dialogtech.sms.recipients import RecipientList
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 5.0
 # Each text waits a second or so for its slot with its connection open, so the line stays full while replies take long.
 TEXTS_UNDER_WAY_PER_SLOT = 3
+_LOGGED = 20
+_GOES_ON = "A retry goes on from there."
 
 
 class DialogTechSendBulkSmsOperator(PooledOperator):
@@ -56,6 +59,8 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         arrive twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
     :param smart_encoding: replace typographic characters (curly quotes, dashes) when that saves segments.
+    :param max_wait: for how many seconds (or which timedelta) at most to go on; a text that has no slot by then is not
+        sent. By default as long as it takes.
     :param detailed: push what became of every row, too, not only of those that were not sent.
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
     :param pool: the pool. By default the one of the connection's name when the connection is listed in
@@ -78,10 +83,17 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         in_doubt: Literal["fail", "resend"] = "fail",
         on_too_long: Literal["fail", "truncate"] = "fail",
         smart_encoding: bool = False,
+        max_wait: timedelta | float | None = None,
         detailed: bool = False,
         **kwargs: Any,
     ) -> None:
         check_choices(in_doubt=in_doubt, on_too_long=on_too_long, invalid=invalid)
+        seconds_of(max_wait)
+        if not isinstance(message, str):
+            raise InvalidMessage(
+                f"message must be a template as text, not a {type(message).__name__}. Nothing was sent. What another "
+                "task returns can stand in a row's values, or in the template: {{ ti.xcom_pull('…') }}."
+            )
         super().__init__(**kwargs)
         self.recipients = recipients
         self.message = message
@@ -91,8 +103,9 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         self.in_doubt = in_doubt
         self.on_too_long = on_too_long
         self.smart_encoding = smart_encoding
+        self.max_wait = max_wait
         self.detailed = detailed
-        self._bulk: BulkSender[int] | None = None
+        self._stop: threading.Event | None = None
 
     @cached_property
     def hook(self) -> DialogTechHook:
@@ -106,44 +119,32 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         :raises AirflowFailException: when a retry by Airflow could not send what was not sent.
         :raises AirflowException: when it could.
         """
-        recipients = self._checked_recipients(context)
+        self._stop = threading.Event()
+        try:
+            recipients = self._listed(context)
+        except InvalidMessage as error:
+            raise AirflowFailException(str(error)) from error
         tally = Tally(recipients, detailed=self.detailed)
         try:
-            self._send_all(recipients, tally, context)
-            log.info("%s", tally.in_words())
-            self._judge(tally)
+            self._text(recipients, tally, context)
         except BaseException:
-            # Airflow pushes what a task returns only when it succeeds.
-            context["ti"].xcom_push(key="return_value", value=tally.summary())
+            self._push(tally, context)
             raise
         return tally.summary()
 
     def on_kill(self) -> None:
         """Start no more texts; those that are out get a moment for their reply."""
-        if self._bulk is not None:
-            self._bulk.stop()
+        if self._stop is not None:
+            self._stop.set()
 
-    def _checked_recipients(self, context: Context) -> RecipientList:
-        from airflow_provider_dialogtech.sms.recipients import RecipientList
-
-        try:
-            recipients = RecipientList.of(self.recipients, self._composer(context))
-            recipients.check()
-            if self.invalid == "fail":
-                recipients.require_all_good()
-        except InvalidMessage as error:
-            raise AirflowFailException(str(error)) from error
-        for row in recipients.bad[:20]:
-            log.warning("Skipping row %d (to %s): %s", row.index, row.to, row.problem)
-        return recipients
-
-    def _composer(self, context: Context) -> Callable[[Mapping[str, Any]], SmsMessage]:
-        """Return what makes a row into a text."""
+    def _listed(self, context: Context) -> RecipientList:
+        """Return the rows, and what makes one of them into a text."""
         from airflow_provider_dialogtech.operators.rendering import RowTemplate
         from airflow_provider_dialogtech.sms.message import SmsMessage
+        from airflow_provider_dialogtech.sms.recipients import RecipientList
 
         template = RowTemplate(self, self.message, context)
-        senders = (self.from_,) if self.from_ else self.hook.settings.from_numbers
+        senders = self.hook.senders(self.from_)
 
         def compose(row: Mapping[str, Any]) -> SmsMessage:
             return SmsMessage.create(
@@ -154,42 +155,109 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
                 smart_encoding=self.smart_encoding,
             )
 
-        return compose
+        return RecipientList.of(self.recipients, compose)
+
+    def _text(self, recipients: RecipientList, tally: Tally, context: Context) -> None:
+        """Check and send, and say for Airflow how it ended."""
+        from airflow_provider_dialogtech.delivery.bulk import Stopped
+        from airflow_provider_dialogtech.delivery.patience import GivenUp
+
+        try:
+            self._check(recipients)
+            self._send_all(recipients, tally, context)
+        except InvalidMessage as error:
+            raise AirflowFailException(str(error)) from error
+        except GivenUp as error:
+            kind = AirflowFailException if isinstance(error.last, BadCredentials) else AirflowException
+            words = f"Given up early. {error} {tally.who_failed()}\nThe last reason: {error.last}"
+            raise kind(f"{words} {_GOES_ON}") from error
+        except Stopped:
+            ended = AirflowException(f"Stopped. {tally.in_words()} {_GOES_ON}")
+        else:
+            return self._judge(tally)
+        raise ended
+
+    def _check(self, recipients: RecipientList) -> None:
+        recipients.check(before_each=self._go_on)
+        if self.invalid == "fail":
+            recipients.require_all_good()
+        for row in recipients.bad[:_LOGGED]:
+            log.warning("Skipping row %d (to %s): %s", row.index, row.to, row.problem)
+        for remark in recipients.remarks:
+            log.warning("%s", remark)
+        log.info(
+            "%d rows: %d texts (%d segments) to send, %d duplicates, %d bad rows skipped, %d texts with remarks.",
+            len(recipients.rows),
+            recipients.count,
+            recipients.segments,
+            recipients.duplicates,
+            len(recipients.bad),
+            recipients.remarked,
+        )
+
+    def _go_on(self) -> None:
+        from airflow_provider_dialogtech.delivery.bulk import Stopped
+
+        if self._stop is not None and self._stop.is_set():
+            raise Stopped
 
     def _send_all(self, recipients: RecipientList, tally: Tally, context: Context) -> None:
         from airflow_provider_dialogtech.delivery.bulk import BulkSender
+        from airflow_provider_dialogtech.delivery.patience import Patience
 
-        rendering = threading.Lock()  # Airflow's context is made for one thread
-
-        def send(index: int) -> SendResult:
-            with rendering:
-                message = recipients.text(index)
-            row_id = recipients.id(index)
-            key = key_in(context, message.to, *([row_id] if row_id is not None else []))
-            return sender.send(message, key=key, in_doubt=self.in_doubt)
-
-        threads = min(recipients.count, TEXTS_UNDER_WAY_PER_SLOT * self.hook.settings.limits.account_per_second)
-        bulk: BulkSender[int] = BulkSender(threads)
-        self._bulk = bulk
-        sender = self.hook.make_sender(pause=bulk.pause)
-        for done in bulk.run(recipients.to_send(), send, abort=sender.abort, tick=PROGRESS_SECONDS):
-            if done is None:
-                log.info("%s", tally.progress())
-                continue
-            tally.note(*done)
-            if tally.hopeless is not None:
-                bulk.stop()
+        seconds = seconds_of(self.max_wait)
+        bulk = BulkSender(self._stop or threading.Event())
+        threads = TEXTS_UNDER_WAY_PER_SLOT * self.hook.settings.limits.account_per_second
+        bulk.run(
+            _texts(recipients, tally, context),
+            self.hook.make_sender(pause=bulk.pause),
+            threads=max(1, min(recipients.count, threads)),
+            record=tally.note,
+            judge=Patience(self.max_failures).judge,
+            meanwhile=_every(PROGRESS_SECONDS, lambda: log.info("%s", tally.progress())),
+            in_doubt=self.in_doubt,
+            until=None if seconds is None else time.monotonic() + seconds,
+        )
+        log.info("%s", tally.in_words())
 
     def _judge(self, tally: Tally) -> None:
-        if tally.hopeless is not None:
-            no_retry_helps = isinstance(tally.hopeless, BadCredentials)
-            words = f"Given up early. {tally.in_words()} The last reason: {tally.hopeless} A retry goes on from here."
-        elif tally.not_tried:
-            no_retry_helps = False
-            words = f"Stopped. {tally.in_words()} A retry goes on from here."
-        elif len(tally.failures) > self.max_failures:
-            no_retry_helps = tally.all_final
-            words = tally.who_failed()
-        else:
+        # Bad rows that were to be skipped are no failures, also where they turn out to be bad only now.
+        failures = [row for row in tally.failures if self.invalid == "fail" or row["outcome"] != "invalid"]
+        if len(failures) > self.max_failures:
+            raise (AirflowFailException if tally.all_final else AirflowException)(tally.who_failed())
+
+    def _push(self, tally: Tally, context: Context) -> None:
+        """Push the summary, which Airflow does only for a task that succeeds."""
+        if not self.do_xcom_push:
             return
-        raise (AirflowFailException if no_retry_helps else AirflowException)(words)
+        try:
+            context["ti"].xcom_push(key="return_value", value=tally.summary())
+        except Exception:  # of any kind: Airflow may have taken the task for ended
+            log.warning("The summary could not be pushed to XCom. %s", tally.in_words(), exc_info=True)
+
+
+def _texts(recipients: RecipientList, tally: Tally, context: Context) -> Iterator[Text]:
+    """Make the texts again, one by one; what turns out bad only now is counted."""
+    from airflow_provider_dialogtech.delivery.bulk import Text
+
+    for row in recipients.to_send():
+        try:
+            message = recipients.text(row)
+        except InvalidMessage as error:
+            tally.note(row, error)
+            continue
+        row_id = recipients.id(row)
+        yield Text(row, message, key_in(context, message.to, *([row_id] if row_id is not None else [])))
+
+
+def _every(seconds: float, work: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that does the work whenever so much time has gone by since it did so last."""
+    last = time.monotonic()
+
+    def maybe() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            work()
+
+    return maybe

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.masking import mask_numbers
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import BaseOperator, Context
@@ -49,10 +50,30 @@ class RowTemplate:
         template = self._template
         environment = template.environment
         # As Airflow itself renders: without a copy of the context, whose old variables warn when they are read.
-        variables: Any = ChainMap({"recipient": row}, self._context, template.globals)  # type: ignore[arg-type]
+        variables: Any = ChainMap({"recipient": Recipient(row)}, self._context, template.globals)  # type: ignore[arg-type]
         context = environment.context_class(environment, variables, template.name, template.blocks)
         try:
             return "".join(template.root_render_func(context))
         except Exception as error:
-            problem = f"its message cannot be rendered ({type(error).__name__}: {str(error)[:100]})"
+            words = mask_numbers(str(error)).replace(_RECIPIENT_IN_JINJAS_WORDS, "recipient")[:_LONGEST_WORDS]
+            problem = f"its message cannot be rendered ({type(error).__name__}: {words})."
         raise InvalidMessage(problem)
+
+
+class Recipient:
+    """A row's values by name, and nothing else: one may be called `items` or `count`, as a mapping's methods are.
+
+    :param row: the row.
+    """
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self._row = row
+
+    def __getitem__(self, name: str) -> Any:
+        return self._row[name]
+
+
+_RECIPIENT_IN_JINJAS_WORDS = f"{Recipient.__module__}.{Recipient.__qualname__} object"
+_LONGEST_WORDS = 150

@@ -13,6 +13,7 @@ from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 _SHOWN = 20
+_REMARKED = 5
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,18 @@ class RecipientList:
 
     :param rows: numbers, or mappings with `to`, an optional `id`, and values for the message.
     :param compose: makes a row, given as a mapping, into a text.
+
+    Once it is checked, it knows its `bad` rows, the `segments` of all texts to be sent, how many of them are
+    `remarked`, and the first `remarks`.
     """
 
     rows: list[Any] = field(repr=False)
     compose: Callable[[Mapping[str, Any]], SmsMessage] = field(repr=False)
     bad: list[BadRow] = field(default_factory=list, init=False)
-    duplicates: int = field(default=0, init=False)
+    segments: int = field(default=0, init=False)
+    remarks: list[str] = field(default_factory=list, init=False)
+    remarked: int = field(default=0, init=False)
+    _duplicates: set[int] = field(default_factory=set, init=False, repr=False)
     _left_out: set[int] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
@@ -59,13 +66,16 @@ class RecipientList:
             )
         return cls(list(recipients), compose)
 
-    def check(self) -> None:
-        """Check every row; afterwards `bad` and `duplicates` tell what was found.
+    def check(self, before_each: Callable[[], None] = lambda: None) -> None:
+        """Check every row; afterwards the list tells what was found.
 
         Only digests of the texts are remembered, so that a long list does not fill the memory.
+
+        :param before_each: called before each row; what it raises ends the check.
         """
         texts: dict[bytes, bytes] = {}
         for index in range(len(self.rows)):
+            before_each()
             try:
                 message = self.text(index)
             except InvalidMessage as error:
@@ -74,8 +84,9 @@ class RecipientList:
             name, text = _digest(message.to, self.id(index)), _digest(message.text)
             if name not in texts:
                 texts[name] = text
+                self._take(index, message)
             elif texts[name] == text:
-                self.duplicates += 1
+                self._duplicates.add(index)
                 self._left_out.add(index)
             else:
                 self._leave_out(index, "another text goes to the same recipient: give both rows an `id` of their own")
@@ -114,6 +125,15 @@ class RecipientList:
         """Tell a row's number, shortened."""
         return mask_number(self._values(index).get("to", ""))
 
+    def is_duplicate(self, index: int) -> bool:
+        """Tell whether a row repeats an earlier one, recipient and text."""
+        return index in self._duplicates
+
+    @property
+    def duplicates(self) -> int:
+        """How many rows repeat an earlier one."""
+        return len(self._duplicates)
+
     @property
     def count(self) -> int:
         """How many texts there are to be sent."""
@@ -122,6 +142,13 @@ class RecipientList:
     def _values(self, index: int) -> Mapping[str, Any]:
         row = self.rows[index]
         return row if isinstance(row, Mapping) else {"to": row}
+
+    def _take(self, index: int, message: SmsMessage) -> None:
+        self.segments += message.segments
+        if message.remarks:
+            self.remarked += 1
+        if message.remarks and self.remarked <= _REMARKED:
+            self.remarks.append(f"Row {index} (to {self.masked(index)}): {' '.join(message.remarks)}")
 
     def _leave_out(self, index: int, problem: str) -> None:
         self._left_out.add(index)

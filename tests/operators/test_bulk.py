@@ -10,10 +10,10 @@ from airflow.exceptions import AirflowException
 from airflow_provider_dialogtech._compat import AirflowFailException
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.patience import REFUSED_IN_A_ROW
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.journal import journal_store
 from airflow_provider_dialogtech.hooks.keys import task_key
-from airflow_provider_dialogtech.operators import tally
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator
 
 ADA = {"to": "(555) 666-7777", "name": "Ada"}
@@ -93,7 +93,7 @@ def test_every_bad_row_is_named_in_one_error_before_anything_is_sent(sandbox, sa
     words = str(raised.value)
     assert "4 of 5 rows are bad" in words
     assert all(f"row {index} " in words for index in (1, 2, 3, 4))
-    assert "'dict object' has no attribute 'name'" in words
+    assert "'recipient' has no attribute 'name'" in words
     assert sandbox.messages() == []
 
 
@@ -120,7 +120,7 @@ def test_different_texts_to_the_same_person_need_an_id(sandbox, sandbox_connecti
 
 def test_a_second_try_goes_on_with_those_who_have_not_got_it(sandbox, sandbox_connection, context):
     sandbox.fault("refused", to="5556668888", times=1)
-    with pytest.raises(AirflowFailException, match=r"1 sent, 1 refused.*row 1 \(to …8888\)"):
+    with pytest.raises(AirflowFailException, match=r"1 sent, 1 refused, in .*\nrow 1 \(to …8888\): DialogTech refused"):
         bulk_task([ADA, GRACE]).execute(context)
     summary = bulk_task([ADA, GRACE]).execute(context)
     assert (summary["sent"], summary["already_sent"]) == (1, 1)
@@ -163,7 +163,7 @@ def test_refusals_in_a_row_end_it_and_a_retry_may_go_on(sandbox, eight_numbers, 
     with pytest.raises(AirflowException, match="Given up early") as raised:
         bulk_task([f"55566{n:05}" for n in range(400)], message="Hi").execute(context)
     assert not isinstance(raised.value, AirflowFailException)
-    assert tally.REFUSALS_IN_A_ROW <= len(sandbox.messages()) < 400
+    assert REFUSED_IN_A_ROW <= len(sandbox.messages()) < 400
 
 
 def test_stopped_it_ends_soon_and_leaves_nothing_that_looks_as_if_it_were_out(sandbox, sandbox_connection, context):
