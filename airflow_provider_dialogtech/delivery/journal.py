@@ -33,6 +33,10 @@ ABANDONED = 1.0
 # frozen or asleep.
 CLOCK_TOLERANCE = 0.1
 
+# No slot is given sooner than a connection is opened and a start written down: it would be missed, and wasted.
+HEAD_START = 0.1
+HEAD_START_AGAIN = 0.05
+
 WIDENING = 0.05
 WIDEST = 0.25
 WIDENED_FOR = 60.0
@@ -145,8 +149,8 @@ class SendJournal:
                 if row.state in {"sent", "sending"} or (row.state == "in_doubt" and not resend):
                     return _record(row, now)
             reservable = row if row is not None and row.state == "reserved" else None
-            at, number = self._earliest(connection, wish.numbers, now, without=reservable and reservable.id)
-            if max_wait is not None and at - now > max_wait:
+            at, number = self._earliest(connection, wish.numbers, now, HEAD_START, without=reservable and reservable.id)
+            if max_wait is not None and at - now > max_wait + HEAD_START:
                 raise _too_long(at)
             values = {
                 "account": self._account,
@@ -186,8 +190,8 @@ class SendJournal:
 
         def work(connection: Connection, now: float) -> Reservation | WaitTooLong | None:
             read = time.monotonic()
-            at, _ = self._earliest(connection, (held.number,), now, without=held.id)
-            too_long = max_wait is not None and at - now > max_wait
+            at, _ = self._earliest(connection, (held.number,), now, HEAD_START_AGAIN, without=held.id)
+            too_long = max_wait is not None and at - now > max_wait + HEAD_START_AGAIN
             moved = connection.execute(
                 sends.update()
                 .where(_not_left(held))
@@ -285,12 +289,12 @@ class SendJournal:
         return self._store.run(self._account, work)
 
     def _earliest(
-        self, connection: Connection, numbers: Sequence[str], now: float, *, without: int | None
+        self, connection: Connection, numbers: Sequence[str], now: float, head_start: float, *, without: int | None
     ) -> tuple[float, str]:
         """Find the first slot, and the number that has it."""
         account = self._account_row(connection)
         extra_margin = account.extra_margin if account is not None and account.widened_until > now else 0.0
-        not_before = max(now, account.paused_until if account is not None else now)
+        not_before = max(now + head_start, account.paused_until if account is not None else now)
         times, by_number = self._times(connection, now, without)
         of_account = (self._limits.of_account(extra_margin), times)
         of_number = self._limits.of_number(extra_margin)

@@ -273,6 +273,7 @@ class _Way:
             f"and its outcome is unknown. Nothing was sent now. {_HOW_TO_RESEND}",
             since=record.since,
             key=self.key,
+            earlier=True,
         )
 
     def _await_outcome(self) -> None:
@@ -281,9 +282,8 @@ class _Way:
         )
 
     def _wait_until(self, due: float) -> None:
-        left = due - time.monotonic()
-        if left > 0:
-            self.pause(left)
+        # Also when there is nothing to wait for: that is where somebody who stops us is heard.
+        self.pause(max(0.0, due - time.monotonic()))
 
     def _wait_left(self) -> float | None:
         return None if self.max_wait is None else max(0.0, self._begun + self.max_wait - time.monotonic())

@@ -1,0 +1,92 @@
+"""What do we add: to importing Airflow's own operators, and to one bare request?
+
+Measured side by side, in turns: `import BaseOperator` against importing ours, each in a new process; and
+`DialogTechHook.send_sms` against `requests.get` to the same local server.
+
+    python -m benchmarks.overhead --help
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+PLENTY = 100_000
+BASE = "from airflow_provider_dialogtech._compat import BaseOperator, BaseHook"
+OURS = "from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator"
+ALERTS = "from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier"
+
+
+def seconds_to_import(statement: str) -> float:
+    code = f"import time; begun = time.perf_counter(); {statement}; print(time.perf_counter() - begun)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def compare_imports(rounds: int) -> None:
+    seconds_to_import(OURS)
+    base, ours = [], []
+    for _ in range(rounds):
+        base.append(seconds_to_import(BASE))
+        ours.append(seconds_to_import(f"{BASE}; {OURS}; {ALERTS}"))
+    more = statistics.median(ours) - statistics.median(base)
+    print(f"import of Airflow's BaseOperator and BaseHook: {statistics.median(base) * 1000:.0f} ms")
+    print(f"import of our operators and notifier on top:   {more * 1000:.0f} ms more")
+
+
+def compare_calls(rounds: int) -> None:
+    import requests
+
+    from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+    from airflow_provider_dialogtech.sandbox.process import running_sandbox
+
+    limits = {"account_per_second": PLENTY, "number_per_second": PLENTY, "number_per_minute": PLENTY}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in limits.items()]
+    with running_sandbox(arguments=flags) as sandbox:
+        extra = {"from_numbers": sandbox.numbers[0], **limits}
+        connection = {
+            "conn_type": "dialogtech",
+            "host": sandbox.url,
+            "login": sandbox.access_key,
+            "password": sandbox.secret_access_key,
+            "extra": extra,
+        }
+        os.environ["AIRFLOW_CONN_DIALOGTECH_DEFAULT"] = json.dumps(connection)
+        keys = {"access_key": sandbox.access_key, "secret_access_key": sandbox.secret_access_key}
+        text = {"action": "sms.send_message", "to": "5556667777", "from": sandbox.numbers[0], "message": "Hello"}
+        hook = DialogTechHook()
+        client = hook.get_conn()
+        ways = {
+            "requests.get": lambda: requests.get(sandbox.url, params={**keys, **text}, timeout=10),
+            "client.send (no journal)": lambda: client.send(to="5556667777", from_=sandbox.numbers[0], message="Hello"),
+            "hook.send_sms (with journal and slot)": lambda: hook.send_sms(to="5556667777", message="Hello"),
+        }
+        took: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, way in ways.items():
+                begun = time.perf_counter()
+                way()
+                took[name].append((time.perf_counter() - begun) * 1000)
+        for name, times in took.items():
+            print(f"{name}: median {statistics.median(times):.2f} ms")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--imports", type=int, default=9, help="how many times each is imported")
+    parser.add_argument("--calls", type=int, default=100, help="how many times each is called")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+        compare_imports(chosen.imports)
+        compare_calls(chosen.calls)
+
+
+if __name__ == "__main__":
+    main()
