@@ -29,6 +29,8 @@ HELD = 45.0
 # It waits so long for a slot, and so long for one call of the API.
 WAIT = 30.0
 CALL = 14.0
+# Between a slot that was found and the request that leaves in it.
+SPARE = 1.0
 AT_ONCE = 8
 
 _JOURNALS = (
@@ -148,8 +150,8 @@ class _Telling:
         """Tell, and never raise."""
         try:
             self._tell_by_any_journal()
-        except InDoubt as error:
-            self._log(logging.WARNING, "may have been told. %s", error)
+        except InDoubt:
+            self._log(logging.WARNING, "may have been told; DialogTech's message log knows.")
         except DialogTechError as error:
             self._log(logging.ERROR, "was not told. %s", error)
             self.failed = True
@@ -163,7 +165,8 @@ class _Telling:
             try:
                 return self._tell_by(open_journal())
             except JournalUnavailable as error:
-                self._log(logging.WARNING, "is told by another journal. %s", error)
+                reason = str(error).removeprefix("The text was not sent: ")
+                self._log(logging.WARNING, "is told by another journal, for this one failed: %s", reason)
         self._log(logging.WARNING, "is told without a journal: no limit is kept and no storm is stopped.")
         return self._tell_unpaced()
 
@@ -202,7 +205,7 @@ class _Telling:
 
     def _send(self, store: Store, claim: Claim) -> None:
         sender = self.hook.make_sender(store=store, pause=self.deadline.pause, timeout=self._call_seconds())
-        max_wait = max(0.0, min(WAIT, self.deadline.left() - CALL))
+        max_wait = max(0.0, min(WAIT, self.deadline.left() - CALL - SPARE))
         sender.send(self._message(suffix_of(claim)), key=claim.id, max_wait=max_wait)
 
     def _tell_unpaced(self) -> None:

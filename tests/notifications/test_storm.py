@@ -17,6 +17,9 @@ from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.conftest import FROM_NUMBERS
 from tests.notifications.conftest import ALICE, BOB, failure, texts
 
+# Five hundred callbacks take a while on a busy machine.
+pytestmark = pytest.mark.timeout(400)
+
 _fork = multiprocessing.get_context("fork")
 
 
