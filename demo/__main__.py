@@ -9,7 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from demo import report
@@ -36,13 +36,19 @@ def main() -> None:
         "--stay", action="store_true", help="leave Airflow and the local DialogTech running until Ctrl-C"
     )
     stay = parser.parse_args().stay
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops all that was started on the way out
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: _leave(0 if stay else 128 + number))
     try:
         _run(stay=stay)
     except (BackgroundFailed, NotAsExpected) as failure:
         sys.exit(f"\nThe demo failed. {failure}")
-    except KeyboardInterrupt:
-        sys.exit(0 if stay else 130)
+
+
+def _leave(status: int) -> NoReturn:
+    # Stopping takes some seconds: a second Ctrl-C must not leave half of it running.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def _run(*, stay: bool) -> None:
@@ -72,8 +78,6 @@ def _run(*, stay: bool) -> None:
                     flush=True,
                 )
                 _wait_for_ctrl_c(home)
-            _say("Stopping Airflow")
-        _say("Stopping the local DialogTech")
     _say("Done")
 
 

@@ -152,6 +152,7 @@ def running_airflow(
             home.start("dag-processor")
         yield home
     finally:
+        say("Stopping Airflow")
         home.processes.stop_all()
 
 
