@@ -4,14 +4,14 @@ import configparser
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import requests
 
 from airflow_provider_dialogtech._compat import BaseHook
 from airflow_provider_dialogtech.delivery.result import SendResult
@@ -95,10 +95,10 @@ def test_the_pools_command_runs(metadata_db):
     assert "dialogtech_default" in done.stdout
 
 
-def test_the_sandbox_starts_and_misbehaves_as_shown(unused_tcp_port):
+def test_the_sandbox_starts_and_misbehaves_as_shown(free_port):
     (start,) = commands("python -m airflow_provider_dialogtech.sandbox")
     (fault,) = commands("curl")
-    port = str(unused_tcp_port)
+    port = str(free_port)
     process = subprocess.Popen(
         [sys.executable, *start.replace("8025", port).split()[1:]], stdout=subprocess.PIPE, text=True
     )
@@ -106,13 +106,7 @@ def test_the_sandbox_starts_and_misbehaves_as_shown(unused_tcp_port):
         assert process.stdout.readline().split()[-1] == f"http://127.0.0.1:{port}"
         body = re.search(r"-d '(.*)'", fault).group(1)
         url = re.search(r"http\S+", fault).group().replace("8025", port)
-        for _ in range(100):
-            try:
-                answer = urllib.request.urlopen(urllib.request.Request(url, body.encode()))
-                break
-            except OSError:
-                time.sleep(0.1)
-        assert json.load(answer)["fault"] == "reset_after_accept"
+        assert requests.post(url, body, timeout=30).json()["fault"] == "reset_after_accept"
     finally:
         process.terminate()
         process.wait(10)
@@ -120,9 +114,7 @@ def test_the_sandbox_starts_and_misbehaves_as_shown(unused_tcp_port):
 
 
 @pytest.fixture
-def unused_tcp_port():
-    import socket
-
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
