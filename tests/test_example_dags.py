@@ -52,3 +52,16 @@ def test_every_row_gets_its_own_text(metadata_db, sandbox, sandbox_connection):
         "5556667773": "Hi Mary, your delivery comes today from 2 to 4.",
     }
     assert [result["to"] for result in run.results["text_each_customer"]] == ["…7771", "…7772", "…7773"]
+
+
+def test_each_customer_of_the_file_gets_a_text_for_each_order(metadata_db, sandbox, sandbox_connection):
+    run = run_dag(EXAMPLES / "dialogtech_customers.py", "dialogtech_customers")
+    assert run.states == {"read_customers": ["success"], "text_customers": ["success"]}, run.output
+    assert sorted((arrival["to"], arrival["message"]) for arrival in sandbox.messages()) == [
+        ("5556667781", "Hi Ada, your order A-1001 comes today from 9 to 11."),
+        ("5556667781", "Hi Ada, your order A-1004 comes today from 4 to 6."),
+        ("5556667782", "Hi Grace, your order A-1002 comes today from 11 to 1."),
+        ("5556667783", "Hi Mary, your order A-1003 comes today from 2 to 4."),
+    ]
+    (summary,) = run.results["text_customers"]
+    assert (summary["recipients"], summary["sent"], summary["failures"]) == (4, 4, [])
