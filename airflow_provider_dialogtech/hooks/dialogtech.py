@@ -78,9 +78,7 @@ class DialogTechHook(BaseHook):
         self.settings = self._checked(connection)
 
     def _checked(self, connection: Any) -> ConnectionSettings:
-        # Airflow masks the password only as it is, but it travels percent-encoded.
-        for form_of_secret in encodings_of(connection.password or ""):
-            mask_secret(form_of_secret)
+        _mask(connection.password or "")
         return ConnectionSettings.of(connection)
 
     def get_conn(self) -> DialogTechClient:
@@ -208,3 +206,9 @@ class DialogTechHook(BaseHook):
         from airflow_provider_dialogtech.hooks.checkup import check
 
         return check(lambda: (self.settings, self.get_conn()))
+
+
+def _mask(secret: str) -> None:
+    # Airflow masks the password only as it is, but it travels percent-encoded.
+    for encoded in encodings_of(secret):
+        mask_secret(encoded)

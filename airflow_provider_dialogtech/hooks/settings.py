@@ -59,6 +59,15 @@ class ConnectionSettings:
         return _Reader(connection).settings()
 
 
+class _Secret(str):
+    """Does not show itself where a traceback shows local variables, as Airflow's console does."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 class _Reader:
     """Reads one connection and names the field that is wrong."""
 
@@ -73,8 +82,9 @@ class _Reader:
         return ConnectionSettings(
             conn_id=connection.conn_id,
             access_key=connection.login or self._fail("the login is missing: it holds the DialogTech access key"),
-            secret_access_key=connection.password
-            or self._fail("the password is missing: it holds the DialogTech secret access key"),
+            secret_access_key=_Secret(
+                connection.password or self._fail("the password is missing: it holds the DialogTech secret access key")
+            ),
             url=(connection.host or "").strip(),
             from_numbers=self._from_numbers(),
             alert_to=self._numbers("alert_to"),

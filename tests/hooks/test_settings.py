@@ -126,3 +126,9 @@ def test_a_port_or_path_beside_the_host_is_not_ignored(fields):
 def test_the_settings_show_neither_keys_nor_numbers():
     shown = repr(read({"from_numbers": "5554332111", "alert_to": "5556667777"}))
     assert not [secret for secret in (SECRET, "'access'", "5554332111", "5556667777") if secret in shown]
+
+
+def test_the_secret_does_not_show_itself_among_the_variables_of_a_traceback():
+    secret = read().secret_access_key
+    assert secret == SECRET
+    assert SECRET not in repr({"secret_access_key": secret})
