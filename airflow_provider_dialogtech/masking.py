@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, quote_plus
 
-# Seven digits are the shortest number a person could be reached by; people set them apart with spaces, dots, dashes and brackets.
+# Seven digits are the shortest number that reaches a person; people set them apart with spaces, dots, dashes, brackets.
 _PHONE_NUMBER = re.compile(r"\+?\(?\d(?:[ .()/-]{0,2}\d){6,}")
 
 

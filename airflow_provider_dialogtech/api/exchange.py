@@ -160,11 +160,11 @@ class _LeavingHTTPSConnection(_Leaving, HTTPSConnection):
 
 
 class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _LeavingHTTPConnection  # type: ignore[assignment]
+    ConnectionCls = _LeavingHTTPConnection
 
 
 class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _LeavingHTTPSConnection  # type: ignore[assignment]
+    ConnectionCls = _LeavingHTTPSConnection
 
 
 class _Adapter(HTTPAdapter):
