@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple, TypeAlias
 
-from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt
+from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, WaitTooLong
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -83,7 +83,7 @@ class BulkSender:
         :param judge: told the same right afterwards; what it raises ends the sending.
         :param meanwhile: called several times a second.
         :param in_doubt: what to do with texts that may be out: `fail`, or `resend`.
-        :param until: when no slot is good any more, on the monotonic clock.
+        :param until: when no slot is good any more, on the monotonic clock; then no more texts are asked for.
         :raises Stopped: when it was stopped.
         """
 
@@ -124,7 +124,10 @@ class BulkSender:
             if more and len(self._out) < threads:
                 more = self._hand_out(next(texts, None))
             elif end := self._next_end(POLL):
-                judge(self._settle(end, record))
+                outcome = self._settle(end, record)
+                # Those who have a slot keep it, but nobody else gets one.
+                more = more and not isinstance(outcome, WaitTooLong)
+                judge(outcome)
 
     def _settle(self, end: _End, record: Callable[[int, Outcome], None]) -> Outcome:
         if isinstance(end.outcome, (SendResult, DialogTechError)):

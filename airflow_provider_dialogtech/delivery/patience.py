@@ -51,9 +51,7 @@ class Patience:
                 self._in_a_row.clear()
         elif isinstance(outcome, BadCredentials):
             raise GivenUp("DialogTech does not accept the access keys.", outcome)
-        elif isinstance(outcome, WaitTooLong):
-            raise GivenUp("The rate limits leave no slot before max_wait is over.", outcome)
-        elif not (isinstance(outcome, InDoubt) and outcome.earlier):
+        elif not (isinstance(outcome, WaitTooLong) or (isinstance(outcome, InDoubt) and outcome.earlier)):
             self._count(outcome)
 
     def _count(self, error: DialogTechError) -> None:

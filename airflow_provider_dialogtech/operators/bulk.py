@@ -223,7 +223,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
     def _judge(self, tally: Tally) -> None:
         # Bad rows that were to be skipped are no failures, also where they turn out to be bad only now.
         failures = [row for row in tally.failures if self.invalid == "fail" or row["outcome"] != "invalid"]
-        if len(failures) > self.max_failures:
+        if len(failures) > self.max_failures or tally.not_tried:
             raise (AirflowFailException if tally.all_final else AirflowException)(tally.who_failed())
 
     def _push(self, tally: Tally, context: Context) -> None:

@@ -57,14 +57,14 @@ class RecipientList:
         :param recipients: any iterable of rows, or a JSON list as text.
         :raises InvalidMessage: when it is no list.
         """
-        if isinstance(recipients, str):
-            recipients = _json_list(recipients)
-        if not isinstance(recipients, Iterable) or isinstance(recipients, Mapping | bytes):
+        rows = _json_list(recipients) if isinstance(recipients, str) else recipients
+        if not isinstance(rows, Iterable) or isinstance(rows, Mapping | bytes):
+            kind = "text that is no JSON list" if isinstance(recipients, str) else type(recipients).__name__
             raise InvalidMessage(
-                f"Nothing was sent: recipients must be a list of numbers or mappings, not {type(recipients).__name__}. "
+                f"Nothing was sent: recipients must be a list of numbers or mappings, not {kind}. "
                 "A Jinja template needs render_template_as_native_obj=True, or |tojson."
             )
-        return cls(list(recipients), compose)
+        return cls(list(rows), compose)
 
     def check(self, before_each: Callable[[], None] = lambda: None) -> None:
         """Check every row; afterwards the list tells what was found.
@@ -155,11 +155,12 @@ class RecipientList:
         self.bad.append(BadRow(index, self.masked(index), problem.removeprefix("The text was not sent: ")))
 
 
-def _json_list(text: str) -> object:
+def _json_list(text: str) -> list[Any] | None:
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except ValueError:
-        return text.encode()
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _digest(*parts: str | None) -> bytes:

@@ -7,7 +7,7 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import InDoubt, Refused
+from airflow_provider_dialogtech.api.errors import InDoubt, Refused, WaitTooLong
 from airflow_provider_dialogtech.delivery import bulk as bulk_module
 from airflow_provider_dialogtech.delivery import journal as journal_module
 from airflow_provider_dialogtech.delivery.bulk import BulkSender, Stopped, Text
@@ -226,12 +226,15 @@ def test_what_the_judge_raises_ends_it(sandbox, sqlite_url):
     assert len(sandbox.messages()) < 100
 
 
-def test_when_time_is_over_nobody_waits_for_a_slot(sandbox, sqlite_url):
-    outcomes = send(sandbox, sqlite_url, 20, until=time.monotonic())
-    assert len(outcomes) == 20
-    unsent = [outcome for outcome in outcomes.values() if not isinstance(outcome, SendResult)]
-    assert {type(outcome).__name__ for outcome in unsent} == {"WaitTooLong"}
-    assert len(unsent) >= 20 - len(sandbox.numbers)
+def test_when_time_is_over_those_with_a_slot_are_sent_and_nobody_else(sandbox, sqlite_url):
+    outcomes = send(sandbox, sqlite_url, 50, until=time.monotonic() + 3)
+    unsent = {row for row, outcome in outcomes.items() if isinstance(outcome, WaitTooLong)}
+    sent = {row for row, outcome in outcomes.items() if isinstance(outcome, SendResult)}
+    assert sent == set(arrivals(sandbox))
+    assert sent | unsent == set(outcomes)
+    assert len(sent) >= len(sandbox.numbers)
+    assert 0 < len(unsent) <= 12
+    assert len(outcomes) < 50
 
 
 def test_killed_in_the_middle_the_next_try_texts_the_others_and_nobody_twice(sandbox, store_url):

@@ -32,8 +32,8 @@ def judged(patience: Patience, *outcomes: object) -> bool:
     return True
 
 
-@pytest.mark.parametrize("error", [BadCredentials(), WaitTooLong()])
-def test_what_holds_for_every_text_ends_a_list_at_once(error):
+def test_wrong_keys_end_a_list_at_once():
+    error = BadCredentials()
     with pytest.raises(GivenUp) as raised:
         Patience(max_failures=1000).judge(error)
     assert raised.value.last is error
@@ -65,5 +65,6 @@ def test_expected_refusals_are_no_reason_to_give_up():
     assert not judged(Patience(max_failures=50), *[Refused()] * 51)
 
 
-def test_what_was_in_doubt_before_says_nothing_of_the_api_now():
-    assert judged(Patience(), *[InDoubt(earlier=True)] * 1000)
+@pytest.mark.parametrize("error", [InDoubt(earlier=True), WaitTooLong()])
+def test_what_no_request_was_made_for_says_nothing_of_the_api(error):
+    assert judged(Patience(), *[error] * 1000)

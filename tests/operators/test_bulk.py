@@ -1,7 +1,10 @@
+import copy
 import json
 import logging
 import threading
 import time
+from collections import UserDict
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +12,7 @@ import pytest
 from airflow.exceptions import AirflowException
 
 from airflow_provider_dialogtech._compat import AirflowFailException
+from airflow_provider_dialogtech.delivery import sender as sender_module
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.patience import REFUSED_IN_A_ROW
@@ -17,6 +21,11 @@ from airflow_provider_dialogtech.hooks.journal import journal_store
 from airflow_provider_dialogtech.hooks.keys import task_key
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator
 from tests.running import run_dag
+
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow import DAG
 
 DAGS = Path(__file__).parent / "dags"
 ADA = {"to": "(555) 666-7777", "name": "Ada"}
@@ -236,3 +245,155 @@ def test_lists_templates_files_and_mapping_reach_everybody(metadata_db, sandbox,
     # Airflow itself pushes nothing for a task that fails.
     (summary,) = done.results["e_fails"]
     assert [(row["to"], row["outcome"]) for row in summary["rows"]] == [("…7707", "sent"), ("…7708", "refused")]
+
+
+@pytest.fixture
+def asked():
+    """Tell which threads asked for Airflow's variables."""
+
+    threads = set()
+
+    class Variables(dict):
+        def __getitem__(self, name):
+            threads.add(threading.current_thread())
+            return super().__getitem__(name)
+
+    Variables.threads = threads
+    return Variables
+
+
+def test_airflows_context_is_used_by_one_thread_only(sandbox, sandbox_connection, context, asked):
+    bulk_task([ADA, GRACE], message="Hi {{ recipient.name }} {{ ds }}").execute(asked(context))
+    assert asked.threads == {threading.current_thread()}
+
+
+def test_the_rows_of_another_sort_of_mapping_will_do(sandbox, sandbox_connection, context):
+    bulk_task([UserDict(ADA)]).execute(context)
+    assert texts(sandbox) == [("5556667777", "Hi Ada")]
+
+
+def test_somebody_elses_number_as_sender_is_told_once(sandbox, sandbox_connection, context, caplog):
+    sandbox_numbers = ["5554332119"]
+    bulk_task([ADA, GRACE], from_="(555) 433-2119", max_failures=2).execute(context)
+    assert {arrival["from"] for arrival in sandbox.messages()} == set(sandbox_numbers)
+    assert caplog.text.count("The sender …2119 is not among the from_numbers") == 1
+
+
+def test_what_costs_more_than_it_need_is_told(sandbox, sandbox_connection, context, caplog):
+    caplog.set_level(logging.INFO)
+    bulk_task([ADA, GRACE], message="“" + "x" * 80).execute(context)
+    assert "Row 0 (to …7777): The character “" in caplog.text
+    assert "2 rows: 2 texts (4 segments) to send" in caplog.text
+    assert "2 texts with remarks" in caplog.text
+
+
+def test_typography_may_be_replaced_and_long_texts_cut(sandbox, sandbox_connection, context):
+    message = "“{{ recipient.name }}” " + "x" * 300
+    bulk_task([ADA], message=message, smart_encoding=True, on_too_long="truncate").execute(context)
+    ((_, text),) = texts(sandbox)
+    assert text.startswith('"Ada" xxx')
+    assert len(text) <= 256
+
+
+def test_the_summary_is_in_xcom_also_when_a_row_is_bad(sandbox, sandbox_connection, context):
+    with pytest.raises(AirflowFailException):
+        bulk_task([ADA, {"to": "12", "name": "x"}]).execute(context)
+    summary = context["pushed"]["return_value"]
+    assert (summary["invalid"], summary["not_tried"], summary["failures"][0]["row"]) == (1, 1, 1)
+    assert sandbox.messages() == []
+
+
+def test_a_task_without_xcom_pushes_none(sandbox, sandbox_connection, context):
+    with pytest.raises(AirflowFailException):
+        bulk_task([{"to": "12"}], do_xcom_push=False).execute(context)
+    assert context["pushed"] == {}
+
+
+def test_an_xcom_that_cannot_be_pushed_hides_no_failure(sandbox, sandbox_connection, context, caplog):
+    def refuse(key, value):
+        raise RuntimeError("the task is not running")
+
+    context["ti"].xcom_push = refuse
+    with pytest.raises(AirflowFailException, match="1 of 1 rows are bad"):
+        bulk_task([{"to": "12"}]).execute(context)
+    assert "The summary could not be pushed to XCom. Of 1 recipients: 1 invalid" in caplog.text
+
+
+def test_stopped_while_it_checks_it_sends_nothing(sandbox, sandbox_connection, context):
+    def rows():
+        for number in range(1000):
+            if number == 500:
+                task.on_kill()
+            yield {"to": f"555666{1000 + number}", "name": "x"}
+
+    task = bulk_task(rows())
+    with pytest.raises(AirflowException, match=r"Stopped\. Of 1000 recipients: 1000 not tried"):
+        task.execute(context)
+    assert sandbox.messages() == []
+    assert context["pushed"]["return_value"]["not_tried"] == 1000
+
+
+def test_a_kill_before_it_began_does_no_harm():
+    bulk_task([]).on_kill()
+
+
+def test_a_template_that_renders_another_text_later_may_turn_out_bad_later(sandbox, sandbox_connection, context):
+    """Rows are rendered twice: to be checked, and to be sent."""
+    context["lengths"] = iter([1, 1, 300, 1])
+    message = "{{ 'x' * (lengths | next) }}"
+    with pytest.raises(AirflowFailException, match=r"1 sent, 1 invalid.*\nrow 0 \(to …7777\): .*300 characters"):
+        bulk_task([ADA, GRACE], message=message, dag=dag_with(next=next)).execute(context)
+
+
+def dag_with(**filters):
+    return DAG(
+        "texts", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), user_defined_filters=filters
+    )
+
+
+def test_when_max_wait_is_over_the_rest_is_left_to_a_retry(sandbox, sandbox_connection, context):
+    rows = [f"55566{n:05}" for n in range(40)]
+    with pytest.raises(AirflowException, match="max_wait") as raised:
+        bulk_task(rows, message="Hi", max_wait=timedelta(seconds=1)).execute(context)
+    assert not isinstance(raised.value, AirflowFailException)
+    summary = context["pushed"]["return_value"]
+    assert summary["sent"] == len(sandbox.messages())
+    assert summary["not_tried"] > 20
+    assert summary["not_tried"] + summary["not_sent"] == 40 - summary["sent"]
+
+
+def test_an_api_that_is_away_ends_it_early_and_a_retry_goes_on(connect_sandbox, unused_port, context, monkeypatch):
+    monkeypatch.setattr(sender_module, "TRIES", 1)
+    connect_sandbox(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": "5554332111, 5554332112"})
+    with pytest.raises(AirflowException, match=r"Given up early\. 3 texts were not sent") as raised:
+        bulk_task([f"55566{n:05}" for n in range(200)], message="Hi").execute(context)
+    assert not isinstance(raised.value, AirflowFailException)
+    assert "could not be reached" in str(raised.value)
+    assert context["pushed"]["return_value"]["not_tried"] > 150
+
+
+def test_where_a_retry_could_still_send_something_airflow_retries(sandbox, sandbox_connection, context, monkeypatch):
+    monkeypatch.setattr(sender_module, "TRIES", 1)
+    sandbox.fault("refused", to="5556667777")
+    sandbox.fault("throttled", to="5556668888")
+    with pytest.raises(AirflowException, match="1 refused, 1 not sent") as raised:
+        bulk_task([ADA, GRACE]).execute(context)
+    assert not isinstance(raised.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("message", [None, 42, ["Hi"]])
+def test_a_message_that_is_no_text_is_told_when_the_dag_is_parsed(message):
+    with pytest.raises(ValueError, match="message must be a template as text"):
+        bulk_task([], message=message)
+
+
+def test_its_pool_is_that_of_its_connection():
+    with DAG("texts", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+        bulk_task([])
+        mapped = DialogTechSendBulkSmsOperator.partial(task_id="mapped", message="Hi").expand(recipients=[[], []])
+        assert mapped.pool == bulk_task([], task_id="another").pool == "dialogtech_default"
+        assert bulk_task([], task_id="elsewhere", dialogtech_conn_id="unlisted").pool == "default_pool"
+
+
+def test_a_task_can_be_copied_as_airflow_does():
+    assert copy.deepcopy(bulk_task([ADA])).recipients == [ADA]
