@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
 
-from airflow_provider_dialogtech.sandbox.app import ArrivalProtocol, Sandbox
+from airflow_provider_dialogtech.sandbox.app import Sandbox
+from airflow_provider_dialogtech.sandbox.arrival import ArrivalProtocol
 from airflow_provider_dialogtech.sandbox.limits import Account, Limits
 from airflow_provider_dialogtech.sandbox.process import ACCESS_KEY, NUMBERS, SECRET_ACCESS_KEY
 from airflow_provider_dialogtech.sandbox.vendor import Vendor
@@ -17,56 +19,83 @@ HOST = "127.0.0.1"
 
 
 def main() -> None:
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
     limits = Limits(arguments.account_per_second, arguments.number_per_second, arguments.number_per_minute)
-    accounts = [Account(key, secret, numbers, limits) for key, secret, numbers in arguments.account or []] or [
-        Account(arguments.access_key, arguments.secret_access_key, _numbers(arguments.numbers), limits)
-    ]
+    accounts = [(arguments.access_key, arguments.secret_access_key, arguments.numbers), *arguments.account]
+    vendor = Vendor(Account(key, secret, numbers, limits) for key, secret, numbers in accounts)
+    if len(vendor.accounts) < len(accounts):
+        parser.error("two accounts have the same access key")
     listening = _listen(arguments.port)
     sys.stdout.write(f"listening on http://{HOST}:{listening.getsockname()[1]}\n")
     sys.stdout.flush()
     config = uvicorn.Config(
-        Sandbox(Vendor(accounts), arguments.latency).app(),
+        Sandbox(vendor, arguments.latency).app(),
         http=ArrivalProtocol,
+        # The one loop that gives the socket out, to be reset.
+        loop="asyncio",
         # Its access log would print the keys, which stand in the query; its error log, resets that were asked for.
         access_log=False,
         log_level="critical",
         # Requests that hang on demand must not keep it from stopping.
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=0,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_dialogtech.sandbox", description=__doc__)
-    parser.add_argument("--port", type=int, default=8025, help="0 takes a free one (default: %(default)s)")
-    parser.add_argument("--access-key", default=ACCESS_KEY)
-    parser.add_argument("--secret-access-key", default=SECRET_ACCESS_KEY)
-    parser.add_argument("--numbers", default=",".join(NUMBERS), help="SMS-enabled numbers, separated by commas")
+    parser.add_argument("--port", type=_port, default=8025, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--access-key", default=ACCESS_KEY, help="default: %(default)s")
+    parser.add_argument("--secret-access-key", default=SECRET_ACCESS_KEY, help="default: %(default)s")
     parser.add_argument(
-        "--account", action="append", type=_account, metavar="KEY:SECRET:NUMBER,…", help="for each of several accounts"
+        "--numbers",
+        type=_numbers,
+        default=NUMBERS,
+        metavar="NUMBER,…",
+        help=f"SMS-enabled numbers (default: {','.join(NUMBERS)})",
     )
-    parser.add_argument("--latency", type=float, default=0.0, help="how many seconds every answer takes")
-    parser.add_argument("--account-per-second", type=int, default=4)
-    parser.add_argument("--number-per-second", type=int, default=1)
-    parser.add_argument("--number-per-minute", type=int, default=40)
+    parser.add_argument(
+        "--account",
+        action="append",
+        default=[],
+        type=_account,
+        metavar="KEY:SECRET:NUMBER,…",
+        help="a further account; say it once for each",
+    )
+    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="how long every answer takes")
+    parser.add_argument("--account-per-second", type=int, default=4, metavar="TEXTS", help="default: %(default)s")
+    parser.add_argument("--number-per-second", type=int, default=1, metavar="TEXTS", help="default: %(default)s")
+    parser.add_argument("--number-per-minute", type=int, default=40, metavar="TEXTS", help="default: %(default)s")
     return parser
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 1 << 16:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return port
+
+
 def _account(text: str) -> tuple[str, str, tuple[str, ...]]:
-    key, found, rest = text.partition(":")
-    secret, found_too, numbers = rest.rpartition(":")
-    if not (found and found_too):
+    key, _, rest = text.partition(":")
+    secret, _, numbers = rest.rpartition(":")
+    if not (key and secret):
         raise argparse.ArgumentTypeError("write KEY:SECRET:NUMBER,NUMBER")
     return key, secret, _numbers(numbers)
 
 
 def _numbers(text: str) -> tuple[str, ...]:
-    return tuple(number.strip() for number in text.split(",") if number.strip())
+    numbers = tuple(number.strip() for number in text.split(",") if number.strip())
+    if not numbers or not all(number.isascii() and number.isdigit() for number in numbers):
+        raise argparse.ArgumentTypeError("numbers are digits, separated by commas")
+    return numbers
 
 
 def _listen(port: int) -> socket.socket:
-    listening = socket.socket()
+    # Only for a socket that names its protocol, asyncio sends each answer without delay.
+    listening = socket.socket(proto=socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))

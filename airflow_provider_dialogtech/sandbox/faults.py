@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-# Which fault comes before the text is accepted, which after, and what it is.
+# Which fault comes before a text is judged, which after it was accepted, and what it is.
 BEFORE = {
     "hang_before_accept": "the text is not accepted and no answer comes",
     "reset_before_accept": "the connection is reset, the text is not accepted",
-    "error_before_accept": "an HTTP error, the text is not accepted",
+    "error_before_accept": "an HTTP error comes, the text is not accepted",
     "refused": "the API says failed",
     "throttled": "the API refuses the text for its rate",
 }
@@ -26,6 +26,8 @@ AFTER = {
 }
 NAMES = BEFORE | AFTER
 
+_WITHOUT_BODY = {204, 304}
+
 
 @dataclass
 class Fault:
@@ -36,8 +38,8 @@ class Fault:
     :param to: only with texts to this number.
     :param number: only with texts from this number.
     :param seconds: how late an answer comes.
-    :param status: the HTTP status of an error, or of a throttled reply.
-    :param description: the words of a refusal.
+    :param status: the HTTP status of an error, or of a refused or throttled reply.
+    :param description: the words of a refused or throttled reply.
     :param retry_after: the Retry-After header of a throttled reply.
     """
 
@@ -63,20 +65,30 @@ class Fault:
         unknown = sorted(set(wanted) - set(names))
         if unknown:
             raise ValueError(f"There is no setting {', '.join(unknown)}; there are {', '.join(names)}.")
-        if wanted.get("fault") not in NAMES:
+        if wanted.get("fault") not in list(NAMES):
             raise ValueError(f"There is no such fault; there are {', '.join(NAMES)}.")
         fault = cls(**wanted)
         fault._check()
         return fault
 
     def _check(self) -> None:
-        _require(_is_whole(self.times, 1) or self.times is None, "times must be a whole number of at least 1, or null")
+        _require(self.times is None or _is_whole(self.times, 1), "times must be a whole number of at least 1, or null")
+        _require(self.to is None or _is_digits(self.to), "to must be a phone number, as a string of digits")
+        _require(self.number is None or _is_digits(self.number), "number must be a phone number, as a string of digits")
         _require(_is_number(self.seconds), "seconds must be a number of at least 0")
-        _require(self.status is None or _is_whole(self.status, 200, 599), "status must be an HTTP status")
+        _require(
+            self.status is None or (_is_whole(self.status, 200, 599) and self.status not in _WITHOUT_BODY),
+            "status must be an HTTP status of an answer that has a body",
+        )
+        _require(self.description is None or _is_text(self.description), "description must be text")
+        _require(
+            self.retry_after is None or _is_number(self.retry_after) or _is_header(self.retry_after),
+            "retry_after must be a number of seconds, or what a header may hold",
+        )
 
-    def concerns(self, text: Mapping[str, str]) -> bool:
-        """Say whether it is to happen to this text."""
-        return self.to in {None, text.get("to")} and self.number in {None, text.get("from")}
+    def concerns(self, to: str, number: str) -> bool:
+        """Say whether it is to happen to a text between these numbers."""
+        return self.to in {None, to} and self.number in {None, number}
 
 
 class Faults:
@@ -91,14 +103,16 @@ class Faults:
     def clear(self) -> None:
         self._faults.clear()
 
-    def take(self, text: Mapping[str, str]) -> Fault | None:
-        """Return the fault that happens to this text: the first that was asked for."""
-        fault = next((fault for fault in self._faults if fault.concerns(text)), None)
-        if fault is not None and fault.times is not None:
+    def concerning(self, to: str, number: str) -> Fault | None:
+        """Return the fault that may happen to a text between these numbers: the first that was asked for."""
+        return next((fault for fault in self._faults if fault.concerns(to, number)), None)
+
+    def use(self, fault: Fault) -> None:
+        """Count that it happened."""
+        if fault.times is not None:
             fault.times -= 1
             if not fault.times:
                 self._faults.remove(fault)
-        return fault
 
 
 def _require(holds: bool, otherwise: str) -> None:
@@ -112,3 +126,16 @@ def _is_whole(value: Any, least: int, most: float = math.inf) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_digits(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isdigit()
+
+
+def _is_text(value: Any) -> bool:
+    # JSON can name half a character, which no reply can carry.
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _is_header(value: Any) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isprintable()

@@ -16,7 +16,10 @@ class Limits:
 
 
 class SlidingWindow:
-    """At most `texts` in any `seconds`; only accepted texts count."""
+    """At most `texts` in any `seconds`.
+
+    Only accepted texts count: one that was refused for its rate takes no room from the next.
+    """
 
     def __init__(self, texts: int, seconds: float) -> None:
         self.texts = texts
@@ -24,6 +27,7 @@ class SlidingWindow:
         self._times: deque[float] = deque()
 
     def used(self, now: float) -> int:
+        """Tell how many texts count at this time of a monotonic clock."""
         while self._times and self._times[0] <= now - self._seconds:
             self._times.popleft()
         return len(self._times)

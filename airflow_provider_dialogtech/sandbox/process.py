@@ -71,13 +71,16 @@ def running_sandbox(
 
     :param numbers: its SMS-enabled numbers.
     :param latency: how many seconds every answer takes.
-    :param arguments: further arguments of `python -m airflow_provider_dialogtech.sandbox`.
+    :param arguments: further arguments of `python -m airflow_provider_dialogtech.sandbox`: accounts, limits.
+    :raises RuntimeError: when it does not start; what it says itself is on stderr.
     """
     keys = [f"--access-key={access_key}", f"--secret-access-key={secret_access_key}", f"--numbers={','.join(numbers)}"]
     command = [sys.executable, "-m", __package__, "--port=0", f"--latency={latency}", *keys, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
     try:
-        base_url = process.stdout.readline().split()[-1]  # type: ignore[union-attr]
+        base_url = process.stdout.readline().rpartition(" ")[-1].strip()  # type: ignore[union-attr]
+        if not base_url:
+            raise RuntimeError("The sandbox did not start. Are the packages of the extra `sandbox` installed?")
         yield RunningSandbox(base_url, access_key, secret_access_key, tuple(numbers))
     finally:
         process.terminate()

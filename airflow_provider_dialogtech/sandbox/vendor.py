@@ -5,15 +5,16 @@ from __future__ import annotations
 import hmac
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from itertools import islice, takewhile
 from typing import Literal
-from xml.sax.saxutils import escape
 
 import smsutil
 
-from airflow_provider_dialogtech.sandbox.faults import BEFORE, Fault
+from airflow_provider_dialogtech.sandbox.faults import BEFORE, Fault, Faults
 from airflow_provider_dialogtech.sandbox.limits import Account
+from airflow_provider_dialogtech.sandbox.wire import reply_xml, row_xml
 
 LONGEST_MESSAGE = 256
 REMEMBERED = 100_000
@@ -27,6 +28,8 @@ class Arrival:
 
     :param at: when it arrived, in seconds since 1970.
     :param monotonic: the same on a clock that nobody can set; the limits go by it.
+    :param account: which of the accounts it came from, from 1; None for keys of none.
+    :param outcome: what became of it; a text that a fault let vanish is lost.
     """
 
     id: int
@@ -37,6 +40,7 @@ class Arrival:
     to: str
     from_: str
     message: str
+    account: int | None = None
     outcome: Outcome = "accepted"
     fault: str | None = None
     description: str = ""
@@ -44,7 +48,7 @@ class Arrival:
     segments: int = 0
 
     def as_json(self) -> dict[str, object]:
-        return {name.rstrip("_"): value for name, value in asdict(self).items()}
+        return {name.rstrip("_"): value for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -54,45 +58,60 @@ class Reply:
     :param body: the XML.
     :param status: the HTTP status.
     :param headers: further HTTP headers.
+    :param fault: what happens to it on its way.
     """
 
     body: str
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    fault: Fault | None = None
 
 
 class Vendor:
-    """The accounts, their windows, and what arrived."""
+    """The accounts, their windows, the faults that are asked for, and what arrived."""
 
     def __init__(self, accounts: Iterable[Account]) -> None:
         self.accounts = {account.access_key: account for account in accounts}
-        self.arrivals: deque[Arrival] = deque(maxlen=REMEMBERED)
+        self.faults = Faults()
         self.newest = 0  # the id of the newest arrival
+        self._arrivals: deque[Arrival] = deque(maxlen=REMEMBERED)
+
+    @property
+    def oldest(self) -> int:
+        """The id of the oldest arrival that is remembered, or of the next to come."""
+        return self.newest - len(self._arrivals) + 1
+
+    def arrivals_after(self, id_: int, most: int) -> list[Arrival]:
+        """Return what arrived after the arrival of this id, in order, and of that only so many of the newest."""
+        newer = takewhile(lambda arrival: arrival.id > id_, reversed(self._arrivals))
+        return list(islice(newer, max(most, 0)))[::-1]
 
     def forget(self) -> None:
         """Forget all arrivals and empty all windows."""
-        self.arrivals.clear()
-        self.newest = 0
+        self._arrivals.clear()
         for account in self.accounts.values():
             account.forget()
 
-    def receive(
-        self, parameters: Mapping[str, str], method: str, at: float, monotonic: float, fault: Fault | None
-    ) -> Reply:
+    def receive(self, parameters: Mapping[str, str], method: str, at: float, monotonic: float) -> Reply:
         """Judge a call that arrived, and write it down."""
-        arrival = self._note(parameters, method, at, monotonic, fault)
+        arrival = self._note(parameters, method, at, monotonic)
         account = self._account_of(parameters)
         if account is None:
             return _failed(arrival, "bad_credentials", "Invalid access_key or secret_access_key")
-        if fault is not None and fault.fault in BEFORE:
-            return _refused_by_fault(arrival, fault)
+        arrival.account = list(self.accounts).index(account.access_key) + 1
+        if arrival.action == "sms.send_message":
+            return self._send(arrival, account)
         if arrival.action == "sms.get_numbers":
             return _numbers(account)
         if arrival.action == "sms.get_messages":
-            return self._messages(account)
-        return self._accept_or_refuse(arrival, account)
+            return self._messages(arrival, parameters)
+        return _failed(arrival, "refused", "Invalid action" if arrival.action else "Missing parameter: action")
 
-    def _accept_or_refuse(self, arrival: Arrival, account: Account) -> Reply:
+    def _send(self, arrival: Arrival, account: Account) -> Reply:
+        fault = self.faults.concerning(arrival.to, arrival.from_)
+        if fault is not None and fault.fault in BEFORE:
+            self._happens(fault, arrival)
+            return _refused_by_fault(arrival, fault)
         problem = _problem(arrival, account)
         if problem:
             return _failed(arrival, "refused", problem)
@@ -100,30 +119,24 @@ class Vendor:
         if overflow:
             return _failed(arrival, "throttled", overflow)
         account.note(arrival.from_, arrival.monotonic)
+        if fault is not None:
+            self._happens(fault, arrival)
         arrival.description = f"[{0 if arrival.fault == 'zero_count' else 1}] Message Sent"
-        return Reply(_xml("success", arrival.description))
+        return Reply(reply_xml("success", arrival.description), fault=fault)
 
-    def _note(
-        self, parameters: Mapping[str, str], method: str, at: float, monotonic: float, fault: Fault | None
-    ) -> Arrival:
+    def _happens(self, fault: Fault, arrival: Arrival) -> None:
+        self.faults.use(fault)
+        arrival.fault = fault.fault
+
+    def _note(self, parameters: Mapping[str, str], method: str, at: float, monotonic: float) -> Arrival:
         self.newest += 1
-        message = parameters.get("message", "")
-        arrival = Arrival(
-            self.newest,
-            at,
-            monotonic,
-            parameters.get("action", ""),
-            method,
-            parameters.get("to", ""),
-            parameters.get("from", ""),
-            message,
-            fault=fault.fault if fault is not None else None,
-        )
+        action, to, from_, message = (parameters.get(name, "") for name in ("action", "to", "from", "message"))
+        arrival = Arrival(self.newest, at, monotonic, action, method, to, from_, message)
         if message:
             split = smsutil.split(message)
             arrival.encoding = "GSM-7" if split.encoding == "gsm0338" else "UCS-2"
             arrival.segments = len(split.parts)
-        self.arrivals.append(arrival)
+        self._arrivals.append(arrival)
         return arrival
 
     def _account_of(self, parameters: Mapping[str, str]) -> Account | None:
@@ -133,27 +146,44 @@ class Vendor:
             return None
         return account
 
-    def _messages(self, account: Account) -> Reply:
-        rows = "".join(
-            f" <message>\n  <msg_id>{arrival.id}</msg_id>\n  <from>{arrival.from_}</from>\n  <to>{arrival.to}</to>\n"
-            f"  <date>{datetime.fromtimestamp(arrival.at, timezone.utc):%Y-%m-%d %H:%M:%S}</date>\n"
-            f"  <body>{escape(arrival.message)}</body>\n </message>\n"
-            for arrival in self.arrivals
-            if arrival.outcome == "accepted" and arrival.from_ in account.numbers and arrival.to
-        )
-        return Reply(_xml("success", "Messages", f"<data>\n{rows}</data>"))
+    def _messages(self, asking: Arrival, parameters: Mapping[str, str]) -> Reply:
+        first, last = parameters.get("start_date") or "00010101", parameters.get("end_date") or "99991231"
+        if not (_is_day(first) and _is_day(last)):
+            return _failed(asking, "refused", "Invalid parameter: start_date and end_date must be YYYYMMDD")
+        number = parameters.get("number", "")
+        rows = [
+            row_xml(
+                "message",
+                {
+                    "msg_id": str(arrival.id),
+                    "from": arrival.from_,
+                    "to": arrival.to,
+                    "date": f"{_time_of(arrival):%Y-%m-%d %H:%M:%S}",
+                    "body": arrival.message,
+                },
+            )
+            for arrival in self._arrivals
+            if arrival.action == "sms.send_message"
+            and arrival.outcome == "accepted"
+            and arrival.account == asking.account
+            and number in {"", arrival.from_, arrival.to}
+            and first <= f"{_time_of(arrival):%Y%m%d}" <= last
+        ]
+        asking.description = f"[{len(rows)}] Messages"
+        return Reply(reply_xml("success", asking.description, rows))
 
 
 def _problem(arrival: Arrival, account: Account) -> str | None:
     """Tell what is wrong with a text, if anything."""
-    if arrival.action != "sms.send_message":
-        return "Invalid action"
-    if not (arrival.to.isascii() and arrival.to.isdigit()):
-        return "Invalid parameter: to must be an unformatted phone number"
+    given = {"to": arrival.to, "from": arrival.from_, "message": arrival.message}
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        return f"Missing parameter: {missing[0]}"
+    for name in ("to", "from"):
+        if not (given[name].isascii() and given[name].isdigit()):
+            return f"Invalid parameter: {name} must be an unformatted phone number"
     if arrival.from_ not in account.numbers:
         return "Invalid parameter: from is not an SMS enabled number of this account"
-    if not arrival.message:
-        return "Missing parameter: message"
     if len(arrival.message) > LONGEST_MESSAGE:
         return f"Invalid parameter: message exceeds {LONGEST_MESSAGE} characters"
     return None
@@ -167,7 +197,7 @@ def _refused_by_fault(arrival: Arrival, fault: Fault) -> Reply:
         words = fault.description or "Rate limit reached"
         return _failed(arrival, "throttled", words, fault.status or 200, headers)
     arrival.outcome = "lost"
-    return Reply("")
+    return Reply("", fault=fault)
 
 
 def _failed(
@@ -175,23 +205,17 @@ def _failed(
 ) -> Reply:
     arrival.outcome = outcome
     arrival.description = description
-    return Reply(_xml("failed", description), status, headers or {})
+    return Reply(reply_xml("failed", description), status, headers or {})
 
 
 def _numbers(account: Account) -> Reply:
-    rows = "".join(f" <number>{number}</number>\n" for number in account.numbers)
-    return Reply(_xml("success", f"[{len(account.numbers)}] Numbers", f"<data>\n{rows}</data>"))
+    rows = [row_xml("number", number) for number in account.numbers]
+    return Reply(reply_xml("success", f"[{len(rows)}] Numbers", rows))
 
 
-def _xml(result: str, description: str, data: str = "") -> str:
-    """Write a reply, byte for byte like the vendor's sample."""
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        "<!DOCTYPE response [\n"
-        "<!ELEMENT response (result,result_description)>\n"
-        "<!ELEMENT result (#PCDATA)>\n"
-        "<!ELEMENT result_description (#PCDATA)>\n"
-        "]>\n"
-        f"<response>\n <result>{result}</result>\n <result_description>{escape(description)}</result_description>\n"
-        f"{data}</response>"
-    )
+def _is_day(text: str) -> bool:
+    return len(text) == len("YYYYMMDD") and text.isascii() and text.isdigit()
+
+
+def _time_of(arrival: Arrival) -> datetime:
+    return datetime.fromtimestamp(arrival.at, timezone.utc)
