@@ -1,0 +1,651 @@
+import http.client
+import logging
+import re
+import signal
+import socket
+import ssl
+import threading
+import time
+import traceback
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+import trustme
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_dialogtech.api.client import DialogTechClient
+from airflow_provider_dialogtech.api.errors import (
+    BadCredentials,
+    DialogTechError,
+    InDoubt,
+    InvalidConnection,
+    NotSent,
+    Refused,
+    Throttled,
+    Unreachable,
+)
+from airflow_provider_dialogtech.api.exchange import LARGEST_REPLY, RawReply
+from airflow_provider_dialogtech.masking import encodings_of
+from tests.api.server import (
+    SUCCESS,
+    answering,
+    close_after_request,
+    dripping,
+    failed,
+    flooding,
+    read_request,
+    reset,
+    reset_after_request,
+    say_nothing,
+    serving,
+)
+from tests.api.server import (
+    http as an_answer,
+)
+
+ACCESS_KEY = "acc3ss/key+of&mine"
+SECRET = "s3cr+t/=&% key"
+TIMEOUT = 0.7
+# Generous: what is tested is that the end comes, not how fast the machine is.
+SOON = TIMEOUT + 15
+TEXT = {"to": "5556667777", "from_": "5554332111", "message": "Hello"}
+
+
+def a_client(url: str, **options) -> DialogTechClient:
+    return DialogTechClient(ACCESS_KEY, SECRET, url, **{"timeout": TIMEOUT, **options})
+
+
+def everything_of(error: BaseException) -> str:
+    """Print an error with all that hangs on it, whether a traceback would show it or not."""
+    shown, waiting, seen = "", [error], set()
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        shown += "".join(traceback.format_exception(found)) + repr(found) + repr(found.args) + repr(vars(found))
+        waiting += [found.__cause__, found.__context__]
+    return shown
+
+
+@pytest.fixture
+def leak_check(caplog, capfd, monkeypatch):
+    """Fail when a key, in any form, or the recipient reaches a log, the console or an error."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    raised: list[BaseException] = []
+    yield raised
+    printed = capfd.readouterr()
+    shown = caplog.text + printed.out + printed.err + "".join(everything_of(error) for error in raised)
+    for form in (*encodings_of(SECRET), *encodings_of(ACCESS_KEY), TEXT["to"]):
+        assert form.lower() not in shown.lower()
+
+
+def attempt(client: DialogTechClient, leak_check, **more) -> BaseException:
+    begun = time.monotonic()
+    with pytest.raises(DialogTechError) as raised:
+        client.send(**{**TEXT, **more})
+    assert time.monotonic() - begun < SOON
+    leak_check.append(raised.value)
+    return raised.value
+
+
+@pytest.mark.parametrize("http_method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "message",
+    ["Thank you for calling.", "a&b=c+d %20% #?;/\\", "line\nline\r\nline\ttab", "Grüße, 世界 🎉 ’", "x" * 256],
+)
+def test_a_message_arrives_letter_for_letter(http_method, message):
+    with serving(answering(an_answer(SUCCESS))) as server:
+        reply = a_client(server.url, http_method=http_method).send(**{**TEXT, "message": message})
+    head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    method, target, _ = head.split(b"\r\n")[0].split(b" ")
+    sent = urlsplit(target).query if http_method == "GET" else body
+    assert method.decode() == http_method
+    assert parse_qs(sent.decode(), strict_parsing=True, keep_blank_values=True) == {
+        "action": ["sms.send_message"],
+        "access_key": [ACCESS_KEY],
+        "secret_access_key": [SECRET],
+        "to": ["5556667777"],
+        "from": ["5554332111"],
+        "message": [message],
+    }
+    assert (reply.result, reply.description, reply.xml) == ("success", "[1] Message Sent", SUCCESS.decode())
+
+
+def test_a_post_has_no_key_in_its_url():
+    with serving(answering(an_answer(SUCCESS))) as server:
+        a_client(server.url, http_method="POST").send(**TEXT)
+    assert server.requests[0].split(b"\r\n")[0] == b"POST /ibp_api.php HTTP/1.1"
+
+
+LATE_DATE = format_datetime(datetime.now(timezone.utc) + timedelta(days=30), usegmt=True)
+IN_DOUBT = {
+    "no reply": say_nothing,
+    "a reset": reset_after_request,
+    "a closed connection": close_after_request,
+    "dripping headers": dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: drop\r\n"),
+    "a dripping status line": dripping(b"HTTP/1.1 200 ", b"O"),
+    "continue without end": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a dripping body": dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", b" "),
+    "a dripping body without a length": dripping(b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+    "dripping chunks": dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "broken chunks": answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+    "64 MiB": flooding(64),
+    "half a reply": answering(an_answer(SUCCESS)[:-100]),
+    "no HTTP": answering(b"220 mail.example ESMTP\r\n"),
+    "500": answering(an_answer(b"oops", "500 Internal Server Error")),
+    "502 with a success": answering(an_answer(SUCCESS, "502 Bad Gateway")),
+    "503 with a refusal": answering(an_answer(failed("down"), "503 Service Unavailable")),
+    "408": answering(an_answer(b"", "408 Request Timeout")),
+    "204": answering(an_answer(b"", "204 No Content")),
+    "202 with a success": answering(an_answer(SUCCESS, "202 Accepted")),
+    "400 with a success": answering(an_answer(SUCCESS, "400 Bad Request")),
+    "an empty body": answering(an_answer(b"")),
+    "truncated XML": answering(an_answer(SUCCESS[:-30])),
+    "HTML": answering(an_answer(b"<html><body>Down for maintenance</body></html>")),
+    "other XML": answering(an_answer(b"<error>no</error>")),
+    "another result": answering(an_answer(SUCCESS.replace(b">success<", b">queued<"))),
+    "a success of none": answering(an_answer(SUCCESS.replace(b"[1]", b"[0]"))),
+    "compressed": answering(an_answer(b"\x1f\x8b\x08\x00rubbish", "200 OK", "Content-Encoding: gzip")),
+    "an entity bomb": answering(
+        an_answer(
+            b'<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa">'
+            + b"".join(
+                b'<!ENTITY a%d "&a%s;&a%s;&a%s;">' % (n, *([str(n - 1 or "").encode()] * 3)) for n in range(1, 30)
+            )
+            + b"]><response><result>&a29;</result></response>"
+        )
+    ),
+    "lone surrogates": answering(an_answer(b"<response><result>\xed\xa0\x80</result></response>")),
+}
+
+
+@pytest.mark.parametrize("behave", IN_DOUBT.values(), ids=IN_DOUBT)
+def test_in_doubt_is(behave, leak_check):
+    with serving(behave) as server:
+        error = attempt(a_client(server.url), leak_check)
+    assert type(error) is InDoubt
+    assert "may have been sent" in str(error)
+    assert error.since is not None
+    assert len(server.requests) == 1
+
+
+REFUSED = {
+    "failed": (an_answer(failed("Invalid from number")), Refused, "Invalid from number"),
+    "400": (an_answer(b"", "400 Bad Request"), Refused, "HTTP status 400"),
+    "404": (an_answer(b"<html/>", "404 Not Found"), Refused, "HTTP status 404"),
+    "400 with a reason": (an_answer(failed("No credit"), "400 Bad Request"), Refused, "No credit"),
+    "401": (an_answer(b"", "401 Unauthorized"), BadCredentials, "login and password"),
+    "403": (an_answer(failed("rate limit of logins"), "403 Forbidden"), BadCredentials, "login and password"),
+    "wrong keys by their words": (an_answer(failed("Invalid access_key")), BadCredentials, "login and password"),
+    "429": (an_answer(b"", "429 Too Many Requests"), Throttled, "for its rate"),
+    "failed for the rate": (an_answer(failed("Rate limit reached")), Throttled, "Rate limit reached"),
+    "400 for the rate": (an_answer(failed("Too many requests"), "400 Bad Request"), Throttled, "for its rate"),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind", "words"), REFUSED.values(), ids=REFUSED)
+def test_certainly_not_sent_is(answer, kind, words, leak_check):
+    with serving(answering(answer)) as server:
+        error = attempt(a_client(server.url), leak_check)
+    assert type(error) is kind
+    assert isinstance(error, NotSent)
+    assert words in str(error)
+    assert "not sent" in str(error)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Rate limit exceeded",
+        "rate-limit reached for this number",
+        "Request was throttled",
+        "Throttling: slow down",
+        "Too many requests",
+        "You have sent too many messages, try again in 60 seconds",
+        "Limit of 40 sms per number per 60 seconds exceeded",
+        "Exceeded 4 sms per second",
+        "Maximum of 1 message per second",
+        "Sending too fast",
+        "Only 4 texts per second are allowed",
+    ],
+)
+def test_a_refusal_for_the_rate_is_known_by_its_words(words, leak_check):
+    with serving(answering(an_answer(failed(words)))) as server:
+        assert type(attempt(a_client(server.url), leak_check)) is Throttled
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "message exceeds 256 characters",
+        "Account limit exceeded",
+        "Number not in rate center",
+        "Invalid parameter: message",
+        "Credit limit reached",
+        "Recipient has opted out",
+        "The number of recipients exceeds the maximum",
+    ],
+)
+def test_a_refusal_for_another_reason_is_no_throttling(words, leak_check):
+    with serving(answering(an_answer(failed(words)))) as server:
+        assert type(attempt(a_client(server.url), leak_check)) is Refused
+
+
+def test_a_connection_may_know_other_words(leak_check):
+    with serving(answering(an_answer(failed("Bitte langsamer")))) as server:
+        assert type(attempt(a_client(server.url, throttled_pattern="langsam"), leak_check)) is Throttled
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        (" 12 ", 12.0),
+        ("99999999", 3600.0),
+        (LATE_DATE, 3600.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 99 Oct 2015 07:28:00 GMT", None),
+        ("-5", None),
+        ("1e9", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_how_long_to_wait_is_read_with_care(header, seconds, leak_check):
+    answer = an_answer(b"", "429 Too Many Requests", f"Retry-After: {header}")
+    with serving(answering(answer)) as server:
+        assert attempt(a_client(server.url), leak_check).retry_after == seconds
+
+
+def test_a_refused_connection_is_unreachable(unused_port, leak_check):
+    error = attempt(a_client(f"http://127.0.0.1:{unused_port}/ibp_api.php"), leak_check)
+    assert type(error) is Unreachable
+    assert "the connection was refused" in str(error)
+
+
+def test_a_name_that_is_not_resolved_is_unreachable(leak_check):
+    error = attempt(a_client("https://no-such-host.invalid/ibp_api.php"), leak_check)
+    assert type(error) is Unreachable
+    assert "not resolved" in str(error)
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def trusted(authority, monkeypatch, tmp_path):
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+
+
+def test_a_certificate_that_nobody_vouches_for_is_unreachable(tls, monkeypatch, leak_check):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(answering(an_answer(SUCCESS)), tls) as server:
+        error = attempt(a_client(server.url), leak_check)
+    assert type(error) is Unreachable
+    assert "certificate is not trusted" in str(error)
+    assert server.requests == []
+
+
+def test_a_text_goes_out_over_tls_also_after_a_wait_in_which_the_server_sent_tickets(tls, trusted):
+    with serving(answering(an_answer(SUCCESS)), tls) as server:
+        reply = a_client(server.url).send(**TEXT, before_write=lambda: time.sleep(0.5))
+    assert reply.result == "success"
+
+
+def test_over_tls_the_deadline_holds_too(tls, trusted, leak_check):
+    with serving(dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: drop\r\n"), tls) as server:
+        assert type(attempt(a_client(server.url), leak_check)) is InDoubt
+
+
+def test_a_tls_handshake_that_hangs_is_unreachable(leak_check):
+    with serving(lambda connection, server: server.over.wait(30)) as server:
+        error = attempt(a_client(server.url.replace("http:", "https:")), leak_check)
+    assert type(error) is Unreachable
+
+
+def test_a_redirect_is_not_followed_and_its_target_sees_nothing(leak_check):
+    with serving(answering(an_answer(SUCCESS))) as target:
+        for status in ("301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"):
+            redirect = an_answer(b"", status, f"Location: {target.url}")
+            with serving(answering(redirect)) as server:
+                assert type(attempt(a_client(server.url), leak_check)) is InDoubt
+    assert target.connections == 0
+
+
+def test_an_external_entity_is_not_fetched(leak_check):
+    with serving(answering(an_answer(SUCCESS))) as target:
+        bodies = [
+            f'<!DOCTYPE r [<!ENTITY x SYSTEM "{target.url}">]><response><result>&x;</result></response>',
+            f'<!DOCTYPE response SYSTEM "{target.url}"><response><result>queued</result></response>',
+        ]
+        for body in bodies:
+            with serving(answering(an_answer(body.encode()))) as server:
+                assert type(attempt(a_client(server.url), leak_check)) is InDoubt
+    assert target.connections == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        SUCCESS.replace(b"UTF-8", b"ISO-8859-1").replace(b"Sent", b"g\xe9"),
+        SUCCESS.decode().replace("UTF-8", "UTF-16").encode("utf-16"),
+        b"\xef\xbb\xbf" + SUCCESS,
+        SUCCESS.replace(b"success", b" SUCCESS\n"),
+    ],
+)
+def test_a_reply_in_another_encoding_is_read_all_the_same(body):
+    with serving(answering(an_answer(body))) as server:
+        reply = a_client(server.url).send(**TEXT)
+    assert reply.result == "success"
+    assert "<response>" in reply.xml
+
+
+def test_of_a_flood_no_more_than_the_bound_is_kept(leak_check):
+    with serving(flooding(64)) as server:
+        tracemalloc.start()
+        attempt(a_client(server.url), leak_check)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    # The server's own megabyte is in this process, too.
+    assert most < 16 * LARGEST_REPLY + (4 << 20)
+
+
+def test_keys_and_numbers_that_the_api_repeats_are_not_shown(leak_check):
+    words = f"No {SECRET} or {ACCESS_KEY} for 5556667777 at (555) 666-7777".replace("&", "&amp;")
+    with serving(answering(an_answer(failed(words)))) as server:
+        error = attempt(a_client(server.url), leak_check)
+    assert "…7777" in error.description
+    assert "***" in error.description
+
+
+def test_a_long_reason_is_cut(leak_check):
+    with serving(answering(an_answer(failed("no " * 5000)))) as server:
+        assert len(str(attempt(a_client(server.url), leak_check))) < 400
+
+
+def test_the_connection_stands_before_it_is_asked_whether_to_write():
+    seen = []
+    with serving(answering(an_answer(SUCCESS))) as server:
+
+        def before_write():
+            for _ in range(200):
+                if server.connections:
+                    break
+                time.sleep(0.01)
+            seen.append((server.connections, list(server.requests)))
+
+        a_client(server.url).send(**TEXT, before_write=before_write)
+    assert seen == [(1, [])]
+
+
+def test_what_it_raises_comes_out_as_it_is_and_nothing_was_written():
+    class NotNow(Exception):
+        pass
+
+    def before_write():
+        raise NotNow
+
+    with serving(answering(an_answer(SUCCESS))) as server, pytest.raises(NotNow):
+        a_client(server.url).send(**TEXT, before_write=before_write)
+    assert server.requests in ([], [b""])
+
+
+def test_no_deadline_runs_while_it_waits():
+    with serving(answering(an_answer(SUCCESS))) as server:
+        assert a_client(server.url).send(**TEXT, before_write=lambda: time.sleep(2 * TIMEOUT)).result == "success"
+
+
+@pytest.mark.parametrize("end", [reset, socket.socket.close])
+def test_a_connection_closed_while_it_waits_is_unreachable(end, leak_check):
+    closed = threading.Event()
+
+    def behave(connection, server):
+        end(connection)
+        closed.set()
+
+    with serving(behave) as server:
+        error = attempt(a_client(server.url), leak_check, before_write=lambda: closed.wait(10) and time.sleep(0.1))
+    assert type(error) is Unreachable
+
+
+def test_each_text_has_a_connection_of_its_own():
+    with serving(answering(an_answer(SUCCESS))) as server:
+        client = a_client(server.url)
+        for _ in range(3):
+            client.send(**TEXT)
+    assert server.connections == 3
+
+
+def test_several_threads_may_share_a_client():
+    with serving(answering(an_answer(SUCCESS))) as server, ThreadPoolExecutor(8) as pool:
+        client = a_client(server.url, timeout=20)
+        messages = [f"text {n}" for n in range(40)]
+        results = list(pool.map(lambda message: client.send(**{**TEXT, "message": message}).result, messages))
+    assert results == ["success"] * 40
+    assert sorted(re.findall(r"message=(text\+\d+)", repr(server.requests))) == sorted(
+        message.replace(" ", "+") for message in messages
+    )
+
+
+def test_a_request_that_is_aborted_is_in_doubt(leak_check):
+    with serving(say_nothing) as server:
+        client = a_client(server.url, timeout=60)
+
+        def abort_when_it_is_out():
+            while not server.requests:
+                time.sleep(0.01)
+            client.abort()
+
+        threading.Thread(target=abort_when_it_is_out).start()
+        error = attempt(client, leak_check)
+    assert type(error) is InDoubt
+    assert "it was stopped" in str(error)
+
+
+def test_an_interrupt_comes_out_as_it_is(leak_check):
+    class TimeIsUp(BaseException):
+        pass
+
+    def ring(*_):
+        raise TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with serving(say_nothing) as server:
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(TimeIsUp) as raised:
+                a_client(server.url, timeout=20).send(**TEXT)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    leak_check.append(raised.value)
+
+
+def test_other_peoples_requests_are_logged_as_ever(caplog):
+    caplog.set_level(logging.DEBUG)
+    with serving(answering(an_answer(SUCCESS))) as server:
+        a_client(server.url).send(**TEXT)
+        assert "ibp_api" not in caplog.text
+        requests.get(server.url, timeout=5)
+        assert "/ibp_api.php" in caplog.text
+
+
+def test_a_netrc_is_not_read(monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with serving(answering(an_answer(SUCCESS))) as server:
+        a_client(server.url).send(**TEXT)
+    assert b"Authorization" not in server.requests[0]
+
+
+def test_a_proxy_is_honoured(monkeypatch):
+    with serving(answering(an_answer(SUCCESS))) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        a_client("http://127.0.0.1:9/ibp_api.php").send(**TEXT)
+    assert proxy.requests[0].startswith(b"GET http://127.0.0.1:9/ibp_api.php?")
+
+
+def test_a_proxy_that_tunnels_sees_no_key_and_counts_as_the_way(monkeypatch, tls, trusted):
+    with serving(answering(an_answer(SUCCESS)), tls) as target:
+
+        def tunnel(connection, proxy):
+            read_request(connection, proxy)
+            onward = socket.create_connection(("127.0.0.1", target.port))
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            threading.Thread(target=copy, args=(onward, connection), daemon=True).start()
+            copy(connection, onward)
+
+        with serving(tunnel) as proxy:
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+            monkeypatch.delenv("no_proxy", raising=False)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            asked = []
+            assert a_client(target.url).send(**TEXT, before_write=lambda: asked.append(1)).result == "success"
+    assert asked == [1]
+    assert b"secret" not in proxy.requests[0]
+
+
+def copy(one: socket.socket, other: socket.socket) -> None:
+    try:
+        while data := one.recv(65536):
+            other.sendall(data)
+    except OSError:
+        pass
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://secure.dialogtech.com/ibp_api.php",
+        "http://10.0.0.1/ibp_api.php",
+        "ftp://127.0.0.1/ibp_api.php",
+        "secure.dialogtech.com",
+        "https://",
+        "https://user:pa55word@secure.dialogtech.com/ibp_api.php",
+        "https://secure.dialogtech.com/ibp_api.php?secret=pa55word",
+        "https://secure.dialogtech.com/#pa55word",
+        "https://[::1/ibp_api.php",
+        "https://host:99999/ibp_api.php",
+    ],
+)
+def test_a_url_that_the_keys_must_not_travel_to_is_refused(url):
+    with pytest.raises(InvalidConnection) as raised:
+        a_client(url)
+    assert "pa55word" not in everything_of(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:1/", "http://127.9.9.9/x", "http://[::1]:1/x", "https://any.example/x"]
+)
+def test_https_and_this_machine_itself_are_taken(url):
+    a_client(url)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"http_method": "PUT"},
+        {"timeout": 0},
+        {"timeout": float("inf")},
+        {"timeout": float("nan")},
+        {"throttled_pattern": "("},
+    ],
+)
+def test_a_wrong_setting_is_named(wrong):
+    with pytest.raises(InvalidConnection, match=next(iter(wrong))):
+        a_client("https://any.example/x", **wrong)
+
+
+@pytest.mark.parametrize("keys", [("", SECRET), (ACCESS_KEY, "")])
+def test_missing_keys_are_told(keys):
+    with pytest.raises(InvalidConnection, match=r"login.*password"):
+        DialogTechClient(*keys)
+
+
+def test_a_client_does_not_show_its_keys():
+    shown = repr(a_client("https://any.example/x"))
+    assert "any.example" in shown
+    assert SECRET not in shown
+    assert ACCESS_KEY not in shown
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "<data><number>5554332111</number><number>(555) 433-2112</number></data>",
+        "<numbers><item><did>555-433-2111</did><label>Sales 2020</label></item><item>5554332112</item></numbers>",
+        "<n>5554332111</n><n>5554332112</n>",
+    ],
+)
+def test_numbers_are_found_wherever_they_stand(data):
+    body = f"<response><result>success</result><result_description>[2] Numbers</result_description>{data}</response>"
+    with serving(answering(an_answer(body.encode()))) as server:
+        assert a_client(server.url).get_numbers() == ("5554332111", "5554332112")
+    assert b"action=sms.get_numbers" in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("behave", "kind"),
+    [
+        (say_nothing, DialogTechError),
+        (answering(an_answer(b"<html/>")), DialogTechError),
+        (answering(an_answer(failed("Invalid access_key"))), BadCredentials),
+        (answering(an_answer(b"", "429 Too Many Requests")), Throttled),
+    ],
+)
+def test_asking_for_numbers_leaves_no_text_in_doubt(behave, kind):
+    with serving(behave) as server, pytest.raises(DialogTechError) as raised:
+        a_client(server.url).get_numbers()
+    assert type(raised.value) is kind
+
+
+def a_body(result: str, words: str, length: int) -> bytes:
+    whole = f"<response><result>{result}</result><result_description>{words}</result_description></response>"
+    return whole.encode("utf-8", "surrogatepass")[:length]
+
+
+RESULTS = st.sampled_from(["success", "failed", "Success ", "", "maybe"]) | st.text(max_size=8)
+BODIES = st.binary(max_size=600) | st.builds(a_body, RESULTS, st.text(max_size=60), st.integers(0, 300))
+
+
+@given(status=st.integers(100, 999), body=BODIES, retry_after=st.none() | st.text(max_size=20))
+@settings(max_examples=400, deadline=None)
+def test_whatever_bytes_come_there_is_a_reply_or_a_named_error(status, body, retry_after):
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    client = a_client("https://any.example/x")
+    client._call = lambda *_: RawReply(status, headers, body)
+    try:
+        reply = client.send(**TEXT)
+    except DialogTechError:
+        return
+    assert (status, reply.result) == (200, "success")
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_bytes_come_over_a_socket_there_is_a_named_error(garbage):
+    with serving(answering(garbage)) as server, pytest.raises(DialogTechError):
+        a_client(server.url, timeout=5).send(**TEXT)
