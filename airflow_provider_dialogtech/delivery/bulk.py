@@ -91,9 +91,9 @@ class BulkSender:
             for text in iter(self._waiting.get, None):
                 self._ended.put(_End(text.row, self._try(text, sender, in_doubt, until)))
 
-        for number in range(threads):
-            threading.Thread(target=work, name=f"dialogtech-{number}", daemon=True).start()
         try:
+            for number in range(threads):
+                threading.Thread(target=work, name=f"dialogtech-{number}", daemon=True).start()
             self._keep_busy(texts, threads, record, judge, meanwhile)
         finally:
             self._wind_down(threads, record, sender.abort)
@@ -155,7 +155,7 @@ class BulkSender:
             if time.monotonic() >= cut:
                 abort()
             if end := self._next_end(POLL):
-                with suppress(Stopped):
+                with suppress(Exception):  # what ended it is on its way up already
                     self._settle(end, record)
         for row in self._out:
             record(row, InDoubt("The text may have been sent: it was stopped before its outcome was known."))

@@ -30,7 +30,6 @@ PROGRESS_SECONDS = 5.0
 # Each text waits a second or so for its slot with its connection open, so the line stays full while replies take long.
 TEXTS_UNDER_WAY_PER_SLOT = 3
 _LOGGED = 20
-_GOES_ON = "A retry goes on from there."
 
 
 class DialogTechSendBulkSmsOperator(PooledOperator):
@@ -89,6 +88,8 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
     ) -> None:
         check_choices(in_doubt=in_doubt, on_too_long=on_too_long, invalid=invalid)
         seconds_of(max_wait)
+        if isinstance(max_failures, bool) or not isinstance(max_failures, int) or max_failures < 0:
+            raise InvalidMessage(f"max_failures must be a whole number, not {max_failures!r}. Nothing was sent.")
         if not isinstance(message, str):
             raise InvalidMessage(
                 f"message must be a template as text, not a {type(message).__name__}. Nothing was sent. What another "
@@ -169,10 +170,9 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             raise AirflowFailException(str(error)) from error
         except GivenUp as error:
             kind = AirflowFailException if isinstance(error.last, BadCredentials) else AirflowException
-            words = f"Given up early. {error} {tally.who_failed()}\nThe last reason: {error.last}"
-            raise kind(f"{words} {_GOES_ON}") from error
+            raise kind(f"Given up early. {error} The last reason: {error.last}\n{tally.who_failed()}") from error
         except Stopped:
-            ended = AirflowException(f"Stopped. {tally.in_words()} {_GOES_ON}")
+            ended = AirflowException(f"Stopped. {tally.who_failed()}")
         else:
             return self._judge(tally)
         raise ended

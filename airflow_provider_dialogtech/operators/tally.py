@@ -91,7 +91,14 @@ class Tally:
         failures = sorted(self.failures, key=lambda failure: int(failure["row"]))
         named = [f"row {each['row']} (to {each['to']}): {each['reason']}" for each in failures[:NAMED]]
         more = [f"and {len(failures) - NAMED} more"] if len(failures) > NAMED else []
-        return "\n".join([self.in_words(), *named, *more])
+        return "\n".join([self.in_words(), *named, *more, self._advice()])
+
+    def _advice(self) -> str:
+        advice = "Retried or cleared, the task goes on with those who have not got their text."
+        if not self._counts["in_doubt"]:
+            return advice
+        look_up = "Look those in doubt up in DialogTech's message log"
+        return f'{advice} {look_up}; in_doubt="resend" texts them again in any case.'
 
     @property
     def not_tried(self) -> int:

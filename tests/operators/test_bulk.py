@@ -213,9 +213,22 @@ def test_a_template_that_is_none_is_told_before_anything_is_sent(sandbox_connect
         bulk_task([ADA], message="Hi {{ recipient.name").execute(context)
 
 
-def test_what_is_certainly_wrong_is_told_when_the_dag_is_parsed():
-    with pytest.raises(ValueError, match="invalid must be"):
-        bulk_task([], invalid="ignore")
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"invalid": "ignore"}, "invalid must be"),
+        ({"in_doubt": "again"}, "in_doubt must be"),
+        ({"on_too_long": "split"}, "on_too_long must be"),
+        ({"max_wait": -1}, "max_wait must be"),
+        ({"max_failures": "3"}, "max_failures must be"),
+        ({"max_failures": -1}, "max_failures must be"),
+        ({"message": None}, "message must be a template as text"),
+        ({"message": ["Hi"]}, "message must be a template as text"),
+    ],
+)
+def test_what_is_certainly_wrong_is_told_when_the_dag_is_parsed(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        bulk_task([], **wrong)
 
 
 def test_lists_templates_files_and_mapping_reach_everybody(metadata_db, sandbox, sandbox_connection):
@@ -379,12 +392,6 @@ def test_where_a_retry_could_still_send_something_airflow_retries(sandbox, sandb
     with pytest.raises(AirflowException, match="1 refused, 1 not sent") as raised:
         bulk_task([ADA, GRACE]).execute(context)
     assert not isinstance(raised.value, AirflowFailException)
-
-
-@pytest.mark.parametrize("message", [None, 42, ["Hi"]])
-def test_a_message_that_is_no_text_is_told_when_the_dag_is_parsed(message):
-    with pytest.raises(ValueError, match="message must be a template as text"):
-        bulk_task([], message=message)
 
 
 def test_its_pool_is_that_of_its_connection():

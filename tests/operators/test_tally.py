@@ -74,7 +74,14 @@ def test_of_many_failures_the_first_are_listed_and_fewer_are_named():
     words = tally.who_failed().splitlines()
     assert words[1] == "row 0 (to …1000): DialogTech refused it."
     assert words[NAMED] == f"row {NAMED - 1} (to …{999 + NAMED}): DialogTech refused it."
-    assert words[NAMED + 1 :] == [f"and {SHOWN + 10 - NAMED} more"]
+    assert words[NAMED + 1] == f"and {SHOWN + 10 - NAMED} more"
+    assert words[NAMED + 2 :] == ["Retried or cleared, the task goes on with those who have not got their text."]
+
+
+def test_what_to_do_about_those_in_doubt_is_told():
+    tally = a_tally(numbers(1))
+    tally.note(0, InDoubt())
+    assert 'DialogTech\'s message log; in_doubt="resend"' in tally.who_failed()
 
 
 @pytest.mark.parametrize(
