@@ -49,6 +49,9 @@ def reset(request: Request) -> None:
 
 
 async def until_it_is_gone(request: Request) -> None:
-    """Wait until the client has closed the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    """Wait until the client has closed the connection; if the sandbox stops before, close it without an answer."""
+    try:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+    finally:
+        receipt_of(request).transport.abort()

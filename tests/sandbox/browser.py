@@ -1,0 +1,123 @@
+"""A headless Chromium, driven by its DevTools protocol over a pipe, so that no further library is needed."""
+
+import base64
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome", "chrome"])), None)
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+]
+# Chromium reads commands from its file 3 and writes answers to its file 4.
+_START = "import os, sys; _, r, w, *it = sys.argv; os.dup2(int(r), 3); os.dup2(int(w), 4); os.execv(it[0], it)"
+
+
+class Page:
+    """A tab of the browser."""
+
+    def __init__(self, commands, answers) -> None:
+        self._commands, self._answers = commands, _pieces(answers)
+        self._ids = count(1)
+        self._session = {}
+        target = self.tell("Target.createTarget", url="about:blank")["targetId"]
+        self._session = {"sessionId": self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
+        self.tell("Page.enable")
+
+    def tell(self, method, **params):
+        """Give a command; return what it answers."""
+        id_ = next(self._ids)
+        command = {"id": id_, "method": method, "params": params, **self._session}
+        os.write(self._commands, json.dumps(command).encode() + b"\0")
+        answer = next(answer for answer in map(json.loads, self._answers) if answer.get("id") == id_)
+        assert "error" not in answer, answer["error"]
+        return answer["result"]
+
+    def open(self, url, width=1180, height=760, *, dark=False):
+        """Open a page as a screen of this size shows it."""
+        self.tell(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.tell("Emulation.setEmulatedMedia", features=[theme])
+        self.tell("Page.navigate", url="about:blank")
+        self.tell("Page.navigate", url=url)
+
+    def evaluate(self, script):
+        """Return the value of a piece of JavaScript."""
+        result = self.tell("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+    def wait_for(self, script, seconds=20):
+        """Wait until a piece of JavaScript is true."""
+        until = time.monotonic() + seconds
+        while not self.evaluate(f"Boolean({script})"):
+            assert time.monotonic() < until, f"{script} did not come true; the page reads:\n{self.text()}"
+            time.sleep(0.05)
+
+    def text(self, selector="body"):
+        """Return what a person reads there."""
+        return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText")
+
+    def screenshot(self, path):
+        Path(path).write_bytes(base64.b64decode(self.tell("Page.captureScreenshot", format="png")["data"]))
+
+
+@contextmanager
+def running_chromium(profile):
+    """Run a Chromium with a profile of its own; give a page."""
+    to_browser, commands = _pipe()
+    answers, from_browser = _pipe()
+    browser = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START, str(to_browser), str(from_browser), *browser],
+        pass_fds=(to_browser, from_browser),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(to_browser)
+    os.close(from_browser)
+    try:
+        yield Page(commands, answers)
+    finally:
+        os.close(commands)  # Chromium ends with its pipe
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        os.close(answers)
+
+
+def _pieces(file):
+    """Read what is set apart by zero bytes."""
+    rest = b""
+    while read := os.read(file, 1 << 20):
+        *whole, rest = (rest + read).split(b"\0")
+        yield from whole
+
+
+def _pipe():
+    """Make a pipe whose two files are not 3 and 4, which are Chromium's."""
+    ends = os.pipe()
+    high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return high

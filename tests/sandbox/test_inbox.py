@@ -1,0 +1,132 @@
+"""The page, in a real Chromium."""
+
+import pytest
+
+from airflow_provider_dialogtech.sandbox.process import running_sandbox
+from tests.sandbox.calling import call
+
+ROWS = "[...document.querySelectorAll('nav a')].map((row) => row.innerText.replaceAll('\\n', ' '))"
+BUBBLES = "[...document.querySelectorAll('.text')].map((bubble) => bubble.innerText)"
+EVIL = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>&lt;b&gt;"
+
+
+@pytest.fixture(scope="module")
+def shared_sandbox():
+    plenty = [f"--{limit}=1000" for limit in ("account-per-second", "number-per-second", "number-per-minute")]
+    with running_sandbox(arguments=plenty) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def inbox(sandbox, chromium):
+    chromium.open(sandbox.base_url)
+    chromium.wait_for("document.querySelector('#live.on')")
+    return chromium
+
+
+def shows(text):
+    return f"document.querySelector('main').innerText.includes({text!r})"
+
+
+def test_an_empty_inbox_says_where_to_send(sandbox, inbox):
+    assert f"{sandbox.url}" in inbox.text("#empty")
+
+
+def test_a_text_appears_without_a_reload_with_all_that_is_known_of_it(sandbox, inbox):
+    inbox.evaluate("window.isTheSamePage = true")
+    call(sandbox, message="Good morning – Ana " + "x" * 60)
+    inbox.wait_for(shows("Good morning"))
+    (bubble,) = inbox.evaluate(BUBBLES)
+    for known in ("Good morning – Ana xxx", "from (555) 433-2111", "UCS-2", "2 segments"):
+        assert known in bubble
+    assert "(555) 666-7777" in inbox.text("nav")
+    assert "1 accepted" in inbox.text("#outcomes")
+    assert inbox.evaluate("window.isTheSamePage")
+
+
+def test_a_text_is_shown_letter_for_letter_and_never_becomes_part_of_the_page(sandbox, inbox):
+    for recipient in ("5556667777", EVIL):  # the second is refused, and shown with its impossible number
+        call(sandbox, to=recipient, message=EVIL)
+    inbox.wait_for("document.querySelectorAll('nav a').length === 2")
+    for recipient in ("5556667777", EVIL):
+        inbox.evaluate(f"location.hash = 'to=' + encodeURIComponent({recipient!r})")
+        inbox.wait_for(f"document.getElementById('bubbles').dataset.to === {recipient!r}")
+        assert inbox.evaluate("document.querySelector('.text p').textContent") == EVIL
+    assert inbox.evaluate("document.querySelectorAll('main img, main script').length") == 0
+    assert inbox.evaluate("document.title") == "DialogTech sandbox"
+
+
+def test_the_page_would_run_no_foreign_script_even_if_one_got_in(sandbox, inbox):
+    """The second wall: what the first one, textContent, is for."""
+    inbox.evaluate(f"document.body.insertAdjacentHTML('beforeend', {EVIL!r})")
+    call(sandbox, message="later")
+    inbox.wait_for(shows("later"))
+    assert inbox.evaluate("document.title") == "DialogTech sandbox"
+
+
+def test_the_conversation_with_the_newest_text_stands_first(sandbox, inbox):
+    for to in ("5556660001", "5556660002", "5556660003", "5556660001"):
+        call(sandbox, to=to)
+    inbox.wait_for("document.querySelectorAll('nav a').length === 3")
+    assert [row.split()[2] for row in inbox.evaluate(ROWS)] == ["666-0001", "666-0003", "666-0002"]
+    assert inbox.evaluate("document.getElementById('recipient').innerText") == "(555) 666-0001"
+
+
+def test_a_text_that_was_not_accepted_says_so_and_why(sandbox, inbox):
+    sandbox.fault("refused", times=1, description="Number is not registered")
+    call(sandbox)
+    sandbox.fault("reset_after_accept", times=1)
+    call(sandbox)
+    inbox.wait_for("document.querySelectorAll('.text').length === 2")
+    refused, reset = inbox.evaluate(BUBBLES)
+    assert "refused" in refused
+    assert "Number is not registered" in refused
+    assert "reset_after_accept" in reset
+    assert "1 accepted" in inbox.text("#outcomes")
+    assert "1 refused" in inbox.text("#outcomes")
+
+
+def test_the_numbers_and_their_limits_in_use_are_shown_in_full(sandbox, inbox):
+    for _ in range(3):
+        call(sandbox)
+    inbox.wait_for("document.getElementById('limits').innerText.includes('3 of 1000 in 60 s')")
+    assert "(555) 433-2111" in inbox.text("#limits")
+    assert "(555) 433-2112" in inbox.text("#limits")
+
+
+def test_forgetting_empties_the_page_too(sandbox, inbox):
+    call(sandbox, message="to be forgotten")
+    inbox.wait_for(shows("to be forgotten"))
+    sandbox.forget()
+    inbox.wait_for("!document.getElementById('empty').hidden")
+    call(sandbox, message="and again")
+    inbox.wait_for(shows("and again"))
+    assert "to be forgotten" not in inbox.text()
+
+
+def test_a_reader_who_has_scrolled_back_stays_where_he_is(sandbox, inbox):
+    for number in range(30):
+        call(sandbox, message=f"text {number}")
+    inbox.wait_for(shows("text 29"))
+    bubbles = "document.getElementById('bubbles')"
+    assert inbox.evaluate(f"{bubbles}.scrollTop + {bubbles}.clientHeight >= {bubbles}.scrollHeight - 1")
+    inbox.evaluate(f"{bubbles}.scrollTop = 100")
+    call(sandbox, message="one more")
+    inbox.wait_for(shows("one more"))
+    assert inbox.evaluate(f"{bubbles}.scrollTop") == 100
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_shows_the_list_then_one_conversation_and_nothing_sticks_out(sandbox, inbox, dark):
+    call(sandbox, message="https://example.com/" + "a-long-way-" * 15)
+    inbox.open(sandbox.base_url, 390, 780, dark=dark)
+    inbox.wait_for("document.querySelector('nav a')")
+    assert "a-long-way" in inbox.text("nav")
+    assert inbox.evaluate("document.getElementById('thread').offsetHeight") == 0
+    inbox.evaluate("document.querySelector('nav a').click()")
+    inbox.wait_for("document.getElementById('thread').offsetHeight")
+    assert inbox.evaluate("document.querySelector('nav').offsetHeight") == 0
+    for selector in ("body", "#bubbles"):
+        assert inbox.evaluate(f"document.querySelector('{selector}').scrollWidth") <= 390
+    inbox.evaluate("document.querySelector('h2 a').click()")
+    inbox.wait_for("document.querySelector('nav').offsetHeight")

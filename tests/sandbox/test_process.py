@@ -1,0 +1,159 @@
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+
+import pytest
+
+from airflow_provider_dialogtech.sandbox.__main__ import main
+from airflow_provider_dialogtech.sandbox.process import ACCESS_KEY, NUMBERS, SECRET_ACCESS_KEY, running_sandbox
+from tests.sandbox.calling import begin, call, told, told_as_json
+
+
+def started(**streams):
+    """Start it as a user does."""
+    command = [sys.executable, "-m", "airflow_provider_dialogtech.sandbox", "--port=0"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **streams)
+
+
+def address_of(process):
+    """Read where it listens."""
+    listening, on, base_url = process.stdout.readline().split()
+    assert (listening, on) == ("listening", "on")
+    keys = {"access_key": ACCESS_KEY, "secret_access_key": SECRET_ACCESS_KEY, "numbers": NUMBERS}
+    return SimpleNamespace(base_url=base_url, **keys)
+
+
+def test_it_is_there_within_the_block_and_gone_after_it():
+    with running_sandbox(access_key="k", secret_access_key="s", numbers=["5550001111"]) as sandbox:
+        assert told_as_json(sandbox, "sandbox/health") == {"healthy": True}
+        assert sandbox.url == f"{sandbox.base_url}/ibp_api.php"
+        assert (sandbox.access_key, sandbox.secret_access_key, sandbox.numbers) == ("k", "s", ("5550001111",))
+        assert call(sandbox).result == "success"
+    with pytest.raises(URLError):
+        told(sandbox, "sandbox/health")
+
+
+def fail_with_a_request_that_hangs(connections):
+    with running_sandbox() as sandbox:
+        sandbox.fault("hang_before_accept")
+        connections.append(begin(sandbox))
+        while not sandbox.messages():
+            time.sleep(0.01)
+        raise ZeroDivisionError
+
+
+def test_it_ends_with_the_block_even_when_a_test_fails_with_a_request_that_hangs():
+    connections = []
+    with pytest.raises(ZeroDivisionError):
+        fail_with_a_request_that_hangs(connections)
+    with connections[0] as hanging:
+        assert hanging.recv(1) == b""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once_and_in_silence_even_with_a_request_under_way(number):
+    with started(stderr=subprocess.PIPE) as process:
+        sandbox = address_of(process)
+        with begin(sandbox, method="POST", message="x" * 200, whole=False):
+            told(sandbox, "sandbox/health")  # by now it has begun to serve, and caught the request before
+            process.send_signal(number)
+            assert process.wait(60) in {0, -number}
+        assert process.stderr.read() == ""
+
+
+def test_nothing_that_is_asked_for_is_printed():
+    with started(stderr=subprocess.STDOUT) as process:
+        sandbox = address_of(process)
+        call(sandbox)
+        for page in ("ibp_api.php?secret_access_key=hush", "sandbox/messages", "nowhere"):
+            try:
+                told(sandbox, page)
+            except HTTPError as error:
+                error.close()
+        process.terminate()
+        assert process.stdout.read() == ""
+
+
+def test_its_secret_is_not_in_its_repr(sandbox):
+    assert sandbox.secret_access_key not in repr(sandbox)
+
+
+def test_it_listens_on_this_machine_only(sandbox):
+    port = urlsplit(sandbox.base_url).port
+    # The whole of 127.0.0.0/8 is this machine; what listens on every address would answer here too.
+    with pytest.raises(OSError, match=r"refused|assign"):
+        socket.create_connection(("127.0.0.2", port))
+
+
+def test_a_kept_connection_is_answered_without_delay(sandbox):
+    """The kernel may hold a small answer back for 40 ms, which every benchmark would count."""
+    connection = http.client.HTTPConnection(urlsplit(sandbox.base_url).netloc)
+    taken = []
+    for _ in range(40):
+        before = time.monotonic()
+        connection.request("GET", "/sandbox/health")
+        connection.getresponse().read()
+        taken.append(time.monotonic() - before)
+    connection.close()
+    assert min(taken[20:]) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port=70000"], "a port is a number from 0 to 65535"),
+        (["--numbers=(555) 433-2111"], "numbers are digits, separated by commas"),
+        (["--numbers="], "numbers are digits, separated by commas"),
+        (["--account=only-a-key"], "write KEY:SECRET:NUMBER,NUMBER"),
+        (["--account=twice:a:5550001111", "--account=twice:b:5550002222"], "two accounts have the same access key"),
+    ],
+)
+def test_a_wrong_argument_is_refused_with_words(monkeypatch, capsys, arguments, words):
+    monkeypatch.setattr(sys, "argv", ["sandbox", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert words in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named(monkeypatch, sandbox):
+    port = urlsplit(sandbox.base_url).port
+    monkeypatch.setattr(sys, "argv", ["sandbox", f"--port={port}"])
+    with pytest.raises(SystemExit, match=f"cannot listen on port {port}.*Choose another"):
+        main()
+
+
+def test_a_sandbox_that_does_not_start_is_told_so(capfd):
+    with pytest.raises(RuntimeError, match="did not start"), running_sandbox(arguments=["--nonsense"]):
+        pass
+    assert "--nonsense" in capfd.readouterr().err
+
+
+def test_only_the_newest_arrivals_can_be_asked_for(sandbox):
+    for to in ("5556660001", "5556660002", "5556660003"):
+        call(sandbox, to=to)
+    first = sandbox.messages()[0]["id"]
+
+    def recipients(query):
+        return [arrival["to"][-1] for arrival in told_as_json(sandbox, f"sandbox/messages?{query}")]
+
+    assert recipients(f"after={first}") == ["2", "3"]
+    assert recipients("most=1") == ["3"]
+    assert recipients(f"after={first}&most=1") == ["3"]
+    assert recipients("most=0") == []
+    with pytest.raises(HTTPError, match="400") as refusal:
+        recipients("after=x")
+    refusal.value.close()
+
+
+def test_ids_go_on_after_forgetting_so_that_a_reader_misses_nothing(sandbox):
+    call(sandbox)
+    before = sandbox.messages()[-1]["id"]
+    sandbox.forget()
+    call(sandbox)
+    assert sandbox.messages()[0]["id"] > before
