@@ -118,10 +118,10 @@ def test_a_reader_who_has_scrolled_back_stays_where_he_is(sandbox, inbox):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_phone_shows_the_list_then_one_conversation_and_nothing_sticks_out(sandbox, inbox, dark):
-    call(sandbox, message="https://example.com/" + "a-long-way-" * 15)
+    call(sandbox, message="https://example.com/" + "x" * 200)
     inbox.open(sandbox.base_url, 390, 780, dark=dark)
     inbox.wait_for("document.querySelector('nav a')")
-    assert "a-long-way" in inbox.text("nav")
+    assert "example.com" in inbox.text("nav")
     assert inbox.evaluate("document.getElementById('thread').offsetHeight") == 0
     inbox.evaluate("document.querySelector('nav a').click()")
     inbox.wait_for("document.getElementById('thread').offsetHeight")

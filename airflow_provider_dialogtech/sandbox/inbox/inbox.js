@@ -1,6 +1,6 @@
 "use strict";
 
-const EVERY = 500; // milliseconds from one look to the next
+const EVERY = 300; // milliseconds from one look to the next
 const TEXTS = 1000; // the newest so many are shown
 const CONVERSATIONS = 200;
 const CARDS = 12;
