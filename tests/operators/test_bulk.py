@@ -367,7 +367,7 @@ def dag_with(**filters):
 def test_when_max_wait_is_over_the_rest_is_left_to_a_retry(sandbox, sandbox_connection, context):
     rows = [f"55566{n:05}" for n in range(40)]
     with pytest.raises(AirflowException, match="max_wait") as raised:
-        bulk_task(rows, message="Hi", max_wait=timedelta(seconds=1)).execute(context)
+        bulk_task(rows, message="Hi", max_wait=timedelta(seconds=1), max_failures=40).execute(context)
     assert not isinstance(raised.value, AirflowFailException)
     summary = context["pushed"]["return_value"]
     assert summary["sent"] == len(sandbox.messages())

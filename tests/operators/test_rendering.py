@@ -41,9 +41,9 @@ def test_what_may_be_missing_has_a_default():
     assert render("Hi {{ recipient.name | default('you') }}", {}) == "Hi you"
 
 
-@pytest.mark.parametrize("text", ["007", "1.50", "1_000", "[1]", "None", "True"])
+@pytest.mark.parametrize("text", ["007", "1.50", "1_000", "[1]", "None", "True", 7])
 def test_a_text_stays_as_it_is_where_dags_render_natively(text):
-    assert render("{{ recipient.text }}", {"text": text}, render_template_as_native_obj=True) == text
+    assert render("{{ recipient.text }}", {"text": text}, render_template_as_native_obj=True) == str(text)
 
 
 def test_a_dags_own_macros_and_filters_are_known():
