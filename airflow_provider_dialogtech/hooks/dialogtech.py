@@ -142,13 +142,14 @@ class DialogTechHook(BaseHook):
         key = given_key(idempotency_key) if idempotency_key else default_key(text.to, text.text)
         result = self.make_sender().send(text, key=key, in_doubt=in_doubt, max_wait=seconds)
         log.info(
-            "%s: the text to %s from %s (%d segments, %s, %d tries).",
+            "%s: the text to %s from %s (%d segments, %s, %d tries).%s",
             "Sent" if result.status == "sent" else "Sent before, so nothing was sent now",
             result.to,
             result.from_,
             result.segments,
             result.encoding,
             result.attempts,
+            "" if result.status == "sent" else " To send it again, give it another idempotency_key.",
         )
         return result
 
