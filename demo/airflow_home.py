@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -69,7 +70,13 @@ class AirflowHome:
     def trigger(self, dag_id: str, run_id: str) -> None:
         """Start a run of a DAG as soon as Airflow knows the DAG."""
         self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self._dags())
-        self.airflow("dags", "trigger", "--run-id", run_id, dag_id)
+        if _IS_AIRFLOW_2:
+            self.airflow("dags", "trigger", "--run-id", run_id, dag_id)
+        else:
+            # The command would take many seconds, most of them to import Airflow once more.
+            token = self._ask("GET", "/auth/token").json()["access_token"]
+            run = {"dag_run_id": run_id, "logical_date": None}
+            self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=run, headers={"Authorization": f"Bearer {token}"})
 
     def wait_for_scheduled_run(self, dag_id: str) -> str:
         """Wait until the scheduler starts a run of a DAG by itself: the latest one that was due when Airflow started.
@@ -113,13 +120,18 @@ class AirflowHome:
     def _is_at_work(self, component: str, last_job: int) -> bool:
         if component in _JOBS:
             return self.metadata.has_job(_JOBS[component], after=last_job)
+        try:
+            # The one of the tasks' API, which is ready later than the rest.
+            return self._ask("GET", "/execution/health").ok
+        except requests.RequestException:
+            return False
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> requests.Response:
         with requests.Session() as session:
-            session.trust_env = False
-            try:
-                # The one of the tasks' API, which is ready later than the rest.
-                return session.get(f"{self.url}/execution/health", timeout=5).ok
-            except requests.RequestException:
-                return False
+            session.trust_env = False  # no proxy, no netrc
+            answer = session.request(method, self.url + path, timeout=60, **arguments)
+        answer.raise_for_status()
+        return answer
 
 
 @contextmanager
@@ -129,6 +141,7 @@ def running_airflow(
     *,
     connections: Mapping[str, Mapping[str, object]],
     triggerer: bool = False,
+    environment: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[AirflowHome]:
     """Run a new Airflow, and stop all of it in the end.
@@ -137,9 +150,10 @@ def running_airflow(
     :param dags: the folder with the DAG files.
     :param connections: the connections by their ids, as `airflow connections import` takes them.
     :param triggerer: whether to start a triggerer too.
+    :param environment: more environment variables, for instance settings.
     :param say: told each step before it is taken.
     """
-    home = AirflowHome(folder, dags)
+    home = AirflowHome(folder, dags, environment)
     try:
         say("Creating Airflow's database")
         home.airflow("db", "migrate")
@@ -167,9 +181,10 @@ def _settings(folder: Path, dags: Path, url: str) -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        # SQLite takes one writer at a time: with more, components die of "database is locked".
+        # SQLite takes one writer at a time, and the API's first answer holds the lock for seconds: with more writers, or
+        # with its usual patience of 5 s, components die of "database is locked".
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db?timeout=60",
         "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor" if _IS_AIRFLOW_2 else "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__API__WORKERS": "1",

@@ -12,6 +12,14 @@ from demo.airflow_home import AirflowHome, running_airflow
 from tests.conftest import ACCESS_KEY, FROM_NUMBERS, SECRET
 
 _ROOT = Path(__file__).resolve().parents[2]
+# Other accounts, whose limits and journal no other test touches.
+_DELIVERY = ("access-of-delivery", "5554332121")
+_LONG_LINE = ("access-of-the-long-line", "5554332131")
+# A task that is gone with its supervisor is noticed by its silence: after five minutes, if nobody says otherwise.
+_SOON_MISSED = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+}
 
 
 @dataclass(frozen=True)
@@ -34,18 +42,33 @@ def system(tmp_path_factory):
     for dags in (_ROOT / "example_dags", Path(__file__).parent / "dags"):
         if dags.exists():
             shutil.copytree(dags, folder / "dags", dirs_exist_ok=True)
-    with running_sandbox(access_key=ACCESS_KEY, secret_access_key=SECRET, numbers=FROM_NUMBERS) as sandbox:
-        connection = {
-            "conn_type": "dialogtech",
-            "login": ACCESS_KEY,
-            "password": SECRET,
-            "host": sandbox.url,
-            "extra": {"from_numbers": ",".join(FROM_NUMBERS), "alert_to": "5556667790"},
+    with running_sandbox(
+        access_key=ACCESS_KEY,
+        secret_access_key=SECRET,
+        numbers=FROM_NUMBERS,
+        arguments=[f"--account={key}:{SECRET}:{numbers}" for key, numbers in (_DELIVERY, _LONG_LINE)],
+    ) as sandbox:
+        numbers = ",".join(FROM_NUMBERS)
+        connections = {
+            "dialogtech_default": _connection(sandbox, ACCESS_KEY, numbers, alert_to="5556667790"),
+            "dialogtech_delivery": _connection(sandbox, *_DELIVERY, timeout=8),
+            "dialogtech_long_line": _connection(sandbox, *_LONG_LINE, number_per_minute=1),
         }
         with running_airflow(
             folder / "home",
             folder / "dags",
-            connections={"dialogtech_default": connection},
+            connections=connections,
             triggerer=True,
+            environment=_SOON_MISSED,
         ) as airflow:
             yield System(airflow, sandbox)
+
+
+def _connection(sandbox, access_key: str, numbers: str, **extra: object) -> dict[str, object]:
+    return {
+        "conn_type": "dialogtech",
+        "login": access_key,
+        "password": SECRET,
+        "host": sandbox.url,
+        "extra": {"from_numbers": numbers, **extra},
+    }

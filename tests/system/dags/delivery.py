@@ -1,0 +1,75 @@
+"""Texts that meet a kill, a clear, a long line and somebody who stops them."""
+
+import os
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, Wish
+from airflow_provider_dialogtech.delivery.store import sends
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.hooks.journal import journal_store
+from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
+
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow import DAG
+
+START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc)}
+DELIVERY = "dialogtech_delivery"
+LONG_LINE = "dialogtech_long_line"
+# Every try makes another text of it.
+ANOTHER_EACH_TIME = "Try {{ ti.try_number }} at {{ macros.datetime.now() }}"
+
+
+def keep_the_line_busy(context):
+    """Let another text take the number's only slot of a minute, eight seconds from now; in the first try only."""
+    store, settings = journal_store(), DialogTechHook(LONG_LINE).settings
+    journal = SendJournal(store, settings.account, settings.limits)
+    held = journal.reserve(Wish("another text", settings.from_numbers, "5556668888", "Hi", "another process"))
+    if isinstance(held, Reservation):
+        another_text = sends.update().where(sends.c.id == held.id)
+        store.run(settings.account, lambda it, now: it.execute(another_text.values(at=now + 8, state="sent")))
+
+
+class TellsWhenStopped(DialogTechSendBulkSmsOperator):
+    """Writes down when Airflow asked it to stop."""
+
+    def on_kill(self):
+        Path(os.environ["AIRFLOW_HOME"], "asked_to_stop_at").write_text(str(time.time()))
+        super().on_kill()
+
+
+for dag_id, to in {"killed_alone": "5556667911", "killed_with_its_parents": "5556667912"}.items():
+    with DAG(f"delivery_{dag_id}", **START):
+        DialogTechSendSmsOperator(
+            task_id="text",
+            to=to,
+            message=ANOTHER_EACH_TIME,
+            dialogtech_conn_id=DELIVERY,
+            retries=2,
+            retry_delay=timedelta(seconds=1),
+        )
+
+# These two run by themselves: the second one takes a minute, which nobody needs to wait for.
+with DAG("delivery_cleared", **{**START, "schedule": "@once"}):
+    DialogTechSendSmsOperator(task_id="text", to="5556667913", message=ANOTHER_EACH_TIME, dialogtech_conn_id=DELIVERY)
+
+with DAG("delivery_deferred", **{**START, "schedule": "@once"}):
+    DialogTechSendSmsOperator(
+        task_id="text",
+        to="5556667914",
+        message=ANOTHER_EACH_TIME,
+        dialogtech_conn_id=LONG_LINE,
+        deferrable=True,
+        pre_execute=keep_the_line_busy,
+    )
+
+with DAG("delivery_stopped", **START):
+    TellsWhenStopped(
+        task_id="text",
+        recipients=[f"555666{number}" for number in range(3000, 3030)],
+        message=ANOTHER_EACH_TIME,
+        dialogtech_conn_id=DELIVERY,
+    )
