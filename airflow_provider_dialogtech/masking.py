@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from urllib.parse import quote, quote_plus
 
 # Seven digits are the shortest number that reaches a person; people set them apart with spaces, dots, dashes, brackets.
@@ -21,13 +22,12 @@ def mask_numbers(text: str) -> str:
 
 def encodings_of(secret: str) -> tuple[str, ...]:
     """Tell every form in which a secret may appear in a URL, a log line or a page, the longest first."""
-    forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), escape(secret), escape(secret, False)}
     return tuple(sorted((form for form in forms if form), key=len, reverse=True))
 
 
 def scrub(text: str, *secrets: str) -> str:
     """Replace every form of the secrets in a text by `***`."""
-    for secret in secrets:
-        for form in encodings_of(secret):
-            text = re.sub(re.escape(form), "***", text, flags=re.IGNORECASE)
-    return text
+    # The longest first, of all of them together: one secret may begin with another.
+    forms = sorted({form for secret in secrets for form in encodings_of(secret)}, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, forms)), "***", text, flags=re.IGNORECASE) if forms else text

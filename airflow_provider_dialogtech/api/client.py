@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
+import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from urllib.parse import SplitResult, urlsplit
 
 import requests
@@ -65,7 +67,7 @@ class DialogTechClient:
             raise InvalidConnection("The login (access key) or the password (secret access key) is missing.")
         if http_method not in {"GET", "POST"}:
             raise InvalidConnection("http_method must be GET or POST.")
-        if not 0 < timeout < math.inf:
+        if not 0 < timeout <= threading.TIMEOUT_MAX:
             raise InvalidConnection("timeout must be a number of seconds greater than 0.")
         self.timeout = timeout
         self._keys = {"access_key": access_key, "secret_access_key": secret_access_key}
@@ -148,53 +150,62 @@ class DialogTechClient:
 
     def _judged(self, raw: RawReply) -> ApiReply:
         """Tell the outcomes apart by the status first, then by the reply's words."""
-        reply = self._readable(raw)
-        description = self._shown(reply.description) if reply is not None else ""
-        if raw.status < 400 or raw.status == 408 or raw.status >= 500:  # noqa: PLR2004 - HTTP's own classes
-            if raw.status != 200 or reply is None:  # noqa: PLR2004
-                raise NotDocumented(self._what_came(raw))
-            if reply.result == "success":
-                return self._counted(reply)
-        elif reply is not None and reply.result == "success":
-            raise NotDocumented(f"HTTP status {raw.status} came with a success")
-        raise self._refusal(raw, description)
+        reply = self._shown(raw)
+        result = reply.result if reply is not None else None
+        if raw.status == HTTPStatus.OK and reply is not None and result == "success":
+            return _counted(reply)
+        if (raw.status == HTTPStatus.OK and result == "failed") or (
+            # A time-out of the server's own may strike after it took the text, and a success contradicts the status.
+            HTTPStatus.BAD_REQUEST <= raw.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            and raw.status != HTTPStatus.REQUEST_TIMEOUT
+            and result != "success"
+        ):
+            raise self._refusal(raw, reply.description if reply is not None else "")
+        raise NotDocumented(_what_came(raw))
 
-    def _readable(self, raw: RawReply) -> ApiReply | None:
+    def _shown(self, raw: RawReply) -> ApiReply | None:
+        """Return what people may see of the documented reply; None when it is another."""
         try:
             reply = parse_reply(raw.body)
         except NotDocumented:
             return None
-        return ApiReply(reply.result, reply.description, scrub(reply.xml, *self._keys.values()), reply.numbers)
-
-    def _counted(self, reply: ApiReply) -> ApiReply:
-        # The number in brackets counts what was done; `[0]` would be a success at sending nothing.
-        if re.match(r"\[0+\]", reply.description):
-            raise NotDocumented("its reply was a success that counts no text")
-        return ApiReply(reply.result, self._shown(reply.description), reply.xml, reply.numbers)
-
-    def _what_came(self, raw: RawReply) -> str:
-        if raw.status != 200:  # noqa: PLR2004
-            return f"HTTP status {raw.status} came"
-        return "what came was not the documented XML" if raw.body else "an empty reply came"
+        keys = tuple(self._keys.values())
+        description = " ".join(mask_numbers(scrub(reply.description, *keys)).split())
+        return replace(reply, description=description[:_LONGEST_DESCRIPTION], xml=scrub(reply.xml, *keys))
 
     def _refusal(self, raw: RawReply, description: str) -> Refused | Throttled:
-        because = f": {description}" if description else f" with HTTP status {raw.status}"
-        if raw.status == 429 or (raw.status not in {401, 403} and self._throttled.search(description)):  # noqa: PLR2004
-            retry_after = _seconds(raw.headers.get("Retry-After"))
+        because = f": {description.rstrip('.')}" if description else f" with HTTP status {raw.status}"
+        keys_refused = raw.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+        too_fast = raw.status == HTTPStatus.TOO_MANY_REQUESTS
+        if too_fast or (not keys_refused and self._throttled.search(description)):
             return Throttled(
-                f"The text was not sent: DialogTech refused it for its rate{because}.", retry_after=retry_after
+                f"The text was not sent: DialogTech refused it for its rate{because}. It may be sent again later.",
+                retry_after=_seconds(raw.headers.get("Retry-After")),
             )
-        if raw.status in {401, 403} or BAD_CREDENTIALS.search(description):
+        if keys_refused or BAD_CREDENTIALS.search(description):
             return BadCredentials(
                 f"The text was not sent: DialogTech did not accept the access keys{because}. "
                 "Check the connection's login and password.",
                 description=description,
             )
-        return Refused(f"The text was not sent: DialogTech refused it{because}.", description=description)
+        advice = "Correct what it names" if description else "Check the connection's host"
+        return Refused(
+            f"The text was not sent: DialogTech refused it{because}. {advice}, then send it again.",
+            description=description,
+        )
 
-    def _shown(self, description: str) -> str:
-        """Return what people may see of a description."""
-        return mask_numbers(scrub(description, *self._keys.values()))[:_LONGEST_DESCRIPTION]
+
+def _counted(reply: ApiReply) -> ApiReply:
+    # The number in brackets counts what was done; `[0]` would be a success at sending nothing.
+    if re.match(r"\[0+\]", reply.description):
+        raise NotDocumented("its reply was a success that counts no text")
+    return reply
+
+
+def _what_came(raw: RawReply) -> str:
+    if raw.status != HTTPStatus.OK:
+        return f"HTTP status {raw.status} came"
+    return "what came was not the documented XML" if raw.body else "an empty reply came"
 
 
 def _checked(url: str) -> str:

@@ -11,18 +11,18 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
+from types import TracebackType
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 # The documented reply has some 250 bytes.
 LARGEST_REPLY = 64 * 1024
@@ -39,8 +39,8 @@ class NoReply(Exception):
 @dataclass(frozen=True)
 class RawReply:
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Exchange:
@@ -54,40 +54,52 @@ class Exchange:
         self.timeout = timeout
         self.left = False
         self.cut: str | None = None
+        self.refusal: tuple[BaseException, TracebackType | None] | None = None
         self._before_write = before_write
+        self._connect_by = time.monotonic() + timeout
         self._handle: socket.socket | None = None
         self._watchdog: threading.Timer | None = None
+        # Reentrant: a signal's handler may cut what its own thread is about to end.
+        self._closing = threading.RLock()
 
     def connected(self, connection: socket.socket) -> None:
         """Watch a new connection: the TLS handshake and a proxy's answer take time, too."""
         # Wrapping a socket in TLS takes it away from its object; a second handle still reaches the connection.
         self._handle = connection.dup()
-        self._watch()
+        self._watch(self._connect_by - time.monotonic())
 
     def leave(self, connection: socket.socket) -> None:
         """Return when the request may be written; from here on it counts as having left."""
         self._unwatch()
-        self._before_write()
-        if _is_closed(connection):
-            raise NotLeft("the connection was closed while it waited")
-        self._watch()
+        try:
+            self._before_write()
+        except BaseException as refusal:
+            # Kept, since urllib3 takes an OSError for one of its own.
+            self.refusal = refusal, refusal.__traceback__
+            raise
+        if self.cut is not None or _is_closed(connection):
+            raise NotLeft(self.cut or "the connection was closed while it waited")
+        self._watch(self.timeout)
         self.left = True
 
     def shut(self, why: str) -> None:
         """Cut the connection from another thread; whoever waits for it wakes up."""
         self.cut = why
-        if self._handle is not None:
-            with suppress(OSError):
-                self._handle.shutdown(socket.SHUT_RDWR)
+        # A handle that is closed meanwhile may be somebody else's connection by now.
+        with self._closing:
+            if self._handle is not None:
+                with suppress(OSError):
+                    self._handle.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:
         """Watch no longer."""
         self._unwatch()
-        if self._handle is not None:
-            self._handle.close()
+        with self._closing:
+            if self._handle is not None:
+                self._handle.close()
 
-    def _watch(self) -> None:
-        self._watchdog = threading.Timer(self.timeout, self.shut, [f"no reply within {self.timeout:g} s"])
+    def _watch(self, seconds: float) -> None:
+        self._watchdog = threading.Timer(max(seconds, 0.0), self.shut, [f"no reply within {self.timeout:g} s"])
         self._watchdog.daemon = True
         self._watchdog.start()
 
@@ -121,7 +133,9 @@ class _Discretion(logging.Filter):
         return _current.get() is None
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_Discretion())
+# A logger's filter does not see what its children log.
+for _name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_Discretion())
 
 
 class _Leaving:
@@ -151,30 +165,25 @@ class _Leaving:
         super().send(data)  # type: ignore[misc]
 
 
-class _LeavingHTTPConnection(_Leaving, HTTPConnection):
-    pass
+def _leaving(pool: Any) -> Any:
+    """Derive a kind of pool whose connections tell when they leave; a SOCKS proxy's pools are of their own kind."""
+    connection = type("Leaving" + pool.ConnectionCls.__name__, (_Leaving, pool.ConnectionCls), {})
+    return type("Leaving" + pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
-class _LeavingHTTPSConnection(_Leaving, HTTPSConnection):
-    pass
-
-
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _LeavingHTTPConnection
-
-
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _LeavingHTTPSConnection
+def _let_tell(manager: Any) -> None:
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _leaving(pool) for scheme, pool in pools.items()}
 
 
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        _let_tell(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        _let_tell(manager)
         return manager
 
 
@@ -195,15 +204,26 @@ def carry(current: Exchange, request: requests.Request) -> RawReply:
     :raises NoReply: when the request has left and no whole reply of a sane size came.
     """
     token = _current.set(current)
+    interrupted: BaseException | None = None
+    reason = ""
     try:
         with _session() as session:
             return _read(session, request, current.timeout)
     except (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
         reason = _in_words(error)
+    except BaseException as error:
+        interrupted = error
     finally:
         current.end()
         _current.reset(token)
-    # Outside the except block: the library's error carries the URL, and with it the keys.
+    # Outside the except blocks: the library's errors, and its frames, carry the URL, and with it the keys.
+    if current.refusal is not None:
+        refusal, came_from = current.refusal
+        raise refusal.with_traceback(came_from)
+    if interrupted is not None:
+        # It may have struck while the library was about an error of its own.
+        interrupted.__context__ = None
+        raise interrupted.with_traceback(None)
     raise NoReply(current.cut or reason) if current.left else NotLeft(current.cut or reason)
 
 
@@ -225,6 +245,8 @@ def _session() -> requests.Session:
 def _read(session: requests.Session, request: requests.Request, timeout: float) -> RawReply:
     prepared = session.prepare_request(request)
     settings = session.merge_environment_settings(prepared.url, {}, True, None, None)
+    if (prepared.url or "").startswith("http:"):
+        settings["proxies"] = {}  # this machine itself is meant; a proxy elsewhere would see the keys
     with session.send(prepared, timeout=timeout, allow_redirects=False, **settings) as response:
         body = response.raw.read(LARGEST_REPLY + 1, decode_content=False)
         if len(body) > LARGEST_REPLY:
@@ -232,8 +254,9 @@ def _read(session: requests.Session, request: requests.Request, timeout: float) 
         return RawReply(response.status_code, response.headers, body)
 
 
-# The kinds of failure, told from the names of the errors: their texts carry the URL.
+# The kinds of failure, told from the names of the errors: their texts carry the URL. What says most stands first.
 _WORDS = {
+    "ProxyError": "the proxy failed",
     "NameResolutionError": "its name was not resolved",
     "gaierror": "its name was not resolved",
     "SSLCertVerificationError": "its certificate is not trusted",
@@ -241,18 +264,19 @@ _WORDS = {
     "ConnectionRefusedError": "the connection was refused",
     "ConnectionResetError": "the connection was reset",
     "BrokenPipeError": "the connection was reset",
-    "ConnectTimeoutError": "the connection took too long",
-    "ReadTimeoutError": "no reply in time",
     "RemoteDisconnected": "the connection was closed without a reply",
     "IncompleteRead": "the reply ended early",
-    "ProxyError": "the proxy failed",
+    "ConnectTimeoutError": "the connection took too long",
+    "ReadTimeoutError": "no reply in time",
+    "LocationParseError": "its URL cannot be read",
+    "InvalidProxyURL": "the proxy's URL cannot be read",
 }
 
 
 def _in_words(error: BaseException) -> str:
-    """Tell the kind of a failure from the innermost error that has a name we know."""
+    """Tell the kind of a failure by the most telling of the errors that led to it."""
     names = [type(found).__name__ for found in _chain(error)]
-    return next((_WORDS[name] for name in reversed(names) if name in _WORDS), names[0])
+    return next((words for name, words in _WORDS.items() if name in names), names[0])
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+
+
+# What a reply in UTF-16 may begin with: a byte order mark, or `<`.
+_WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 
 
 class NotDocumented(ValueError):
@@ -20,7 +25,7 @@ class ApiReply:
     :param result: `success` or `failed`.
     :param description: what the API says of it, such as `[1] Message Sent`.
     :param xml: the reply as it came.
-    :param numbers: what stands in it that looks like phone numbers, in digits.
+    :param numbers: what stands in it that looks like phone numbers, in digits and without the US's country code.
     """
 
     result: str
@@ -41,7 +46,7 @@ def parse_reply(body: bytes) -> ApiReply:
     result = (root.findtext("result") or "").strip().lower()
     if result not in {"success", "failed"}:
         raise NotDocumented("its <result> is neither success nor failed")
-    description = " ".join((root.findtext("result_description") or "").split())
+    description = (root.findtext("result_description") or "").strip()
     return ApiReply(result, description, _decode(body), tuple(_numbers(root)))
 
 
@@ -60,10 +65,9 @@ def _parse(body: bytes) -> Element:
 
 def _decode(body: bytes) -> str:
     """Return the bytes as text; the parser has read them in the encoding that they declare themselves."""
-    import re
-
-    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return body.decode("utf-16", errors="replace")
+    for mark, encoding in _WIDE.items():
+        if body.startswith(mark):
+            return body.decode(encoding, errors="replace")
     declared = re.match(rb"""<\?xml[^>]*encoding=["']([A-Za-z0-9._-]+)""", body)
     try:
         return body.decode(declared.group(1).decode() if declared else "utf-8-sig", errors="replace")
@@ -73,6 +77,8 @@ def _decode(body: bytes) -> str:
 
 def _numbers(root: Element) -> list[str]:
     """Find what looks like a phone number, wherever it stands: the names of the elements are documented nowhere."""
-    texts = (element.text or "" for element in root.iter() if element.tag not in {"result", "result_description"})
-    digits = ("".join(character for character in text if character not in " +().-") for text in texts)
-    return [number for number in digits if number.isascii() and number.isdigit() and 10 <= len(number) <= 15]  # noqa: PLR2004 - E.164
+    elements = [element for element in root.iter() if element.tag not in {"result", "result_description"}]
+    texts = [text for element in elements for text in (element.text, element.tail, *element.attrib.values()) if text]
+    items = [re.sub(r"[ +().-]", "", item) for text in texts for item in re.split(r"[,;|\s]{2,}|[,;|\r\n\t]", text)]
+    numbers = [re.sub(r"^1(?=[2-9][0-9]{9}$)", "", item) for item in items if re.fullmatch(r"[0-9]{10,15}", item)]
+    return list(dict.fromkeys(numbers))

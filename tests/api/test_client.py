@@ -499,13 +499,15 @@ def test_a_netrc_is_not_read(monkeypatch, tmp_path):
     assert b"Authorization" not in server.requests[0]
 
 
-def test_a_proxy_is_honoured(monkeypatch):
-    with serving(answering(an_answer(SUCCESS))) as proxy:
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        a_client("http://127.0.0.1:9/ibp_api.php").send(**TEXT)
-    assert proxy.requests[0].startswith(b"GET http://127.0.0.1:9/ibp_api.php?")
+def test_no_proxy_sees_a_request_to_this_machine_itself(monkeypatch):
+    with serving(answering(an_answer(SUCCESS))) as server, serving(answering(an_answer(SUCCESS))) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        a_client(server.url).send(**TEXT)
+    assert len(server.requests) == 1
+    assert proxy.connections == 0
 
 
 def test_a_proxy_that_tunnels_sees_no_key_and_counts_as_the_way(monkeypatch, tls, trusted):
