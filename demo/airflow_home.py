@@ -182,8 +182,8 @@ def _settings(folder: Path, dags: Path, url: str) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        # SQLite takes one writer at a time, and the API's first answer holds the lock for seconds: with more writers, or
-        # with its usual patience of 5 s, components die of "database is locked".
+        # SQLite takes one writer at a time, and the API's first answer holds the lock for seconds: with more writers,
+        # or with its usual patience of 5 s, components die of "database is locked".
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db?timeout=60",
         "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor" if _IS_AIRFLOW_2 else "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",

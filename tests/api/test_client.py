@@ -215,6 +215,10 @@ def test_certainly_not_sent_is(answer, kind, words, leak_check):
         "Maximum of 1 message per second",
         "Sending too fast",
         "Only 4 texts per second are allowed",
+        "Too many SMS messages",
+        "4 sms/s is the most",
+        "Please wait 30 seconds",
+        "Your sending rate is too high",
     ],
 )
 def test_a_refusal_for_the_rate_is_known_by_its_words(words, leak_check):
@@ -232,11 +236,33 @@ def test_a_refusal_for_the_rate_is_known_by_its_words(words, leak_check):
         "Credit limit reached",
         "Recipient has opted out",
         "The number of recipients exceeds the maximum",
+        "Only SMS-enabled numbers can be used as from",
+        "Messages are sent only after 8 am",
+        "Recipient has not authorized messages",
+        "The from number is not authorized",
+        "Sender has no permission to text this number",
     ],
 )
-def test_a_refusal_for_another_reason_is_no_throttling(words, leak_check):
+def test_a_refusal_for_another_reason_is_neither_throttling_nor_wrong_keys(words, leak_check):
     with serving(answering(an_answer(failed(words)))) as server:
         assert type(attempt(a_client(server.url), leak_check)) is Refused
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Invalid API key",
+        "Authentication failed",
+        "Unauthorized",
+        "Access not authorized.",
+        "Authorization required",
+        "Bad credentials",
+        "Login failed",
+    ],
+)
+def test_a_refusal_of_the_keys_is_known_by_its_words(words, leak_check):
+    with serving(answering(an_answer(failed(words)))) as server:
+        assert type(attempt(a_client(server.url), leak_check)) is BadCredentials
 
 
 def test_a_connection_may_know_other_words(leak_check):
