@@ -128,8 +128,10 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         tally = Tally(recipients, detailed=self.detailed)
         try:
             self._text(recipients, tally, context)
-        except BaseException:
+        except BaseException as end:
             self._push(tally, context)
+            if not isinstance(end, Exception):  # Airflow 2 stops a task so
+                log.warning("Stopped. %s", tally.who_failed())
             raise
         return tally.summary()
 

@@ -1,15 +1,12 @@
-"""Texts that meet a kill, a clear, a long line and somebody who stops them."""
+"""Texts that meet a kill, a clear and a long line."""
 
-import os
-import time
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, Wish
 from airflow_provider_dialogtech.delivery.store import sends
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.journal import journal_store
-from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
 try:
     from airflow.sdk import DAG
@@ -31,14 +28,6 @@ def keep_the_line_busy(context):
     if isinstance(held, Reservation):
         another_text = sends.update().where(sends.c.id == held.id)
         store.run(settings.account, lambda it, now: it.execute(another_text.values(at=now + 8, state="sent")))
-
-
-class TellsWhenStopped(DialogTechSendBulkSmsOperator):
-    """Writes down when Airflow asked it to stop."""
-
-    def on_kill(self):
-        Path(os.environ["AIRFLOW_HOME"], "asked_to_stop_at").write_text(str(time.time()))
-        super().on_kill()
 
 
 for dag_id, to in {"killed_alone": "5556667911", "killed_with_its_parents": "5556667912"}.items():
@@ -64,12 +53,4 @@ with DAG("delivery_deferred", **{**START, "schedule": "@once"}):
         dialogtech_conn_id=LONG_LINE,
         deferrable=True,
         pre_execute=keep_the_line_busy,
-    )
-
-with DAG("delivery_stopped", **START):
-    TellsWhenStopped(
-        task_id="text",
-        recipients=[f"555666{number}" for number in range(3000, 3030)],
-        message=ANOTHER_EACH_TIME,
-        dialogtech_conn_id=DELIVERY,
     )
