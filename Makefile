@@ -1,5 +1,7 @@
 # Everything here needs Python and make, nothing else: each target makes the environment it runs in.
 PYTHON ?= python3
+# More than two cores would ask for: most tests wait most of their time.
+TESTS_AT_ONCE ?= 3
 NEWEST := 3.3.2
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST)
 
@@ -75,6 +77,6 @@ $(call installed,$(1)): pyproject.toml constraints/airflow-$(1).txt
 	@touch $$@
 
 test-$(1): $(call installed,$(1))
-	$(call venv,$(1))/bin/python -m pytest $$(ARGS)
+	$(call venv,$(1))/bin/python -m pytest -n $$(TESTS_AT_ONCE) $$(ARGS)
 endef
 $(foreach version,$(MATRIX),$(eval $(call environment,$(version))))

@@ -1,7 +1,9 @@
-"""What people may see of a secret or a phone number."""
+"""What may be seen and stored of a secret, a text or a phone number."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from html import escape
 from urllib.parse import quote, quote_plus
@@ -24,6 +26,11 @@ def encodings_of(secret: str) -> tuple[str, ...]:
     """Tell every form in which a secret may appear in a URL, a log line or a page, the longest first."""
     forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), escape(secret), escape(secret, False)}
     return tuple(sorted((form for form in forms if form), key=len, reverse=True))
+
+
+def digest(*parts: object) -> str:
+    """Name something, where it must not stand itself."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def scrub(text: str, *secrets: str) -> str:

@@ -22,10 +22,11 @@ from typing import Any
 
 import psutil
 
-from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotMoved, Wish, digest
+from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotMoved, Wish
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import LATE, START_LEAD
 from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.masking import digest
 from benchmarks.stores import running_postgres
 
 NUMBERS = tuple(f"55543321{n:02}" for n in range(8))

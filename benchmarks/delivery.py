@@ -23,10 +23,11 @@ from typing import Any
 import requests
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery.journal import SendJournal, digest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits, Window, earliest_send_time
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage
 from benchmarks.stores import running_postgres

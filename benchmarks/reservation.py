@@ -20,9 +20,10 @@ from limits.strategies import MovingWindowRateLimiter
 from psycopg_pool import ConnectionPool
 from pyrate_limiter import Limiter, PostgresBucket, Rate, SQLiteBucket
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal, Wish, digest
+from airflow_provider_dialogtech.delivery.journal import SendJournal, Wish
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.store import Store, sends
+from airflow_provider_dialogtech.masking import digest
 from benchmarks.stores import running_postgres
 
 # A minute at full rate: as many rows as can matter to one reservation of a busy account.

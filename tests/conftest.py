@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Airflow reads these when it is imported, so they stand before any test's imports.
 _HOME = tempfile.TemporaryDirectory(prefix="dialogtech-airflow-", ignore_cleanup_errors=True)
@@ -29,6 +30,22 @@ ACCESS_KEY = "access-of-the-tests"
 # Each of these characters looks different in one percent-encoding or another.
 SECRET = "s3cr+t/wi=th&each%kind of"
 FROM_NUMBERS = ("5554332111", "5554332112")
+
+
+class OneAirflow(LoadScopeScheduling):
+    """Gives the tests with a real scheduler to one worker, since they share one Airflow, and any other test to any."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "system" if nodeid.startswith("tests/system/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return OneAirflow(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the tests with a real scheduler, which take longest."""
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
 
 
 @pytest.fixture(scope="session")

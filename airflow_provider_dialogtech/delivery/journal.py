@@ -6,7 +6,6 @@ takes over the idempotency key, and the old one stays in the windows without it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import defaultdict
@@ -21,6 +20,7 @@ from sqlalchemy.engine import Connection
 from airflow_provider_dialogtech.api.errors import WaitTooLong
 from airflow_provider_dialogtech.delivery.limits import LONG_MARGIN, RateLimits, earliest_send_time
 from airflow_provider_dialogtech.delivery.store import Store, accounts, sends
+from airflow_provider_dialogtech.masking import digest
 
 State = Literal["reserved", "sending", "sent", "refused", "throttled", "in_doubt"]
 Outcome = Literal["sent", "refused", "throttled", "in_doubt"]
@@ -44,11 +44,6 @@ WIDENED_FOR = 60.0
 _HORIZON = 60 + LONG_MARGIN
 _PRUNED_AT_ONCE = 100
 _PRUNED_EVERY = 16
-
-
-def digest(*parts: str) -> str:
-    """Name something in the journal without storing it."""
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -123,7 +118,7 @@ class SendJournal:
     """
 
     def __init__(
-        self, store: Store, account: str, limits: RateLimits, *, retention: timedelta = timedelta(days=30)
+        self, store: Store, account: str, limits: RateLimits, *, retention: timedelta = timedelta(days=90)
     ) -> None:
         self._store = store
         self._account = account

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from airflow_provider_dialogtech.delivery.journal import digest
 from airflow_provider_dialogtech.delivery.store import Store, alert_grants, alerts, sends
+from airflow_provider_dialogtech.masking import digest
 
 # A callback that was killed while it waited mutes nobody for longer than this.
 LEASE = 60.0

@@ -5,11 +5,11 @@ Under one idempotency key a text goes out once.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from collections.abc import Mapping
 from typing import Any
+
+from airflow_provider_dialogtech.masking import digest
 
 
 def task_key(dag_id: str, run_id: str, task_id: str, map_index: int, recipient: str, *more: str) -> str:
@@ -21,7 +21,7 @@ def task_key(dag_id: str, run_id: str, task_id: str, map_index: int, recipient: 
     :param recipient: the number the text goes to, in digits.
     :param more: what else sets texts to one recipient apart.
     """
-    return _digest("task", dag_id, run_id, task_id, map_index, recipient, *more)
+    return digest("task", dag_id, run_id, task_id, map_index, recipient, *more)
 
 
 def key_in(context: Mapping[str, Any], recipient: str, *more: str) -> str:
@@ -32,7 +32,7 @@ def key_in(context: Mapping[str, Any], recipient: str, *more: str) -> str:
 
 def given_key(key: object) -> str:
     """Return the key a user has named, in the form that the journal keeps."""
-    return _digest("given", str(key))
+    return digest("given", str(key))
 
 
 def default_key(recipient: str, text: str) -> str:
@@ -43,13 +43,9 @@ def default_key(recipient: str, text: str) -> str:
         context = get_current_context()
     except Exception:  # each Airflow version has its own way of saying that no task runs here
         return uuid.uuid4().hex
-    return key_in(context, recipient, _digest(text))
+    return key_in(context, recipient, digest(text))
 
 
 def account_of(access_key: str) -> str:
     """Return the journal's name of an account."""
-    return _digest("account", access_key)
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return digest("account", access_key)

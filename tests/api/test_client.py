@@ -277,7 +277,7 @@ def test_a_connection_may_know_other_words(leak_check):
         ("0", 0.0),
         (" 12 ", 12.0),
         ("99999999", 3600.0),
-        (LATE_DATE, 3600.0),
+        pytest.param(LATE_DATE, 3600.0, id="a date in a month"),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("Wed, 99 Oct 2015 07:28:00 GMT", None),
         ("-5", None),

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
 from airflow_provider_dialogtech.delivery import journal as journal_module
-from airflow_provider_dialogtech.delivery.journal import SendJournal, digest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 RECIPIENT = "5556667777"

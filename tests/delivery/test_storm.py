@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal, Wish, digest
+from airflow_provider_dialogtech.delivery.journal import SendJournal, Wish
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.store import Store, alert_grants, alerts
 from airflow_provider_dialogtech.delivery.storm import BUDGET_SECONDS, LEASE, AlertGate
+from airflow_provider_dialogtech.masking import digest
 
 ACCOUNT = digest("account", "a key")
 ALICE, BOB = "5556667777", "5556668888"

@@ -66,7 +66,11 @@ def test_an_event_has_its_text(event, context, text):
     assert built_in_text(event, context) == f"Airflow: {text}"
 
 
-@pytest.mark.parametrize("when", [NOON, NOON.isoformat(), NOON.isoformat().replace("+00:00", "Z")])
+@pytest.mark.parametrize(
+    "when",
+    [NOON, NOON.isoformat(), NOON.isoformat().replace("+00:00", "Z")],
+    ids=["a time", "its text", "its text with Z"],
+)
 def test_a_deadline_may_be_a_time_or_the_text_of_one(when):
     context = DEADLINE | {"deadline": {"deadline_time": when}}
     assert "missed its deadline of 12:05 UTC," in built_in_text("deadline", context)

@@ -71,7 +71,7 @@ class System:
             return dict(journal.execute(query, (number[6:] + "%",)).fetchall())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system(tmp_path_factory):
     """Airflow runs the example DAGs, and those in `tests/system/dags` where a test brings its own."""
     folder = tmp_path_factory.mktemp("system")
