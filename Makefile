@@ -4,6 +4,7 @@ PYTHON ?= python3
 TESTS_AT_ONCE ?= 3
 NEWEST := 3.3.2
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST)
+BENCHMARKS := delivery reservation kills accounts overhead alerts lists
 
 # The newest Python that each Airflow takes; the oldest is 3.10 for all.
 PYTHON_FOR_2.11.2 := 3.12
@@ -18,7 +19,7 @@ installed = $(call venv,$(1))/.installed
 bin := $(call venv,$(NEWEST))/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix $(MATRIX:%=test-%) lint format constraints clean
+.PHONY: help demo ui test test-matrix $(MATRIX:%=test-%) bench lint format constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +41,10 @@ test-matrix: ## all tests on every supported Airflow
 		case " $$failed " in *" $$version "*) echo "Airflow $$version: failed" ;; *) echo "Airflow $$version: passed" ;; esac; \
 	done; \
 	test -z "$$failed"
+
+bench: $(call installed,$(NEWEST)) ## measure what docs/performance.md tells; leave the machine alone for an hour
+	@$(bin)/uv pip install --quiet --python $(bin)/python -c constraints/airflow-$(NEWEST).txt -e '.[dev,bench]'
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(bin)/python -m benchmarks.$$name || exit; done
 
 lint: $(call installed,$(NEWEST)) ## style, types and the direction of imports
 	$(bin)/ruff check .
