@@ -70,7 +70,7 @@ def measure(store_url: str, kills: int, at_once: int) -> None:
                 lambda account: kill_and_try_again(sandbox, store_url, account, kills // at_once), accounts
             )
             outcomes = {name: outcome for part in found for name, outcome in part.items()}
-        arrived = Counter(call["message"] for call in sandbox.messages() if call["outcome"] == "accepted")
+        arrived = Counter(text["message"] for text in sandbox.accepted())
     lost = sum(not arrived[name] and outcome != "in_doubt" for name, outcome in outcomes.items())
     twice = sum(arrived[name] > 1 for name in outcomes)
     print(f"  the second try found: {dict(Counter(outcomes.values()))}")

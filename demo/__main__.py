@@ -67,9 +67,9 @@ def _run(*, stay: bool) -> None:
             results = _run_dags(home)
             _say("Waiting for the alert of the DAG that failed")
             home.processes.wait_until(
-                "the alert arrives", lambda: any(text["to"] == ALERT_TO for text in sandbox.messages()), seconds=60
+                "the alert arrives", lambda: any(text["to"] == ALERT_TO for text in sandbox.accepted()), seconds=60
             )
-            _show_and_check(results, sandbox.messages())
+            _show_and_check(results, sandbox.accepted())
             if stay:
                 _say("Running until Ctrl-C")
                 print(
@@ -97,8 +97,7 @@ def _run_dags(home: AirflowHome) -> dict[str, Any]:
     return results
 
 
-def _show_and_check(results: dict[str, Any], messages: list[dict[str, Any]]) -> None:
-    accepted = [message for message in messages if message["outcome"] == "accepted"]
+def _show_and_check(results: dict[str, Any], accepted: list[dict[str, Any]]) -> None:
     print(f"\nThe texts that arrived:\n\n{report.arrivals(accepted)}\n\nWhat the tasks returned (XCom):\n")
     for task, value in results.items():
         print(report.result_of(task, value), end="\n\n", flush=True)

@@ -57,7 +57,7 @@ def test_every_row_gets_its_own_text(metadata_db, sandbox, sandbox_connection):
 def test_each_customer_of_the_file_gets_a_text_for_each_order(metadata_db, sandbox, sandbox_connection):
     run = run_dag(EXAMPLES / "dialogtech_customers.py", "dialogtech_customers")
     assert run.states == {"read_customers": ["success"], "text_customers": ["success"]}, run.output
-    assert sorted((arrival["to"], arrival["message"]) for arrival in sandbox.messages()) == [
+    assert sorted((text["to"], text["message"]) for text in sandbox.accepted()) == [
         ("5556667781", "Hi Ada, your order A-1001 comes today from 9 to 11."),
         ("5556667781", "Hi Ada, your order A-1004 comes today from 4 to 6."),
         ("5556667782", "Hi Grace, your order A-1002 comes today from 11 to 1."),

@@ -39,6 +39,10 @@ class RunningSandbox:
         arrived: list[dict[str, Any]] = self._ask("GET", "messages")
         return arrived
 
+    def accepted(self) -> list[dict[str, Any]]:
+        """Return those of them that were accepted: the texts that people would have got."""
+        return [message for message in self.messages() if message["outcome"] == "accepted"]
+
     def forget(self) -> None:
         """Forget what arrived and empty the limits' windows."""
         self._ask("DELETE", "messages")

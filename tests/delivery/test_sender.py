@@ -27,7 +27,17 @@ from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
-from tests.delivery.delivering import GRACE, RECIPIENT, TIMEOUT, a_message, a_sender, kill_here, run, started
+from tests.delivery.delivering import (
+    GRACE,
+    RECIPIENT,
+    TIMEOUT,
+    a_message,
+    a_sender,
+    assert_limits_kept,
+    kill_here,
+    run,
+    started,
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +54,12 @@ def sandbox(shared_sandbox, monkeypatch):
     return shared_sandbox
 
 
-def accepted(sandbox):
-    return [message for message in sandbox.messages() if message["outcome"] == "accepted"]
-
-
 def wait_for_arrival(sandbox, count=1):
     for _ in range(600):
         if len(sandbox.messages()) >= count:
             return
         time.sleep(0.02)
     pytest.fail("nothing arrived")
-
-
-def assert_limits_kept(sandbox, texts):
-    """A busy machine may hold a request up on its way, and so bring it too close to the next one; not many, though."""
-    outcomes = Counter(message["outcome"] for message in sandbox.messages())
-    assert outcomes["accepted"] == texts
-    assert outcomes["throttled"] <= 2
 
 
 def test_a_text_arrives_once_and_the_result_tells_all_of_it(sandbox, store_url):
@@ -197,7 +196,7 @@ def test_one_throttled_text_pauses_the_account_for_all(sandbox, sqlite_url):
     # Requests that were out already when it was told may still arrive; nothing leaves after that.
     later = [message["at"] - arrivals[told]["at"] for message in arrivals[told + 1 :]]
     assert all(seconds < 1 or seconds >= 2 for seconds in later)
-    assert len(accepted(sandbox)) == 4
+    assert len(sandbox.accepted()) == 4
 
 
 def test_what_cannot_be_reached_is_tried_again_and_ends_as_unreachable(sandbox, sqlite_url, unused_port):
@@ -348,12 +347,12 @@ def test_killed_at_twenty_random_moments_and_retried_nothing_is_twice_and_nothin
             process.join(moments.uniform(0, 0.4))
             if process.is_alive():
                 process.kill()
-        arrived = [message["message"] for message in accepted(sandbox)].count(f"text {n}")
+        arrived = [message["message"] for message in sandbox.accepted()].count(f"text {n}")
         try:
             outcome = a_sender(sandbox, sqlite_url).send(a_message(sandbox, f"text {n}"), key=f"k{n}").status
         except InDoubt:
             outcome = "in_doubt"
-        after = [message["message"] for message in accepted(sandbox)].count(f"text {n}")
+        after = [message["message"] for message in sandbox.accepted()].count(f"text {n}")
         assert after <= 1, f"twice, with seed {seed}"
         assert after == 1 or outcome == "in_doubt", f"lost, with seed {seed}"
         assert not arrived or after == arrived

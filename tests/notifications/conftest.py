@@ -42,5 +42,4 @@ def failure(error="no such table", **changes):
 
 def texts(sandbox, *, to=None):
     """What arrived and was accepted, in order."""
-    accepted = [arrival for arrival in sandbox.messages() if arrival["outcome"] == "accepted"]
-    return [arrival["message"] for arrival in accepted if to in {None, arrival["to"]}]
+    return [text["message"] for text in sandbox.accepted() if to in {None, text["to"]}]

@@ -46,7 +46,7 @@ def test_the_alias_is_the_notifier():
 )
 def test_recipients_come_in_many_forms_and_each_is_told_once(sandbox, alerting, to):
     DialogTechSmsNotifier("hello", to)(failure())
-    assert sorted(arrival["to"] for arrival in sandbox.messages()) == [ALICE, BOB]
+    assert sorted(text["to"] for text in sandbox.accepted()) == [ALICE, BOB]
 
 
 def test_a_wrong_recipient_hinders_no_other(sandbox, alerting, caplog):

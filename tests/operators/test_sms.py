@@ -156,7 +156,7 @@ def test_files_templates_native_rendering_and_mapping_reach_the_recipient(metada
     assert arrivals["5556667772"][1] == arrivals["5556667773"][1] == "42"
     # A task may text somebody twice, but not twice the same.
     assert done.results["by_hand"] == [["sent", "sent", "already_sent"]]
-    assert [arrival["message"] for arrival in sandbox.messages() if arrival["to"] == "5556667774"] == ["one", "two"]
+    assert [text["message"] for text in sandbox.accepted() if text["to"] == "5556667774"] == ["one", "two"]
 
 
 def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(metadata_db, sandbox, connect_sandbox, unused_port):

@@ -80,6 +80,14 @@ def test_nothing_that_is_asked_for_is_printed():
         assert process.stdout.read() == ""
 
 
+def test_what_was_refused_is_not_among_the_accepted(sandbox):
+    sandbox.fault("throttled", times=1)
+    call(sandbox, to="5556660001")
+    call(sandbox, to="5556660002")
+    assert [message["to"] for message in sandbox.messages()] == ["5556660001", "5556660002"]
+    assert [message["to"] for message in sandbox.accepted()] == ["5556660002"]
+
+
 def test_its_secret_is_not_in_its_repr(sandbox):
     assert sandbox.secret_access_key not in repr(sandbox)
 

@@ -44,8 +44,7 @@ class System:
 
     def texts_to(self, number: str) -> list[dict[str, Any]]:
         """Return the texts to a number that DialogTech accepted; its first digits will do."""
-        texts = [text for text in self.sandbox.messages() if text["outcome"] == "accepted"]
-        return [text for text in texts if text["to"].startswith(number)]
+        return [text for text in self.sandbox.accepted() if text["to"].startswith(number)]
 
     def process_of(self, dag_id: str) -> psutil.Process:
         """Return the process in which the only task of a DAG runs."""
