@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPException
 from types import TracebackType
 from typing import Any
@@ -165,6 +166,7 @@ class _Leaving:
         super().send(data)  # type: ignore[misc]
 
 
+@cache
 def _leaving(pool: Any) -> Any:
     """Derive a kind of pool whose connections tell when they leave; a SOCKS proxy's pools are of their own kind."""
     connection = type("Leaving" + pool.ConnectionCls.__name__, (_Leaving, pool.ConnectionCls), {})

@@ -55,7 +55,7 @@ def sandbox(shared_sandbox, monkeypatch):
 
 
 def wait_for_arrival(sandbox, count=1):
-    for _ in range(600):
+    for _ in range(3000):
         if len(sandbox.messages()) >= count:
             return
         time.sleep(0.02)

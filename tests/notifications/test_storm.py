@@ -18,7 +18,7 @@ from tests.conftest import FROM_NUMBERS
 from tests.notifications.conftest import ALICE, BOB, failure, texts
 
 # Five hundred callbacks take a while on a busy machine.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 _fork = multiprocessing.get_context("fork")
 

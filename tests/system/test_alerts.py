@@ -5,7 +5,7 @@ import re
 import pytest
 from airflow import __version__ as airflow_version
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 FAILURE = "alerts_of_a_failure"
 SUCCESS = "alerts_of_a_success"

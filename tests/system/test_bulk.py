@@ -10,7 +10,7 @@ import pytest
 import requests
 from airflow import __version__ as airflow_version
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 STOPPED = "bulk_stopped"
 STOPPED_NUMBERS = "5556661"

@@ -5,7 +5,7 @@ import pytest
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import SECRET
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 KILLED_ALONE = "delivery_killed_alone"
 KILLED_WITH_ITS_PARENTS = "delivery_killed_with_its_parents"

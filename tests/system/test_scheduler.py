@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import ACCESS_KEY, FROM_NUMBERS, SECRET
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 DAILY = "dialogtech_daily_notification"
 PER_ROW = "dialogtech_text_per_row"
