@@ -120,11 +120,12 @@ def allowed(numbers: int, seconds: float) -> int:
     account: list[float] = []
     by_number: list[list[float]] = [[] for _ in range(numbers)]
     while True:
+        of_account = ((Window(4, 1),), account)
         slots = [
-            (earliest_send_time(0, [((Window(4, 1),), account[-8:]), ((Window(1, 1), Window(40, 60)), times)]), number)
-            for number, times in enumerate(by_number)
+            (earliest_send_time(0, [of_account, ((Window(1, 1), Window(40, 60)), times)]), len(times), place)
+            for place, times in enumerate(by_number)
         ]
-        slot, number = min(slots)
+        slot, _, number = min(slots)
         if slot >= seconds:
             return len(account)
         account.append(slot)

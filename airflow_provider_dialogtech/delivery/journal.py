@@ -293,11 +293,13 @@ class SendJournal:
         times, by_number = self._times(connection, now, without)
         of_account = (self._limits.of_account(extra_margin), times)
         of_number = self._limits.of_number(extra_margin)
-        slots = (
-            (earliest_send_time(not_before, [of_account, (of_number, by_number[self._number_digest(number)])]), place)
-            for place, number in enumerate(numbers)
+        used = [by_number[self._number_digest(number)] for number in numbers]
+        # Among numbers whose slots are equally near, the one that was used least: else some would wait for their minute
+        # to end while another has hardly begun its own.
+        at, _, place = min(
+            (earliest_send_time(not_before, [of_account, (of_number, texts)]), len(texts), place)
+            for place, texts in enumerate(used)
         )
-        at, place = min(slots)
         return at, numbers[place]
 
     def _times(

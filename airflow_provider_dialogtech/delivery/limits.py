@@ -8,7 +8,7 @@ from itertools import chain
 from typing import NamedTuple
 
 # Requests that leave a window apart may arrive closer together: the way there is not equally long each time.
-SHORT_MARGIN = 0.025
+SHORT_MARGIN = 0.035
 LONG_MARGIN = 0.5
 
 

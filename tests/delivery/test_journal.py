@@ -86,6 +86,12 @@ def test_a_text_takes_the_number_whose_slot_comes_first(journal):
     assert (first.number, second.number) == (NUMBER, OTHER_NUMBER)
 
 
+def test_numbers_that_may_send_at_once_are_used_evenly(journal, store, unhurried):
+    numbers = [f"55543321{index:02}" for index in range(5)]
+    at = slots(journal, store, 200, numbers=numbers)
+    assert max(at) < 50 * SECOND
+
+
 def test_a_number_that_is_blocked_for_a_minute_holds_back_no_other(journal, unhurried):
     for index in range(41):
         blocked = journal.reserve(a_wish(str(index)))

@@ -65,7 +65,7 @@ def test_the_windows_are_the_vendors_with_a_margin_for_the_way():
 
 
 def test_a_throttled_account_widens_its_short_windows_only():
-    assert RateLimits().of_number(0.25)[0].seconds == pytest.approx(1.275)
+    assert RateLimits().of_number(0.25)[0].seconds == pytest.approx(1 + SHORT_MARGIN + 0.25)
     assert RateLimits().of_number(0.25)[1] == RateLimits().of_number()[1]
 
 
