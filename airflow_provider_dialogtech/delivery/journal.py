@@ -37,9 +37,12 @@ CLOCK_TOLERANCE = 0.1
 HEAD_START = 0.1
 HEAD_START_AGAIN = 0.05
 
-WIDENING = 0.05
+# Each refusal for the rate widens the short windows by so much, for so long.
+WIDENING = 0.025
 WIDEST = 0.25
 WIDENED_FOR = 60.0
+# A reply that took this much longer than twice the usual time came from a text that may have arrived late.
+MARKEDLY_LATER = 0.05
 
 _HORIZON = 60 + LONG_MARGIN
 _PRUNED_AT_ONCE = 100
@@ -364,7 +367,7 @@ class SendJournal:
             changes["extra_margin"] = min(widened + WIDENING, WIDEST)
             changes["widened_until"] = now + WIDENED_FOR
         connection.execute(accounts.update().where(accounts.c.account == self._account).values(**changes))
-        return took - row.usual_latency if took > 2 * row.usual_latency + WIDENING else 0.0
+        return took - row.usual_latency if took > 2 * row.usual_latency + MARKEDLY_LATER else 0.0
 
     def _number_digest(self, number: str) -> str:
         return digest(self._account, number)

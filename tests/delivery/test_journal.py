@@ -13,6 +13,7 @@ from airflow_provider_dialogtech.delivery.journal import (
     ABANDONED,
     GRACE,
     HEAD_START,
+    WIDENING,
     Record,
     Reservation,
     SendJournal,
@@ -266,7 +267,7 @@ def test_a_throttled_reply_widens_the_short_windows(journal, store):
     journal.settle(held, "throttled", {})
     journal.reserve(a_wish("2"))
     at = [row.at for row in rows(store)]
-    assert at[1] - at[0] >= SECOND + 0.049
+    assert at[1] - at[0] == pytest.approx(SECOND + WIDENING, abs=1e-3)
 
 
 def test_a_reply_that_took_markedly_longer_moves_its_text_to_when_it_came(journal, store):
