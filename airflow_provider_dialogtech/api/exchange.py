@@ -59,7 +59,7 @@ class Exchange:
         self._before_write = before_write
         self._connect_by = time.monotonic() + timeout
         self._handle: socket.socket | None = None
-        self._watchdog: threading.Timer | None = None
+        self._watchdog = _Watchdog(lambda: self.shut(f"no reply within {timeout:g} s"))
         # Reentrant: a signal's handler may cut what its own thread is about to end.
         self._closing = threading.RLock()
 
@@ -67,11 +67,11 @@ class Exchange:
         """Watch a new connection: the TLS handshake and a proxy's answer take time, too."""
         # Wrapping a socket in TLS takes it away from its object; a second handle still reaches the connection.
         self._handle = connection.dup()
-        self._watch(self._connect_by - time.monotonic())
+        self._watchdog.watch_until(self._connect_by)
 
     def leave(self, connection: socket.socket) -> None:
         """Return when the request may be written; from here on it counts as having left."""
-        self._unwatch()
+        self._watchdog.watch_until(None)
         try:
             self._before_write()
         except BaseException as refusal:
@@ -80,7 +80,7 @@ class Exchange:
             raise
         if self.cut is not None or _is_closed(connection):
             raise NotLeft(self.cut or "the connection was closed while it waited")
-        self._watch(self.timeout)
+        self._watchdog.watch_until(time.monotonic() + self.timeout)
         self.left = True
 
     def shut(self, why: str) -> None:
@@ -94,19 +94,49 @@ class Exchange:
 
     def end(self) -> None:
         """Watch no longer."""
-        self._unwatch()
+        self._watchdog.end()
         with self._closing:
             if self._handle is not None:
                 self._handle.close()
 
-    def _watch(self, seconds: float) -> None:
-        self._watchdog = threading.Timer(max(seconds, 0.0), self.shut, [f"no reply within {self.timeout:g} s"])
-        self._watchdog.daemon = True
-        self._watchdog.start()
 
-    def _unwatch(self) -> None:
-        if self._watchdog is not None:
-            self._watchdog.cancel()
+class _Watchdog:
+    """Calls back at a time that may be moved.
+
+    A `threading.Timer` for each time would start its thread right before the request is written: on a busy machine that
+    takes longer than a text may be late.
+    """
+
+    def __init__(self, bite: Callable[[], None]) -> None:
+        self._bite = bite
+        self._until: float | None = None
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._ended = False
+
+    def watch_until(self, until: float | None) -> None:
+        """Call back at this time of the monotonic clock, and at no other; None for not at all."""
+        with self._changed:
+            self._until = until
+            self._changed.notify()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="dialogtech-watchdog", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._ended:
+                left = None if self._until is None else self._until - time.monotonic()
+                if left is None or left > 0:
+                    self._changed.wait(left)
+                else:
+                    self._until = None
+                    self._bite()
 
 
 def _is_closed(connection: socket.socket) -> bool:
