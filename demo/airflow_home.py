@@ -74,9 +74,17 @@ class AirflowHome:
             self.airflow("dags", "trigger", "--run-id", run_id, dag_id)
         else:
             # The command would take many seconds, most of them to import Airflow once more.
-            token = self._ask("GET", "/auth/token").json()["access_token"]
-            run = {"dag_run_id": run_id, "logical_date": None}
-            self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=run, headers={"Authorization": f"Bearer {token}"})
+            self.call("POST", f"dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+
+    def call(self, method: str, path: str, body: object) -> None:
+        """Call Airflow's public API, which Airflow 3 has.
+
+        :param path: what is called, without the API's own prefix.
+        :param body: plain JSON.
+        :raises requests.HTTPError: when it refuses.
+        """
+        token = self._ask("GET", "/auth/token").json()["access_token"]
+        self._ask(method, f"/api/v2/{path}", json=body, headers={"Authorization": f"Bearer {token}"})
 
     def wait_for_scheduled_run(self, dag_id: str) -> str:
         """Wait until the scheduler starts a run of a DAG by itself: the latest one that was due when Airflow started.
@@ -122,9 +130,10 @@ class AirflowHome:
             return self.metadata.has_job(_JOBS[component], after=last_job)
         try:
             # The one of the tasks' API, which is ready later than the rest.
-            return self._ask("GET", "/execution/health").ok
+            self._ask("GET", "/execution/health")
         except requests.RequestException:
             return False
+        return True
 
     def _ask(self, method: str, path: str, **arguments: Any) -> requests.Response:
         with requests.Session() as session:

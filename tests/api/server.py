@@ -11,17 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SUCCESS = b"""<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE response [
-<!ELEMENT response (result,result_description)>
-<!ELEMENT result (#PCDATA)>
-<!ELEMENT result_description (#PCDATA)>
-]>
-<response>
- <result>success</result>
- <result_description>[1] Message Sent</result_description>
-</response>"""
-
 
 def failed(description: str) -> bytes:
     words = description.encode()

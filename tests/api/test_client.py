@@ -33,7 +33,6 @@ from airflow_provider_dialogtech.api.errors import (
 from airflow_provider_dialogtech.api.exchange import LARGEST_REPLY, RawReply
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.api.server import (
-    SUCCESS,
     answering,
     close_after_request,
     dripping,
@@ -48,6 +47,7 @@ from tests.api.server import (
 from tests.api.server import (
     http as an_answer,
 )
+from tests.vendors_page import SUCCESS
 
 ACCESS_KEY = "acc3ss/key+of&mine"
 SECRET = "s3cr+t/=&% key"
@@ -201,6 +201,11 @@ def test_certainly_not_sent_is(answer, kind, words, leak_check):
     assert "not sent" in str(error)
 
 
+def kind_of_refusal(words, leak_check, **settings):
+    with serving(answering(an_answer(failed(words)))) as server:
+        return type(attempt(a_client(server.url, **settings), leak_check))
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -222,8 +227,7 @@ def test_certainly_not_sent_is(answer, kind, words, leak_check):
     ],
 )
 def test_a_refusal_for_the_rate_is_known_by_its_words(words, leak_check):
-    with serving(answering(an_answer(failed(words)))) as server:
-        assert type(attempt(a_client(server.url), leak_check)) is Throttled
+    assert kind_of_refusal(words, leak_check) is Throttled
 
 
 @pytest.mark.parametrize(
@@ -244,8 +248,7 @@ def test_a_refusal_for_the_rate_is_known_by_its_words(words, leak_check):
     ],
 )
 def test_a_refusal_for_another_reason_is_neither_throttling_nor_wrong_keys(words, leak_check):
-    with serving(answering(an_answer(failed(words)))) as server:
-        assert type(attempt(a_client(server.url), leak_check)) is Refused
+    assert kind_of_refusal(words, leak_check) is Refused
 
 
 @pytest.mark.parametrize(
@@ -261,13 +264,11 @@ def test_a_refusal_for_another_reason_is_neither_throttling_nor_wrong_keys(words
     ],
 )
 def test_a_refusal_of_the_keys_is_known_by_its_words(words, leak_check):
-    with serving(answering(an_answer(failed(words)))) as server:
-        assert type(attempt(a_client(server.url), leak_check)) is BadCredentials
+    assert kind_of_refusal(words, leak_check) is BadCredentials
 
 
 def test_a_connection_may_know_other_words(leak_check):
-    with serving(answering(an_answer(failed("Bitte langsamer")))) as server:
-        assert type(attempt(a_client(server.url, throttled_pattern="langsam"), leak_check)) is Throttled
+    assert kind_of_refusal("Bitte langsamer", leak_check, throttled_pattern="langsam") is Throttled
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_dialogtech.delivery import journal
+from airflow_provider_dialogtech.sandbox.process import running_sandbox
+from tests.delivery.delivering import GRACE
+
 _databases = itertools.count()
 
 
@@ -31,3 +35,18 @@ def sqlite_url(tmp_path: Path):
 def store_url(request):
     """The contract of the journal holds for both stores."""
     return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture(scope="module")
+def shared_sandbox():
+    with running_sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(shared_sandbox, monkeypatch):
+    """A local DialogTech with nothing in it, which the tests of a file share."""
+    monkeypatch.setattr(journal, "GRACE", GRACE)
+    shared_sandbox.clear_faults()
+    shared_sandbox.forget()
+    return shared_sandbox

@@ -9,12 +9,11 @@ import pytest
 
 from airflow_provider_dialogtech.api.errors import InDoubt, Refused, WaitTooLong
 from airflow_provider_dialogtech.delivery import bulk as bulk_module
-from airflow_provider_dialogtech.delivery import journal as journal_module
 from airflow_provider_dialogtech.delivery.bulk import BulkSender, Stopped, Text
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
-from tests.delivery.delivering import GRACE, TIMEOUT, a_message, a_sender, assert_limits_kept, run, started
+from tests.delivery.delivering import TIMEOUT, a_message, a_sender, assert_limits_kept, run, started
 
 PLENTY = 30.0
 
@@ -23,14 +22,6 @@ PLENTY = 30.0
 def shared_sandbox():
     with running_sandbox(arguments=["--number-per-minute=1000"]) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def sandbox(shared_sandbox, monkeypatch):
-    monkeypatch.setattr(journal_module, "GRACE", GRACE)
-    shared_sandbox.clear_faults()
-    shared_sandbox.forget()
-    return shared_sandbox
 
 
 def texts(sandbox, count):

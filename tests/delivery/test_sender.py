@@ -21,12 +21,10 @@ from airflow_provider_dialogtech.api.errors import (
     Unreachable,
     WaitTooLong,
 )
-from airflow_provider_dialogtech.delivery import journal as journal_module
 from airflow_provider_dialogtech.delivery import sender as sender_module
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.store import Store
-from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.delivery.delivering import (
     GRACE,
     RECIPIENT,
@@ -38,20 +36,6 @@ from tests.delivery.delivering import (
     run,
     started,
 )
-
-
-@pytest.fixture(scope="module")
-def shared_sandbox():
-    with running_sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(shared_sandbox, monkeypatch):
-    monkeypatch.setattr(journal_module, "GRACE", GRACE)
-    shared_sandbox.clear_faults()
-    shared_sandbox.forget()
-    return shared_sandbox
 
 
 def wait_for_arrival(sandbox, count=1):

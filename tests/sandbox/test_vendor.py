@@ -9,19 +9,7 @@ from hypothesis import strategies as st
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sandbox.wire import reply_xml
 from tests.sandbox.calling import TO, call, told
-
-# The vendor's sample, as its page shows it.
-SUCCESS = b"""\
-<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE response [
-<!ELEMENT response (result,result_description)>
-<!ELEMENT result (#PCDATA)>
-<!ELEMENT result_description (#PCDATA)>
-]>
-<response>
- <result>success</result>
- <result_description>[1] Message Sent</result_description>
-</response>"""
+from tests.vendors_page import SUCCESS
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

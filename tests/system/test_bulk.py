@@ -7,7 +7,6 @@ from contextlib import closing
 
 import psutil
 import pytest
-import requests
 from airflow import __version__ as airflow_version
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
@@ -29,15 +28,8 @@ def mark_failed(system, dag_id):
     if airflow_version.startswith("2."):  # it does so in its webserver, which does not run here
         with closing(sqlite3.connect(airflow.folder / "airflow.db", timeout=30)) as database, database:
             database.execute("UPDATE task_instance SET state = 'failed' WHERE dag_id = ?", (dag_id,))
-        return
-    with requests.Session() as session:
-        session.trust_env = False
-        token = session.get(f"{airflow.url}/auth/token", timeout=30).json()["access_token"]
-        task = f"{airflow.url}/api/v2/dags/{dag_id}/dagRuns/{RUN}/taskInstances/text"
-        marked = session.patch(
-            task, json={"new_state": "failed"}, headers={"Authorization": f"Bearer {token}"}, timeout=30
-        )
-        marked.raise_for_status()
+    else:
+        airflow.call("PATCH", f"dags/{dag_id}/dagRuns/{RUN}/taskInstances/text", {"new_state": "failed"})
 
 
 def summary_of(system, dag_id):
