@@ -36,7 +36,8 @@ class RowTemplate:
             else:
                 self._template = environment.from_string(message)
         except jinja2.TemplateError as error:
-            problem = f"Nothing was sent: `message` is no valid template ({type(error).__name__}: {error})."
+            words = mask_numbers(str(error))
+            problem = f"Nothing was sent: `message` is no valid template ({type(error).__name__}: {words})."
         else:
             self._context = context
             return

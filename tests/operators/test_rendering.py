@@ -60,6 +60,14 @@ def test_a_file_is_found_beside_the_dag_and_its_last_new_line_is_not_the_texts(t
     assert render("hello.sms", {"name": "Ada"}, template_searchpath=[str(tmp_path)]) == "Hi Ada,\nbye."
 
 
+@pytest.mark.parametrize("message", ["{% call5556667777 %}", "to 5556667777.sms"])
+def test_no_whole_number_is_told_of_what_is_no_template(message):
+    with pytest.raises(InvalidMessage) as raised:
+        render(message, {})
+    assert "5556667777" not in str(raised.value)
+    assert "…7777" in str(raised.value)
+
+
 @pytest.mark.parametrize("message", ["Hi {{ recipient.name", "{% for %}", "nowhere.sms"])
 def test_what_is_no_template_is_told_before_any_row(message):
     with pytest.raises(InvalidMessage, match="`message` is no valid template"):
