@@ -113,6 +113,11 @@ class DialogTechClient:
         # Outside the except block, so that nothing of what went on below hangs on to it.
         raise error
 
+    host = "localhost"
+
+    def connect(self) -> Line:
+        return Line(self)
+
     def get_numbers(self) -> tuple[str, ...]:
         """Ask for the account's SMS-enabled numbers, in digits. That sends nothing and proves the keys.
 
@@ -251,3 +256,14 @@ def _seconds(retry_after: str | None) -> float | None:
         return None
     left = (moment - datetime.now(timezone.utc)).total_seconds()
     return min(max(left, 0.0), _LONGEST_RETRY_AFTER)
+
+
+class Line:
+    def __init__(self, client: DialogTechClient) -> None:
+        self.send = client.send
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass

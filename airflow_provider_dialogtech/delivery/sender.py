@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, Literal
 
 from tenacity import (
@@ -15,43 +15,52 @@ from tenacity import (
     Retrying,
     retry_if_exception_type,
     retry_if_result,
+    stop_after_delay,
     wait_exponential,
     wait_random_exponential,
 )
 
-from airflow_provider_dialogtech.api.client import DialogTechClient
+from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.errors import InDoubt, JournalUnavailable, Refused, Throttled, Unreachable
 from airflow_provider_dialogtech.api.reply import ApiReply
+from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of
 from airflow_provider_dialogtech.delivery.journal import (
-    GRACE,
+    Origin,
     Outcome,
     Record,
     Reservation,
     SendJournal,
-    SlotMoved,
-    Wish,
+    SlotRequest,
 )
 from airflow_provider_dialogtech.delivery.result import SendResult
+from airflow_provider_dialogtech.delivery.timing import StepTime
 from airflow_provider_dialogtech.masking import mask_number, mask_numbers
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
 
-# How long before its slot a text's connection is opened, and its row is marked as being sent: no handshake and no disk
-# may stand between the slot and the request.
+# A connection is opened so long before its slot; one that idles longer may be closed by the other side.
 CONNECT_LEAD = 1.0
-START_LEAD = 0.075
-# A request this late would come too close to the next one. On a machine that misses again and again, both stretch.
+# Connecting over the internet takes several round trips, before the first of them is measured.
+CONNECT_GUESS = 0.3
+# A request this late would come too close to the next one. On a machine that misses again and again, it stretches.
 LATE = 0.012
 STRETCH = 1.5
 LONGEST_LATE = 0.1
-# A connection that idles longer may be closed by the other side.
-IDLE = 5.0
 
 TRIES = 5
 TRY_FOR = 120.0
+# A text may lose so many slots: to the time that the journal takes, to alerts, to a pause of the account.
+SLOTS = 12
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+# What became of a text is told to a journal that is away for so long.
+SETTLE_WITHIN = 60.0
+
+_HOW_TO_RESEND = (
+    "Look in DialogTech's message log whether it arrived; to send it in any case, clear the task with "
+    'in_doubt="resend" or another idempotency_key.'
+)
 
 
 class SmsSender:
@@ -59,15 +68,25 @@ class SmsSender:
 
     :param client: the API.
     :param journal: the account's journal.
-    :param pause: sleeps for so many seconds; what it raises ends the sending.
+    :param sleep: sleeps for so many seconds; what it raises ends the sending, and what has not left is not sent.
+    :param settle_within: for how many seconds at most a journal that is away is told what became of a text.
+    :param settle_sleep: sleeps meanwhile; by default `sleep`.
     """
 
     def __init__(
-        self, client: DialogTechClient, journal: SendJournal, *, pause: Callable[[float], None] = time.sleep
+        self,
+        client: DialogTechClient,
+        journal: SendJournal,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        settle_within: float = SETTLE_WITHIN,
+        settle_sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._client = client
         self._journal = journal
-        self._pause = pause
+        self._sleep = sleep
+        self._settle_within = settle_within
+        self._settle_sleep = settle_sleep or sleep
 
     def send(
         self,
@@ -76,245 +95,300 @@ class SmsSender:
         key: str,
         in_doubt: Literal["fail", "resend"] = "fail",
         max_wait: float | None = None,
+        is_alert: bool = False,
+        origin: Origin = Origin(),
     ) -> SendResult:
-        """Send a text, or tell that it was sent before. What was throttled or could not leave is tried again.
+        """Send a text, unless it was sent before. What was throttled or could not leave is tried again.
 
         :param message: the text.
         :param key: its idempotency key.
         :param in_doubt: what to do with a text that may be out: `fail`, or `resend` and risk that it arrives twice.
         :param max_wait: for how many seconds at most to wait for a slot; None waits as long as it takes.
+        :param is_alert: whether it goes before everything that is no alert.
+        :param origin: the task that it belongs to.
         :raises WaitTooLong: when there is no slot within `max_wait`.
+        :raises InvalidMessage: when the key belongs to a text to somebody else.
         :raises Refused: when the API refused the text.
         :raises Throttled: when it was refused for its rate, again and again.
         :raises Unreachable: when the API could not be reached, again and again.
-        :raises JournalUnavailable: when the journal cannot be used; nothing was sent.
+        :raises JournalUnavailable: when the journal cannot be used, or is too slow; nothing was sent.
         :raises InDoubt: when the text may have been sent, now or under the same key before.
         """
-        way = _Way(
-            self._client, self._journal, self._pause, message, key=key, resend=in_doubt == "resend", max_wait=max_wait
-        )
+        request = SlotRequest(key, message.from_numbers, message.to, message.text, is_alert, origin)
+        text = _Text(message, request, resend=in_doubt == "resend", max_wait=max_wait)
         retrying = Retrying(
-            retry=retry_if_exception_type((Throttled, Unreachable)),
-            stop=lambda state: state.attempt_number >= TRIES or way.failing_for() >= TRY_FOR,
+            retry=retry_if_exception_type((_SlotLost, Throttled, Unreachable)),
+            stop=text.is_hopeless,
             wait=_before_next_try,
-            sleep=self._pause,
-            before_sleep=_tell_next_try,
+            sleep=self._sleep,
+            before_sleep=_log_next_try,
             reraise=True,
         )
-        return retrying(way.go)
+        try:
+            return retrying(self._try, text)
+        except _SlotLost:
+            problem = self._too_slow(text)
+        finally:
+            if text.unsent is not None:
+                self._record(text, "was not sent", self._journal.release, text.unsent)
+        raise problem
 
     def abort(self) -> None:
         """Cut every request that is out, from another thread. Their texts are in doubt then."""
         self._client.abort()
 
+    def _try(self, text: _Text) -> SendResult:
+        """Try once: reserve a slot, connect, start, send, settle."""
+        connecting = _connect_time(self._client.host)
+        found = self._journal.reserve(
+            text.request,
+            resend=text.resend,
+            max_wait=text.wait_left(),
+            connect=connecting.bound,
+            after=text.unsent,
+            sleep=self._sleep,
+        )
+        if isinstance(found, Record):
+            text.unsent = None
+            return self._known(text, found)
+        held = text.unsent = found
+        self._sleep_until(held.due - CONNECT_LEAD)
+        with self._connect(connecting) as line:
+            self._start(text, held)
+            self._sleep_until(held.due)
+            left = self._check_in_time(text, held)
+            reply = self._send(text, held, line, left)
+        return self._settle_sent(text, held, reply, left)
 
-class _TakenOver(Exception):
-    """Another process sends this text."""
+    def _connect(self, connecting: StepTime) -> Line:
+        begun = time.monotonic()
+        line = self._client.connect()
+        connecting.note(time.monotonic() - begun)
+        return line
 
+    def _start(self, text: _Text, held: Reservation) -> None:
+        """Mark the text as being sent, shortly before its slot.
 
-class _TooFar(Exception):
-    """The new slot is so far away that the connection would not last."""
+        :raises _SlotLost: when it is not to be used.
+        """
+        if time.monotonic() > held.due:
+            raise _SlotLost("connecting took longer than there was time")
+        self._sleep_until(held.due - self._journal.timing.start_lead)
+        if not self._journal.start(held, timeout=self._client.timeout, sleep=self._sleep):
+            if time.monotonic() > held.due:
+                self._journal.timing.missed()
+                raise _SlotLost(f"the journal is slow: {self._journal.timing}")
+            raise _SlotLost("an alert, another process or a pause of the account took it")
 
+    def _check_in_time(self, text: _Text, held: Reservation) -> float:
+        """Return when the request leaves: now, on the monotonic clock.
 
-@dataclass
-class _Way:
-    """One text on its way, in this process."""
+        :raises _SlotLost: when it would come too close to the next one.
+        """
+        left = time.monotonic()
+        late = left - held.due
+        if late > min(LATE * STRETCH**text.slots, LONGEST_LATE):
+            self._journal.timing.missed()
+            raise _SlotLost(f"it came {late:.3f} s too late; {self._journal.timing}")
+        self._journal.timing.met()
+        return left
 
-    client: DialogTechClient
-    journal: SendJournal
-    pause: Callable[[float], None]
-    message: SmsMessage
-    key: str
-    resend: bool
-    max_wait: float | None
-
-    def __post_init__(self) -> None:
-        message = self.message
-        self._wish = Wish(self.key, message.from_numbers, message.to, message.text, owner=uuid.uuid4().hex)
-        self._to = mask_number(message.to)
-        self._begun = time.monotonic()
-        self._first_failure: float | None = None
-        self._attempts = 0
-        self._misses = 0
-        self._left: float | None = None
-
-    def failing_for(self) -> float:
-        return time.monotonic() - self._first_failure if self._first_failure is not None else 0.0
-
-    def go(self) -> SendResult:
-        """Try once: reserve, wait, send, settle."""
-        while True:
-            found = self.journal.reserve(self._wish, resend=self.resend, max_wait=self._wait_left())
-            if isinstance(found, Record):
-                result = self._known(found)
-                if result is not None:
-                    return result
-                continue
-            try:
-                return self._send(found)
-            except _TakenOver:
-                log.info("Another process sends this text to %s; waiting for its outcome.", self._to)
-                self._await_outcome()
-            except _TooFar:
-                continue
-
-    def _send(self, held: Reservation) -> SendResult:
-        self._held, self._left = held, None
+    def _send(self, text: _Text, held: Reservation, line: Line, left: float) -> ApiReply:
+        """Send the request; a failure is written down before it goes on up."""
+        text.requests += 1
+        text.unsent = None
         try:
-            self._wait_until(held.due - CONNECT_LEAD)
-            reply = self.client.send(
-                to=self.message.to, from_=held.number, message=self.message.text, before_write=self._take_off
-            )
-        except (_TakenOver, _TooFar):
+            return line.send(to=text.message.to, from_=held.number, message=text.message.text)
+        except Unreachable:
+            text.unsent = held
             raise
-        except BaseException as error:
-            self._settle_failure(error)
-            if isinstance(error, InDoubt):
-                problem = error
-            else:
-                raise
-        else:
-            return self._settle_success(reply)
-        raise InDoubt(f"{problem} {_HOW_TO_RESEND}", since=self._left_at, key=self.key)
+        except Throttled as error:
+            pause = PAUSE if error.retry_after is None else min(error.retry_after, LONGEST_PAUSE)
+            if not self._settle(text, held, "throttled", {}, left, pause=max(pause, PAUSE)):
+                text.unsent = held
+            raise
+        except Refused as error:
+            if not self._settle(text, held, "refused", {"result_description": error.description}, left):
+                text.unsent = held
+            raise
+        except InDoubt as error:
+            self._settle(text, held, "in_doubt", {}, left)
+            doubt = InDoubt(f"{error} {_HOW_TO_RESEND}", since=_moment(left), key=text.request.key)
+        except BaseException:
+            self._settle(text, held, "in_doubt", {}, left)
+            raise
+        raise doubt
 
-    def _take_off(self) -> None:
-        """Return when the slot has come and the request must be written at once."""
-        while True:
-            stretch = STRETCH**self._misses
-            self._wait_until(self._held.due - min(START_LEAD * stretch, CONNECT_LEAD))
-            if self._started():
-                self._wait_until(self._held.due)
-                self._left = time.monotonic()
-                if self._left - self._held.due <= min(LATE * stretch, LONGEST_LATE):
-                    self._attempts += 1
-                    return
-                self._left = None
-            self._misses += 1
-            self._take_new_slot()
-
-    def _started(self) -> bool:
-        try:
-            started = self.journal.start(self._held, timeout=self.client.timeout)
-        except SlotMoved:
-            return False
-        if not started:
-            raise _TakenOver
-        return True
-
-    def _take_new_slot(self) -> None:
-        again = self.journal.reserve_again(self._held, max_wait=self._wait_left())
-        if again is None:
-            raise _TakenOver
-        self._held = again
-        if again.due - time.monotonic() > IDLE:
-            raise _TooFar
-
-    def _settle_success(self, reply: ApiReply) -> SendResult:
+    def _settle_sent(self, text: _Text, held: Reservation, reply: ApiReply, left: float) -> SendResult:
         result = SendResult(
             status="sent",
             result=reply.result,
             result_description=mask_numbers(reply.description),
             xml=mask_numbers(reply.xml),
-            to=self._to,
-            from_=mask_number(self._held.number),
-            segments=self.message.segments,
-            encoding=self.message.encoding,
-            sent_at=self._left_at.isoformat(timespec="milliseconds"),
-            waited_seconds=round(self._left_monotonic - self._begun, 3),
-            attempts=self._attempts,
+            to=text.to,
+            from_=mask_number(held.number),
+            segments=text.message.segments,
+            encoding=text.message.encoding,
+            sent_at=_moment(left).isoformat(timespec="milliseconds"),
+            waited_seconds=round(left - text.begun, 3),
+            attempts=text.requests,
         )
-        self._settle("sent", result.as_xcom())
+        self._settle(text, held, "sent", detail_of(result), left)
         return result
 
-    def _settle_failure(self, error: BaseException) -> None:
-        """Write down what a failed attempt means for the text."""
-        if isinstance(error, (Throttled, Unreachable)) and self._first_failure is None:
-            self._first_failure = time.monotonic()
-        if isinstance(error, Throttled):
-            pause = PAUSE if error.retry_after is None else min(error.retry_after, LONGEST_PAUSE)
-            self._settle("throttled", {}, pause=max(pause, PAUSE))
-        elif isinstance(error, Refused):
-            self._settle("refused", {"result_description": error.description})
-        elif self._left is not None and not isinstance(error, Unreachable):
-            self._settle("in_doubt", {})
-        elif not isinstance(error, JournalUnavailable):
-            self._write_down(lambda: self.journal.release(self._held))
+    def _settle(
+        self,
+        text: _Text,
+        held: Reservation,
+        outcome: Outcome,
+        detail: Mapping[str, Any],
+        left: float,
+        *,
+        pause: float = 0.0,
+    ) -> bool:
+        took = time.monotonic() - left
+        words = _IN_WORDS[outcome]
+        return self._record(text, words, self._journal.settle, held, outcome, detail, took=took, pause=pause)
 
-    def _settle(self, outcome: Outcome, detail: dict[str, Any], *, pause: float = 0.0) -> None:
-        took = time.monotonic() - self._left_monotonic
-        self._write_down(lambda: self.journal.settle(self._held, outcome, detail, took=took, pause=pause))
-
-    def _write_down(self, work: Callable[[], None]) -> None:
-        """Tell the journal, but let nothing of its own hide what became of the text."""
+    def _record(self, text: _Text, what: str, step: Callable[..., None], *args: Any, **options: Any) -> bool:
+        """Tell the journal what became of the text, but let no failure of that hide it; return whether it knows."""
         try:
-            work()
-        except JournalUnavailable:
-            log.exception(
-                "What became of the text to %s could not be written down; the journal will take it for in doubt.",
-                self._to,
+            step(*args, within=self._settle_within, sleep=self._settle_sleep, **options)
+        except Exception as error:
+            # Whatever sleep raised when it was stopped has no words of ours.
+            reason = str(error) if isinstance(error, JournalUnavailable) else type(error).__name__
+            log.error(  # noqa: TRY400
+                "The text to %s %s, but the journal could not be told, so a retry will report it as in doubt: %s",
+                text.to,
+                what,
+                reason.removeprefix("The text was not sent: "),
             )
+            return False
+        return True
 
-    def _known(self, record: Record) -> SendResult | None:
-        """Answer from the journal; None when the text may be tried after all."""
+    def _known(self, text: _Text, record: Record) -> SendResult:
+        """Answer from the journal."""
         if record.state == "sent":
-            if record.digest != self._wish.digest:
+            if record.digest != text.request.digest:
                 log.warning(
                     "This idempotency key has sent another text to …%s; nothing is sent now. "
                     "To send this one as well, give it an idempotency_key of its own.",
                     record.recipient_tail,
                 )
-            return SendResult.from_xcom({**record.detail, "status": "already_sent"})
-        if record.state == "sending":
-            log.info("Another process is sending this text to %s; waiting for its outcome.", self._to)
-            self._await_outcome()
-            return None
+            return already_sent(record.detail)
+        if record.state in {"sending", "reserved"}:
+            log.info("Another process is sending this text to %s; waiting for its outcome.", text.to)
+            self._await_outcome(text, record)
+            text.slots -= 1  # that was no slot of ours
+            raise _SlotLost("another process was sending it")
         raise InDoubt(
-            f"The text to {self._to} may have been sent: its request left at {record.since:%Y-%m-%d %H:%M:%S} UTC, "
+            f"The text to {text.to} may have been sent: its request left at {record.since:%Y-%m-%d %H:%M:%S} UTC, "
             f"and its outcome is unknown. Nothing was sent now. {_HOW_TO_RESEND}",
             since=record.since,
-            key=self.key,
+            key=text.request.key,
             earlier=True,
         )
 
-    def _await_outcome(self) -> None:
-        Retrying(retry=retry_if_result(_undecided), wait=wait_exponential(multiplier=0.1, max=2), sleep=self.pause)(
-            self.journal.find, self.key
+    def _await_outcome(self, text: _Text, record: Record) -> None:
+        """Wait until another process has told what became of the text, or until its time is over."""
+        retrying = Retrying(
+            retry=retry_if_result(lambda found: found is not None and found.undecided_for > 0),
+            # By our own clock, so that no clock that is set can make this longer.
+            stop=stop_after_delay(record.undecided_for),
+            wait=wait_exponential(multiplier=0.1, max=2),
+            sleep=self._sleep,
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
+        found = retrying(self._journal.find, text.request.key, sleep=self._sleep)
+        if found is not None and found.id == record.id and found.state == "sending":
+            self._journal.give_up(found)
+
+    def _too_slow(self, text: _Text) -> JournalUnavailable:
+        return JournalUnavailable(
+            f"The text to {text.to} was not sent: it lost {text.slots} slots, since the journal or this machine is too "
+            f"slow ({self._journal.timing}). Sending it again is safe; move the journal nearer, or send from fewer "
+            "tasks at once."
         )
 
-    def _wait_until(self, due: float) -> None:
+    def _sleep_until(self, due: float) -> None:
         # Also when there is nothing to wait for: that is where somebody who stops us is heard.
-        self.pause(max(0.0, due - time.monotonic()))
+        self._sleep(max(0.0, due - time.monotonic()))
 
-    def _wait_left(self) -> float | None:
-        return None if self.max_wait is None else max(0.0, self._begun + self.max_wait - time.monotonic())
+
+class _SlotLost(Exception):
+    """The slot cannot be used any more, and no byte has left: another must be reserved."""
+
+
+@dataclass
+class _Text:
+    """One text, and what its tries add up to.
+
+    :param requests: how many requests have left.
+    :param slots: how many slots were lost.
+    :param unsent: its last reservation, as long as no byte of its request has left.
+    """
+
+    message: SmsMessage = field(repr=False)
+    request: SlotRequest
+    resend: bool
+    max_wait: float | None
+    begun: float = field(default_factory=time.monotonic)
+    requests: int = 0
+    slots: int = 0
+    failures: int = 0
+    failing_since: float | None = None
+    unsent: Reservation | None = None
 
     @property
-    def _left_monotonic(self) -> float:
-        return self._left if self._left is not None else time.monotonic()
+    def to(self) -> str:
+        return mask_number(self.message.to)
 
-    @property
-    def _left_at(self) -> datetime:
-        return datetime.fromtimestamp(time.time() - (time.monotonic() - self._left_monotonic), timezone.utc)
+    def wait_left(self) -> float | None:
+        return None if self.max_wait is None else max(0.0, self.begun + self.max_wait - time.monotonic())
+
+    def is_hopeless(self, state: RetryCallState) -> bool:
+        """Count what went wrong, and say whether to stop."""
+        if isinstance(_error_of(state), _SlotLost):
+            self.slots += 1
+            return self.slots >= SLOTS
+        self.failures += 1
+        self.failing_since = self.failing_since or time.monotonic()
+        return self.failures >= TRIES or time.monotonic() - self.failing_since >= TRY_FOR
 
 
-_HOW_TO_RESEND = (
-    "Look in DialogTech's message log whether it arrived; to send it in any case, clear the task with "
-    'in_doubt="resend" or another idempotency_key.'
-)
+_IN_WORDS: dict[Outcome, str] = {
+    "sent": "was sent",
+    "refused": "was refused",
+    "throttled": "was refused for its rate",
+    "in_doubt": "may have been sent",
+}
 
 
-def _undecided(record: Record | None) -> bool:
-    return record is not None and (record.state == "sending" or (record.state == "reserved" and record.age < GRACE))
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None
 
 
 def _before_next_try(state: RetryCallState) -> float:
     # A throttled text waits for its new slot, which lies behind the account's pause.
-    if state.outcome is not None and isinstance(state.outcome.exception(), Throttled):
+    if isinstance(_error_of(state), (Throttled, _SlotLost)):
         return 0.0
     return wait_random_exponential(multiplier=1, max=10)(state)
 
 
-def _tell_next_try(state: RetryCallState) -> None:
-    log.warning(
-        "%s Trying again (%d of %d).", state.outcome and state.outcome.exception(), state.attempt_number + 1, TRIES
-    )
+def _log_next_try(state: RetryCallState) -> None:
+    error = _error_of(state)
+    text: _Text = state.args[0]
+    if isinstance(error, _SlotLost):
+        log.warning("The text to %s lost its slot and takes another: %s.", text.to, error)
+    else:
+        log.warning("%s Trying again (%d of %d).", error, text.failures + 1, TRIES)
+
+
+def _moment(monotonic: float) -> datetime:
+    return datetime.fromtimestamp(time.time() - (time.monotonic() - monotonic), timezone.utc)
+
+
+@lru_cache(maxsize=64)
+def _connect_time(host: str) -> StepTime:
+    """How long connecting to the API takes, as this process has seen it."""
+    return StepTime(0.0 if host in {"localhost", "127.0.0.1", "::1"} else CONNECT_GUESS)

@@ -1,227 +1,231 @@
-"""Where the journal lies: its tables, and the one door to a transaction on SQLite or PostgreSQL."""
+"""Where the journal is stored, and the only door to a transaction: a SQLite file or a PostgreSQL database."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.pool import NullPool
+from sqlalchemy.engine import Row
+from sqlalchemy.sql.expression import Executable
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from airflow_provider_dialogtech.api.errors import InvalidConnection, JournalUnavailable
-
-log = logging.getLogger(__name__)
+from airflow_provider_dialogtech.api.errors import DialogTechError, JournalUnavailable
+from airflow_provider_dialogtech.delivery.faults import StoreAway, named
+from airflow_provider_dialogtech.delivery.timing import Timing
 
 T = TypeVar("T")
 
-metadata = sa.MetaData()
+PATIENCE = 60.0
+"""For how many seconds a store that is away, restarted say, is tried again."""
+STEP_SECONDS = 20.0
+"""How many seconds one try may take; a store that has not answered by then is tried over a new connection."""
+# A clock that goes on by so much more than the process's own was set.
+_CLOCK_SET = 1.0
 
-sends = sa.Table(
-    "dialogtech_sends",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("account", sa.String(64), nullable=False),
-    sa.Column("number", sa.String(64), nullable=False),
-    sa.Column("at", sa.Float(53), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("key", sa.String(64), unique=True),
-    sa.Column("owner", sa.String(32), nullable=False),
-    sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("digest", sa.String(64), nullable=False),
-    sa.Column("recipient_tail", sa.String(4), nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
-    sa.Column("deadline", sa.Float(53), nullable=False),
-    sa.Column("created", sa.Float(53), nullable=False),
-    sa.Column("updated", sa.Float(53), nullable=False),
-    sa.Index("dialogtech_sends_account_at", "account", "at"),
-    sa.Index("dialogtech_sends_at", "at"),
-)
 
-accounts = sa.Table(
-    "dialogtech_accounts",
-    metadata,
-    sa.Column("account", sa.String(64), primary_key=True),
-    sa.Column("extra_margin", sa.Float(53), nullable=False),
-    sa.Column("widened_until", sa.Float(53), nullable=False),
-    sa.Column("paused_until", sa.Float(53), nullable=False),
-    sa.Column("usual_latency", sa.Float(53), nullable=False),
-)
+class Statement(NamedTuple):
+    """One SQL statement and the values of its parameters."""
 
-alerts = sa.Table(
-    "dialogtech_alerts",
-    metadata,
-    sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("claim", sa.String(32)),
-    sa.Column("claimed", sa.Float(53), nullable=False),
-    sa.Column("silent_until", sa.Float(53), nullable=False),
-    sa.Column("carried", sa.Integer, nullable=False),
-    sa.Column("carried_since", sa.Float(53)),
-    sa.Column("more", sa.Integer, nullable=False),
-    sa.Column("more_since", sa.Float(53)),
-)
+    sql: Executable
+    values: Mapping[str, Any]
 
-alert_grants = sa.Table(
-    "dialogtech_alert_grants",
-    metadata,
-    sa.Column("claim", sa.String(32), primary_key=True),
-    sa.Column("recipient", sa.String(64), nullable=False),
-    sa.Column("at", sa.Float(53), nullable=False),
-    sa.Index("dialogtech_alert_grants_recipient_at", "recipient", "at"),
-)
 
-# Somebody frozen or cut off inside a transaction must not hold the account's line for ever.
-_POSTGRES_BOUNDS = sa.text(
-    "SELECT set_config('lock_timeout', '15s', true), set_config('idle_in_transaction_session_timeout', '10s', true)"
-)
-_POSTGRES_LOCK = sa.text("SELECT pg_advisory_xact_lock(:lock)")
-_POSTGRES_CLOCK = sa.text("SELECT extract(epoch FROM clock_timestamp())::float8")
-_POSTGRES_CONNECT_SECONDS = 5
-_SQLITE_BUSY_SECONDS = 30
+@dataclass(frozen=True)
+class Reading:
+    """When the store's clock was read.
+
+    :param now: what it said, in seconds since 1970.
+    :param at: the same moment on this process's monotonic clock.
+    :param took: how many seconds the question and its answer took; the moment lies between them.
+    :param ahead: by how many seconds at least the store's clock was set forward since this process last read it.
+    """
+
+    now: float
+    at: float
+    took: float
+    ahead: float = 0.0
+
+
+Plan = Callable[["Row[Any]", Reading], "tuple[T, Sequence[Statement]]"]
+"""What to answer and to write, given a row with the store's time in its column `now`. It must not raise."""
+Question = Callable[[], "tuple[Row[Any], Reading]"]
+
+
+class Backend(Protocol):
+    """One process's way to one store. What fails comes out as the library's error, and nothing was written then."""
+
+    def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T: ...
+
+    def do(self, statements: Sequence[Statement], *, within: float) -> int: ...
+
+    def ask(self, question: Statement, *, within: float) -> Row[Any]: ...
 
 
 class Store:
     """A SQLite file (one machine) or a PostgreSQL database (many machines).
 
+    Every step may be tried twice, since the answer to a COMMIT may be lost: it must recognise what it has written.
+
     :param url: an SQLAlchemy URL. It may hold a password and is never shown.
     :param clock: the clock of a SQLite store, in seconds since 1970. PostgreSQL has its own.
-    :param patience: for how many seconds a PostgreSQL that is away, restarted say, is tried again.
-    :raises InvalidConnection: when the URL is malformed or names another database.
+    :param patience: for how many seconds a store that is away is tried again.
+    :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not installed.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.time, patience: float = 10.0) -> None:
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.time, patience: float = PATIENCE) -> None:
+        from airflow_provider_dialogtech.delivery.urls import kind_of
+
+        self.is_file = kind_of(url) == "sqlite"
         self._url = url
         self._clock = clock
-        self._patience = patience
-        self.is_file = _backend(url) == "sqlite"
+        self.patience = patience
 
-    def run(self, lock: str, work: Callable[[Connection, float], T]) -> T:
-        """Do all of `work`, or nothing, while nobody else holds the same lock.
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'SQLite' if self.is_file else 'PostgreSQL'}>"
 
-        `work` is given the connection and the time, read after the lock was got: times read before it could be out of
-        order. It may be done a second time when the first was undone, so it must touch nothing but the connection.
+    @property
+    def timing(self) -> Timing:
+        """How long the journal's steps take, as this process has seen it."""
+        return self._process().timing
+
+    def one_at_a_time(self, lock: str) -> threading.Lock:
+        """Return the lock under which this process's threads take the store's lock of that name one after the other."""
+        return self._process().locks[lock]
+
+    def locked(
+        self,
+        lock: str,
+        question: Statement,
+        plan: Plan[T],
+        *,
+        within: float | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> T:
+        """Ask a question and write what follows from it, while nobody else holds the same lock: all of it or nothing.
+
+        In PostgreSQL that takes three messages: begin and lock, ask, write and commit.
 
         :param lock: what to lock: an account, say. A SQLite store is always locked whole.
-        :param work: takes a connection and the store's time in seconds since 1970.
+        :param question: a query of one row.
+        :param plan: given the row, returns the result and what to write.
+        :param within: for how many seconds at most to try; by default the store's `patience`.
+        :param sleep: sleeps between two tries.
         :raises JournalUnavailable: when the store cannot be reached, read or written.
         """
+        process = self._process()
+
+        def watched(row: Row[Any], reading: Reading) -> tuple[T, Sequence[Statement]]:
+            return plan(row, process.watch_clock(reading))
+
+        return self._try(
+            lambda backend, left: backend.locked(lock, question, watched, within=left), within=within, sleep=sleep
+        )
+
+    def do(
+        self, *statements: Statement, within: float | None = None, sleep: Callable[[float], None] = time.sleep
+    ) -> bool:
+        """Write, all of it or nothing, without a lock: in PostgreSQL one message.
+
+        :param statements: what to write.
+        :return: whether the last of the statements changed a row.
+        :raises JournalUnavailable: when the store cannot be reached or written.
+        """
+        return (
+            self._try(lambda backend, left: backend.do(statements, within=left), within=within, sleep=sleep) > 0
+        )
+
+    def ask(
+        self, question: Statement, *, within: float | None = None, sleep: Callable[[float], None] = time.sleep
+    ) -> Row[Any]:
+        """Ask a question that has one row for an answer, without a lock.
+
+        :raises JournalUnavailable: when the store cannot be reached or read.
+        """
+        return self._try(lambda backend, left: backend.ask(question, within=left), within=within, sleep=sleep)
+
+    def _try(
+        self, work: Callable[[Backend, float], T], *, within: float | None, sleep: Callable[[float], None]
+    ) -> T:
+        patience = self.patience if within is None else within
+        until = time.monotonic() + patience
         retrying = Retrying(
-            retry=retry_if_exception_type(_Away),
-            stop=stop_after_delay(self._patience),
-            wait=wait_random_exponential(multiplier=0.1, max=1),
+            retry=retry_if_exception_type(StoreAway),
+            stop=stop_after_delay(patience),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            sleep=sleep,
             reraise=True,
         )
         try:
-            result: T = retrying(self._run_once, lock, work)
-        except _Away as away:
+            result: T = retrying(lambda: self._try_once(work, until))
+        except StoreAway as away:
             reason = str(away)
         else:
             return result
         raise JournalUnavailable(
             f"The text was not sent: the delivery journal is not available ({reason}). "
-            "See [dialogtech] journal_url; the text may be sent again once the journal is back."
+            "See [dialogtech] journal_url; sending it again is safe once the journal is back."
         )
 
-    def _run_once(self, lock: str, work: Callable[[Connection, float], T]) -> T:
+    def _try_once(self, work: Callable[[Backend, float], T], until: float) -> T:
+        within = max(0.1, min(STEP_SECONDS, until - time.monotonic()))
         try:
-            with _engine(self._url, os.getpid()).begin() as connection:
-                return work(connection, self._lock_and_read_clock(connection, lock))
-        except sa.exc.IntegrityError as error:
-            problem: _Away | JournalUnavailable = _Away(_in_words(error))
-        except sa.exc.DBAPIError as error:
-            problem = _unavailable(error) if self.is_file else _Away(_in_words(error))
+            return work(self._process().backend(), within)
+        except DialogTechError:
+            raise
+        except Exception as error:
+            problem = named(error, is_file=self.is_file)
         # Outside the except block: the driver's error carries the statement and where the database lies.
         raise problem
 
-    def _lock_and_read_clock(self, connection: Connection, lock: str) -> float:
-        if self.is_file:
-            return self._clock()  # BEGIN IMMEDIATE has locked the file already
-        connection.execute(_POSTGRES_BOUNDS)
-        connection.execute(_POSTGRES_LOCK, {"lock": _lock_number(lock)})
-        return float(connection.execute(_POSTGRES_CLOCK).scalar_one())
+    def _process(self) -> _Process:
+        return _process_of(self._url, self._clock, os.getpid())
 
 
-class _Away(Exception):
-    """The store may be back in a moment."""
+class _Process:
+    """What the threads of one process share of one store: a connection must never cross a fork."""
+
+    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+        self.timing = Timing()
+        self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._url = url
+        self._clock = clock
+        self._backend: Backend | None = None
+        self._opening = threading.Lock()
+        self._last: Reading | None = None
+
+    def backend(self) -> Backend:
+        """Open the store, unless that was done; a failure is tried anew by the next who asks."""
+        from airflow_provider_dialogtech.delivery.urls import kind_of
+
+        with self._opening:
+            if self._backend is None:
+                if kind_of(self._url) == "sqlite":
+                    from airflow_provider_dialogtech.delivery.sqlite import SqliteBackend
+
+                    self._backend = SqliteBackend(self._url, self._clock)
+                else:
+                    from airflow_provider_dialogtech.delivery.postgres import PostgresBackend
+
+                    self._backend = PostgresBackend(self._url)
+        return self._backend
+
+    def watch_clock(self, reading: Reading) -> Reading:
+        """Notice a clock that was set forward: the limits' windows would open before their time."""
+        last, self._last = self._last, reading
+        if last is None:
+            return reading
+        # Where in a question's time the clock was read is not known, so all of that time counts for us.
+        ours = reading.at + reading.took / 2 - (last.at - last.took / 2)
+        ahead = reading.now - last.now - ours
+        return Reading(reading.now, reading.at, reading.took, ahead) if ahead > _CLOCK_SET else reading
 
 
-def _unavailable(error: sa.exc.DBAPIError) -> JournalUnavailable:
-    return JournalUnavailable(
-        f"The text was not sent: the delivery journal cannot be used ({_in_words(error)}). Make the file of "
-        "[dialogtech] journal_url writable, with room on its disk; the text may be sent again then."
-    )
-
-
-def _in_words(error: sa.exc.DBAPIError) -> str:
-    """Tell the driver's reason in one line, without the statement, the address or the user."""
-    kind = type(error.orig).__name__
-    if not type(error.orig).__module__.startswith("sqlite3"):
-        return kind
-    return f"{kind}: {error.orig}"
-
-
-def _lock_number(lock: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"dialogtech {lock}".encode()).digest()[:8], "big", signed=True)
-
-
-def _backend(url: str) -> str:
-    try:
-        parsed = make_url(url)
-    except (sa.exc.ArgumentError, ValueError):
-        parsed = None
-    if parsed is not None and parsed.get_backend_name() == "postgresql":
-        return "postgresql"
-    if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}:
-        return "sqlite"
-    raise InvalidConnection(
-        "[dialogtech] journal_url must be the SQLAlchemy URL of a SQLite file (sqlite:////…) or of PostgreSQL "
-        "(postgresql+psycopg2://…). Nothing was sent."
-    )
-
-
-@lru_cache(maxsize=8)
-def _engine(url: str, _pid: int) -> Engine:
-    """Make the engine of this process: a connection must never cross a fork."""
-    if make_url(url).get_backend_name() == "sqlite":
-        return _sqlite_engine(url)
-    engine = sa.create_engine(
-        url, future=True, pool_pre_ping=True, pool_recycle=300, connect_args=_postgres_arguments(url)
-    )
-    with engine.begin() as connection:
-        connection.execute(_POSTGRES_LOCK, {"lock": _lock_number("schema")})
-        metadata.create_all(connection)
-    return engine
-
-
-def _postgres_arguments(url: str) -> dict[str, int]:
-    """Bound the wait for a server that does not answer, which libpq would wait for without end."""
-    parsed = make_url(url)
-    libpq = parsed.get_driver_name() in {"psycopg2", "psycopg"}
-    return {"connect_timeout": _POSTGRES_CONNECT_SECONDS} if libpq and "connect_timeout" not in parsed.query else {}
-
-
-def _sqlite_engine(url: str) -> Engine:
-    # No connection is kept: it would go on writing to a file that somebody has deleted.
-    engine = sa.create_engine(url, future=True, poolclass=NullPool, connect_args={"timeout": _SQLITE_BUSY_SECONDS})
-
-    @sa.event.listens_for(engine, "connect")
-    def use_explicit_transactions(raw: Any, _record: Any) -> None:
-        raw.isolation_level = None  # the driver's own BEGIN would be a deferred one
-
-    @sa.event.listens_for(engine, "begin")
-    def begin_by_locking(connection: Connection) -> None:
-        # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a deleted journal.
-        connection.exec_driver_sql("PRAGMA journal_mode=TRUNCATE")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        if not connection.exec_driver_sql("PRAGMA user_version").scalar():
-            metadata.create_all(connection)
-            connection.exec_driver_sql("PRAGMA user_version=1")
-            log.info("A new delivery journal was begun; texts sent before it are not known to it.")
-
-    return engine
+@lru_cache(maxsize=32)
+def _process_of(url: str, clock: Callable[[], float], _pid: int) -> _Process:
+    return _Process(url, clock)

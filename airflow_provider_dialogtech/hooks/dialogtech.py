@@ -200,7 +200,7 @@ class DialogTechHook(BaseHook):
         journal = SendJournal(
             store or journal_store(), settings.account, settings.limits, retention=config.journal_retention()
         )
-        return SmsSender(self.make_client(timeout or settings.timeout), journal, pause=pause)
+        return SmsSender(self.make_client(timeout or settings.timeout), journal, sleep=pause)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask DialogTech for the account's numbers, which sends nothing, and tell whether the keys and numbers work."""

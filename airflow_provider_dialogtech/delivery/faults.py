@@ -1,0 +1,101 @@
+"""What is wrong with the store, in words that hold neither its address, nor its user, nor a statement."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from airflow_provider_dialogtech.api.errors import DialogTechError, InvalidConnection, JournalUnavailable
+
+
+class StoreAway(Exception):
+    """The store may be back in a moment."""
+
+
+class _Fault(NamedTuple):
+    """A kind of failure.
+
+    :param pattern: what the driver says, or the SQLSTATE in brackets.
+    :param words: what people are told.
+    :param advice: what to do, where no retry mends it; empty where one may.
+    """
+
+    pattern: str
+    words: str
+    advice: str = ""
+
+
+# Drivers give no code for a connection that never stood, so these go by PostgreSQL's and libpq's words. The first that
+# is found counts.
+_POSTGRES = (
+    _Fault(r"\[28|password authentication failed|no pg_hba\.conf entry|authentication.* failed|role .* does not exist"
+           r"|no password supplied|not permitted to log in|no such user|wrong password",
+           "PostgreSQL rejected the login", "Check the user and the password in [dialogtech] journal_url"),
+    _Fault(r"\[3D000\]|database .* does not exist|no such database",
+           "the database does not exist", "Create it, or correct [dialogtech] journal_url"),
+    _Fault(r"\[42501\]|permission denied", "PostgreSQL denied a right",
+           "Grant the journal's user CREATE on the schema, or SELECT, INSERT, UPDATE and DELETE on its tables"),
+    _Fault(r"could not translate host name|name or service not known|failed to resolve host|nodename nor servname"
+           r"|temporary failure in name resolution", "the name of its server was not found"),
+    _Fault(r"connection refused", "the connection was refused"),
+    _Fault(r"timeout expired|timed out|connection timeout", "its server does not answer"),
+    _Fault(r"too many (clients|connections)|\[53300\]|remaining connection slots|no more connections allowed",
+           "its server takes no more connections"),
+    _Fault(r"starting up|shutting down|\[57P0|recovery mode|not yet accepting connections", "its server is restarting"),
+    _Fault(r"\[55P03\]|lock timeout", "other senders of this account held its lock for too long"),
+    _Fault(r"\[25006\]|read-only transaction", "its server is read-only"),
+    _Fault(r"\[53100\]|no space left", "its server's disk is full"),
+    _Fault(r"server closed the connection|connection .*(lost|closed|reset)|terminating connection|EOF detected"
+           r"|could not receive data|consuming input failed|no connection to the server|broken pipe|SSL SYSCALL",
+           "the connection was lost"),
+    _Fault(r"invalid sslmode|invalid connection option|invalid integer value|invalid dsn|invalid .* value",
+           "an option of its URL is wrong", "Correct [dialogtech] journal_url"),
+)  # fmt: skip
+_SQLITE = (
+    _Fault(r"locked|busy", "the file is locked"),
+    _Fault(r"unable to open", "the file cannot be opened",
+           "Make the file of [dialogtech] journal_url writable, and the folder that it is in"),
+    _Fault(r"readonly|read-only", "the file is read-only", "Make the file of [dialogtech] journal_url writable"),
+    _Fault(r"full|disk I/O", "the file cannot be written", "Make room on its disk"),
+    _Fault(r"not a database|malformed", "the file is no journal, or is damaged",
+           "Move it away; a new journal is begun then, which does not know what was sent before"),
+)  # fmt: skip
+
+
+def named(error: Exception, *, is_file: bool) -> StoreAway | DialogTechError:
+    """Return the error to raise: `StoreAway` where a retry may help, else one for the user."""
+    if isinstance(error, StoreAway):
+        return error
+    if isinstance(error, sa.exc.TimeoutError):
+        return StoreAway("all of this process's connections to it are busy")
+    if isinstance(error, (sa.exc.IntegrityError,)):
+        return StoreAway("another process wrote the same at the same time")
+    if isinstance(error, sa.exc.NoSuchModuleError | ImportError):
+        return InvalidConnection("The text was not sent: the driver that [dialogtech] journal_url names is not installed.")
+    driver_error = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    said = f"[{_sqlstate(driver_error)}] {driver_error}"[:2000]
+    for fault in _SQLITE if is_file else _POSTGRES:
+        if re.search(fault.pattern, said, re.IGNORECASE):
+            return _unusable(fault) if fault.advice else StoreAway(fault.words)
+    kind = type(driver_error).__name__
+    if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.ProgrammingError):
+        return StoreAway(kind)
+    if isinstance(error, (TypeError, ValueError)):
+        return InvalidConnection(
+            f"The text was not sent: [dialogtech] journal_url has an option that its driver does not take ({kind})."
+        )
+    return JournalUnavailable(f"The text was not sent: the delivery journal cannot be used ({kind}).")
+
+
+def _unusable(fault: _Fault) -> JournalUnavailable:
+    return JournalUnavailable(
+        f"The text was not sent: the delivery journal cannot be used ({fault.words}). {fault.advice}; sending it again "
+        "is safe then."
+    )
+
+
+def _sqlstate(error: Any) -> str:
+    """Return the code of the SQL standard that the driver's error carries, if it does."""
+    return str(getattr(error, "pgcode", None) or getattr(error, "sqlstate", None) or "")

@@ -1,0 +1,129 @@
+"""An account's line: the texts that count in its windows, and where one more fits in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_dialogtech.delivery.limits import Occupied, RateLimits, earliest_send_time, overflows
+
+# A text that alerts have displaced so often keeps its slot from then on.
+MOST_DISPLACED = 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """A text's place in the line.
+
+    :param id: its row in the journal.
+    :param number: the number it leaves from.
+    :param at: its slot.
+    :param may_move: whether an alert may take its slot: it only waits, and has not been displaced too often.
+    :param is_alert: whether it is an alert.
+    """
+
+    id: int
+    number: str
+    at: float
+    may_move: bool = False
+    is_alert: bool = False
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot that was found.
+
+    :param at: when the text may leave.
+    :param number: which of the numbers it leaves from, by its place among those asked for.
+    :param displaced: the rows whose texts must take another slot.
+    """
+
+    at: float
+    number: int
+    displaced: tuple[int, ...] = ()
+
+
+class Line:
+    """The texts of an account that count in its windows.
+
+    :param places: the texts, in any order.
+    :param limits: what the account may send.
+    :param extra_margin: by how many seconds the short windows are widened.
+    """
+
+    def __init__(self, places: Iterable[Place], limits: RateLimits, extra_margin: float = 0.0) -> None:
+        self._places = sorted(places, key=lambda place: place.at)
+        self._of_account = limits.of_account(extra_margin)
+        self._of_number = limits.of_number(extra_margin)
+        self._of_ordinary = limits.of_ordinary()
+
+    def slot(self, numbers: Sequence[str], not_before: float) -> Slot:
+        """Find the first slot that all limits and the reserve for alerts allow.
+
+        :param numbers: the numbers the text may leave from; the one whose slot comes first is taken.
+        :param not_before: no slot is nearer.
+        """
+        return self._first(self._places, numbers, not_before, is_alert=False)
+
+    def slot_for_alert(self, numbers: Sequence[str], not_before: float) -> Slot:
+        """Find the first slot as if the texts that only wait were not there, and the fewest of them that must go.
+
+        :param numbers: the numbers the alert may leave from.
+        :param not_before: no slot is nearer.
+        """
+        fixed = [place for place in self._places if not place.may_move]
+        found = self._first(fixed, numbers, not_before, is_alert=True)
+        return Slot(found.at, found.number, tuple(self._in_the_way(found.at, numbers[found.number])))
+
+    def _first(self, places: Sequence[Place], numbers: Sequence[str], not_before: float, *, is_alert: bool) -> Slot:
+        by_number: defaultdict[str, list[Place]] = defaultdict(list)
+        for place in places:
+            by_number[place.number].append(place)
+        of_account = (self._of_account, [place.at for place in places])
+        # Among numbers whose slots are equally near, the one that was used least: else some would wait for their minute
+        # to end while another has hardly begun its own.
+        at, _, number = min(
+            (
+                earliest_send_time(not_before, [of_account, *self._windows(by_number[name], is_alert=is_alert)]),
+                len(by_number[name]),
+                index,
+            )
+            for index, name in enumerate(numbers)
+        )
+        return Slot(at, number)
+
+    def _windows(self, places: Sequence[Place], *, is_alert: bool) -> list[Occupied]:
+        windows: list[Occupied] = [(self._of_number, [place.at for place in places])]
+        if not is_alert:
+            windows.append((self._of_ordinary, [place.at for place in places if not place.is_alert]))
+        return windows
+
+    def _in_the_way(self, at: float, number: str) -> list[int]:
+        """Choose the waiting texts that overflow a window together with an alert, as few as possible.
+
+        The nearest neighbours share the most windows with it, so these go first; whoever turns out to fit in again
+        stays.
+        """
+        staying = list(self._places)
+        gone: list[Place] = []
+        for place in sorted((place for place in self._places if place.may_move), key=lambda place: abs(place.at - at)):
+            if not self._crowded(at, number, staying):
+                break
+            if place.number == number or self._crowded_in_account(at, staying):
+                staying.remove(place)
+                gone.append(place)
+        for place in reversed(gone):
+            staying.append(place)
+            staying.sort(key=lambda place: place.at)
+            if self._crowded(at, number, staying):
+                staying.remove(place)
+        kept = {place.id for place in staying}
+        return [place.id for place in gone if place.id not in kept]
+
+    def _crowded(self, at: float, number: str, places: Sequence[Place]) -> bool:
+        of_number = [place.at for place in places if place.number == number]
+        return self._crowded_in_account(at, places) or overflows(at, [(self._of_number, of_number)])
+
+    def _crowded_in_account(self, at: float, places: Sequence[Place]) -> bool:
+        return overflows(at, [(self._of_account, [place.at for place in places])])

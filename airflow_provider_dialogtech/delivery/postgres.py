@@ -1,0 +1,162 @@
+"""The journal in a PostgreSQL database, in as few messages as possible: each costs the way there and back.
+
+SQLAlchemy begins no transaction here (AUTOCOMMIT): BEGIN and COMMIT travel with the statements beside them. Nothing is
+kept in a session, so that PgBouncer in transaction mode may stand in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect, Engine, Row, make_url
+
+from airflow_provider_dialogtech.delivery import schema
+from airflow_provider_dialogtech.delivery.store import Plan, Reading, Statement
+from airflow_provider_dialogtech.delivery.watchdog import Watchdog
+
+T = TypeVar("T")
+
+MOST_CONNECTIONS = 4
+_CONNECT_SECONDS = 5
+_POOL_SECONDS = 10
+_LIFETIME = 300
+# Somebody frozen or cut off inside a transaction must not hold the account's line for ever.
+_LOCK_SECONDS = 15
+_IDLE_SECONDS = 10
+
+_BEGIN_AND_LOCK = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
+    f"SELECT set_config('lock_timeout', '{_LOCK_SECONDS}s', true), "
+    f"set_config('idle_in_transaction_session_timeout', '{_IDLE_SECONDS}s', true); "
+    "SELECT pg_advisory_xact_lock({lock})"
+)
+_BIND = re.compile(r"%\((\w+)\)s")
+
+
+class PostgresBackend:
+    """One process's connections to the database.
+
+    :param url: its SQLAlchemy URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._watchdog = Watchdog()
+        self._engine = _engine(url)
+        self._open()
+
+    def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T:
+        with self._connection(within) as connection:
+            _send(connection, _BEGIN_AND_LOCK.format(lock=_lock_number(lock)))
+            asked = time.monotonic()
+            row = connection.execute(question.sql, dict(question.values)).one()
+            took = time.monotonic() - asked
+            answer, statements = plan(row, Reading(row.now, asked + took / 2, took))
+            _send(connection, *_in_one_message(statements, self._engine.dialect, "COMMIT"))
+            return answer
+
+    def do(self, statements: Sequence[Statement], *, within: float) -> int:
+        with self._connection(within) as connection:
+            return _send(connection, *_in_one_message(statements, self._engine.dialect))
+
+    def ask(self, question: Statement, *, within: float) -> Row[Any]:
+        with self._connection(within) as connection:
+            return connection.execute(question.sql, dict(question.values)).one()
+
+    @contextmanager
+    def _connection(self, within: float) -> Iterator[Connection]:
+        """Give a connection that is cut when its time is over, and is never used again after anything failed on it."""
+        with self._engine.connect() as connection:
+            # Not a property of SQLAlchemy 1.4's connection alone: both name the driver's own so.
+            driver_connection: Any = connection.connection.dbapi_connection
+            try:
+                with self._watchdog.watching(driver_connection.fileno(), within):
+                    yield connection
+            except BaseException:
+                connection.invalidate()
+                raise
+
+    def _open(self) -> None:
+        with self._connection(2 * _LOCK_SECONDS) as connection:
+            if schema.is_current(_version(connection)):
+                return
+            _send(connection, _BEGIN_AND_LOCK.format(lock=_lock_number("schema")))
+            is_new = False
+            version = _version(connection)
+            if not schema.is_current(version):
+                is_new = schema.create_or_upgrade(connection)
+                connection.execute(schema.journal_version.delete())
+                connection.execute(schema.journal_version.insert().values(version=schema.VERSION))
+            _send(connection, "COMMIT")
+        if is_new:
+            schema.log_new("in the database of [dialogtech] journal_url")
+
+
+def _version(connection: Connection) -> int | None:
+    # The query of a table that does not exist would be an error, and end the transaction.
+    there = sa.text("SELECT to_regclass('dialogtech_journal') IS NOT NULL")
+    if not connection.execute(there).scalar():
+        return None
+    return connection.execute(sa.select(sa.func.max(schema.journal_version.c.version))).scalar()
+
+
+def _send(connection: Connection, message: str, values: dict[str, Any] | None = None) -> int:
+    """Send a message as it is; return how many rows its last statement changed."""
+    # Without values, a % in the message is no sign for one.
+    done = connection.exec_driver_sql(message, values) if values else connection.exec_driver_sql(message)
+    return done.rowcount
+
+
+def _in_one_message(
+    statements: Sequence[Statement], dialect: Dialect, last: str | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Put statements into one message, which PostgreSQL runs as one transaction where none has begun."""
+    parts: list[str] = []
+    values: dict[str, Any] = {}
+    for place, statement in enumerate(statements):
+        sql, fixed = _compiled(statement.sql, dialect, tuple(sorted(statement.values)), place)
+        parts.append(sql)
+        values |= {f"{name}_{place}": value for name, value in {**fixed, **statement.values}.items()}
+    return "; ".join([*parts, *([last] if last else [])]), values
+
+
+@lru_cache(maxsize=128)
+def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...], place: int) -> tuple[str, dict[str, Any]]:
+    """Return a statement's SQL, its parameters renamed for its place, and the values that it brings along itself."""
+    insert = isinstance(statement, sa.sql.dml.Insert) and statement.select is None
+    compiled = statement.compile(dialect=dialect, column_keys=list(names) if insert else None)
+    fixed = {name: value for name, value in compiled.params.items() if name not in names}
+    return _BIND.sub(lambda found: f"%({found.group(1)}_{place})s", str(compiled)), fixed
+
+
+def _lock_number(lock: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"dialogtech {lock}".encode()).digest()[:8], "big", signed=True)
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    arguments: dict[str, Any] = {} if "connect_timeout" in parsed.query else {"connect_timeout": _CONNECT_SECONDS}
+    if parsed.get_driver_name() == "psycopg":
+        from psycopg import ClientCursor
+
+        # Behind PgBouncer a prepared statement would meet the connections of others. Values are put into the SQL by
+        # the client, so that one message may hold several statements.
+        arguments |= {"prepare_threshold": None, "cursor_factory": ClientCursor}
+    return sa.create_engine(
+        parsed,
+        future=True,
+        isolation_level="AUTOCOMMIT",
+        pool_size=MOST_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_POOL_SECONDS,
+        pool_recycle=_LIFETIME,
+        pool_use_lifo=True,
+        use_native_hstore=False,  # looking it up would cost a round trip with each connection
+        connect_args=arguments,
+    )

@@ -1,0 +1,116 @@
+"""How long the steps of a text take here, learned from text to text, so that none comes too late for its slot."""
+
+from __future__ import annotations
+
+import threading
+
+# As TCP's retransmission timer (RFC 6298): mean plus four deviations, which no step should exceed by chance.
+_MEAN_GAIN = 1 / 8
+_DEVIATION_GAIN = 1 / 4
+_DEVIATIONS = 4
+# What a busy machine may add at any time; no estimate is finer than this.
+GRANULARITY = 0.010
+# A step that takes longer says nothing of the next one; a head start must stay a head start.
+LONGEST = 10.0
+
+# A missed slot lengthens the next head starts; each slot that was met takes some of it back.
+_LONGER = 1.5
+_SHORTER = 0.9
+_LONGEST_STRETCH = 8.0
+
+
+class StepTime:
+    """The time that one step takes: its mean and its deviation.
+
+    :param guess: what is taken before the first sample, in seconds.
+    """
+
+    def __init__(self, guess: float | None = None) -> None:
+        self._guess = guess
+        self._mean: float | None = None
+        self._deviation = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a sample, or a guess."""
+        return self._mean is not None or self._guess is not None
+
+    @property
+    def mean(self) -> float:
+        """The usual time, in seconds; 0 where nothing is known."""
+        return self._mean if self._mean is not None else self._guess or 0.0
+
+    @property
+    def bound(self) -> float:
+        """The time that is hardly ever exceeded, in seconds."""
+        if self._mean is None:
+            return self.mean + GRANULARITY
+        return min(self._mean + max(GRANULARITY, _DEVIATIONS * self._deviation), LONGEST)
+
+    def guess(self, seconds: float) -> None:
+        """Take so many seconds where nothing is known yet."""
+        if not self.is_known:
+            self._guess = seconds
+
+    def note(self, seconds: float) -> None:
+        """Learn from one more step."""
+        seconds = min(max(seconds, 0.0), LONGEST)
+        if self._mean is None:
+            self._mean, self._deviation = seconds, seconds / 2
+        else:
+            self._deviation += _DEVIATION_GAIN * (abs(seconds - self._mean) - self._deviation)
+            self._mean += _MEAN_GAIN * (seconds - self._mean)
+
+
+class Timing:
+    """What stands between a slot that was found and the request that leaves in it.
+
+    The threads of a process that use one journal share it.
+    """
+
+    def __init__(self) -> None:
+        self.commit = StepTime()
+        """From the moment at which `reserve` read the clock until it returned."""
+        self.start = StepTime()
+        self._stretch = 1.0
+        self._lock = threading.Lock()
+
+    def first_answer(self, seconds: float) -> None:
+        """Take the time of one answer of the journal for a first estimate of what its steps take."""
+        with self._lock:
+            # The time of an answer runs from its question; half of it is over when the clock is read.
+            self.commit.guess(2.5 * seconds)
+            self.start.guess(2 * seconds)
+
+    def committed(self, seconds: float) -> None:
+        with self._lock:
+            self.commit.note(seconds)
+
+    def started(self, seconds: float) -> None:
+        with self._lock:
+            self.start.note(seconds)
+
+    def missed(self) -> None:
+        """Note that a slot was missed."""
+        with self._lock:
+            self._stretch = min(self._stretch * _LONGER, _LONGEST_STRETCH)
+
+    def met(self) -> None:
+        """Note that a request left in its slot."""
+        with self._lock:
+            self._stretch = max(self._stretch * _SHORTER, 1.0)
+
+    def head_start(self, connect: float) -> float:
+        """Return how far away the next slot must be at least, in seconds.
+
+        :param connect: how long connecting to the API may take.
+        """
+        return min(self._stretch * (self.commit.bound + self.start.bound) + connect, LONGEST)
+
+    @property
+    def start_lead(self) -> float:
+        """How long before its slot a text is to be started, in seconds."""
+        return min(self._stretch * self.start.bound, LONGEST)
+
+    def __str__(self) -> str:
+        return f"reserving a slot takes {self.commit.mean:.2f} s, starting a text {self.start.mean:.2f} s"

@@ -1,0 +1,62 @@
+"""The journal's URL: which store it names, and whether its driver is here."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+from airflow_provider_dialogtech.api.errors import InvalidConnection
+
+# Both wait for their server in a thread; each entry is a driver's name in the URL, its module and its package.
+_DRIVERS = {
+    "psycopg2": ("psycopg2", "psycopg2-binary"),
+    "psycopg": ("psycopg", "'psycopg[binary]'"),
+}
+_INSTALL = "pip install 'airflow-provider-dialogtech[postgres]'"
+
+
+def kind_of(url: str) -> str:
+    """Return `sqlite` or `postgresql`.
+
+    :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not there.
+    """
+    parsed = _parsed(url)
+    if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}:
+        _check_driver(parsed, {"pysqlite"}, "sqlite:////…")
+        return "sqlite"
+    if parsed is not None and parsed.get_backend_name() == "postgresql":
+        _check_driver(parsed, {"psycopg2", "psycopg"}, "postgresql+psycopg2://…")
+        return "postgresql"
+    raise InvalidConnection(
+        "The text was not sent: [dialogtech] journal_url must be the SQLAlchemy URL of a SQLite file (sqlite:////…) or "
+        "of PostgreSQL (postgresql+psycopg2://…)."
+    )
+
+
+def _parsed(url: str) -> URL | None:
+    try:
+        return make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        return None
+
+
+def _check_driver(url: URL, known: set[str], example: str) -> None:
+    try:
+        driver = url.get_driver_name()
+    except sa.exc.NoSuchModuleError:
+        driver = url.drivername.partition("+")[2]
+    if driver not in known:
+        raise InvalidConnection(
+            f"The text was not sent: [dialogtech] journal_url names the driver {driver[:40]!r}, which the journal does "
+            f"not work with. Write {example}"
+        )
+    module, package = _DRIVERS.get(driver, (None, ""))
+    if module is None or find_spec(module) is not None:
+        return
+    install = _INSTALL if driver == "psycopg2" else f"pip install {package}"
+    raise InvalidConnection(
+        f"The text was not sent: the driver {driver} that [dialogtech] journal_url names is not installed. "
+        f"Install it with: {install}"
+    )
