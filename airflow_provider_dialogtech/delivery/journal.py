@@ -160,8 +160,8 @@ class SendJournal:
             "most_left": left + CLOCK_TOLERANCE,
         }
         started = self._store.do(Statement(statements.START, values), sleep=sleep)
-        if started:
-            self.timing.started(time.monotonic() - asked)
+        # Also where it came too late: the next head start must be long enough for such a one.
+        self.timing.started(time.monotonic() - asked)
         return started
 
     def settle(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row, make_url
 from sqlalchemy.pool import NullPool
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.faults import StoreAway
@@ -21,6 +23,8 @@ from airflow_provider_dialogtech.delivery.store import Plan, Reading, Statement
 T = TypeVar("T")
 
 _OURS_ALONE = 0o600
+# How soon somebody who waits for the file looks again, in seconds.
+_LOOK_AGAIN = (0.002, 0.006)
 
 
 class SqliteBackend:
@@ -65,12 +69,11 @@ class SqliteBackend:
         try:
             self._create_private()
             with self._engine.connect() as connection:
-                left = max(0, int((until - time.monotonic()) * 1000))
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={left}")
+                connection.exec_driver_sql("PRAGMA busy_timeout=0")
                 # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal
                 # that was deleted.
                 connection.exec_driver_sql("PRAGMA journal_mode=TRUNCATE")
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                self._lock_file(connection, max(0.0, until - time.monotonic()))
                 is_new = self._prepare(connection)
                 yield connection
                 connection.exec_driver_sql("COMMIT")
@@ -78,6 +81,20 @@ class SqliteBackend:
             self._queue.release()
         if is_new:
             schema.log_new(str(self._path))
+
+    def _lock_file(self, connection: Connection, within: float) -> None:
+        """Begin a transaction that writes, once nobody else does.
+
+        SQLite's own wait looks again after up to 100 ms, in which the file lies idle and a slot is missed.
+        """
+        driver: Any = connection.connection.dbapi_connection
+        retrying = Retrying(
+            retry=retry_if_exception_type(sqlite3.OperationalError),
+            stop=stop_after_delay(within),
+            wait=wait_random(*_LOOK_AGAIN),
+            reraise=True,
+        )
+        retrying(driver.execute, "BEGIN IMMEDIATE")
 
     def _create_private(self) -> None:
         """Create a missing file so that nobody else can read it: digests of phone numbers can be guessed."""

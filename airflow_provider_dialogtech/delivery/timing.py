@@ -31,11 +31,6 @@ class StepTime:
         self._deviation = 0.0
 
     @property
-    def is_known(self) -> bool:
-        """Whether there is a sample, or a guess."""
-        return self._mean is not None or self._guess is not None
-
-    @property
     def mean(self) -> float:
         """The usual time, in seconds; 0 where nothing is known."""
         return self._mean if self._mean is not None else self._guess or 0.0
@@ -48,9 +43,8 @@ class StepTime:
         return min(self._mean + max(GRANULARITY, _DEVIATIONS * self._deviation), LONGEST)
 
     def guess(self, seconds: float) -> None:
-        """Take so many seconds where nothing is known yet."""
-        if not self.is_known:
-            self._guess = seconds
+        """Take so many seconds, or more where more was guessed, until there is a sample."""
+        self._guess = max(seconds, self._guess or 0.0)
 
     def note(self, seconds: float) -> None:
         """Learn from one more step."""
@@ -85,6 +79,7 @@ class Timing:
     def committed(self, seconds: float) -> None:
         with self._lock:
             self.commit.note(seconds)
+            self.start.guess(seconds)  # one commit takes about as long as the other
 
     def started(self, seconds: float) -> None:
         with self._lock:

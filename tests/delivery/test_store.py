@@ -127,7 +127,7 @@ def test_a_driver_that_is_not_installed_is_named_with_the_command_that_installs_
         Store("postgresql+psycopg2://user:pa55@host/db")
 
 
-@pytest.mark.parametrize("url", ["sqlite:///{folder}/j.db?timeout=abc", "postgresql+psycopg2://h/db?connect_timeout=abc"])
+@pytest.mark.parametrize("url", ["sqlite:///{folder}/j.db?timeout=abc", "postgresql+psycopg2:///db?host={folder}&connect_timeout=abc"])
 def test_an_option_that_the_driver_does_not_take_is_told(url, tmp_path):
     with pytest.raises(NotSent, match="option"):
         write(Store(url.format(folder=tmp_path), patience=0.2))
