@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import html
 import json
 import re
 from html import escape
-from urllib.parse import quote, quote_plus
+from typing import Generic, TypeVar
+from urllib.parse import quote, quote_plus, unquote
 
-# Seven digits are the shortest number that reaches a person; people set them apart with spaces, dots, dashes, brackets.
-_PHONE_NUMBER = re.compile(r"\+?\(?\d(?:[ .()/-]{0,2}\d){6,}")
+T_co = TypeVar("T_co", covariant=True)
+
+# What may set the digits of a number apart: all that `sms/numbers.py` takes, what separates numbers in lists, and what
+# cannot be seen: controls, joiners, direction marks, variation selectors.
+_APART = (
+    r"\s+()\[\]./,_*~\x00-\x1f\x7f-\xa0\xad\xb7\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u2015\u2022"
+    r"\u2024\u2027-\u202f\u203f\u2043\u2044\u205f-\u206f\u20e3\u2212\u2215\u3000\u30fb\u3164\ufe00-\ufe0f\ufe31-\ufe33"
+    r"\ufe58\ufe63\ufeff\uff08-\uff0f\uff3f\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff-"
+)
+# Seven digits are the shortest number that reaches a person. 1,234,567 is a count of something.
+_PHONE_NUMBER = re.compile(
+    rf"(?!(?<!\d)\d{{1,3}}(?:,\d{{3}}){{1,2}}(?![{_APART}]?\d))\+?\(?\d(?:[{_APART}]{{0,8}}\d){{6,}}"
+)
+
+# What cannot be seen, or turns what can be: controls, format characters, surrogates, private use.
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\u3164\ud800-\udfff\ue000-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U0010ffff]"
+)
+_ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
+_MOST_DECODINGS = 6
+# A shorter piece of a text may be any words'.
+_LONGEST_QUOTE = 12
+
+
+class Private(Generic[T_co]):
+    """Holds what no traceback may show: tools that print the locals of a frame meet `***`.
+
+    :param value: what to hold.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T_co) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def reveal(self) -> T_co:
+        """Return the value. It must not become a local of a frame that can raise."""
+        return self._value
 
 
 def mask_number(number: object) -> str:
@@ -18,13 +61,16 @@ def mask_number(number: object) -> str:
 
 
 def mask_numbers(text: str) -> str:
-    """Shorten every phone number in a text."""
+    """Shorten every phone number in a text, whatever sets its digits apart."""
     return _PHONE_NUMBER.sub(lambda found: mask_number(found.group()), text)
 
 
 def encodings_of(secret: str) -> tuple[str, ...]:
     """Tell every form in which a secret may appear in a URL, a log line or a page, the longest first."""
     forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), escape(secret), escape(secret, False)}
+    forms |= {quote(form) for form in forms}
+    forms |= {escape(secret).replace("&#x27;", "&#39;"), escape(secret).replace("&#x27;", "&apos;")}
+    forms |= _hidden_forms(secret)
     return tuple(sorted((form for form in forms if form), key=len, reverse=True))
 
 
@@ -34,7 +80,65 @@ def digest(*parts: object) -> str:
 
 
 def scrub(text: str, *secrets: str) -> str:
-    """Replace every form of the secrets in a text by `***`."""
+    """Replace every form of the secrets in a text by `***`; where one is escaped, the text is returned unescaped."""
+    secrets = tuple(filter(None, secrets))
     # The longest first, of all of them together: one secret may begin with another.
     forms = sorted({form for secret in secrets for form in encodings_of(secret)}, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, forms)), "***", text, flags=re.IGNORECASE) if forms else text
+    if not forms:
+        return text
+    scrubbed = re.sub("|".join(map(_loosely, forms)), "***", text, flags=re.IGNORECASE)
+    plain = decode(scrubbed)
+    found = re.search("|".join(map(_loosely, forms)), plain, flags=re.IGNORECASE)
+    return re.sub("|".join(map(_loosely, forms)), "***", plain, flags=re.IGNORECASE) if found else scrubbed
+
+
+def scrub_quotes(text: str, quoted: str) -> str:
+    """Replace by `***` what a text quotes of another one, if it is a longer piece of it.
+
+    :param text: the text, as `decode` and `clean` left it.
+    :param quoted: the other one.
+    """
+    said, piece = text.casefold(), " ".join(quoted.casefold().split())
+    if len(said) != len(text) or len(piece) < _LONGEST_QUOTE:
+        return scrub(text, quoted) if len(piece) >= _LONGEST_QUOTE // 3 else text
+    pieces = {piece[at : at + _LONGEST_QUOTE] for at in range(len(piece) - _LONGEST_QUOTE + 1)}
+    hidden = bytearray(len(text))
+    for at in range(len(said) - _LONGEST_QUOTE + 1):
+        if said[at : at + _LONGEST_QUOTE] in pieces:
+            hidden[at : at + _LONGEST_QUOTE] = b"\1" * _LONGEST_QUOTE
+    shown = "".join("\0" if hide else letter for letter, hide in zip(text, hidden, strict=True))
+    return scrub(re.sub("\0+", "***", shown), quoted)
+
+
+def clean(text: str) -> str:
+    """Put a text into one line of what can be seen, without what turns its direction."""
+    return " ".join(_UNSEEN.sub(lambda found: " " if found.group() < "\xa0" else "", text).split())
+
+
+def decode(text: str) -> str:
+    """Undo percent-encoding, character references and backslash escapes, also where one is wrapped in another."""
+    for _ in range(_MOST_DECODINGS):
+        plain = html.unescape(unquote(_ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)), text)))
+        if plain == text:
+            return text
+        text = plain
+    return text
+
+
+def _loosely(form: str) -> str:
+    """Return a regular expression for a form: a space may be a plus or several, and anything escaped by a backslash."""
+    signs = re.sub(r"\s+", " ", form)
+    return r"\\*".join(r"[\s+]+" if sign == " " else re.escape(sign) for sign in signs)
+
+
+def _hidden_forms(secret: str) -> set[str]:
+    """Return how a secret looks in hex, and in base64 wherever in the encoded text it begins."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    forms = {raw.hex(), raw.hex(" "), raw.hex(":")}
+    for shift in range(3):
+        whole = base64.b64encode(b"\0" * shift + raw).decode()
+        # Letters that also hold bits of what stands before or after are left out.
+        certain = whole[(0, 2, 3)[shift] : len(whole.rstrip("=")) - (1 if (shift + len(raw)) % 3 else 0)]
+        if len(certain) >= _LONGEST_QUOTE // 3:
+            forms |= {certain, certain.replace("+", "-").replace("/", "_")}
+    return forms

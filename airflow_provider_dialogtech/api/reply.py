@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-
-# What a reply in UTF-16 may begin with: a byte order mark, or `<`.
-_WIDE = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+# The documented reply has three elements, two deep; a list of numbers has more.
+MOST_ELEMENTS = 5000
+DEEPEST = 16
 
 
 class NotDocumented(ValueError):
@@ -20,24 +21,30 @@ class NotDocumented(ValueError):
 
 @dataclass(frozen=True)
 class ApiReply:
-    """A reply of the documented shape.
+    """A reply of the documented shape, and nothing else of it.
 
     :param result: `success` or `failed`.
     :param description: what the API says of it, such as `[1] Message Sent`.
-    :param xml: the reply as it came.
     :param numbers: what stands in it that looks like phone numbers, in digits and without the US's country code.
     """
 
     result: str
     description: str
-    xml: str
     numbers: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def xml(self) -> str:
+        """The reply in the documented shape."""
+        return (
+            f"<response><result>{self.result}</result>"
+            f"<result_description>{escape(self.description, quote=False)}</result_description></response>"
+        )
 
 
 def parse_reply(body: bytes) -> ApiReply:
-    """Read a reply. It may bring a DTD, as the vendor's does, but no entity and nothing from elsewhere.
+    """Read a reply. It may bring a DTD, as the vendor's does, but no entity, no attributes and nothing from elsewhere.
 
-    :param body: the bytes as they came.
+    :param body: the bytes as they came, of bounded length.
     :raises NotDocumented: when it is anything but the documented XML.
     """
     root = _parse(body)
@@ -46,15 +53,23 @@ def parse_reply(body: bytes) -> ApiReply:
     result = (root.findtext("result") or "").strip().lower()
     if result not in {"success", "failed"}:
         raise NotDocumented("its <result> is neither success nor failed")
-    description = (root.findtext("result_description") or "").strip()
-    return ApiReply(result, description, _decode(body), tuple(_numbers(root)))
+    return ApiReply(result, root.findtext("result_description") or "", tuple(_numbers(root)))
 
 
 def _parse(body: bytes) -> Element:
-    from defusedxml.ElementTree import fromstring
+    from defusedxml.ElementTree import DefusedXMLParser
+
+    def forbid(*_: object) -> None:
+        raise NotDocumented("its DTD declares more than elements")
 
     try:
-        root: Element = fromstring(body, forbid_dtd=False, forbid_entities=True, forbid_external=True)
+        parser: Any = DefusedXMLParser(
+            target=_bounded_builder(), forbid_dtd=False, forbid_entities=True, forbid_external=True
+        )
+        # Default attributes of a few bytes grow with each element.
+        parser.parser.AttlistDeclHandler = forbid
+        parser.feed(body)
+        root: Element = parser.close()
     # The parser raises its own errors, and others for what is no text at all.
     except Exception as error:
         problem = type(error).__name__
@@ -63,16 +78,26 @@ def _parse(body: bytes) -> Element:
     raise NotDocumented(f"it is no XML that may be read ({problem})")
 
 
-def _decode(body: bytes) -> str:
-    """Return the bytes as text; the parser has read them in the encoding that they declare themselves."""
-    for mark, encoding in _WIDE.items():
-        if body.startswith(mark):
-            return body.decode(encoding, errors="replace")
-    declared = re.match(rb"""<\?xml[^>]*encoding=["']([A-Za-z0-9._-]+)""", body)
-    try:
-        return body.decode(declared.group(1).decode() if declared else "utf-8-sig", errors="replace")
-    except LookupError:
-        return body.decode("utf-8", errors="replace")
+def _bounded_builder() -> Any:
+    from xml.etree.ElementTree import TreeBuilder
+
+    class BoundedBuilder(TreeBuilder):
+        """Builds a tree of no more elements, and no deeper, than a reply may have."""
+
+        elements = depth = 0
+
+        def start(self, tag: Any, attrs: Any, /) -> Any:
+            self.elements += 1
+            self.depth += 1
+            if self.elements > MOST_ELEMENTS or self.depth > DEEPEST:
+                raise NotDocumented("it has too many elements")
+            return super().start(tag, attrs)
+
+        def end(self, tag: Any, /) -> Any:
+            self.depth -= 1
+            return super().end(tag)
+
+    return BoundedBuilder()
 
 
 def _numbers(root: Element) -> list[str]:

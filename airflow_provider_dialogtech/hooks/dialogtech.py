@@ -103,7 +103,6 @@ class DialogTechHook(BaseHook):
             settings.url or DEFAULT_URL,
             http_method=settings.http_method,
             timeout=timeout,
-            throttled_pattern=settings.throttled_pattern,
         )
 
     def send_sms(

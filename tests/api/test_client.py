@@ -19,7 +19,8 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dialogtech.api.client import DialogTechClient
+from airflow_provider_dialogtech.api.client import DialogTechClient, Line
+from airflow_provider_dialogtech.api.connection import LARGEST_REPLY, Connection, RawReply
 from airflow_provider_dialogtech.api.errors import (
     BadCredentials,
     DialogTechError,
@@ -30,7 +31,6 @@ from airflow_provider_dialogtech.api.errors import (
     Throttled,
     Unreachable,
 )
-from airflow_provider_dialogtech.api.exchange import LARGEST_REPLY, RawReply
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.api.server import (
     answering,
@@ -116,7 +116,7 @@ def test_a_message_arrives_letter_for_letter(http_method, message):
         "from": ["5554332111"],
         "message": [message],
     }
-    assert (reply.result, reply.description, reply.xml) == ("success", "[1] Message Sent", SUCCESS.decode())
+    assert (reply.result, reply.description) == ("success", "[1] Message Sent")
 
 
 def test_a_post_has_no_key_in_its_url():
@@ -268,7 +268,7 @@ def test_a_refusal_of_the_keys_is_known_by_its_words(words, leak_check):
 
 
 def test_a_connection_may_know_other_words(leak_check):
-    assert kind_of_refusal("Bitte langsamer", leak_check, throttled_pattern="langsam") is Throttled
+    assert kind_of_refusal("Bitte langsamer", leak_check, throttled_words=["other", "BITTE  lang"]) is Throttled
 
 
 @pytest.mark.parametrize(
@@ -334,8 +334,9 @@ def test_a_certificate_that_nobody_vouches_for_is_unreachable(tls, monkeypatch, 
 
 
 def test_a_text_goes_out_over_tls_also_after_a_wait_in_which_the_server_sent_tickets(tls, trusted):
-    with serving(answering(an_answer(SUCCESS)), tls) as server:
-        reply = a_client(server.url).send(**TEXT, before_write=lambda: time.sleep(0.5))
+    with serving(answering(an_answer(SUCCESS)), tls) as server, a_client(server.url).connect() as line:
+        time.sleep(0.5)
+        reply = line.send(**TEXT)
     assert reply.result == "success"
 
 
@@ -410,49 +411,113 @@ def test_a_long_reason_is_cut(leak_check):
         assert len(str(attempt(a_client(server.url), leak_check))) < 400
 
 
-def test_the_connection_stands_before_it_is_asked_whether_to_write():
-    seen = []
-    with serving(answering(an_answer(SUCCESS))) as server:
-
-        def before_write():
-            for _ in range(200):
-                if server.connections:
-                    break
-                time.sleep(0.01)
-            seen.append((server.connections, list(server.requests)))
-
-        a_client(server.url).send(**TEXT, before_write=before_write)
-    assert seen == [(1, [])]
+def wait_until(condition) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
-def test_what_it_raises_comes_out_as_it_is_and_nothing_was_written():
-    class NotNow(Exception):
-        pass
+def test_a_line_stands_before_anything_is_written_on_it():
+    read = []
 
-    def before_write():
-        raise NotNow
+    def behave(connection, server):
+        connection.settimeout(0.3)
+        try:
+            read.append(connection.recv(1))
+        except TimeoutError:
+            read.append("nothing")
+        connection.settimeout(20)
+        answering(an_answer(SUCCESS))(connection, server)
 
-    with serving(answering(an_answer(SUCCESS))) as server, pytest.raises(NotNow):
-        a_client(server.url).send(**TEXT, before_write=before_write)
-    assert server.requests in ([], [b""])
+    with serving(behave) as server, a_client(server.url).connect() as line:
+        wait_until(lambda: read)
+        assert read == ["nothing"]
+        assert line.send(**TEXT).result == "success"
 
 
-def test_no_deadline_runs_while_it_waits():
-    with serving(answering(an_answer(SUCCESS))) as server:
-        assert a_client(server.url).send(**TEXT, before_write=lambda: time.sleep(2 * TIMEOUT)).result == "success"
+def test_no_deadline_runs_while_a_line_is_idle():
+    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as line:
+        time.sleep(2 * TIMEOUT)
+        assert line.send(**TEXT).result == "success"
+
+
+def attempt_on(line, leak_check) -> BaseException:
+    with pytest.raises(DialogTechError) as raised:
+        line.send(**TEXT)
+    leak_check.append(raised.value)
+    return raised.value
 
 
 @pytest.mark.parametrize("end", [reset, socket.socket.close])
-def test_a_connection_closed_while_it_waits_is_unreachable(end, leak_check):
-    closed = threading.Event()
+def test_a_line_that_the_other_side_closed_is_unreachable(end, leak_check):
+    stands, closed = threading.Event(), threading.Event()
 
     def behave(connection, server):
+        stands.wait(10)
         end(connection)
         closed.set()
 
-    with serving(behave) as server:
-        error = attempt(a_client(server.url), leak_check, before_write=lambda: closed.wait(10) and time.sleep(0.1))
+    with serving(behave) as server, a_client(server.url).connect() as line:
+        stands.set()
+        assert closed.wait(10)
+        time.sleep(0.1)
+        error = attempt_on(line, leak_check)
     assert type(error) is Unreachable
+    assert "Sending it again is safe." in str(error)
+
+
+def test_a_line_carries_one_text_and_never_connects_anew(leak_check):
+    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as line:
+        line.send(**TEXT)
+        assert type(attempt_on(line, leak_check)) is Unreachable
+    assert server.connections == 1
+
+
+def test_a_closed_line_is_unreachable_and_closing_twice_does_no_harm(leak_check):
+    with serving(answering(an_answer(SUCCESS))) as server:
+        line = a_client(server.url).connect()
+        line.close()
+        line.close()
+        assert type(attempt_on(line, leak_check)) is Unreachable
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_a_line_that_another_thread_ends_in_mid_request_is_in_doubt(end, leak_check):
+    with serving(say_nothing) as server:
+        client = a_client(server.url, timeout=60)
+        line = client.connect()
+
+        def end_when_it_is_out():
+            wait_until(lambda: server.requests)
+            {"close": line.close, "abort": client.abort}[end]()
+
+        threading.Thread(target=end_when_it_is_out).start()
+        assert type(attempt_on(line, leak_check)) is InDoubt
+
+
+def test_an_idle_line_that_is_aborted_is_unreachable(leak_check):
+    with serving(answering(an_answer(SUCCESS))) as server:
+        client = a_client(server.url)
+        with client.connect() as line:
+            client.abort()
+            error = attempt_on(line, leak_check)
+    assert type(error) is Unreachable
+    assert "it was stopped" in str(error)
+    assert server.requests in ([], [b""])
+
+
+def test_an_abort_cuts_a_line_that_is_being_connected(leak_check):
+    with serving(lambda connection, server: server.over.wait(30)) as server:
+        client = a_client(server.url.replace("http:", "https:"), timeout=60)
+
+        def abort_when_it_connects():
+            wait_until(lambda: server.connections)
+            client.abort()
+
+        threading.Thread(target=abort_when_it_connects).start()
+        with pytest.raises(Unreachable, match="it was stopped"):
+            client.connect()
 
 
 def test_each_text_has_a_connection_of_its_own():
@@ -551,9 +616,7 @@ def test_a_proxy_that_tunnels_sees_no_key_and_counts_as_the_way(monkeypatch, tls
             monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
             monkeypatch.delenv("no_proxy", raising=False)
             monkeypatch.delenv("NO_PROXY", raising=False)
-            asked = []
-            assert a_client(target.url).send(**TEXT, before_write=lambda: asked.append(1)).result == "success"
-    assert asked == [1]
+            assert a_client(target.url).send(**TEXT).result == "success"
     assert b"secret" not in proxy.requests[0]
 
 
@@ -600,7 +663,10 @@ def test_https_and_this_machine_itself_are_taken(url):
         {"timeout": 0},
         {"timeout": float("inf")},
         {"timeout": float("nan")},
-        {"throttled_pattern": "("},
+        {"timeout": 1e9},
+        {"throttled_words": "slow"},
+        {"throttled_words": [""]},
+        {"throttled_words": [7]},
     ],
 )
 def test_a_wrong_setting_is_named(wrong):
@@ -663,11 +729,13 @@ BODIES = st.binary(max_size=600) | st.builds(a_body, RESULTS, st.text(max_size=6
 @given(status=st.integers(100, 999), body=BODIES, retry_after=st.none() | st.text(max_size=20))
 @settings(max_examples=400, deadline=None)
 def test_whatever_bytes_come_there_is_a_reply_or_a_named_error(status, body, retry_after):
-    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    class Replying(Connection):
+        def carry(self, *_):
+            return RawReply(status, retry_after or "", body)
+
     client = a_client("https://any.example/x")
-    client._call = lambda *_: RawReply(status, headers, body)
     try:
-        reply = client.send(**TEXT)
+        reply = Line(client, Replying("https://any.example/x", 1)).send(**TEXT)
     except DialogTechError:
         return
     assert (status, reply.result) == (200, "success")
