@@ -106,6 +106,11 @@ class DialogTechClient:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {urlsplit(getattr(self, '_url', '')).hostname}>"
 
+    @property
+    def host(self) -> str:
+        """The name of the API's host."""
+        return urlsplit(self._url).hostname or ""
+
     def connect(self) -> Line:
         """Open a connection for one text. It may stand idle for a while: nothing is written on it yet.
 
@@ -131,11 +136,6 @@ class DialogTechClient:
         del to, from_, message
         with self.connect() as line:
             return line._send(text)
-
-    host = "localhost"
-
-    def connect(self) -> Line:
-        return Line(self)
 
     def get_numbers(self) -> tuple[str, ...]:
         """Ask for the account's SMS-enabled numbers, in digits. That sends nothing and proves the keys.
@@ -350,14 +350,3 @@ def _seconds(retry_after: str) -> float | None:
     except Exception:
         return None
     return min(max(left, 0.0), _LONGEST_RETRY_AFTER)
-
-
-class Line:
-    def __init__(self, client: DialogTechClient) -> None:
-        self.send = client.send
-
-    def __enter__(self) -> Line:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass

@@ -190,9 +190,10 @@ class SendJournal:
             **_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail)), "took": took, "pause": pause
         }  # fmt: skip
         settling = statements.SETTLE_IN_SQLITE if self._store.is_file else statements.SETTLE_IN_POSTGRES
-        self._store.do(*(Statement(sql, values) for sql in settling), within=within, sleep=sleep)
+        writes = [Statement(sql, values) for sql in settling]
         if held.id % _PRUNED_EVERY == 0:
-            self._store.do(Statement(statements.PRUNE, {"retention": self._retention}), within=within, sleep=sleep)
+            writes.append(Statement(statements.PRUNE, {"retention": self._retention}))
+        self._store.do(*writes, within=within, sleep=sleep)
 
     def release(
         self, held: Reservation, *, within: float | None = None, sleep: Callable[[float], None] = time.sleep

@@ -152,6 +152,9 @@ class SmsSender:
             text.unsent = None
             return self._known(text, found)
         held = text.unsent = found
+        if time.monotonic() > held.due:
+            self._journal.timing.missed()
+            raise _SlotLost(f"the journal is slow: {self._journal.timing}")
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as line:
             self._start(text, held)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dialogtech.delivery import journal
+from airflow_provider_dialogtech.delivery import reservation
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.delivery.delivering import GRACE
 
@@ -46,7 +46,7 @@ def shared_sandbox():
 @pytest.fixture
 def sandbox(shared_sandbox, monkeypatch):
     """A local DialogTech with nothing in it, which the tests of a file share."""
-    monkeypatch.setattr(journal, "GRACE", GRACE)
+    monkeypatch.setattr(reservation, "GRACE", GRACE)
     shared_sandbox.clear_faults()
     shared_sandbox.forget()
     return shared_sandbox

