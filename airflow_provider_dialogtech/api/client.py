@@ -44,9 +44,11 @@ _HEADERS = {
     "Connection": "close",
 }
 _LONGEST_DESCRIPTION = 200
-# What is cut before it is searched for keys; the rest is never shown.
-_LONGEST_SEARCHED = 4096
 _LONGEST_RETRY_AFTER = 3600.0
+_COUNTS_NOTHING = re.compile(
+    r"^\W{0,9}(?:0+|no|none|nothing)\b(?!\.\d)|\[\W{0,9}0+\W{0,9}\]|\b(?:sent|messages?|texts?)\W{1,9}0+\b(?!\.\d)",
+    re.IGNORECASE,
+)
 
 T = TypeVar("T")
 
@@ -60,7 +62,7 @@ class DialogTechClient:
     :param http_method: `GET`, as the vendor's page has it, or `POST` with the same as a form.
     :param timeout: for how many seconds connecting may take, all addresses together, and then the request with its
         reply. Only the system's resolver knows no bound: what it takes to find a name's addresses comes on top.
-    :param throttled_words: words or phrases by which a refusal for the rate is known, besides the known ones.
+    :param throttled_words: words or phrases that tell a refusal for the rate; by default the known ones.
     :raises InvalidConnection: when one of these is wrong.
     """
 
@@ -282,13 +284,13 @@ def _shown(raw: RawReply, keys: Private[dict[str, str]], sent: Private[Mapping[s
         return None
     secrets = tuple(map(clean, keys.reveal().values()))
     text = {name: clean(value) for name, value in sent.reveal().items() if name != "action"}
-    # Cut where nothing that is shown can come from: a key that is cut in two would not be known again.
-    words = clean(decode(clean(reply.description)))[:_LONGEST_SEARCHED]
+    words = clean(decode(clean(reply.description)))
     if re.fullmatch(r"\[[0-9]{1,9}\] [A-Za-z ]{1,60}", words):
         return replace(reply, description=words)
     words = mask_numbers(scrub(words, *secrets))
     words = scrub_quotes(words, text.get("message", ""))
     words = scrub(words, text.get("to", ""), text.get("from", ""))
+    # Cut at last: half a key would not be known again.
     return replace(reply, description=" ".join(words[:_LONGEST_DESCRIPTION].split()))
 
 
@@ -296,7 +298,8 @@ def _refusal(raw: RawReply, description: str, throttled_words: Sequence[str]) ->
     because = f": {description.rstrip('.')}" if description else f" with HTTP status {raw.status}"
     keys_refused = raw.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     too_fast = raw.status == HTTPStatus.TOO_MANY_REQUESTS
-    if too_fast or (not keys_refused and (says(description, THROTTLED) or has_phrase(description, throttled_words))):
+    throttled = has_phrase(description, throttled_words) if throttled_words else says(description, THROTTLED)
+    if too_fast or (throttled and not keys_refused):
         return Throttled(
             f"The text was not sent: DialogTech refused it for its rate{because}. It may be sent again later.",
             retry_after=_seconds(raw.retry_after),
@@ -316,13 +319,8 @@ def _refusal(raw: RawReply, description: str, throttled_words: Sequence[str]) ->
 
 def _counts_nothing(description: str) -> bool:
     # The number in brackets counts what was done: `[0]` would be a success at sending nothing.
-    return bool(
-        re.search(
-            r"^\W{0,9}(?:0+|no|none|nothing)\b(?!\.\d)|\[\W{0,9}0+\W{0,9}\]|\b(?:sent|messages?|texts?)\W{1,9}0+\b(?!\.\d)",
-            description,
-            re.IGNORECASE,
-        )
-    )
+    words = re.sub(r"\d", lambda found: str(int(found.group())), description)
+    return bool(_COUNTS_NOTHING.search(words))
 
 
 def _what_came(raw: RawReply) -> str:

@@ -235,11 +235,7 @@ class Connection:
             dict(prepared.headers),
         )
         with http.client.HTTPConnection.getresponse(self._http) as response:
-            wanted = response.status == HTTPStatus.OK or is_refusal(response.status)
-            body = response.read(LARGEST_REPLY + 1) if wanted else b""
-            if wanted and response.length:
-                raise http.client.IncompleteRead(b"")
-            return RawReply(response.status, response.headers.get("Retry-After") or "", body)
+            return RawReply(response.status, response.headers.get("Retry-After") or "", _body(response))
 
     def _leave(self) -> None:
         """Look whether the connection still stands, for what is written on a closed one is in doubt."""
@@ -285,12 +281,15 @@ def checked_url(given: Private[str]) -> str | None:
         parts, theirs = urlsplit(called), urllib3.util.parse_url(called)
         host, port = parts.hostname or "", parts.port
         agreed = host == (theirs.host or "").strip("[]").lower() and port == theirs.port
+        agreed = agreed and port == urlsplit(written).port
         if "[" in parts.netloc or ":" in host:
             ipaddress.IPv6Address(host)
+        else:
+            host.encode("idna")
     except (ValueError, requests.RequestException, urllib3.exceptions.HTTPError):
         return None
     strange = any(sign in written for sign in "\\@?#") or any(sign.isspace() or sign < " " for sign in written)
-    if strange or not host or not agreed or port == 0:
+    if strange or not host or not agreed:
         return None
     return called
 
@@ -347,6 +346,23 @@ class _BoundedReader(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def _body(response: http.client.HTTPResponse) -> bytes:
+    """Read the body where one says something: of a redirect, or of a server's own failure, not a byte is read."""
+    if is_refusal(response.status):
+        try:
+            return _whole_body(response)
+        except (OSError, http.client.HTTPException, _TooLarge):
+            return b""  # the status alone says that it refused
+    return _whole_body(response) if response.status == HTTPStatus.OK else b""
+
+
+def _whole_body(response: http.client.HTTPResponse) -> bytes:
+    body = response.read(LARGEST_REPLY + 1)
+    if response.length:  # http.client tells that one ends early only to who reads it without a bound
+        raise http.client.IncompleteRead(b"")
+    return body
 
 
 def _is_closed(connection: Any) -> bool:

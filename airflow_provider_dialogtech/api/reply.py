@@ -36,6 +36,7 @@ class ApiReply:
     def xml(self) -> str:
         """The reply in the documented shape."""
         return (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
             f"<response><result>{self.result}</result>"
             f"<result_description>{escape(self.description, quote=False)}</result_description></response>"
         )

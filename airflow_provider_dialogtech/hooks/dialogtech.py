@@ -103,6 +103,7 @@ class DialogTechHook(BaseHook):
             settings.url or DEFAULT_URL,
             http_method=settings.http_method,
             timeout=timeout,
+            throttled_words=settings.throttled_words,
         )
 
     def send_sms(
