@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 
 from tests.proxies.pooling import Pooler, PoolerCounts
 from tests.proxies.process import Remote, running
+from tests.proxies.relay import Target
 from tests.proxies.tcp import address_of, url_to
 
 __all__ = ["AnyPooler", "PoolerCounts", "StandIn", "pgbouncer_is_installed", "real_pgbouncer", "running_pooler"]
@@ -132,10 +133,9 @@ def real_pgbouncer(store_url: str, *, size: int = 3, **settings: str) -> Iterato
         }
         lines = [f"{name} = {value}" for name, value in (options | settings).items()]
         configuration.write_text(f"[databases]\n* = host={host} port={port}\n[pgbouncer]\n" + "\n".join(lines) + "\n")
-        # It refuses to run as root.
         process = subprocess.Popen(
             ["pgbouncer", "--quiet", str(configuration)],
-            user="nobody" if os.geteuid() == 0 else None,
+            user=_who_runs_it(address),
             stderr=subprocess.DEVNULL,
         )
         try:
@@ -144,6 +144,13 @@ def real_pgbouncer(store_url: str, *, size: int = 3, **settings: str) -> Iterato
         finally:
             process.kill()
             process.wait()
+
+
+def _who_runs_it(address: Target) -> str | int | None:
+    """Tell a user who may open the server's socket: PgBouncer refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    return Path(address).stat().st_uid if isinstance(address, str) else "nobody"
 
 
 def _wait_until_it_answers(url: str) -> None:

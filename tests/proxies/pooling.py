@@ -119,6 +119,7 @@ class _Pool:
 
     def __init__(self, target: Target, size: int) -> None:
         self._target = target
+        self.greeting = b""
         self._free: asyncio.Queue[_Server | None] = asyncio.Queue()
         for _ in range(size):
             self._free.put_nowait(None)
@@ -128,10 +129,12 @@ class _Pool:
         if server is not None and not server.reader.at_eof():
             return server
         try:
-            return await _Server.connect(self._target, start_up)
+            server = await _Server.connect(self._target, start_up)
         except BaseException:
             self._free.put_nowait(None)
             raise
+        self.greeting = server.greeting
+        return server
 
     def give_back(self, server: _Server, *, usable: bool) -> None:
         if not usable:
@@ -159,10 +162,10 @@ class _Client:
             if start_up is None:
                 return
             pool = pools[start_up]
-            await self.pooler.going_on.wait()
-            server = await pool.take(start_up)
-            pool.give_back(server, usable=True)
-            self.writer.write(_AUTHENTICATED + server.greeting + _IDLE)
+            if not pool.greeting:
+                await self.pooler.going_on.wait()
+                pool.give_back(await pool.take(start_up), usable=True)
+            self.writer.write(_AUTHENTICATED + pool.greeting + _IDLE)
             while (first := await self._said.get()) is not None and first.kind != b"X":
                 await self.pooler.going_on.wait()
                 await self._run(await pool.take(start_up), pool, first)

@@ -2,11 +2,11 @@
 
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from tests.proxies.pooler import AnyPooler, StandIn, pgbouncer_is_installed, real_pgbouncer, running_pooler
@@ -69,7 +69,9 @@ def test_a_transaction_stays_on_one_server_connection_and_the_next_gets_another(
             assert len(seen) == 1
             pids += seen
             connection.commit()
-    assert all(one != following for one, following in itertools.pairwise(pids))
+    # PgBouncer opens another server connection only when it has none free.
+    if isinstance(pooler, StandIn):
+        assert all(one != following for one, following in itertools.pairwise(pids))
     assert len(set(pids)) <= 3
 
 
@@ -80,11 +82,13 @@ def test_state_of_a_session_is_left_to_other_clients(pooler):
         connection.execute(sa.text("SELECT 1"))
         connection.commit()
     seen = []
-    for _ in range(6):
-        with engine_of(pooler).connect() as other:
+    with engine_of(pooler).connect() as other:
+        for _ in range(6):
             seen.append(other.execute(sa.text("SHOW lock_timeout")).scalar_one())
+            other.commit()
     assert "7s" in seen
-    assert "0" in seen
+    if isinstance(pooler, StandIn):
+        assert "0" in seen
 
 
 def test_several_statements_in_one_message_are_one_transaction(pooler, postgres_url):
@@ -119,16 +123,23 @@ def test_more_clients_than_server_connections_take_turns(pooler):
         assert sum(pool.map(count, range(24))) == 24
 
 
-def test_a_paused_pooler_answers_after_the_pause(pooler):
-    with ThreadPoolExecutor(1) as pool, engine_of(pooler).connect() as connection:
+def test_a_paused_pooler_takes_clients_and_answers_after_the_pause(pooler):
+    def one(connection: Connection) -> int:
+        return connection.execute(sa.text("SELECT 1")).scalar_one()
+
+    def newcomer() -> int:
+        with engine_of(pooler).connect() as connection:
+            return one(connection)
+
+    with ThreadPoolExecutor(2) as pool, engine_of(pooler).connect() as connection:
         connection.commit()
         pooler.pause()
-        said = pool.submit(lambda: connection.execute(sa.text("SELECT 1")).scalar_one())
-        with pytest.raises(sa.exc.OperationalError, match="timeout expired"):
-            engine_of(pooler).connect()
-        assert not said.done()
-        pooler.resume()
-        assert said.result(10) == 1
+        try:
+            said = [pool.submit(one, connection), pool.submit(newcomer)]
+            assert wait(said, 0.5).done == set()
+        finally:
+            pooler.resume()
+        assert [answer.result(10) for answer in said] == [1, 1]
 
 
 def test_parameters_that_pgbouncer_does_not_know_are_refused(pooler):
