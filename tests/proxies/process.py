@@ -73,20 +73,27 @@ def _run(program: type[Program], args: tuple[Any, ...], pipe: Connection) -> Non
 async def _serve(program: Program, pipe: Connection) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
+    answering: set[asyncio.Task[None]] = set()
 
-    def answer_one_call() -> None:
+    def take_one_call() -> None:
         try:
             method, args, options = pipe.recv()
         except (EOFError, OSError):
             loop.remove_reader(pipe.fileno())
             ended.set()
             return
+        task = loop.create_task(answer(method, args, options))
+        answering.add(task)
+        task.add_done_callback(answering.discard)
+
+    async def answer(method: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         try:
-            reply = (True, getattr(program, method)(*args, **options))
+            done = getattr(program, method)(*args, **options)
+            reply = (True, await done if asyncio.iscoroutine(done) else done)
         except Exception as error:  # the caller is told
             reply = (False, repr(error))
         pipe.send(reply)
 
     pipe.send((True, await program.start()))
-    loop.add_reader(pipe.fileno(), answer_one_call)
+    loop.add_reader(pipe.fileno(), take_one_call)
     await ended.wait()

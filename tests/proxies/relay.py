@@ -55,7 +55,6 @@ class Relay:
         self._most_open = self._accepted = 0
         self._listener: asyncio.Server | None = None
         self._port = 0
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
         """Listen; tell the port."""
@@ -77,14 +76,9 @@ class Relay:
             self._listener.close()
             self._listener = None
 
-    def accept(self) -> None:
+    async def accept(self) -> None:
         if self._listener is None:
-            task = asyncio.get_running_loop().create_task(self._listen_again())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _listen_again(self) -> None:
-        await self.start()
+            await self.start()
 
     def cut_all(self) -> None:
         for connection in self._connections:

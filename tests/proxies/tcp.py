@@ -33,6 +33,19 @@ class TcpProxy:
         self.url = url
         self.port = port
 
+    def to(self, store_url: str) -> TcpProxy:
+        """Tell of the same proxy how it leads to another database of its server."""
+        return TcpProxy(self._remote, url_to(store_url, self.port), self.port)
+
+    def calm(self) -> None:
+        """Do nothing to anybody any more, and forget all connections and counts."""
+        self.set_delay(0)
+        self.keep_commits()
+        self.accept()
+        self.resume()
+        self.cut_all()
+        self.reset_counts()
+
     def set_delay(self, delay: float) -> None:
         """Let every byte take so many seconds each way: half the round trip."""
         self._remote.call("set_delay", delay)

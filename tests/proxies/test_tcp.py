@@ -9,8 +9,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from tests.proxies.tcp import running_proxy
-
 COMMITTED = "INSERT INTO t VALUES (:n)"
 
 
@@ -40,58 +38,57 @@ def select_one(connection: Connection) -> None:
     connection.execute(sa.text("SELECT 1"))
 
 
-def test_a_round_trip_takes_the_delay_both_ways(postgres_url):
-    with running_proxy(postgres_url) as proxy, engine_of(proxy.url).connect() as connection:
+def test_a_round_trip_takes_the_delay_both_ways(proxy, postgres_url):
+    with engine_of(proxy.url).connect() as connection:
         select_one(connection)
         proxy.set_delay(0.02)
         took = min(seconds_of(lambda: select_one(connection)) for _ in range(5))
         assert 0.04 <= took < 0.06
 
 
-def test_the_delay_holds_up_no_bytes_behind_others(postgres_url):
-    with running_proxy(postgres_url, delay=0.05) as proxy, engine_of(proxy.url).connect() as connection:
+def test_the_delay_holds_up_no_bytes_behind_others(proxy, postgres_url):
+    proxy.set_delay(0.05)
+    with engine_of(proxy.url).connect() as connection:
         many = "SELECT repeat('x', 1000) FROM generate_series(1, 2000)"  # 2 MB: dozens of chunks
         assert min(seconds_of(lambda: connection.execute(sa.text(many)).all()) for _ in range(3)) < 1
 
 
-def test_round_trips_are_counted_without_those_of_starting_a_connection(postgres_url):
+def test_round_trips_are_counted_without_those_of_starting_a_connection(proxy, postgres_url):
     engine = begin_table(postgres_url)
-    with running_proxy(postgres_url) as proxy:
-        with engine_of(proxy.url).connect() as connection:
-            connection.rollback()
-            proxy.reset_counts()
-            with connection.begin():  # BEGIN, INSERT and COMMIT
-                connection.execute(sa.text(COMMITTED), {"n": 1})
-            counts = proxy.counts()
-            assert (counts.round_trips, counts.by_connection, counts.commits) == (3, (3,), 1)
-            with engine_of(proxy.url, isolation_level="AUTOCOMMIT").connect():
-                assert proxy.counts().open == 2
-        assert proxy.counts().most_open == 2
+    with engine_of(proxy.url).connect() as connection:
+        connection.rollback()
+        proxy.reset_counts()
+        with connection.begin():  # BEGIN, INSERT and COMMIT
+            connection.execute(sa.text(COMMITTED), {"n": 1})
+        counts = proxy.counts()
+        assert (counts.round_trips, counts.by_connection, counts.commits) == (3, (3,), 1)
+        with engine_of(proxy.url, isolation_level="AUTOCOMMIT").connect():
+            assert proxy.counts().open == 2
+    assert proxy.counts().most_open == 2
     assert values(engine) == [1]
 
 
-def test_a_pipelined_request_is_one_round_trip(postgres_url):
+def test_a_pipelined_request_is_one_round_trip(proxy, postgres_url):
     psycopg = pytest.importorskip("psycopg")
-    with running_proxy(postgres_url, delay=0.02) as proxy:
-        with psycopg.connect(proxy.url.replace("+psycopg2", ""), autocommit=True) as connection:
-            proxy.reset_counts()
-            with connection.pipeline():
-                for _ in range(5):
-                    connection.execute("SELECT 1")
-            assert proxy.counts().round_trips == 1
+    proxy.set_delay(0.02)
+    with psycopg.connect(proxy.url.replace("+psycopg2", ""), autocommit=True) as connection:
+        proxy.reset_counts()
+        with connection.pipeline():
+            for _ in range(5):
+                connection.execute("SELECT 1")
+        assert proxy.counts().round_trips == 1
 
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "AUTOCOMMIT"])
-def test_a_commit_is_done_and_its_answer_lost(postgres_url, isolation):
+def test_a_commit_is_done_and_its_answer_lost(proxy, postgres_url, isolation):
     engine = begin_table(postgres_url)
-    with running_proxy(postgres_url) as proxy:
-        through = engine_of(proxy.url, isolation_level=isolation)
-        proxy.cut_after_commit(every=2)
-        insert(through, 1)
-        with pytest.raises(sa.exc.OperationalError):
-            insert(through, 2)
-        insert(through, 3)
-        assert proxy.counts().cuts == 1
+    through = engine_of(proxy.url, isolation_level=isolation)
+    proxy.cut_after_commit(every=2)
+    insert(through, 1)
+    with pytest.raises(sa.exc.OperationalError):
+        insert(through, 2)
+    insert(through, 3)
+    assert proxy.counts().cuts == 1
     assert values(engine) == [1, 2, 3]
 
 
@@ -100,21 +97,20 @@ def insert(engine: Engine, n: int) -> None:
         connection.execute(sa.text(COMMITTED), {"n": n})
 
 
-def test_only_the_named_statements_lose_their_answer(postgres_url):
+def test_only_the_named_statements_lose_their_answer(proxy, postgres_url):
     engine = begin_table(postgres_url)
-    with running_proxy(postgres_url) as proxy:
-        through = engine_of(proxy.url)
-        proxy.cut_after_commit(only="(77)", times=1)
-        insert(through, 1)
-        with pytest.raises(sa.exc.OperationalError):
-            insert(through, 77)
+    through = engine_of(proxy.url)
+    proxy.cut_after_commit(only="(77)", times=1)
+    insert(through, 1)
+    with pytest.raises(sa.exc.OperationalError):
         insert(through, 77)
-        with through.begin() as connection:
-            connection.execute(sa.text("SELECT '(77)'"))
+    insert(through, 77)
+    with through.begin() as connection:
+        connection.execute(sa.text("SELECT '(77)'"))
     assert values(engine) == [1, 77, 77]
 
 
-def test_the_choice_at_random_is_the_same_with_the_same_seed(postgres_url):
+def test_the_choice_at_random_is_the_same_with_the_same_seed(proxy, postgres_url):
     engine = begin_table(postgres_url)
 
     def lost(seed: int) -> list[int]:
@@ -128,62 +124,57 @@ def test_the_choice_at_random_is_the_same_with_the_same_seed(postgres_url):
             return True
         return False
 
-    with running_proxy(postgres_url) as proxy:
-        through = engine_of(proxy.url)
-        first = lost(1)
-        assert 0 < len(first) < 12
-        assert lost(1) == first
-        assert lost(2) != first
+    through = engine_of(proxy.url)
+    first = lost(1)
+    assert 0 < len(first) < 12
+    assert lost(1) == first
+    assert lost(2) != first
     assert len(values(engine)) == 36
 
 
-def test_a_rolled_back_or_failed_transaction_is_no_commit(postgres_url):
+def test_a_rolled_back_or_failed_transaction_is_no_commit(proxy, postgres_url):
     begin_table(postgres_url)
-    with running_proxy(postgres_url) as proxy:
-        proxy.cut_after_commit()
-        with engine_of(proxy.url).connect() as connection:
-            connection.execute(sa.text("INSERT INTO t VALUES (1)"))
-            connection.rollback()
-            with pytest.raises(sa.exc.ProgrammingError):
-                connection.execute(sa.text("INSERT INTO nowhere VALUES (1)"))
-            connection.rollback()
-            assert proxy.counts().commits == 0
+    proxy.cut_after_commit()
+    with engine_of(proxy.url).connect() as connection:
+        connection.execute(sa.text("INSERT INTO t VALUES (1)"))
+        connection.rollback()
+        with pytest.raises(sa.exc.ProgrammingError):
+            connection.execute(sa.text("INSERT INTO nowhere VALUES (1)"))
+        connection.rollback()
+        assert proxy.counts().commits == 0
 
 
-def test_a_stalled_proxy_takes_connections_and_answers_nothing(postgres_url):
-    with running_proxy(postgres_url) as proxy:
-        proxy.stall()
-        with pytest.raises(sa.exc.OperationalError, match="timeout expired"):
-            engine_of(proxy.url).connect()
-        proxy.resume()
-        with engine_of(proxy.url).connect() as connection:
-            select_one(connection)
+def test_a_stalled_proxy_takes_connections_and_answers_nothing(proxy, postgres_url):
+    proxy.stall()
+    with pytest.raises(sa.exc.OperationalError, match="timeout expired"):
+        engine_of(proxy.url).connect()
+    proxy.resume()
+    with engine_of(proxy.url).connect() as connection:
+        select_one(connection)
 
 
-def test_what_was_said_during_a_stall_arrives_after_it(postgres_url):
+def test_what_was_said_during_a_stall_arrives_after_it(proxy, postgres_url):
     engine = begin_table(postgres_url)
-    with running_proxy(postgres_url) as proxy, ThreadPoolExecutor(1) as pool:
-        with engine_of(proxy.url, isolation_level="AUTOCOMMIT").connect() as connection:
-            proxy.stall()
-            said = pool.submit(connection.execute, sa.text(COMMITTED), {"n": 1})
-            with pytest.raises(TimeoutError):
-                said.result(0.3)
-            assert values(engine) == []
-            proxy.resume()
-            said.result(10)
+    with ThreadPoolExecutor(1) as pool, engine_of(proxy.url, isolation_level="AUTOCOMMIT").connect() as connection:
+        proxy.stall()
+        said = pool.submit(connection.execute, sa.text(COMMITTED), {"n": 1})
+        with pytest.raises(TimeoutError):
+            said.result(0.3)
+        assert values(engine) == []
+        proxy.resume()
+        said.result(10)
     assert values(engine) == [1]
 
 
-def test_a_refusing_proxy_keeps_the_connections_that_stand(postgres_url):
-    with running_proxy(postgres_url) as proxy:
-        with engine_of(proxy.url).connect() as connection:
-            proxy.refuse()
-            with pytest.raises(sa.exc.OperationalError, match="refused"):
-                engine_of(proxy.url).connect()
+def test_a_refusing_proxy_keeps_the_connections_that_stand(proxy, postgres_url):
+    with engine_of(proxy.url).connect() as connection:
+        proxy.refuse()
+        with pytest.raises(sa.exc.OperationalError, match="refused"):
+            engine_of(proxy.url).connect()
+        select_one(connection)
+        proxy.accept()
+    with engine_of(proxy.url).connect() as connection:
+        select_one(connection)
+        proxy.cut_all()
+        with pytest.raises(sa.exc.OperationalError):
             select_one(connection)
-            proxy.accept()
-        with engine_of(proxy.url).connect() as connection:
-            select_one(connection)
-            proxy.cut_all()
-            with pytest.raises(sa.exc.OperationalError):
-                select_one(connection)

