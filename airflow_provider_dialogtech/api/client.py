@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -49,7 +49,7 @@ class DialogTechClient:
     :param url: the API's URL: https, or http to this machine itself.
     :param http_method: `GET`, as the vendor's page has it, or `POST` with the same as a form.
     :param timeout: for how many seconds the connection may take to stand, and then the request with its reply.
-    :param throttled_pattern: a regular expression for the words of a refusal for the rate; by default the known ones.
+    :param throttled_words: words or phrases in the reason of a refusal for the rate; by default the known ones.
     :raises InvalidConnection: when one of these is wrong.
     """
 
@@ -61,7 +61,7 @@ class DialogTechClient:
         *,
         http_method: str = "GET",
         timeout: float = 30.0,
-        throttled_pattern: str | None = None,
+        throttled_words: Sequence[str] = (),
     ) -> None:
         if not access_key or not secret_access_key:
             raise InvalidConnection("The login (access key) or the password (secret access key) is missing.")
@@ -73,7 +73,7 @@ class DialogTechClient:
         self._keys = {"access_key": access_key, "secret_access_key": secret_access_key}
         self._url = _checked(url)
         self._http_method = http_method
-        self._throttled = THROTTLED if throttled_pattern is None else _compiled(throttled_pattern)
+        self._throttled = _any_of(throttled_words) if throttled_words else THROTTLED
         self._under_way: set[Exchange] = set()
 
     def __repr__(self) -> str:
@@ -230,12 +230,8 @@ def _is_this_machine(parts: SplitResult) -> bool:
         return parts.hostname == "localhost"
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern, re.IGNORECASE)
-    except re.error:
-        problem = "throttled_pattern must be a regular expression."
-    raise InvalidConnection(problem)
+def _any_of(words: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
 
 
 def _seconds(retry_after: str | None) -> float | None:

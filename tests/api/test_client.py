@@ -268,7 +268,7 @@ def test_a_refusal_of_the_keys_is_known_by_its_words(words, leak_check):
 
 
 def test_a_connection_may_know_other_words(leak_check):
-    assert kind_of_refusal("Bitte langsamer", leak_check, throttled_pattern="langsam") is Throttled
+    assert kind_of_refusal("Bitte langsamer", leak_check, throttled_words=["langsam"]) is Throttled
 
 
 @pytest.mark.parametrize(
@@ -600,7 +600,6 @@ def test_https_and_this_machine_itself_are_taken(url):
         {"timeout": 0},
         {"timeout": float("inf")},
         {"timeout": float("nan")},
-        {"throttled_pattern": "("},
     ],
 )
 def test_a_wrong_setting_is_named(wrong):
