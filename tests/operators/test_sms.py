@@ -145,10 +145,6 @@ def test_another_recipient_and_a_key_of_ones_own_are_other_texts(keys_of):
     assert len({keys_of(), keys_of(to="5556667778"), keys_of(idempotency_key="again"), keys_of(idempotency_key=1)}) == 4
 
 
-def test_a_key_that_renders_to_nothing_is_the_default_key(keys_of):
-    assert keys_of(idempotency_key="") == keys_of()
-
-
 def test_files_templates_native_rendering_and_mapping_reach_the_recipient(metadata_db, sandbox, sandbox_connection):
     done = run_dag(DAGS / "dialogtech_rendering.py", "dialogtech_rendering")
     assert done.states == {
