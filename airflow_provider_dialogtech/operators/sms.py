@@ -47,7 +47,7 @@ class DialogTechSendSmsOperator(PooledOperator):
     :param message: what it says, at most 256 characters; or the path of a `.sms` file that says it. (templated)
     :param from_: the DialogTech number it leaves from; by default any of the connection's `from_numbers`. (templated)
     :param idempotency_key: under one key a text goes out once; by default once per task, recipient and DAG run.
-        To send a text again, give it another key. (templated)
+        To send a text again, give it another key. An empty one is an error. (templated)
     :param in_doubt: what to do when the text may be out from an earlier try: `fail`, or `resend` and risk that it
         arrives twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.

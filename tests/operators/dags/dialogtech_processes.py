@@ -4,10 +4,9 @@ import sys
 from datetime import datetime, timezone
 
 try:
-    from airflow.sdk import DAG, task
+    from airflow.sdk import DAG
 except ImportError:
     from airflow import DAG
-    from airflow.decorators import task
 try:
     from airflow.providers.standard.operators.bash import BashOperator
 except ImportError:
@@ -26,18 +25,10 @@ def shell(to: str) -> str:
 
 
 with DAG(dag_id="dialogtech_processes", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
-    BashOperator(task_id="single", bash_command=shell("5556667771"))
-    BashOperator(task_id="with_env", bash_command=shell("5556667772"), env={"MORE": "1"}, append_env=True)
-    BashOperator.partial(task_id="mapped", bash_command=shell("5556667773")).expand(
+    BashOperator(task_id="single", bash_command=shell("5556667771"), do_xcom_push=False)
+    BashOperator(
+        task_id="with_env", bash_command=shell("5556667772"), do_xcom_push=False, env={"MORE": "1"}, append_env=True
+    )
+    BashOperator.partial(task_id="mapped", bash_command=shell("5556667773"), do_xcom_push=False).expand(
         env=[{"N": "1"}, {"N": "2"}], append_env=[True]
     )
-
-    @task.external_python(python=sys.executable, expect_airflow=False)
-    def external() -> list[str]:
-        from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-
-        once = DialogTechHook().send_sms(to="5556667774", message="from an external Python")
-        again = DialogTechHook().send_sms(to="5556667774", message="from an external Python")
-        return [once.status, again.status]
-
-    external()
