@@ -41,7 +41,7 @@ def _commands() -> tuple[ActionCommand, ...]:
     return (
         ActionCommand(
             name="pools",
-            help="Create the connections' missing pools and list all of them",
+            help="Create the connections' missing pools, fit the others to their accounts, and list all of them",
             func=_pools,
             args=(ARG_OUTPUT,),
         ),
@@ -51,12 +51,16 @@ def _commands() -> tuple[ActionCommand, ...]:
 def _pools(arguments: argparse.Namespace) -> None:
     from airflow.cli.simple_table import AirflowConsole
 
-    from airflow_provider_dialogtech.plugins.pools import create_missing_pools, slots_of_pools
+    from airflow_provider_dialogtech.api.errors import InvalidConnection
+    from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
 
-    created = create_missing_pools()
+    try:
+        done = ensure_pools()
+    except InvalidConnection as error:
+        raise SystemExit(str(error)) from None
     AirflowConsole().print_as(
         data=[
-            {"pool": name, "slots": str(slots), "state": "created" if name in created else "exists"}
+            {"pool": name, "slots": str(slots), "state": done.get(name, "exists")}
             for name, slots in slots_of_pools().items()
         ],
         output=arguments.output,

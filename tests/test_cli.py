@@ -12,13 +12,25 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def test_pools_creates_and_lists_them(metadata_db, capsys, monkeypatch):
+def test_pools_creates_fits_and_lists_them(metadata_db, capsys, monkeypatch, connection):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__CONN_IDS", "dialogtech_of_the_cli")
-    cli.main(["pools", "--output", "json"])
-    cli.main(["pools", "--output", "json"])
-    first, second = (json.loads(line) for line in capsys.readouterr().out.split("\n") if line.startswith("["))
-    assert first == [{"pool": "dialogtech_of_the_cli", "slots": "4", "state": "created"}]
-    assert second == [{"pool": "dialogtech_of_the_cli", "slots": "4", "state": "exists"}]
+    told = []
+    for per_second in (10, 10, 6):
+        connection("dialogtech_of_the_cli", extra={"account_per_second": per_second})
+        cli.main(["pools", "--output", "json"])
+        told += [json.loads(line) for line in capsys.readouterr().out.split("\n") if line.startswith("[")]
+    pool = {"pool": "dialogtech_of_the_cli"}
+    assert told == [
+        [pool | {"slots": "10", "state": "created"}],
+        [pool | {"slots": "10", "state": "exists"}],
+        [pool | {"slots": "6", "state": "resized"}],
+    ]
+
+
+def test_pools_says_which_setting_is_wrong(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__POOL_SLOTS", "0")
+    with pytest.raises(SystemExit, match=r"\[dialogtech\] pool_slots must be a whole number from 1 to 10,000"):
+        cli.main(["pools"])
 
 
 def test_the_module_runs_on_every_airflow(metadata_db):

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_dialogtech import get_provider_info as module
 from airflow_provider_dialogtech.get_provider_info import get_provider_info
-from airflow_provider_dialogtech.hooks.form import EXTRA_FIELDS
+from airflow_provider_dialogtech.hooks.fields import EXTRA_FIELDS
 from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
 
 AIRFLOW = Path(importlib.util.find_spec("airflow").origin).parent
@@ -49,8 +49,8 @@ def test_every_named_module_and_class_exists():
 
 
 def test_airflow_takes_an_options_default_from_the_metadata():
-    command = [sys.executable, "-m", "airflow", "config", "get-value", "dialogtech", "pool_slots"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1] == "4"
+    command = [sys.executable, "-m", "airflow", "config", "get-value", "dialogtech", "journal_retention_days"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1] == "90"
 
 
 def test_every_option_is_described_with_a_default_of_text():
@@ -62,6 +62,7 @@ def test_every_option_is_described_with_a_default_of_text():
         "conn_ids",
         "pool_slots",
         "create_pools",
+        "namespace",
     }
     assert all(isinstance(option["default"], str) and option["description"] for option in options.values())
     assert options["journal_url"]["sensitive"] is True
@@ -70,7 +71,7 @@ def test_every_option_is_described_with_a_default_of_text():
 def test_the_form_offers_every_setting_the_connection_reads():
     in_settings = set(ConnectionSettings.__dataclass_fields__) - {"conn_id", "access_key", "secret_access_key", "url"}
     limits = {"account_per_second", "number_per_second", "number_per_minute"}
-    assert {field.name for field in EXTRA_FIELDS} == in_settings - {"limits"} | limits
+    assert {field.name for field in EXTRA_FIELDS} == in_settings - {"limits", "account_name"} | limits | {"account"}
 
 
 def test_reading_the_metadata_imports_nothing_heavy():

@@ -16,7 +16,8 @@ from airflow_provider_dialogtech.hooks import config, form
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.journal import journal_store
 from airflow_provider_dialogtech.hooks.keys import default_key, given_key
-from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
+from airflow_provider_dialogtech.hooks.opaque import opaque
+from airflow_provider_dialogtech.hooks.settings import ConnectionSettings, WrittenConnection
 from airflow_provider_dialogtech.masking import encodings_of, mask_number
 
 if TYPE_CHECKING:
@@ -72,14 +73,16 @@ class DialogTechHook(BaseHook):
         :raises InvalidConnection: when one of its fields is missing or wrong.
         """
         if hasattr(self, "aget_connection"):  # Airflow 3.1
-            connection = await self.aget_connection(self.dialogtech_conn_id)
+            self.settings = self._checked(await self.aget_connection(self.dialogtech_conn_id))
         else:
-            connection = await asyncio.to_thread(self.get_connection, self.dialogtech_conn_id)
-        self.settings = self._checked(connection)
+            self.settings = self._checked(await asyncio.to_thread(self.get_connection, self.dialogtech_conn_id))
 
     def _checked(self, connection: Any) -> ConnectionSettings:
-        _mask(connection.password or "")
-        return ConnectionSettings.of(connection)
+        written = WrittenConnection(connection)
+        # A traceback may show what each frame holds, and a connection shows its password.
+        del connection
+        _mask(written.password)
+        return ConnectionSettings.of(written)
 
     def get_conn(self) -> DialogTechClient:
         """Return the client of the connection's account.
@@ -136,10 +139,12 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when the text was not sent; its subclasses say why.
         :raises InDoubt: when the text may have been sent.
         """
+        # A traceback may show what each frame holds: neither the numbers nor the text show themselves.
+        to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))
         check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
         seconds = seconds_of(max_wait)
         text = self._compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
-        key = given_key(idempotency_key) if idempotency_key else default_key(text.to, text.text)
+        key = default_key(text.to, text.text) if idempotency_key is None else given_key(idempotency_key)
         result = self.make_sender().send(text, key=key, in_doubt=in_doubt, max_wait=seconds)
         log.info(
             "%s: the text to %s from %s (%d segments, %s, %d tries).%s",

@@ -1,67 +1,14 @@
-"""The connection's form: one table of fields, from which every Airflow version's own form is made."""
+"""The connection's form, as each Airflow version wants it."""
 
 # Only Airflow up to 3.1 brings Flask's form libraries along.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+import math
+from typing import Any
 
-
-@dataclass(frozen=True)
-class FormField:
-    """A field of the connection's extra.
-
-    :param name: its key in the extra.
-    :param label: its name in the form.
-    :param kind: the JSON type of its value.
-    :param description: what it is for, and what holds when it is empty.
-    :param choices: the only values it may have; the first is preselected.
-    """
-
-    name: str
-    label: str
-    kind: Literal["string", "integer"]
-    description: str
-    choices: tuple[str, ...] = ()
-
-
-EXTRA_FIELDS = (
-    FormField(
-        "from_numbers",
-        "From numbers",
-        "string",
-        "SMS-enabled DialogTech numbers of the account, separated by commas. A text without a sender leaves from the "
-        "one that may send first.",
-    ),
-    FormField(
-        "alert_to", "Alert recipients", "string", "Numbers that alerts without a recipient go to, separated by commas."
-    ),
-    FormField(
-        "alert_budget",
-        "Alerts per recipient",
-        "integer",
-        "How many alerts a recipient gets in 10 minutes at most. Empty: 10.",
-    ),
-    FormField(
-        "http_method", "HTTP method", "string", "How the API is called: GET as documented, or POST.", ("GET", "POST")
-    ),
-    FormField("timeout", "Time-out (seconds)", "integer", "How long one call of the API may take. Empty: 30."),
-    FormField(
-        "account_per_second", "Texts per account and second", "integer", "The account's limit, if not 4. Empty: 4."
-    ),
-    FormField("number_per_second", "Texts per number and second", "integer", "The numbers' limit, if not 1. Empty: 1."),
-    FormField(
-        "number_per_minute", "Texts per number and minute", "integer", "The numbers' limit, if not 40. Empty: 40."
-    ),
-    FormField(
-        "throttled_pattern",
-        "Wording of throttling",
-        "string",
-        "A regular expression for the API's reason when it refuses a text for its rate. Empty: the known wordings.",
-    ),
-)
+from airflow_provider_dialogtech.hooks.fields import EXTRA_FIELDS, Field
 
 HIDDEN_FIELDS = ["port", "schema"]
 RELABELING = {"login": "Access key", "password": "Secret access key", "host": "API URL"}
@@ -88,13 +35,22 @@ def widgets() -> dict[str, Any]:
     """Return the fields as Airflow up to 3.1 asks a hook for them. Needs WTForms and Flask-AppBuilder."""
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
     from wtforms import IntegerField, StringField
-    from wtforms.validators import Optional, any_of
+    from wtforms.validators import NumberRange, Optional, any_of
 
-    classes = {"string": StringField, "integer": IntegerField}
+    def validators(field: Field) -> list[Any]:
+        found = [Optional()]
+        if field.choices:
+            found.append(any_of(list(field.choices)))
+        if field.minimum is not None:
+            found.append(NumberRange(min=math.ceil(field.minimum), max=field.maximum))
+        return found
+
+    # Airflow 3.0 and 3.1 know no field for a number that may have a fraction.
+    classes = {"string": StringField, "integer": IntegerField, "number": IntegerField}
     return {
         field.name: classes[field.kind](
             field.label,
-            validators=[Optional(), *([any_of(list(field.choices))] if field.choices else [])],
+            validators=validators(field),
             description=field.description,
             default=_default(field),
             widget=BS3TextFieldWidget(),
@@ -108,12 +64,16 @@ def behaviour() -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in declared_behaviour().items()}
 
 
-def _schema(field: FormField) -> dict[str, Any]:
+def _schema(field: Field) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": [field.kind, "null"]}
     if field.choices:
         schema |= {"enum": list(field.choices), "default": _default(field)}
+    if field.minimum is not None:
+        schema |= {"minimum": field.minimum}
+    if field.maximum is not None:
+        schema |= {"maxLength" if field.kind == "string" else "maximum": field.maximum}
     return schema
 
 
-def _default(field: FormField) -> str | None:
+def _default(field: Field) -> str | None:
     return field.choices[0] if field.choices else None

@@ -1,27 +1,58 @@
-"""What the journal calls a text and an account: digests, so that no phone number and no access key stands in it.
+"""What the journal calls a text, an account and a task.
 
-Under one idempotency key a text goes out once.
+Texts and accounts are digests, so that no phone number and no access key stands in the journal. Under one idempotency
+key a text goes out once.
 """
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.masking import digest
+
+LONGEST_KEY = 10_000
+LONGEST_NAME = 250
+# Our plugin sets it beside those that Airflow itself sets for a task.
+MAP_INDEX_VARIABLE = "AIRFLOW_CTX_MAP_INDEX"
+_VARIABLES = ("AIRFLOW_CTX_DAG_ID", "AIRFLOW_CTX_DAG_RUN_ID", "AIRFLOW_CTX_TASK_ID")
+_NOT_MAPPED = -1
+_LONGEST_MAP_INDEX = 9
+_LONGEST_ENVIRONMENT = 4_000_000
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The task that a text comes from, so that a person can find it. Outside a task all of it is empty.
+
+    :param dag_id: its DAG.
+    :param run_id: the DAG's run.
+    :param task_id: its name.
+    :param map_index: which of a mapped task's instances; -1 when it is not mapped.
+    """
+
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    map_index: int = _NOT_MAPPED
 
 
 def task_key(dag_id: str, run_id: str, task_id: str, map_index: int, recipient: str, *more: str) -> str:
     """Return the key of a task's text.
 
     Neither the try number nor the text belongs to it: a template with a time or a try number in it differs on every
-    retry.
+    retry. `[dialogtech] namespace` belongs to it where it is set.
 
     :param recipient: the number the text goes to, in digits.
     :param more: what else sets texts to one recipient apart.
     """
-    return digest("task", dag_id, run_id, task_id, map_index, recipient, *more)
+    return digest(*_named("task"), dag_id, run_id, task_id, map_index, recipient, *more)
 
 
 def key_in(context: Mapping[str, Any], recipient: str, *more: str) -> str:
@@ -31,21 +62,116 @@ def key_in(context: Mapping[str, Any], recipient: str, *more: str) -> str:
 
 
 def given_key(key: object) -> str:
-    """Return the key a user has named, in the form that the journal keeps."""
-    return digest("given", str(key))
+    """Return the key a user has named, in the form that the journal keeps.
+
+    :raises InvalidMessage: when it is empty, too long or no text.
+    """
+    try:
+        text = str(key)
+    except Exception:  # an integer of thousands of digits, say
+        text = ""
+    if not text.strip() or len(text) > LONGEST_KEY:
+        raise InvalidMessage(
+            f"The text was not sent: `idempotency_key` must be text of 1 to {LONGEST_KEY:,} characters. "
+            "Leave it out to send each text once per run of its task."
+        )
+    return digest(*_named("given"), text)
 
 
 def default_key(recipient: str, text: str) -> str:
-    """Return the key of a text sent by hand: in a task one for each text and run, elsewhere always a new one."""
+    """Return the key of a text sent by hand: in a task one for each text and run, elsewhere always a new one.
+
+    A task whose code runs in a process of its own (a shell script, a virtual environment, an external Python) is known
+    by the variables that Airflow gives to that process. Airflow names no map index there; our plugin adds it. Only
+    where that is missing (the plugin is off, or a BashOperator with `env` and without `append_env`) do the instances of
+    a mapped task share a key, and of the same words to the same person only the first goes out; the log then says that
+    the text was sent before. There, give each its own `idempotency_key`.
+    """
+    context = _running_context()
+    if context is not None:
+        return key_in(context, recipient, digest(text))
+    task = _task_of_this_process()
+    if task is not None:
+        return task_key(*task, recipient, digest(text))
+    return uuid.uuid4().hex
+
+
+def origin_of(context: Mapping[str, Any]) -> Origin:
+    """Return the task, or at least the DAG's run, that an Airflow context belongs to. Never raises."""
+    ti = context.get("ti")
+    run = context.get("dag_run")
+    if ti is None:
+        return _origin(_part(run, "dag_id"), _part(run, "run_id") or _part(run, "dag_run_id"), "", _NOT_MAPPED)
+    return _origin(_part(ti, "dag_id"), _part(ti, "run_id"), _part(ti, "task_id"), _part(ti, "map_index"))
+
+
+def current_origin() -> Origin:
+    """Return the task that runs in this process, or whose code runs here in a process of its own."""
+    context = _running_context()
+    if context is not None:
+        return origin_of(context)
+    task = _task_of_this_process()
+    return Origin() if task is None else _origin(*task)
+
+
+def account_of(name: str) -> str:
+    """Return the journal's name of an account.
+
+    :param name: its access key, or the connection's `account`.
+    """
+    return digest("account", name)
+
+
+def _named(kind: str) -> tuple[str, ...]:
+    """Begin a key. Without a namespace it is what it always was: old journals hold such keys."""
+    namespace = config.namespace()
+    return (f"{kind} in", str(namespace)) if namespace else (kind,)
+
+
+def _running_context() -> Mapping[str, Any] | None:
     from airflow_provider_dialogtech._compat import get_current_context
 
     try:
-        context = get_current_context()
+        return get_current_context()
     except Exception:  # each Airflow version has its own way of saying that no task runs here
-        return uuid.uuid4().hex
-    return key_in(context, recipient, digest(text))
+        return None
 
 
-def account_of(access_key: str) -> str:
-    """Return the journal's name of an account."""
-    return digest("account", access_key)
+def _task_of_this_process() -> tuple[str, str, str, int] | None:
+    """Read the task that this process was started for from the environment it was started with.
+
+    Airflow sets the same variables in the task's own process while it runs. There they mean nothing: a callback after
+    the task is not the task, and its text must not be taken for one that the task has sent.
+    """
+    given = _environment_at_start()
+    names = [given.get(name, "") if given.get(name) == os.environ.get(name) else "" for name in _VARIABLES]
+    if not all(names):
+        return None
+    dag_id, run_id, task_id = names
+    index = given.get(MAP_INDEX_VARIABLE, "")
+    known = index.isascii() and index.isdigit() and len(index) <= _LONGEST_MAP_INDEX
+    return dag_id, run_id, task_id, int(index) if known else _NOT_MAPPED
+
+
+def _environment_at_start() -> Mapping[str, str]:
+    """Read the environment that this process was started with; where the system does not tell it, the present one."""
+    try:
+        with Path("/proc/self/environ").open("rb") as file:
+            entries = file.read(_LONGEST_ENVIRONMENT).split(b"\0")
+    except OSError:
+        return os.environ
+    pairs = (entry.partition(b"=") for entry in entries)
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+
+
+def _part(whole: Any, name: str) -> Any:
+    """Read a field of an object or, in a deadline callback, of a dictionary."""
+    try:
+        return whole.get(name) if isinstance(whole, Mapping) else getattr(whole, name, None)
+    except Exception:  # an object of Airflow's that its session has left
+        return None
+
+
+def _origin(dag_id: Any, run_id: Any, task_id: Any, map_index: Any) -> Origin:
+    dag, run, task = (name[:LONGEST_NAME] if isinstance(name, str) else "" for name in (dag_id, run_id, task_id))
+    return Origin(dag, run, task, map_index if isinstance(map_index, int) else _NOT_MAPPED)

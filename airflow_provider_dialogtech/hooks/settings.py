@@ -11,7 +11,21 @@ from typing import Any, NoReturn
 
 from airflow_provider_dialogtech.api.errors import InvalidConnection, InvalidMessage
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.hooks.fields import (
+    FIELDS,
+    LONGEST_WORD,
+    MOST_NUMBERS,
+    MOST_WORDS,
+    SHORTEST_WORD,
+    Field,
+)
 from airflow_provider_dialogtech.hooks.keys import account_of
+from airflow_provider_dialogtech.hooks.opaque import Opaque
+
+_LONGEST_EXTRA = 65_536
+_LONGEST_FIELD = 2_000
+# What has more digits fits no setting and no phone number.
+_LONGEST_INTEGER = 40
 
 
 @dataclass(frozen=True)
@@ -28,146 +42,188 @@ class ConnectionSettings:
     :param http_method: `GET` or `POST`.
     :param timeout: how many seconds one call of the API may take.
     :param limits: what the account may send.
-    :param throttled_pattern: what the API's reason looks like when it refuses a text for its rate; None for the known
-        wordings.
+    :param alert_reserve: how many texts per number and minute only alerts may use; None for a tenth.
+    :param throttled_words: words or phrases in the API's reason when it refuses a text for its rate; empty for the
+        known wordings.
+    :param account_name: the account's name where several access keys belong to one account.
     """
 
     conn_id: str
     access_key: str = field(repr=False)
     secret_access_key: str = field(repr=False)
-    url: str = ""
+    url: str = field(default="", repr=False)
     from_numbers: tuple[str, ...] = field(default=(), repr=False)
     alert_to: tuple[str, ...] = field(default=(), repr=False)
     alert_budget: int = 10
     http_method: str = "GET"
     timeout: float = 30.0
     limits: RateLimits = field(default_factory=RateLimits)
-    throttled_pattern: str | None = None
+    alert_reserve: int | None = None
+    throttled_words: tuple[str, ...] = ()
+    account_name: str = ""
 
     @property
     def account(self) -> str:
-        """The account's name in the journal: connections with the same access key share its limits."""
-        return account_of(self.access_key)
+        """The account's name in the journal: connections with the same access key, or name, share its limits."""
+        return account_of(self.account_name or self.access_key)
 
     @classmethod
     def of(cls, connection: Any) -> ConnectionSettings:
         """Read an Airflow connection.
 
-        :param connection: the connection, of any Airflow version.
+        :param connection: the connection, of any Airflow version, or what stands in it.
         :raises InvalidConnection: when a field is missing or wrong; it is named, its value is not shown.
         """
-        return _Reader(connection).settings()
+        written = connection if isinstance(connection, WrittenConnection) else WrittenConnection(connection)
+        # A traceback may show what each frame holds, and a connection shows its password.
+        del connection
+        return _Reader(written).settings()
 
 
-class _Secret(str):
-    """Does not show itself where a traceback shows local variables, as Airflow's console does."""
+class WrittenConnection:
+    """What stands in a connection, in an object that does not show it."""
 
-    __slots__ = ()
+    __slots__ = ("conn_id", "extra", "host", "login", "password", "port_or_schema", "unreadable")
 
-    def __repr__(self) -> str:
-        return "'***'"
+    def __init__(self, connection: Any) -> None:
+        self.unreadable = ""
+        self.conn_id = self.login = self.password = self.host = self.extra = ""
+        self.port_or_schema = False
+        try:
+            self.conn_id = str(connection.conn_id)
+            self.login = str(connection.login or "")
+            self.password = Opaque(connection.password or "")
+            self.host = str(connection.host or "").strip()
+            self.extra = connection.extra or "{}"
+            self.port_or_schema = bool(connection.port or connection.schema)
+        except Exception as error:  # Airflow decrypts some of these only now, with a key that may have changed
+            self.unreadable = type(error).__name__
 
 
 class _Reader:
-    """Reads one connection and names the field that is wrong."""
+    """Reads one connection and names the field that is wrong.
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._extra = self._parse_extra()
+    What was written stays out of the local variables of every method that can raise.
+    """
+
+    def __init__(self, written: WrittenConnection) -> None:
+        self._written = written
+        self._extra: Mapping[str, Any] = {}
 
     def settings(self) -> ConnectionSettings:
-        connection = self._connection
-        if connection.port or connection.schema:
+        written = self._written
+        if written.unreadable:
+            self._fail(f"Airflow could not read it ({written.unreadable}); check Airflow's fernet_key")
+        if written.port_or_schema:
             self._fail("port and schema must be empty: the host holds the whole API URL")
+        for name, content in (("login", "access key"), ("password", "secret access key")):
+            if not getattr(written, name):
+                self._fail(f"the {name} is missing: it holds the DialogTech {content}")
+        for name in ("login", "password", "host"):
+            if len(getattr(written, name)) > _LONGEST_FIELD:
+                self._fail(f"the {name} must have at most {_LONGEST_FIELD:,} characters")
+        self._parse_extra()
+        if self._get("throttled_pattern") is not None:
+            self._fail(
+                "extra.throttled_pattern is no longer supported. Write the words themselves, separated by commas, "
+                'into extra.throttled_words, like "slow down, too many"'
+            )
+        limits = self._limits()
         return ConnectionSettings(
-            conn_id=connection.conn_id,
-            access_key=connection.login or self._fail("the login is missing: it holds the DialogTech access key"),
-            secret_access_key=_Secret(
-                connection.password or self._fail("the password is missing: it holds the DialogTech secret access key")
-            ),
-            url=(connection.host or "").strip(),
+            conn_id=written.conn_id,
+            access_key=Opaque(written.login),
+            secret_access_key=Opaque(written.password),
+            url=Opaque(written.host),
             from_numbers=self._from_numbers(),
             alert_to=self._numbers("alert_to"),
-            alert_budget=self._count("alert_budget", 10),
+            alert_budget=self._whole_number("alert_budget", ConnectionSettings.alert_budget),
             http_method=self._http_method(),
             timeout=self._timeout(),
-            limits=self._limits(),
-            throttled_pattern=self._pattern("throttled_pattern"),
+            limits=limits,
+            alert_reserve=self._alert_reserve(limits),
+            throttled_words=self._throttled_words(),
+            account_name=self._account_name(),
         )
 
-    def _parse_extra(self) -> Mapping[str, Any]:
-        # Airflow's own extra_dejson takes an extra that is no JSON for an empty one.
-        try:
-            extra = json.loads(self._connection.extra or "{}")
-        except ValueError:
-            extra = None
-        if not isinstance(extra, dict):
-            self._fail("the extra must be a JSON object")
-        return extra
+    def _parse_extra(self) -> None:
+        extra = _json_object(self._written.extra)
+        if extra is None:
+            self._fail(f"the extra must be a JSON object of at most {_LONGEST_EXTRA:,} characters")
+        self._extra = extra
 
     def _from_numbers(self) -> tuple[str, ...]:
-        from airflow_provider_dialogtech.sms.message import normalize_number
-
-        try:
-            return tuple(normalize_number(number, "extra.from_numbers") for number in self._numbers("from_numbers"))
-        except InvalidMessage as error:
-            problem = str(error).removeprefix("The text was not sent: ").rstrip(".")
-        return self._fail(problem)
+        numbers, problem = _normalized(self._numbers("from_numbers"))
+        if problem:
+            self._fail(problem)
+        return numbers
 
     def _numbers(self, name: str) -> tuple[str, ...]:
         """Read comma-separated text, a JSON list (also as text), or a single number."""
-        value = self._get(name)
-        if isinstance(value, str) and value.lstrip().startswith("["):
-            value = _json_list(value)
-        elif isinstance(value, str):
-            value = value.split(",")
-        elif isinstance(value, int) or value is None:
-            value = [] if value is None else [value]
-        if not isinstance(value, list) or any(type(number) not in {str, int} for number in value):
+        numbers = _list_of(self._get(name), (str, int))
+        if numbers is None:
             self._fail(f"extra.{name} must be phone numbers separated by commas, or a JSON list of them")
-        return tuple(dict.fromkeys(str(number).strip() for number in value if str(number).strip()))
+        if len(numbers) > MOST_NUMBERS:
+            self._fail(f"extra.{name} must have at most {MOST_NUMBERS:,} numbers")
+        return numbers
 
     def _limits(self) -> RateLimits:
         documented = RateLimits()
-        return RateLimits(**{name: self._count(name, default) for name, default in vars(documented).items()})
+        return RateLimits(
+            account_per_second=self._whole_number("account_per_second", documented.account_per_second),
+            number_per_second=self._whole_number("number_per_second", documented.number_per_second),
+            number_per_minute=self._whole_number("number_per_minute", documented.number_per_minute),
+        )
 
-    def _count(self, name: str, default: int) -> int:
-        value = self._get(name)
-        if value is None:
+    def _alert_reserve(self, limits: RateLimits) -> int | None:
+        if self._get("alert_reserve") is None:
+            return None
+        reserve = self._whole_number("alert_reserve", 0)
+        if reserve >= limits.number_per_minute:
+            most = limits.number_per_minute - 1
+            self._fail(
+                f"extra.alert_reserve must be a whole number from 0 to {most:,}, one less than number_per_minute"
+            )
+        return reserve
+
+    def _whole_number(self, name: str, default: int) -> int:
+        if self._get(name) is None:
             return default
-        if not re.fullmatch(r"\+?0*[1-9][0-9]{0,8}", str(value).strip(), re.ASCII):
-            self._fail(f"extra.{name} must be a whole number of at least 1")
-        return int(value)
+        field = FIELDS[name]
+        number = _whole_number_within(self._get(name), field)
+        if number is None:
+            self._fail(f"extra.{name} must be {field.bounds}")
+        return number
 
     def _timeout(self) -> float:
-        value = self._get("timeout")
-        if value is None:
+        if self._get("timeout") is None:
             return ConnectionSettings.timeout
-        try:
-            seconds = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
-            seconds = math.nan
-        if not 0 < seconds < math.inf:
-            self._fail("extra.timeout must be a number of seconds greater than 0")
+        seconds = _number_within(self._get("timeout"), FIELDS["timeout"])
+        if seconds is None:
+            self._fail(f"extra.timeout must be {FIELDS['timeout'].bounds} (seconds)")
         return seconds
 
     def _http_method(self) -> str:
-        method = str(self._get("http_method") or ConnectionSettings.http_method).strip().upper()
-        if method not in {"GET", "POST"}:
-            self._fail("extra.http_method must be GET or POST")
-        return method
+        for method in FIELDS["http_method"].choices:
+            if str(self._get("http_method") or ConnectionSettings.http_method).strip().upper() == method:
+                return method
+        return self._fail(f"extra.http_method must be {' or '.join(FIELDS['http_method'].choices)}")
 
-    def _pattern(self, name: str) -> str | None:
-        pattern = self._get(name)
-        if pattern is None:
-            return None
-        try:
-            re.compile(pattern)
-        except (re.error, TypeError):
-            pass
-        else:
-            return str(pattern)
-        return self._fail(f"extra.{name} must be a regular expression")
+    def _throttled_words(self) -> tuple[str, ...]:
+        words = _list_of(self._get("throttled_words"), (str,))
+        if words is None:
+            self._fail("extra.throttled_words must be words or phrases separated by commas, or a JSON list of them")
+        if len(words) > MOST_WORDS or not all(SHORTEST_WORD <= len(word) <= LONGEST_WORD for word in words):
+            self._fail(
+                f"extra.throttled_words must be at most {MOST_WORDS} words or phrases of {SHORTEST_WORD} to "
+                f"{LONGEST_WORD} characters each"
+            )
+        return tuple(str(word) for word in words)
+
+    def _account_name(self) -> str:
+        name = _name(self._get("account"))
+        if name is None:
+            self._fail(f"extra.account must be a name of at most {FIELDS['account'].maximum} characters")
+        return name
 
     def _get(self, name: str) -> Any:
         """Return a field of the extra; None when it is missing or empty, as a form leaves it."""
@@ -175,13 +231,94 @@ class _Reader:
         return None if isinstance(value, str) and not value.strip() else value
 
     def _fail(self, problem: str) -> NoReturn:
+        # Where it is set: Airflow knows a connection by its id alone, wherever it is kept.
         raise InvalidConnection(
-            f"The connection {self._connection.conn_id!r}: {problem}. Nothing was sent; correct the connection."
+            f"The connection {self._written.conn_id!r}: {problem}. Nothing was sent; correct the connection."
         )
 
 
-def _json_list(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
+class _Extra(dict[str, Any]):
+    """A parsed extra, which does not show itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "{'***'}"
+
+
+def _json_object(text: Any) -> Mapping[str, Any] | None:
+    """Read a JSON object; None when it is none. Airflow's own extra_dejson takes such an extra for an empty one."""
+    if not isinstance(text, str) or len(text) > _LONGEST_EXTRA:
         return None
+    found = _json(text)
+    return _Extra(found) if isinstance(found, dict) else None
+
+
+def _json(text: str) -> Any:
+    """Read JSON; None when it is none."""
+    try:
+        return json.loads(text, parse_int=_integer_or_text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _integer_or_text(digits: str) -> int | str:
+    """Leave an endless number to the check of its field: Python itself refuses it without a name."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else digits
+
+
+def _list_of(value: Any, kinds: tuple[type, ...]) -> tuple[str, ...] | None:
+    """Read text separated by commas, a JSON list (also as text), or a single value; None when it is none of these."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = _json(value) if value.lstrip().startswith("[") else value.split(",")
+    elif type(value) in kinds:
+        value = [value]
+    if not isinstance(value, list) or any(type(item) not in kinds for item in value):
+        return None
+    return tuple(dict.fromkeys(Opaque(str(item).strip()) for item in value if str(item).strip()))
+
+
+def _normalized(numbers: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Return the numbers in digits, and what is wrong with one of them."""
+    from airflow_provider_dialogtech.sms.message import normalize_number
+
+    try:
+        # Plain text: what is normalized is marked by its own kind.
+        return tuple(normalize_number(str(number), "extra.from_numbers") for number in numbers), ""
+    except InvalidMessage as error:
+        return (), str(error).removeprefix("The text was not sent: ").rstrip(".")
+
+
+def _whole_number_within(value: Any, field: Field) -> int | None:
+    """Read a whole number, also as text from a URI; None when it is none, or out of the field's bounds."""
+    if type(value) not in {int, str} or not re.fullmatch(r"\s*\+?[0-9]{1,40}\s*", str(value), re.ASCII):
+        return None
+    number = int(value)
+    return number if _within(number, field) else None
+
+
+def _number_within(value: Any, field: Field) -> float | None:
+    """Read a number, also as text from a URI; None when it is none, or out of the field's bounds."""
+    if type(value) not in {int, float, str}:
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and _within(number, field) else None
+
+
+def _within(number: float, field: Field) -> bool:
+    return (field.minimum is None or number >= field.minimum) and (field.maximum is None or number <= field.maximum)
+
+
+def _name(value: Any) -> str | None:
+    """Read the account's name: empty when there is none, None when it is wrong. Ids of digits are names, too."""
+    if value is None:
+        return ""
+    if type(value) not in {int, str}:
+        return None
+    name = str(value).strip()
+    return name if _within(len(name), FIELDS["account"]) else None

@@ -1,26 +1,46 @@
-"""The pool of a connection exists before the first task asks for it."""
+"""What is done when Airflow or one of its tasks starts: the connections' pools, the map index for other processes."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+import os
+import re
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Literal
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_provider_dialogtech.api.errors import InvalidConnection
 from airflow_provider_dialogtech.hooks import config
+from airflow_provider_dialogtech.hooks.keys import MAP_INDEX_VARIABLE
 
 log = logging.getLogger(__name__)
 
 _DESCRIPTION = "Tasks that text through the DialogTech connection of this name"
+_RECORDED = re.compile(re.escape(_DESCRIPTION) + r" \(([0-9]{1,9}) slots\)")
+# What DialogTech allows an account per second, when the connection does not say otherwise.
+_SLOTS = 4
+# A secrets backend that does not answer must not keep Airflow from starting.
+_SECONDS_TO_READ = 10.0
+
+State = Literal["created", "resized", "exists"]
 
 
-def create_missing_pools() -> list[str]:
-    """Create the pools that `[dialogtech] conn_ids` asks for; what exists keeps the slots an admin gave it.
+def ensure_pools() -> dict[str, State]:
+    """Create the pools that `[dialogtech] conn_ids` asks for, with as many slots as the account may send per second.
 
-    :return: the names of the pools that were created.
+    A pool that exists is resized only while it has the slots that it was given here; what an admin sets is kept.
+
+    :return: the pools, and what was done to them.
+    :raises InvalidConnection: when a setting in `[dialogtech]` is wrong.
     """
-    return [name for name in config.conn_ids() if _create_if_missing(name)]
+    names = config.conn_ids()
+    slots = config.pool_slots()
+    known = dict.fromkeys(names, slots) if slots else _slots_of_connections(names)
+    return {name: _ensure(name, known.get(name)) for name in names}
 
 
 def slots_of_pools() -> dict[str, int]:
@@ -34,43 +54,115 @@ def slots_of_pools() -> dict[str, int]:
         return {str(pool.pool): pool.slots for pool in pools}
 
 
-def _create_if_missing(name: str) -> bool:
+def _ensure(name: str, slots: int | None) -> State:
+    """Create or resize a pool.
+
+    :param slots: None when the connection could not be read: then a new pool gets the usual ones, to be corrected at a
+        later start, and one that exists is left as it is.
+    """
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
-    from sqlalchemy import select
+    from sqlalchemy import select, update
     from sqlalchemy.exc import IntegrityError
 
     try:
         with create_session() as session:
-            if session.scalar(select(Pool).where(Pool.pool == name)) is not None:
-                return False
-            session.add(Pool(pool=name, slots=config.pool_slots(), description=_DESCRIPTION, include_deferred=False))
+            found = session.execute(select(Pool.slots, Pool.description).where(Pool.pool == name)).first()
+            if found is None:
+                wanted = slots or _SLOTS
+                pool = Pool(pool=name, slots=wanted, description=_described(wanted), include_deferred=False)
+                session.add(pool)
+                return "created"
+            recorded = _RECORDED.fullmatch(found.description or "")
+            if slots is None or slots == found.slots or not recorded or int(recorded[1]) != found.slots:
+                return "exists"
+            # An admin's change at this very moment is kept, too.
+            unchanged = (Pool.pool == name, Pool.slots == found.slots, Pool.description == found.description)
+            changed: Any = session.execute(
+                update(Pool).where(*unchanged).values(slots=slots, description=_described(slots)),
+                execution_options={"synchronize_session": False},
+            )
+            return "resized" if changed.rowcount else "exists"
     except IntegrityError:
-        return False  # another component, starting at the same moment, was faster
-    return True
+        return "exists"  # another component, starting at the same moment, was faster
 
 
-class _PoolCreator:
+def _described(slots: int) -> str:
+    return f"{_DESCRIPTION} ({slots} slots)"
+
+
+def _slots_of_connections(conn_ids: Sequence[str]) -> dict[str, int | None]:
+    """Ask the connections how many texts their accounts may send per second; None where one cannot be read in time."""
+    found: dict[str, int | str] = {}
+
+    def read() -> None:
+        for conn_id in conn_ids:
+            found[conn_id] = _read_slots(conn_id)
+
+    # A daemon thread can be left behind, unlike an executor's.
+    reader = threading.Thread(target=read, name="dialogtech reads connections", daemon=True)
+    reader.start()
+    reader.join(_SECONDS_TO_READ)
+    slots: dict[str, int | None] = {}
+    for conn_id in conn_ids:
+        answer = found.get(conn_id, f"it did not come within {_SECONDS_TO_READ:.0f} s")
+        slots[conn_id] = answer if isinstance(answer, int) else None
+        if isinstance(answer, str):
+            log.warning(
+                "The connection %s could not be read (%s), so its pool is not fitted to its account now. A new pool "
+                "gets %d slots, corrected when Airflow starts with a connection that can be read.",
+                conn_id,
+                answer,
+                _SLOTS,
+            )
+    return slots
+
+
+def _read_slots(conn_id: str) -> int | str:
+    """Return the slots, or in words why they are not known."""
+    from airflow.models.connection import Connection
+
+    from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
+
+    try:
+        # Not by a hook: on Airflow 3 hooks ask the task's supervisor, and this is no task.
+        settings = ConnectionSettings.of(Connection.get_connection_from_secrets(conn_id))
+    except InvalidConnection as error:
+        return str(error)
+    except Exception as error:  # of any kind: a backend's own; its text may show where the backend is
+        return type(error).__name__
+    return settings.limits.account_per_second
+
+
+class _Listener:
     @hookimpl
     def on_starting(self, component: Any) -> None:
         # Scheduler, dag-processor and triggerer start as a Job; a task's process, which may not touch the database
         # from Airflow 3 on, does not.
-        if type(component).__name__ != "Job" or not config.create_pools():
+        if type(component).__name__ != "Job":
             return
         try:
-            created = create_missing_pools()
+            done = ensure_pools() if config.create_pools() else {}
         except Exception:
             # A component of Airflow must start without us, too.
             log.exception(
                 "The DialogTech pools could not be created. Create them: python -m airflow_provider_dialogtech pools"
             )
             return
-        for name in created:
-            log.info("Created the pool %s.", name)
+        for name, state in done.items():
+            if state != "exists":
+                log.info("The pool %s was %s.", name, state)
+
+    @hookimpl
+    def on_task_instance_running(self, task_instance: Any) -> None:
+        # Airflow tells the processes that a task starts its DAG, run and name, but not which of a mapped task's
+        # instances it is: without it, they would share one idempotency key.
+        with suppress(Exception):  # of any kind: a task must run without us, too
+            os.environ[MAP_INDEX_VARIABLE] = str(int(task_instance.map_index))
 
 
 class DialogTechPlugin(AirflowPlugin):
-    """Creates the connections' pools when Airflow starts."""
+    """Creates the connections' pools when Airflow starts, and names the map index to a task's processes."""
 
     name = "dialogtech"
-    listeners = [_PoolCreator()]  # noqa: RUF012 - Airflow declares it so
+    listeners = [_Listener()]  # noqa: RUF012 - Airflow declares it so

@@ -24,6 +24,10 @@ class _Normalized(str):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        # A traceback may show local variables.
+        return repr(mask_number(self))
+
 
 def normalize_number(value: object, parameter: str) -> str:
     """Turn a phone number as people write it into the digits that the API takes.

@@ -8,8 +8,9 @@ import pytest
 
 from airflow_provider_dialogtech.hooks import form
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.hooks.fields import FIELDS
 
-NAMES = [field.name for field in form.EXTRA_FIELDS]
+NAMES = list(FIELDS)
 
 
 def test_the_declared_form_has_every_field_optional():
@@ -35,6 +36,24 @@ def test_the_hooks_form_has_the_same_fields_where_airflow_asks_the_hook():
     widgets = DialogTechHook.get_connection_form_widgets()
     assert list(widgets) == NAMES
     assert widgets["timeout"].field_class.__name__ == "IntegerField"
+
+
+def test_the_declared_form_has_the_bounds_of_the_checks():
+    schema = {name: field["schema"] for name, field in form.declared_fields().items()}
+    assert (schema["account_per_second"]["minimum"], schema["account_per_second"]["maximum"]) == (1, 1000)
+    assert (schema["timeout"]["type"][0], schema["timeout"]["minimum"]) == ("number", 0.1)
+    assert schema["account"]["maxLength"] == 250
+
+
+@pytest.mark.parametrize(("written", "taken"), [("0", False), ("1", True), ("1000", True), ("1001", False), ("", True)])
+def test_the_hooks_form_has_the_bounds_of_the_checks(written, taken):
+    pytest.importorskip("flask_appbuilder", reason="this Airflow has no Flask form")
+    from werkzeug.datastructures import MultiDict
+    from wtforms import Form
+
+    widgets = DialogTechHook.get_connection_form_widgets()
+    filled = type("Filled", (Form,), widgets)(MultiDict({"account_per_second": written}))
+    assert filled.validate() is taken
 
 
 # In a process of its own: up to 3.1 the providers' forms are read once, and only here in the way that the API does.
