@@ -159,6 +159,13 @@ def test_files_templates_native_rendering_and_mapping_reach_the_recipient(metada
     assert [text["message"] for text in sandbox.accepted() if text["to"] == "5556667774"] == ["one", "two"]
 
 
+def test_what_the_hook_returns_can_be_returned_by_a_task_and_read_by_others(metadata_db, sandbox, sandbox_connection):
+    done = run_dag(DAGS / "dialogtech_returned.py", "dialogtech_returned")
+    assert set(map(tuple, done.states.values())) == {("success",)}, done.output
+    assert done.results["read"] == [["sent", "…2111", "…7778", "…7779"]]
+    assert done.results["read_a_template"] == [["…7777 sent"]]
+
+
 def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(metadata_db, sandbox, connect_sandbox, unused_port):
     numbers = {"from_numbers": FROM_NUMBERS[0]}
     closed = f"http://127.0.0.1:{unused_port}/ibp_api.php"
