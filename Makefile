@@ -15,8 +15,12 @@ PYTHON_FOR_3.3.2 := 3.14
 
 # .venv holds the newest Airflow, .venv-2.11.2 and so on the others of the matrix.
 venv = .venv$(if $(filter-out $(NEWEST),$(1)),-$(1))
-installed = $(call venv,$(1))/.installed
+# Its Python's version is in the name, so that another PYTHON=... does not meet the environment of the one before.
+python_version := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>&1)
+installed = $(call venv,$(1))/.installed-$(lastword $(python_version))
 bin := $(call venv,$(NEWEST))/bin
+# Ends whatever is left when the command has ended or make was terminated: schedulers, databases, their children.
+guarded = $(1)/bin/python -m demo.guard $(1)/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ui test test-matrix $(MATRIX:%=test-%) bench lint format constraints clean
@@ -27,10 +31,10 @@ help: ## list these targets
 	@echo "Say PYTHON=... for another Python than python3, ARGS=... for more arguments to pytest."
 
 demo: $(call installed,$(NEWEST)) ## send texts from example DAGs through a real Airflow to a local DialogTech
-	@$(bin)/python -m demo
+	@$(call guarded,$(call venv,$(NEWEST))) -m demo
 
 ui: $(call installed,$(NEWEST)) ## the same, left running until Ctrl-C, to look around in Airflow and in the inbox
-	@$(bin)/python -m demo --stay
+	@$(call guarded,$(call venv,$(NEWEST))) -m demo --stay
 
 test: test-$(NEWEST) ## all tests on the newest Airflow
 
@@ -43,7 +47,7 @@ test-matrix: ## all tests on every supported Airflow
 	test -z "$$failed"
 
 bench: $(call installed,$(NEWEST)) ## measure what docs/performance.md tells; leave the machine alone for an hour
-	@$(bin)/uv pip install --quiet --python $(bin)/python -c constraints/airflow-$(NEWEST).txt -e '.[dev,bench]'
+	@$(bin)/uv pip install --quiet --python $(bin)/python -c constraints/airflow-$(NEWEST).txt --group bench
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(bin)/python -m benchmarks.$$name || exit; done
 
 lint: $(call installed,$(NEWEST)) ## style, types and the direction of imports
@@ -59,7 +63,7 @@ format: $(call installed,$(NEWEST)) ## write the code in the one style
 constraints: $(call installed,$(NEWEST)) ## look up the newest packages that go together with each Airflow
 	@for version in $(MATRIX); do \
 		echo "constraints/airflow-$$version.txt"; \
-		$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --all-extras --no-header --no-annotate \
+		$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --all-extras --group dev --group bench --no-header --no-annotate \
 			--output-file constraints/airflow-$$version.txt \
 			pyproject.toml constraints/tools.in constraints/airflow-$$version.in || exit; \
 	done
@@ -78,10 +82,10 @@ $(call installed,$(1)): pyproject.toml constraints/airflow-$(1).txt
 	@$$(PYTHON) -m venv --clear $(call venv,$(1))
 	@$(call venv,$(1))/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(1).txt uv
 	@$(call venv,$(1))/bin/uv pip install --quiet --python $(call venv,$(1))/bin/python -c constraints/airflow-$(1).txt \
-		apache-airflow==$(1) -e '.[dev]'
+		apache-airflow==$(1) -e '.[postgres,sandbox]' --group dev
 	@touch $$@
 
 test-$(1): $(call installed,$(1))
-	$(call venv,$(1))/bin/python -m pytest -n $$(TESTS_AT_ONCE) $$(ARGS)
+	$(call guarded,$(call venv,$(1))) -m pytest -n $$(TESTS_AT_ONCE) $$(ARGS)
 endef
 $(foreach version,$(MATRIX),$(eval $(call environment,$(version))))

@@ -8,6 +8,7 @@ from airflow_provider_dialogtech import __version__
 from airflow_provider_dialogtech.hooks import config, form
 
 _INTEGRATION = "DialogTech SMS"
+_DOCUMENTATION = "https://github.com/airflow-provider-dialogtech/airflow-provider-dialogtech#readme"
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -17,9 +18,15 @@ def get_provider_info() -> dict[str, Any]:
         "name": _INTEGRATION,
         "description": "Texts people through the DialogTech SMS API.",
         "versions": [__version__],
-        "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": "https://www.dialogtech.com/"}],
+        "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": _DOCUMENTATION}],
         "operators": [
-            {"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_dialogtech.operators.sms"]}
+            {
+                "integration-name": _INTEGRATION,
+                "python-modules": [
+                    "airflow_provider_dialogtech.operators.sms",
+                    "airflow_provider_dialogtech.operators.bulk",
+                ],
+            }
         ],
         "hooks": [
             {"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_dialogtech.hooks.dialogtech"]}

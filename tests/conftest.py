@@ -32,11 +32,15 @@ SECRET = "s3cr+t/wi=th&each%kind of"
 FROM_NUMBERS = ("5554332111", "5554332112")
 
 
+# The tests of one of these folders share what takes long to set up: a running Airflow, an environment.
+_TOGETHER = ("tests/system/", "tests/wheel/")
+
+
 class OneAirflow(LoadScopeScheduling):
-    """Gives the tests with a real scheduler to one worker, since they share one Airflow, and any other test to any."""
+    """Gives the tests of a folder that share an Airflow to one worker, and any other test to any."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "system" if nodeid.startswith("tests/system/") else nodeid
+        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -44,8 +48,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the tests with a real scheduler, which take longest."""
-    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+    """Begin with the tests that take longest."""
+    longest = {"system": 0, "wheel": 1}
+    items.sort(key=lambda item: min((longest.get(mark.name, 2) for mark in item.iter_markers()), default=2))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -86,7 +85,7 @@ def test_the_settings_exist(snippet):
 
 def test_the_xcom_is_what_the_operator_returns():
     (shown,) = snippets("json")
-    assert list(json.loads(shown)) == [field.name.rstrip("_") for field in fields(SendResult)]
+    assert list(json.loads(shown)) == [name.rstrip("_") for name in SendResult.__annotations__]
 
 
 def test_the_pools_command_runs(metadata_db):

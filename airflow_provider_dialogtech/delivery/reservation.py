@@ -12,6 +12,7 @@ from airflow_provider_dialogtech.api.errors import DialogTechError, InvalidMessa
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, RateLimits
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED, Line, Place, Slot
+from airflow_provider_dialogtech.delivery.origin import Origin
 from airflow_provider_dialogtech.delivery.store import Reading, Statement
 from airflow_provider_dialogtech.masking import digest
 
@@ -25,16 +26,6 @@ ABANDONED = 1.0
 _LONGEST_LEAD = 10.0
 # Times pass through JSON, which may round them.
 _CLOCK_ERROR = 0.001
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The task that a text belongs to, so that a person finds the one from the other. Empty outside a task."""
-
-    dag_id: str = ""
-    run_id: str = ""
-    task_id: str = ""
-    map_index: int = -1
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 
-@dataclass(frozen=True)
-class SendResult:
+class SendResult(dict[str, Any]):
     """A text that is out.
+
+    It is a dict of plain JSON, so that a task can return it as it is: Airflow 3 refuses to read an object of any other
+    class back from XCom. Each value is an attribute, too (`from` is `from_`).
 
     :param status: `sent` now, or `already_sent` under the same idempotency key before.
     :param result: the API's word: `success`.
@@ -36,9 +37,45 @@ class SendResult:
     waited_seconds: float
     attempts: int
 
+    def __init__(  # noqa: PLR0917 - the values in the order of the XCom
+        self,
+        status: Literal["sent", "already_sent"],
+        result: str,
+        result_description: str,
+        xml: str,
+        to: str,
+        from_: str,
+        segments: int,
+        encoding: str,
+        sent_at: str,
+        waited_seconds: float,
+        attempts: int,
+    ) -> None:
+        super().__init__(
+            {
+                "status": status,
+                "result": result,
+                "result_description": result_description,
+                "xml": xml,
+                "to": to,
+                "from": from_,
+                "segments": segments,
+                "encoding": encoding,
+                "sent_at": sent_at,
+                "waited_seconds": waited_seconds,
+                "attempts": attempts,
+            }
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        # Only what is declared above: a name with underscores that Python looks up must stay missing.
+        if name in SendResult.__annotations__ and (key := name.rstrip("_")) in self:
+            return self[key]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def as_xcom(self) -> dict[str, Any]:
-        """Return plain JSON, as the operator pushes it."""
-        return {name.rstrip("_"): value for name, value in vars(self).items()}
+        """Return it as a plain dict, as the operator pushes it."""
+        return dict(self)
 
     @classmethod
     def from_xcom(cls, xcom: Mapping[str, Any]) -> SendResult:

@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.hooks import config, form
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.journal import journal_store
-from airflow_provider_dialogtech.hooks.keys import default_key, given_key
+from airflow_provider_dialogtech.hooks.keys import current_origin, default_key, given_key
 from airflow_provider_dialogtech.hooks.opaque import opaque
 from airflow_provider_dialogtech.hooks.settings import ConnectionSettings, WrittenConnection
 from airflow_provider_dialogtech.masking import encodings_of, mask_number
@@ -145,7 +145,9 @@ class DialogTechHook(BaseHook):
         seconds = seconds_of(max_wait)
         text = self._compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
         key = default_key(text.to, text.text) if idempotency_key is None else given_key(idempotency_key)
-        result = self.make_sender().send(text, key=key, in_doubt=in_doubt, max_wait=seconds)
+        result = self.make_sender().send(
+            text, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin()
+        )
         log.info(
             "%s: the text to %s from %s (%d segments, %s, %d tries).%s",
             "Sent" if result.status == "sent" else "Sent before, so nothing was sent now",

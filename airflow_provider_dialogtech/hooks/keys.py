@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.delivery.origin import NOT_MAPPED as _NOT_MAPPED
+from airflow_provider_dialogtech.delivery.origin import Origin
 from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.masking import digest
 
@@ -22,25 +23,8 @@ LONGEST_NAME = 250
 # Our plugin sets it beside those that Airflow itself sets for a task.
 MAP_INDEX_VARIABLE = "AIRFLOW_CTX_MAP_INDEX"
 _VARIABLES = ("AIRFLOW_CTX_DAG_ID", "AIRFLOW_CTX_DAG_RUN_ID", "AIRFLOW_CTX_TASK_ID")
-_NOT_MAPPED = -1
 _LONGEST_MAP_INDEX = 9
 _LONGEST_ENVIRONMENT = 4_000_000
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The task that a text comes from, so that a person can find it. Outside a task all of it is empty.
-
-    :param dag_id: its DAG.
-    :param run_id: the DAG's run.
-    :param task_id: its name.
-    :param map_index: which of a mapped task's instances; -1 when it is not mapped.
-    """
-
-    dag_id: str = ""
-    run_id: str = ""
-    task_id: str = ""
-    map_index: int = _NOT_MAPPED
 
 
 def task_key(dag_id: str, run_id: str, task_id: str, map_index: int, recipient: str, *more: str) -> str:

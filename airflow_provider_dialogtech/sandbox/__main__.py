@@ -8,13 +8,17 @@ import socket
 import sys
 from contextlib import suppress
 
-import uvicorn
-
-from airflow_provider_dialogtech.sandbox.app import Sandbox
-from airflow_provider_dialogtech.sandbox.arrival import ArrivalProtocol
 from airflow_provider_dialogtech.sandbox.limits import Account, Limits
 from airflow_provider_dialogtech.sandbox.process import ACCESS_KEY, NUMBERS, SECRET_ACCESS_KEY
-from airflow_provider_dialogtech.sandbox.vendor import Vendor
+
+try:
+    import uvicorn
+
+    from airflow_provider_dialogtech.sandbox.app import Sandbox
+    from airflow_provider_dialogtech.sandbox.arrival import ArrivalProtocol
+    from airflow_provider_dialogtech.sandbox.vendor import Vendor
+except ModuleNotFoundError as missing:
+    sys.exit(f"The sandbox needs {missing.name}. Install it: pip install 'airflow-provider-dialogtech[sandbox]'")
 
 HOST = "127.0.0.1"
 

@@ -196,6 +196,13 @@ def test_a_journal_that_other_machines_do_not_see_ends_the_task_without_retries(
     assert sandbox.messages() == []
 
 
+def test_what_the_hook_returns_can_be_returned_by_a_task_and_read_by_others(metadata_db, sandbox, sandbox_connection):
+    done = run_dag(DAGS / "dialogtech_returned.py", "dialogtech_returned")
+    assert set(map(tuple, done.states.values())) == {("success",)}, done.output
+    assert done.results["read"] == [["sent", "…2111", "…7778", "…7779"]]
+    assert done.results["read_a_template"] == [["…7777 sent"]]
+
+
 def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(metadata_db, sandbox, connect_sandbox, unused_port):
     numbers = {"from_numbers": FROM_NUMBERS[0]}
     closed = f"http://127.0.0.1:{unused_port}/ibp_api.php"

@@ -1,0 +1,39 @@
+"""`make` builds an environment anew when it is asked for another Python."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def would_run(tmp_path):
+    """Tell what `make demo` would run with a Python of one version where that of another built the environment."""
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    for name in ("Makefile", "pyproject.toml", "constraints"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, tmp_path / name)
+
+    def run(version: str, built_with: str) -> str:
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\necho {version}\n")
+        python.chmod(0o755)
+        (tmp_path / ".venv").mkdir()
+        (tmp_path / ".venv" / f".installed-{built_with}").touch()
+        command = ["make", "--dry-run", "demo", f"PYTHON={python}"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    return run
+
+
+def test_the_environment_of_the_same_python_is_used(would_run):
+    commands = would_run("3.12.1", built_with="3.12.1")
+    assert "-m venv" not in commands
+    assert "-m demo" in commands
+
+
+def test_the_environment_of_another_python_is_made_anew(would_run):
+    assert "-m venv --clear .venv\n" in would_run("3.12.1", built_with="3.11.7")

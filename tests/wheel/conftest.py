@@ -1,0 +1,77 @@
+"""The built wheel, in an environment that holds Airflow and it, and nothing else of this repository."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from demo.processes import plain_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+AIRFLOW = version("apache-airflow")
+UV = Path(sys.executable).with_name("uv")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment with the wheel, and a folder for an Airflow of its own.
+
+    :param bin: where its programs are.
+    :param home: AIRFLOW_HOME, with a new metadata database.
+    """
+
+    bin: Path
+    home: Path
+
+    def run(self, program: str, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+        """Run a program of the environment."""
+        settings = {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, of no use anywhere else",
+        }
+        inherited = {name: value for name, value in plain_environment().items() if name != "PYTHONPATH"}
+        done = subprocess.run(
+            [self.bin / program, *arguments],
+            cwd=self.home,
+            env=inherited | settings | environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{program} {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+        return done
+
+    def rows(self, program: str, *arguments: str, **environment: str) -> list[dict[str, str]]:
+        """Run a program that prints a table as JSON, after whatever else Airflow prints."""
+        printed = self.run(program, *arguments, "--output=json", **environment).stdout
+        return json.loads(printed[printed.index("[{") :])
+
+
+@pytest.fixture(scope="package")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([UV, "build", "--quiet", "--wheel", "--out-dir", folder, ROOT], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="package")
+def installed(wheel, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clean")
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
+    install = [UV, "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python"]
+    constraints = ROOT / "constraints" / f"airflow-{AIRFLOW}.txt"
+    subprocess.run([*install, "-c", constraints, f"apache-airflow=={AIRFLOW}", wheel], check=True)
+    (folder / "home" / "dags").mkdir(parents=True)
+    installed = Installed(folder / "venv" / "bin", folder / "home")
+    installed.run("airflow", "db", "migrate")
+    return installed
