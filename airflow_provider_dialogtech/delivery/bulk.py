@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple, TypeAlias
 
 from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, WaitTooLong
+from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -73,6 +74,7 @@ class BulkSender:
         meanwhile: Callable[[], None] = lambda: None,
         in_doubt: Literal["fail", "resend"] = "fail",
         until: float | None = None,
+        origin: Origin = NO_TASK,
     ) -> None:
         """Send all texts. However this ends, by any exception too, nothing goes on afterwards.
 
@@ -84,12 +86,13 @@ class BulkSender:
         :param meanwhile: called several times a second.
         :param in_doubt: what to do with texts that may be out: `fail`, or `resend`.
         :param until: when no slot is good any more, on the monotonic clock; then no more texts are asked for.
+        :param origin: the task that the texts belong to.
         :raises Stopped: when it was stopped.
         """
 
         def work() -> None:
             for text in iter(self._waiting.get, None):
-                self._ended.put(_End(text.row, self._try(text, sender, in_doubt, until)))
+                self._ended.put(_End(text.row, self._try(text, sender, in_doubt, until, origin)))
 
         try:
             for number in range(threads):
@@ -99,12 +102,17 @@ class BulkSender:
             self._wind_down(threads, record, sender.abort)
 
     def _try(
-        self, text: Text, sender: SmsSender, in_doubt: Literal["fail", "resend"], until: float | None
+        self,
+        text: Text,
+        sender: SmsSender,
+        in_doubt: Literal["fail", "resend"],
+        until: float | None,
+        origin: Origin,
     ) -> SendResult | Exception:
         try:
             self.pause(0)
             wait = None if until is None else max(0.0, until - time.monotonic())
-            return sender.send(text.message, key=text.key, in_doubt=in_doubt, max_wait=wait)
+            return sender.send(text.message, key=text.key, in_doubt=in_doubt, max_wait=wait, origin=origin)
         except Exception as error:
             return error
 

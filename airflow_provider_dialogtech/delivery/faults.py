@@ -53,6 +53,12 @@ _POSTGRES = (
     _Fault(r"invalid sslmode|invalid connection option|invalid integer value|invalid dsn|invalid .* value",
            "an option of its URL is wrong", "Correct [dialogtech] journal_url"),
 )  # fmt: skip
+_KINDS = (
+    (sa.exc.TimeoutError, "all of this process's connections to it are busy"),
+    (sa.exc.IntegrityError, "another process wrote the same at the same time"),
+)
+_LONGEST_SEARCHED = 2000
+
 _SQLITE = (
     _Fault(r"locked|busy", "the file is locked"),
     _Fault(r"unable to open", "the file cannot be opened",
@@ -68,18 +74,18 @@ def named(error: Exception, *, is_file: bool) -> StoreAway | DialogTechError:
     """Return the error to raise: `StoreAway` where a retry may help, else one for the user."""
     if isinstance(error, StoreAway):
         return error
-    if isinstance(error, sa.exc.TimeoutError):
-        return StoreAway("all of this process's connections to it are busy")
-    if isinstance(error, (sa.exc.IntegrityError,)):
-        return StoreAway("another process wrote the same at the same time")
-    if isinstance(error, sa.exc.NoSuchModuleError | ImportError):
-        return InvalidConnection("The text was not sent: the driver that [dialogtech] journal_url names is not installed.")
+    for kind, words in _KINDS:
+        if isinstance(error, kind):
+            return StoreAway(words)
     driver_error = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    said = f"[{_sqlstate(driver_error)}] {driver_error}"[:2000]
+    said = f"[{_sqlstate(driver_error)}] {driver_error}"[:_LONGEST_SEARCHED]
     for fault in _SQLITE if is_file else _POSTGRES:
         if re.search(fault.pattern, said, re.IGNORECASE):
             return _unusable(fault) if fault.advice else StoreAway(fault.words)
-    kind = type(driver_error).__name__
+    return _unknown(error, type(driver_error).__name__)
+
+
+def _unknown(error: Exception, kind: str) -> StoreAway | DialogTechError:
     if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.ProgrammingError):
         return StoreAway(kind)
     if isinstance(error, (TypeError, ValueError)):

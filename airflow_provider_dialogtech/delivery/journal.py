@@ -30,7 +30,6 @@ from airflow_provider_dialogtech.delivery.reservation import (
     ABANDONED,
     GRACE,
     JournalRow,
-    Origin,
     Planner,
     Record,
     Reservation,
@@ -44,7 +43,6 @@ from airflow_provider_dialogtech.masking import digest
 __all__ = [
     "ABANDONED",
     "GRACE",
-    "Origin",
     "Outcome",
     "Record",
     "Reservation",
@@ -138,9 +136,7 @@ class SendJournal:
             self.timing.committed(time.monotonic() - read[0])
         return answer
 
-    def start(
-        self, held: Reservation, *, timeout: float, sleep: Callable[[float], None] = time.sleep
-    ) -> bool:
+    def start(self, held: Reservation, *, timeout: float, sleep: Callable[[float], None] = time.sleep) -> bool:
         """Mark a text as being sent, shortly before its slot.
 
         :param held: the reservation.

@@ -21,3 +21,6 @@ class Origin:
     run_id: str = ""
     task_id: str = ""
     map_index: int = NOT_MAPPED
+
+
+NO_TASK = Origin()

@@ -12,7 +12,7 @@ from airflow_provider_dialogtech.api.errors import DialogTechError, InvalidMessa
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, RateLimits
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED, Line, Place, Slot
-from airflow_provider_dialogtech.delivery.origin import Origin
+from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.store import Reading, Statement
 from airflow_provider_dialogtech.masking import digest
 
@@ -45,7 +45,7 @@ class SlotRequest:
     recipient: str = field(repr=False)
     text: str = field(repr=False)
     is_alert: bool = False
-    origin: Origin = Origin()
+    origin: Origin = NO_TASK
 
     @property
     def digest(self) -> str:

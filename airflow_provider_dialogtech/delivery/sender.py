@@ -24,14 +24,8 @@ from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.errors import InDoubt, JournalUnavailable, Refused, Throttled, Unreachable
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of
-from airflow_provider_dialogtech.delivery.journal import (
-    Origin,
-    Outcome,
-    Record,
-    Reservation,
-    SendJournal,
-    SlotRequest,
-)
+from airflow_provider_dialogtech.delivery.journal import Outcome, Record, Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.timing import StepTime
 from airflow_provider_dialogtech.masking import mask_number, mask_numbers
@@ -96,7 +90,7 @@ class SmsSender:
         in_doubt: Literal["fail", "resend"] = "fail",
         max_wait: float | None = None,
         is_alert: bool = False,
-        origin: Origin = Origin(),
+        origin: Origin = NO_TASK,
     ) -> SendResult:
         """Send a text, unless it was sent before. What was throttled or could not leave is tried again.
 
@@ -157,7 +151,7 @@ class SmsSender:
             raise _SlotLost(f"the journal is slow: {self._journal.timing}")
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as line:
-            self._start(text, held)
+            self._start(held)
             self._sleep_until(held.due)
             left = self._check_in_time(text, held)
             reply = self._send(text, held, line, left)
@@ -169,7 +163,7 @@ class SmsSender:
         connecting.note(time.monotonic() - begun)
         return line
 
-    def _start(self, text: _Text, held: Reservation) -> None:
+    def _start(self, held: Reservation) -> None:
         """Mark the text as being sent, shortly before its slot.
 
         :raises _SlotLost: when it is not to be used.

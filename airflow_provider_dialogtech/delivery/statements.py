@@ -28,7 +28,10 @@ _PRUNED_AT_ONCE = 100
 # Times pass through JSON, which may round them.
 _SAME_TIME = 0.001
 
-_id, _owner, _account, _key = (sa.bindparam(name) for name in ("of_id", "of_owner", "of_account", "of_key"))
+_id: Any = sa.bindparam("of_id")
+_owner: Any = sa.bindparam("of_owner")
+_account: Any = sa.bindparam("of_account")
+_key: Any = sa.bindparam("of_key")
 _took, _pause = sa.bindparam("took", type_=sa.Float), sa.bindparam("pause", type_=sa.Float)
 _outcome = sa.bindparam("outcome", type_=sa.String)
 
@@ -106,7 +109,9 @@ START = _change(
 RELEASE = _change(_ours("reserved", "sending", "in_doubt"), state="released")
 """reserved or sending → released, by the owner alone, who knows that no byte has left."""
 
-TAKE_KEY = _change(sa.and_(sends.c.id == _id, sends.c.owner == _owner, sends.c.state == sa.bindparam("in_state")), key=None)
+TAKE_KEY = _change(
+    sa.and_(sends.c.id == _id, sends.c.owner == _owner, sends.c.state == sa.bindparam("in_state")), key=None
+)
 """Free a row's idempotency key for a new attempt."""
 
 TAKE_OVER = _change(_ours("reserved"), state="released", key=None)

@@ -136,9 +136,7 @@ class Store:
         :return: whether the last of the statements changed a row.
         :raises JournalUnavailable: when the store cannot be reached or written.
         """
-        return (
-            self._try(lambda backend, left: backend.do(statements, within=left), within=within, sleep=sleep) > 0
-        )
+        return self._try(lambda backend, left: backend.do(statements, within=left), within=within, sleep=sleep) > 0
 
     def ask(
         self, question: Statement, *, within: float | None = None, sleep: Callable[[float], None] = time.sleep
@@ -149,9 +147,7 @@ class Store:
         """
         return self._try(lambda backend, left: backend.ask(question, within=left), within=within, sleep=sleep)
 
-    def _try(
-        self, work: Callable[[Backend, float], T], *, within: float | None, sleep: Callable[[float], None]
-    ) -> T:
+    def _try(self, work: Callable[[Backend, float], T], *, within: float | None, sleep: Callable[[float], None]) -> T:
         patience = self.patience if within is None else within
         until = time.monotonic() + patience
         retrying = Retrying(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,7 +28,9 @@ _CLOCK_ERROR = 1.0
 
 _TOLD = ("sending", "sent", "in_doubt")
 
-_key, _claim, _recipient = (sa.bindparam(name) for name in ("of_key", "of_claim", "of_recipient"))
+_key: Any = sa.bindparam("of_key")
+_claim: Any = sa.bindparam("of_claim")
+_recipient: Any = sa.bindparam("of_recipient")
 _COLUMNS = (
     "claim", "claimed", "silent_until", "carried", "carried_since", "more", "more_since", "text_key", "counted"
 )  # fmt: skip
@@ -152,7 +155,7 @@ class AlertGate:
             self._store.do(Statement(_PRUNE, {}))
         return claim
 
-    def release(self, claim: Claim, *, sleep: Callable[[float], None] | None = None) -> None:
+    def release(self, claim: Claim, *, sleep: Callable[[float], None] = time.sleep) -> None:
         """Give back a claim whose text was certainly not sent: the next alert is sent, and counts this one.
 
         :param sleep: sleeps while the store is away.
@@ -160,7 +163,7 @@ class AlertGate:
         """
         values = {"of_claim": claim.id, "of_key": claim.key}
         taking_back = (Statement(_TAKE_GRANT_BACK, {"of_claim": claim.id}), Statement(_TAKE_CLAIM_BACK, values))
-        self._store.do(*taking_back, **({} if sleep is None else {"sleep": sleep}))
+        self._store.do(*taking_back, sleep=sleep)
 
 
 class _Alert:

@@ -145,9 +145,7 @@ class DialogTechHook(BaseHook):
         seconds = seconds_of(max_wait)
         text = self._compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
         key = default_key(text.to, text.text) if idempotency_key is None else given_key(idempotency_key)
-        result = self.make_sender().send(
-            text, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin()
-        )
+        result = self.make_sender().send(text, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin())
         log.info(
             "%s: the text to %s from %s (%d segments, %s, %d tries).%s",
             "Sent" if result.status == "sent" else "Sent before, so nothing was sent now",

@@ -42,7 +42,6 @@ class ConnectionSettings:
     :param http_method: `GET` or `POST`.
     :param timeout: how many seconds one call of the API may take.
     :param limits: what the account may send.
-    :param alert_reserve: how many texts per number and minute only alerts may use; None for a tenth.
     :param throttled_words: words or phrases in the API's reason when it refuses a text for its rate; empty for the
         known wordings.
     :param account_name: the account's name where several access keys belong to one account.
@@ -58,7 +57,6 @@ class ConnectionSettings:
     http_method: str = "GET"
     timeout: float = 30.0
     limits: RateLimits = field(default_factory=RateLimits)
-    alert_reserve: int | None = None
     throttled_words: tuple[str, ...] = ()
     account_name: str = ""
 
@@ -128,7 +126,6 @@ class _Reader:
                 "extra.throttled_pattern is no longer supported. Write the words themselves, separated by commas, "
                 'into extra.throttled_words, like "slow down, too many"'
             )
-        limits = self._limits()
         return ConnectionSettings(
             conn_id=written.conn_id,
             access_key=Opaque(written.login),
@@ -139,8 +136,7 @@ class _Reader:
             alert_budget=self._whole_number("alert_budget", ConnectionSettings.alert_budget),
             http_method=self._http_method(),
             timeout=self._timeout(),
-            limits=limits,
-            alert_reserve=self._alert_reserve(limits),
+            limits=self._limits(),
             throttled_words=self._throttled_words(),
             account_name=self._account_name(),
         )
@@ -168,18 +164,20 @@ class _Reader:
 
     def _limits(self) -> RateLimits:
         documented = RateLimits()
+        per_minute = self._whole_number("number_per_minute", documented.number_per_minute)
         return RateLimits(
             account_per_second=self._whole_number("account_per_second", documented.account_per_second),
             number_per_second=self._whole_number("number_per_second", documented.number_per_second),
-            number_per_minute=self._whole_number("number_per_minute", documented.number_per_minute),
+            number_per_minute=per_minute,
+            alert_reserve=self._alert_reserve(per_minute),
         )
 
-    def _alert_reserve(self, limits: RateLimits) -> int | None:
+    def _alert_reserve(self, number_per_minute: int) -> int | None:
         if self._get("alert_reserve") is None:
             return None
         reserve = self._whole_number("alert_reserve", 0)
-        if reserve >= limits.number_per_minute:
-            most = limits.number_per_minute - 1
+        if reserve >= number_per_minute:
+            most = number_per_minute - 1
             self._fail(
                 f"extra.alert_reserve must be a whole number from 0 to {most:,}, one less than number_per_minute"
             )

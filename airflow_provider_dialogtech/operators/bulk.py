@@ -14,7 +14,7 @@ from airflow_provider_dialogtech._compat import AirflowException, AirflowFailExc
 from airflow_provider_dialogtech.api.errors import BadCredentials, InvalidConnection, InvalidMessage
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.keys import key_in
+from airflow_provider_dialogtech.hooks.keys import key_in, origin_of
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
 from airflow_provider_dialogtech.operators.tally import Tally
 
@@ -219,6 +219,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             meanwhile=_every(PROGRESS_SECONDS, lambda: log.info("%s", tally.progress())),
             in_doubt=self.in_doubt,
             until=None if seconds is None else time.monotonic() + seconds,
+            origin=origin_of(context),
         )
         log.info("%s", tally.in_words())
 

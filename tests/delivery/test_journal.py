@@ -12,13 +12,13 @@ from airflow_provider_dialogtech.delivery import reservation as reservation_modu
 from airflow_provider_dialogtech.delivery.journal import (
     ABANDONED,
     GRACE,
-    Origin,
     Record,
     Reservation,
     SendJournal,
     SlotRequest,
 )
 from airflow_provider_dialogtech.delivery.limits import LONG_MARGIN, LONGEST_WINDOW, SHORT_MARGIN, RateLimits
+from airflow_provider_dialogtech.delivery.origin import Origin
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.statements import LONGEST_PAUSE, WIDENING
 from airflow_provider_dialogtech.delivery.store import Store

@@ -90,9 +90,7 @@ def test_a_database_that_repeats_reads_by_default_does_not_make_reservations_bli
     name = make_url(postgres_url).database
     postgres.psql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
     level = sa.select(sa.func.current_setting("transaction_isolation").label("level"), now().label("now"))
-    assert (
-        Store(postgres_url).locked("a", Statement(level, {}), lambda row, _: (row.level, [])) == "read committed"
-    )
+    assert Store(postgres_url).locked("a", Statement(level, {}), lambda row, _: (row.level, [])) == "read committed"
 
 
 def test_the_time_of_a_question_is_the_middle_of_its_way(store_url):
@@ -116,7 +114,7 @@ def test_the_time_of_a_question_is_the_middle_of_its_way(store_url):
     ],
 )
 def test_a_store_that_cannot_keep_the_promise_is_refused_without_showing_its_url(url):
-    with pytest.raises(InvalidConnection, match="not sent: .*journal_url") as raised:
+    with pytest.raises(InvalidConnection, match=r"not sent: .*journal_url") as raised:
         Store(url)
     assert "pa55" not in str(raised.value)
 
@@ -127,7 +125,9 @@ def test_a_driver_that_is_not_installed_is_named_with_the_command_that_installs_
         Store("postgresql+psycopg2://user:pa55@host/db")
 
 
-@pytest.mark.parametrize("url", ["sqlite:///{folder}/j.db?timeout=abc", "postgresql+psycopg2:///db?host={folder}&connect_timeout=abc"])
+@pytest.mark.parametrize(
+    "url", ["sqlite:///{folder}/j.db?timeout=abc", "postgresql+psycopg2:///db?host={folder}&sslmode=nonsense"]
+)
 def test_an_option_that_the_driver_does_not_take_is_told(url, tmp_path):
     with pytest.raises(NotSent, match="option"):
         write(Store(url.format(folder=tmp_path), patience=0.2))
@@ -170,7 +170,7 @@ def test_a_table_that_may_not_be_written_says_which_rights_are_needed(postgres_u
     write(Store(postgres_url))
     postgres.psql(f"CREATE ROLE reader_{name} LOGIN; GRANT CONNECT ON DATABASE {name} TO reader_{name}")
     url = make_url(postgres_url).set(username=f"reader_{name}").render_as_string(hide_password=False)
-    with pytest.raises(JournalUnavailable, match="denied a right.*Grant the journal's user"):
+    with pytest.raises(JournalUnavailable, match=r"denied a right.*Grant the journal's user"):
         write(Store(url, patience=60), "another")
 
 
@@ -328,7 +328,7 @@ def test_a_newer_major_version_of_the_journal_is_refused_by_name(store_url):
             connection.exec_driver_sql("PRAGMA user_version=200")
         else:
             connection.exec_driver_sql("UPDATE dialogtech_journal SET version = 200")
-    with pytest.raises(JournalUnavailable, match="newer version of this package.*Upgrade airflow-provider-dialogtech"):
+    with pytest.raises(JournalUnavailable, match=r"newer version of this package.*Upgrade airflow-provider-dialogtech"):
         count(Store(store_url, clock=time.time_ns))  # another clock makes another process of it
     assert len(rows(store_url, accounts)) == 1
 
