@@ -180,6 +180,9 @@ def _conf() -> Any:
     # Airflow reads the metadata made of OPTIONS while it sets its configuration up.
     from airflow.configuration import conf
 
+    # Up to 3.1, a Python that is none of Airflow's own commands has not read the providers' options, and would ask no
+    # command and no secrets backend for a sensitive one.
+    conf.sensitive_config_values.update((SECTION, name) for name, option in OPTIONS.items() if option.get("sensitive"))
     return conf
 
 

@@ -1,4 +1,5 @@
 import logging
+import traceback
 from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
@@ -143,3 +144,24 @@ def test_the_secret_is_masked_in_every_encoding(connection):
     redact = import_module(next(filter(is_there, MASKERS))).redact
     for form in (SECRET, quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET)):
         assert redact(f"before {form} after") == "before *** after"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"to": 5556667777, "max_wait": -1},
+        {"to": "555666777788889999", "from_": FROM_NUMBERS[1]},
+        {"message": "a very private text", "in_doubt": "again"},
+        {"message": "a very private text", "idempotency_key": ""},
+    ],
+    ids=lambda wrong: list(wrong)[-1],
+)
+def test_no_local_variable_of_the_hook_shows_a_number_or_the_text(connection, wrong):
+    connection(extra={"from_numbers": FROM_NUMBERS[0]})
+    with pytest.raises(InvalidMessage) as raised:
+        DialogTechHook().send_sms(**{"to": "5556667777", "message": "hi", **wrong})
+    error = raised.value.with_traceback(raised.value.__traceback__.tb_next)
+    frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+    shown = "".join(str(frame.locals) for frame in frames if "/hooks/" in frame.filename)
+    assert shown
+    assert not [private for private in ("5556667", "private", *FROM_NUMBERS) if private in shown], shown

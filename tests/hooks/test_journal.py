@@ -89,6 +89,14 @@ def opened(home: Path, **environment: str) -> str:
 def test_the_journal_lies_in_airflow_home_whatever_that_is_called(tmp_path, sign):
     home = tmp_path / f"air{sign}flow"
     home.mkdir()
+    starts = subprocess.run(
+        [sys.executable, "-c", "import airflow.configuration"],
+        capture_output=True,
+        env=os.environ | {"AIRFLOW_HOME": str(home)},
+        check=False,
+    )
+    if starts.returncode:
+        pytest.skip("this Airflow itself does not start with such an AIRFLOW_HOME")
     opened(home)
     assert (home / "dialogtech_journal.db").exists()
     assert [path.name for path in tmp_path.iterdir()] == [home.name]
