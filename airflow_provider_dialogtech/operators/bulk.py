@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
-from airflow_provider_dialogtech.api.errors import BadCredentials, InvalidMessage
+from airflow_provider_dialogtech.api.errors import BadCredentials, InvalidConnection, InvalidMessage
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.keys import key_in
@@ -123,7 +123,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         self._stop = threading.Event()
         try:
             recipients = self._listed(context)
-        except InvalidMessage as error:
+        except (InvalidMessage, InvalidConnection) as error:
             raise AirflowFailException(str(error)) from error
         tally = Tally(recipients, detailed=self.detailed)
         try:
@@ -168,7 +168,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         try:
             self._check(recipients)
             self._send_all(recipients, tally, context)
-        except InvalidMessage as error:
+        except (InvalidMessage, InvalidConnection) as error:
             raise AirflowFailException(str(error)) from error
         except GivenUp as error:
             kind = AirflowFailException if isinstance(error.last, BadCredentials) else AirflowException

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import AirflowFailException, trigger_at
-from airflow_provider_dialogtech.api.errors import InDoubt, InvalidMessage, Refused, WaitTooLong
+from airflow_provider_dialogtech.api.errors import InDoubt, InvalidConnection, InvalidMessage, Refused, WaitTooLong
 from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
@@ -47,7 +47,7 @@ class DialogTechSendSmsOperator(PooledOperator):
     :param message: what it says, at most 256 characters; or the path of a `.sms` file that says it. (templated)
     :param from_: the DialogTech number it leaves from; by default any of the connection's `from_numbers`. (templated)
     :param idempotency_key: under one key a text goes out once; by default once per task, recipient and DAG run.
-        To send a text again, give it another key. (templated)
+        To send a text again, give it another key. An empty one is an error. (templated)
     :param in_doubt: what to do when the text may be out from an earlier try: `fail`, or `resend` and risk that it
         arrives twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
@@ -113,7 +113,7 @@ class DialogTechSendSmsOperator(PooledOperator):
         """
         try:
             return self._send(context, self._patience(until))
-        except (InvalidMessage, Refused, InDoubt) as error:
+        except (InvalidMessage, InvalidConnection, Refused, InDoubt) as error:
             raise AirflowFailException(str(error)) from error
         except WaitTooLong as error:
             too_long = error
@@ -136,7 +136,9 @@ class DialogTechSendSmsOperator(PooledOperator):
             to=self.to,
             message=self.message,
             from_=self.from_,
-            idempotency_key=self.idempotency_key or key_in(context, normalize_number(self.to, "to")),
+            idempotency_key=key_in(context, normalize_number(self.to, "to"))
+            if self.idempotency_key is None
+            else self.idempotency_key,
             in_doubt=self.in_doubt,
             on_too_long=self.on_too_long,
             smart_encoding=self.smart_encoding,

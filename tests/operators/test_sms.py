@@ -1,5 +1,6 @@
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,14 +86,22 @@ def failing(monkeypatch):
     return with_error
 
 
-@pytest.mark.parametrize("error", [InvalidMessage("too long"), Refused("not registered"), InDoubt("may be out")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidMessage("too long"),
+        InvalidConnection("no login"),
+        Refused("not registered"),
+        InDoubt("may be out"),
+    ],
+)
 def test_what_a_retry_could_not_send_or_could_send_twice_ends_the_task_without_retries(failing, error):
     with pytest.raises(AirflowFailException, match=str(error)) as ended:
         run(failing(error))
     assert ended.value.__cause__ is error
 
 
-@pytest.mark.parametrize("error", [Unreachable("down"), Throttled("slow"), InvalidConnection("no login")])
+@pytest.mark.parametrize("error", [Unreachable("down"), Throttled("slow")])
 def test_what_may_go_later_fails_so_that_airflow_retries(failing, error):
     with pytest.raises(type(error)):
         run(failing(error))
@@ -136,10 +145,6 @@ def test_another_recipient_and_a_key_of_ones_own_are_other_texts(keys_of):
     assert len({keys_of(), keys_of(to="5556667778"), keys_of(idempotency_key="again"), keys_of(idempotency_key=1)}) == 4
 
 
-def test_a_key_that_renders_to_nothing_is_the_default_key(keys_of):
-    assert keys_of(idempotency_key="") == keys_of()
-
-
 def test_files_templates_native_rendering_and_mapping_reach_the_recipient(metadata_db, sandbox, sandbox_connection):
     done = run_dag(DAGS / "dialogtech_rendering.py", "dialogtech_rendering")
     assert done.states == {
@@ -157,6 +162,38 @@ def test_files_templates_native_rendering_and_mapping_reach_the_recipient(metada
     # A task may text somebody twice, but not twice the same.
     assert done.results["by_hand"] == [["sent", "sent", "already_sent"]]
     assert [text["message"] for text in sandbox.accepted() if text["to"] == "5556667774"] == ["one", "two"]
+
+
+def test_a_tasks_own_processes_send_once_and_mapped_ones_once_each(metadata_db, sandbox, sandbox_connection):
+    done = run_dag(DAGS / "dialogtech_processes.py", "dialogtech_processes")
+    assert {state for states in done.states.values() for state in states} == {"success"}, done.output
+    assert Counter(text["to"] for text in sandbox.accepted()) == {
+        "5556667771": 1,
+        "5556667772": 1,
+        "5556667773": 2,
+    }
+
+
+@pytest.mark.parametrize("key", [0, "0"])
+def test_a_given_key_counts_also_when_it_is_nought(sandbox, sandbox_connection, key):
+    for task in ("first", "second"):
+        run(text_task(task_id=task, idempotency_key=key))
+    assert len(sandbox.messages()) == 1
+
+
+def test_an_empty_key_ends_the_task_without_retries(sandbox, sandbox_connection):
+    with pytest.raises(AirflowFailException, match="`idempotency_key` must be text"):
+        run(text_task(idempotency_key=""))
+    assert sandbox.messages() == []
+
+
+def test_a_journal_that_other_machines_do_not_see_ends_the_task_without_retries(
+    sandbox, sandbox_connection, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    with pytest.raises(AirflowFailException, match="CeleryExecutor may run tasks on several machines"):
+        run(text_task())
+    assert sandbox.messages() == []
 
 
 def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(metadata_db, sandbox, connect_sandbox, unused_port):
