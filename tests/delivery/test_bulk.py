@@ -33,7 +33,7 @@ def send(sandbox, store_url, count, *, stop=None, threads=12, timeout=TIMEOUT, *
     """Send a list, and tell what was recorded of it, however it ends."""
     outcomes = {}
     bulk = BulkSender(stop or threading.Event())
-    sender = a_sender(sandbox, store_url, pause=bulk.pause, timeout=timeout)
+    sender = a_sender(sandbox, store_url, sleep=bulk.pause, timeout=timeout)
     with suppress(Stopped, KeyboardInterrupt):
         bulk.run(texts(sandbox, count), sender, threads=threads, record=outcomes.__setitem__, **options)
     return outcomes
@@ -86,7 +86,7 @@ def test_answers_overlap(sandbox, sqlite_url):
     lock = threading.Lock()
     stop = threading.Event()
     bulk = BulkSender(stop)
-    sender = a_sender(sandbox, sqlite_url, pause=bulk.pause, timeout=10)
+    sender = a_sender(sandbox, sqlite_url, sleep=bulk.pause, timeout=10)
     whole_way = sender.send
 
     def watched(message, **options):
