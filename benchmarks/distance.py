@@ -68,7 +68,7 @@ def sender_to(
     url, key, secret, numbers = access
     journal = SendJournal(Store(store_url), digest("account", key), RateLimits())
     message = SmsMessage.create(to=RECIPIENT, message="Hello", from_numbers=numbers)
-    return SmsSender(DialogTechClient(key, secret, url), journal, pause=pause), journal, message
+    return SmsSender(DialogTechClient(key, secret, url), journal, sleep=pause), journal, message
 
 
 def measure(line: Line, store_url: str) -> tuple[Figures, Counter[str]]:
