@@ -134,6 +134,7 @@ class SmsSender:
     def _try(self, text: _Text) -> SendResult:
         """Try once: reserve a slot, connect, start, send, settle."""
         connecting = _connect_time(self._client.host)
+        text.reserving = time.monotonic()
         found = self._journal.reserve(
             text.request,
             resend=text.resend,
@@ -147,11 +148,11 @@ class SmsSender:
             return self._known(text, found)
         held = text.unsent = found
         if time.monotonic() > held.due:
-            self._journal.timing.missed()
+            self._journal.timing.missed(text.reserving)
             raise _SlotLost(f"the journal is slow: {self._journal.timing}")
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as line:
-            self._start(held)
+            self._start(text, held)
             self._sleep_until(held.due)
             left = self._check_in_time(text, held)
             reply = self._send(text, held, line, left)
@@ -163,7 +164,7 @@ class SmsSender:
         connecting.note(time.monotonic() - begun)
         return line
 
-    def _start(self, held: Reservation) -> None:
+    def _start(self, text: _Text, held: Reservation) -> None:
         """Mark the text as being sent, shortly before its slot.
 
         :raises _SlotLost: when it is not to be used.
@@ -173,7 +174,7 @@ class SmsSender:
         self._sleep_until(held.due - self._journal.timing.start_lead)
         if not self._journal.start(held, timeout=self._client.timeout, sleep=self._sleep):
             if time.monotonic() > held.due:
-                self._journal.timing.missed()
+                self._journal.timing.missed(text.reserving)
                 raise _SlotLost(f"the journal is slow: {self._journal.timing}")
             raise _SlotLost("an alert, another process or a pause of the account took it")
 
@@ -185,7 +186,7 @@ class SmsSender:
         left = time.monotonic()
         late = left - held.due
         if late > min(LATE * STRETCH**text.slots, LONGEST_LATE):
-            self._journal.timing.missed()
+            self._journal.timing.missed(text.reserving)
             raise _SlotLost(f"it came {late:.3f} s too late; {self._journal.timing}")
         self._journal.timing.met()
         return left
@@ -322,6 +323,7 @@ class _Text:
 
     :param requests: how many requests have left.
     :param slots: how many slots were lost.
+    :param reserving: when its last slot began to be reserved, on the monotonic clock.
     :param unsent: its last reservation, as long as no byte of its request has left.
     """
 
@@ -334,6 +336,7 @@ class _Text:
     slots: int = 0
     failures: int = 0
     failing_since: float | None = None
+    reserving: float = 0.0
     unsent: Reservation | None = None
 
     @property
