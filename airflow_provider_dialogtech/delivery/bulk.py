@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple, TypeAlias
 
-from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, WaitTooLong
+from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -22,6 +22,11 @@ Outcome: TypeAlias = "SendResult | DialogTechError"
 LAST_REPLIES = 2.5
 LAST_RECORDS = 1.0
 POLL = 0.2
+
+_STOPPED_OUT = "The text may have been sent: it was stopped before its outcome was known."
+_STOPPED_BEFORE = (
+    "The text was not sent: it was stopped while the delivery journal did not answer. Sending it again is safe."
+)
 
 
 class Stopped(Exception):
@@ -53,7 +58,7 @@ class BulkSender:
         self._stop = stop
         self._waiting: SimpleQueue[Text | None] = SimpleQueue()
         self._ended: SimpleQueue[_End] = SimpleQueue()
-        self._out: set[int] = set()
+        self._out: dict[int, str] = {}  # the key of each row's text that is under way
 
     def pause(self, seconds: float) -> None:
         """Sleep; every wait of the texts under way is one of these.
@@ -99,7 +104,7 @@ class BulkSender:
                 threading.Thread(target=work, name=f"dialogtech-{number}", daemon=True).start()
             self._keep_busy(texts, threads, record, judge, meanwhile)
         finally:
-            self._wind_down(threads, record, sender.abort)
+            self._wind_down(threads, record, sender)
 
     def _try(
         self,
@@ -140,20 +145,20 @@ class BulkSender:
     def _settle(self, end: _End, record: Callable[[int, Outcome], None]) -> Outcome:
         if isinstance(end.outcome, (SendResult, DialogTechError)):
             record(end.row, end.outcome)
-            self._out.discard(end.row)
+            self._out.pop(end.row, None)
             return end.outcome
         if isinstance(end.outcome, Stopped):
-            self._out.discard(end.row)
+            self._out.pop(end.row, None)
         raise end.outcome
 
     def _hand_out(self, text: Text | None) -> bool:
         if text is None:
             return False
-        self._out.add(text.row)
+        self._out[text.row] = text.key
         self._waiting.put(text)
         return True
 
-    def _wind_down(self, threads: int, record: Callable[[int, Outcome], None], abort: Callable[[], None]) -> None:
+    def _wind_down(self, threads: int, record: Callable[[int, Outcome], None], sender: SmsSender) -> None:
         """Let what is out be answered, cut what is not, and leave no thread waiting."""
         self._stop.set()
         for _ in range(threads):
@@ -161,12 +166,12 @@ class BulkSender:
         cut = time.monotonic() + LAST_REPLIES
         while self._out and time.monotonic() < cut + LAST_RECORDS:
             if time.monotonic() >= cut:
-                abort()
+                sender.abort()
             if end := self._next_end(POLL):
                 with suppress(Exception):  # what ended it is on its way up already
                     self._settle(end, record)
-        for row in self._out:
-            record(row, InDoubt("The text may have been sent: it was stopped before its outcome was known."))
+        for row, key in self._out.items():
+            record(row, InDoubt(_STOPPED_OUT) if sender.may_be_out(key) else JournalUnavailable(_STOPPED_BEFORE))
 
     def _next_end(self, seconds: float) -> _End | None:
         try:

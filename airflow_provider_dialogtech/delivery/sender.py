@@ -81,6 +81,7 @@ class SmsSender:
         self._sleep = sleep
         self._settle_within = settle_within
         self._settle_sleep = settle_sleep or sleep
+        self._leaving: set[str] = set()
 
     def send(
         self,
@@ -123,6 +124,7 @@ class SmsSender:
         except _SlotLost:
             problem = self._too_slow(text)
         finally:
+            self._leaving.discard(key)
             if text.unsent is not None:
                 self._record(text, "was not sent", self._journal.release, text.unsent)
         raise problem
@@ -131,8 +133,16 @@ class SmsSender:
         """Cut every request that is out, from another thread. Their texts are in doubt then."""
         self._client.abort()
 
+    def may_be_out(self, key: str) -> bool:
+        """Say whether the request of a text under way may have left. One that has not is stopped by `sleep` before it.
+
+        :param key: the text's idempotency key.
+        """
+        return key in self._leaving
+
     def _try(self, text: _Text) -> SendResult:
         """Try once: reserve a slot, connect, start, send, settle."""
+        self._leaving.discard(text.request.key)
         connecting = _connect_time(self._client.host)
         text.reserving = time.monotonic()
         found = self._journal.reserve(
@@ -153,6 +163,8 @@ class SmsSender:
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as line:
             self._start(text, held)
+            # Before the last sleep: a text that passes it after it was stopped is not told as not sent meanwhile.
+            self._leaving.add(text.request.key)
             self._sleep_until(held.due)
             left = self._check_in_time(text, held)
             reply = self._send(text, held, line, left)

@@ -92,9 +92,7 @@ def assert_told_the_truth(sandbox, told):
     twice = [name for name, count in arrived.items() if count > 1]
     assert twice == []
     wrong = {
-        name: kind
-        for name, kind in told.items()
-        if kind != "in doubt" and (kind == "sent") != (arrived[name] == 1)
+        name: kind for name, kind in told.items() if kind != "in doubt" and (kind == "sent") != (arrived[name] == 1)
     }
     assert wrong == {}
     assert set(arrived) <= set(told)

@@ -80,9 +80,7 @@ def test_a_server_that_freezes_in_mid_list_holds_the_list_up_and_no_more(fast_sa
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_connections_that_do_not_answer_are_cut_and_made_anew(
-    fast_sandbox, own_server, own_url, driver, monkeypatch
-):
+def test_connections_that_do_not_answer_are_cut_and_made_anew(fast_sandbox, own_server, own_url, driver, monkeypatch):
     monkeypatch.setattr(store_module, "STEP_SECONDS", 0.5)
     with running_proxy(own_url) as proxy, Senders(1) as senders:
         senders.start(fast_sandbox, with_driver(proxy.url, driver), names_of(TEXTS), limits=FAST)
