@@ -14,8 +14,8 @@ GRANULARITY = 0.010
 # A step that takes longer says nothing of the next one; a head start must stay a head start.
 LONGEST = 10.0
 
-# A sample beyond the bound counts for at most this many bounds: a journal that stalls once does not hold up the texts of
-# the next minutes, and one that stays slow is learned in a few samples all the same.
+# A sample beyond the bound counts for at most this many bounds: a journal that stalls once does not hold up the texts
+# of the next minutes, and one that stays slow is learned in a few samples all the same.
 _MOST_BOUNDS = 2
 
 # A missed slot lengthens the next head starts; each slot that was met takes some of it back.
