@@ -115,7 +115,7 @@ def test_four_processes_send_with_the_journal_far_away(proxy, postgres_url, eigh
     proxy.set_delay(FAR / 2)
     with Senders(4) as senders:
         for process in range(4):
-            senders.start(eight_numbers, proxy.url, names_of(7, f"process {process}, text"), threads=6)
+            senders.start(eight_numbers, proxy.url, names_of(5, f"process {process}, text"), threads=6)
         told = senders.told()
     assert set(told.values()) == {"sent"}
     assert_told_the_truth(eight_numbers, told)
@@ -128,7 +128,7 @@ def test_processes_near_the_journal_and_far_from_it_keep_the_limits_together(pro
     with Senders(4) as senders:
         for process in range(4):
             url = proxy.url if process % 2 else postgres_url
-            senders.start(eight_numbers, url, names_of(6, f"process {process}, text"), threads=6)
+            senders.start(eight_numbers, url, names_of(4, f"process {process}, text"), threads=6)
         told = senders.told()
     assert set(told.values()) == {"sent"}
     assert_told_the_truth(eight_numbers, told)
@@ -149,7 +149,7 @@ def test_a_process_that_sends_one_text_sends_it(proxy, eight_numbers):
 def test_a_journal_very_far_away_makes_texts_slow_but_sends_them(proxy, postgres_url, eight_numbers):
     Store(postgres_url).ask(Statement(sa.select(sa.literal(1).label("one")), {}))  # its tables are there
     proxy.set_delay(0.2)
-    told = send_list(eight_numbers, proxy.url, names_of(3), threads=3)
+    told = send_list(eight_numbers, proxy.url, names_of(2), threads=2)
     assert set(told.values()) == {"sent"}
     assert_told_the_truth(eight_numbers, told)
 

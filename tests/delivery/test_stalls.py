@@ -26,7 +26,7 @@ from tests.proxies.sqlite import locked
 from tests.proxies.tcp import running_proxy
 
 DRIVERS = ["psycopg2", "psycopg"]
-TEXTS = 60
+TEXTS = 40
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_server_that_freezes_in_mid_list_holds_the_list_up_and_no_more(fast_sa
         senders.start(fast_sandbox, with_driver(own_url, driver), names_of(TEXTS), limits=FAST)
         wait_for_texts(fast_sandbox, 10)
         with frozen(own_server):
-            time.sleep(3)
+            time.sleep(2)
         told = senders.told()
     assert_all_is_told_and_written(fast_sandbox, own_url, told)
 
@@ -87,7 +87,7 @@ def test_connections_that_do_not_answer_are_cut_and_made_anew(fast_sandbox, own_
         wait_for_texts(fast_sandbox, 10)
         before = proxy.counts().accepted
         with frozen(own_server):
-            time.sleep(4)
+            time.sleep(2.5)
         told = senders.told()
         assert proxy.counts().accepted > before
     assert_all_is_told_and_written(fast_sandbox, own_url, told)
@@ -102,7 +102,7 @@ def test_a_server_that_freezes_for_longer_than_anybody_waits_is_told_of_as_it_is
         senders.start(fast_sandbox, own_url, names_of(TEXTS), **options)
         wait_for_texts(fast_sandbox, 10)
         with frozen(own_server):
-            time.sleep(4)
+            time.sleep(2.5)
         told = senders.told()
     assert_told_the_truth(fast_sandbox, told)
     assert "in doubt" not in told.values()
@@ -116,7 +116,7 @@ def test_a_server_that_crashes_in_mid_list_is_waited_for(fast_sandbox, own_serve
     with Senders(1) as senders:
         senders.start(fast_sandbox, own_url, names_of(TEXTS), limits=FAST)
         wait_for_texts(fast_sandbox, 10)
-        crash_and_restart(own_server, 1)
+        crash_and_restart(own_server, 0.5)
         told = senders.told()
     assert_all_is_told_and_written(fast_sandbox, own_url, told)
 
@@ -134,7 +134,7 @@ def test_a_pooler_that_is_paused_in_mid_list_is_waited_for(fast_sandbox, own_url
         senders.start(fast_sandbox, pooler.url, names_of(TEXTS), limits=FAST)
         wait_for_texts(fast_sandbox, 10)
         pooler.pause()
-        time.sleep(2)
+        time.sleep(1)
         pooler.resume()
         told = senders.told()
     assert_all_is_told_and_written(fast_sandbox, own_url, told)
@@ -163,7 +163,7 @@ def test_a_file_that_is_locked_in_mid_list_is_waited_for(fast_sandbox, sqlite_ur
         senders.start(fast_sandbox, sqlite_url, names_of(TEXTS), limits=FAST)
         wait_for_texts(fast_sandbox, 10)
         with locked(tmp_path / "journal.db"):
-            time.sleep(2)
+            time.sleep(1)
         told = senders.told()
     assert_all_is_told_and_written(fast_sandbox, sqlite_url, told)
 
