@@ -110,7 +110,9 @@ def own_postgres(folder: Path, *, fsync: bool = False) -> Iterator[OwnPostgres]:
         own.restart()
         yield own
     finally:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        try:
             own.thaw()
+        except psutil.NoSuchProcess:
+            own.restart()  # which removes the shared memory that a crashed server leaves
         server.cleanup()
         shutil.rmtree(data, ignore_errors=True)
