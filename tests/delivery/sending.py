@@ -34,7 +34,7 @@ def main() -> None:
 
     def tell(*words: str) -> None:
         with told:
-            print(*words, flush=True)
+            print(*words, flush=True)  # noqa: T201 - what the test reads
 
     def send(key: str) -> str:
         message = SmsMessage.create(to="5556667777", message=f"Hello {key}", from_numbers=numbers.split(","))

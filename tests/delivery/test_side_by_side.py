@@ -1,4 +1,4 @@
-"""An earlier version of this package and this one send through one journal: machines are upgraded one after the other."""
+"""An earlier version of this package and this one send through one journal, as in a rolling upgrade."""
 
 import io
 import subprocess
