@@ -16,6 +16,7 @@ from airflow_provider_dialogtech.api.errors import InDoubt, JournalUnavailable
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.schema import sends
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.delivery.storm import AlertGate
@@ -266,6 +267,31 @@ def test_a_role_that_may_only_read_is_told_which_rights_it_needs(role, postgres_
         connection.exec_driver_sql(f"REVOKE USAGE ON ALL SEQUENCES IN SCHEMA public FROM {make_url(limited).username}")
     with pytest.raises(JournalUnavailable, match=r"not sent.*denied a right.*USAGE on its sequence"):
         opened(limited).reserve(SlotRequest("new", NUMBERS, RECIPIENT, "Hello"))
+
+
+def test_an_earlier_version_cannot_take_over_a_text_that_has_started_meanwhile(postgres_url):
+    """It reads the row, then takes it over by its id alone; this version starts a text without waiting for that."""
+    load("1.0", postgres_url)
+    journal = opened(postgres_url)
+    held = journal.reserve(SlotRequest("new", NUMBERS, RECIPIENT, "Hello"))
+    take_over = sends.update().where(sends.c.id == held.id).values(owner="another", state="reserved")
+    time.sleep(max(0.0, held.due - journal.timing.start_lead - time.monotonic()))
+    assert journal.start(held, timeout=30)
+    with database(postgres_url) as connection:
+        assert connection.execute(take_over).rowcount == 0
+    journal.settle(held, "sent", {})
+    with database(postgres_url) as connection:
+        connection.execute(take_over)
+    assert journal.find("new").state == "sent"
+
+
+def test_an_earlier_version_may_take_over_a_text_that_only_waits(postgres_url):
+    journal = opened(postgres_url)
+    held = journal.reserve(SlotRequest("new", NUMBERS, RECIPIENT, "Hello"))
+    with database(postgres_url) as connection:
+        taken = connection.execute(sends.update().where(sends.c.id == held.id).values(owner="another"))
+    assert taken.rowcount == 1
+    assert not journal.start(held, timeout=30)
 
 
 def test_a_journal_of_a_newer_major_version_is_refused_by_name(store_url):
