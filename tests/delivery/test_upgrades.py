@@ -1,6 +1,7 @@
 """Journals that earlier versions have written. Those beside this file were written by `journals/write.py`."""
 
 import multiprocessing
+import re
 import shutil
 import subprocess
 import sys
@@ -267,6 +268,30 @@ def test_a_role_that_may_only_read_is_told_which_rights_it_needs(role, postgres_
         connection.exec_driver_sql(f"REVOKE USAGE ON ALL SEQUENCES IN SCHEMA public FROM {make_url(limited).username}")
     with pytest.raises(JournalUnavailable, match=r"not sent.*denied a right.*USAGE on its sequence"):
         opened(limited).reserve(SlotRequest("new", NUMBERS, RECIPIENT, "Hello"))
+
+
+def test_the_rights_in_the_docs_are_enough_and_no_more(postgres_url, sandbox):
+    docs = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
+    granting = re.search(r"runs this -->\n```sql\n(.*?)```", docs, re.DOTALL).group(1)
+    suffix = make_url(postgres_url).database
+    for role_name in ("dialogtech_owner", "dialogtech_writer"):
+        granting = granting.replace(role_name, f"{role_name}_{suffix}")  # roles belong to the server, not the database
+    with database(postgres_url) as connection:
+        connection.exec_driver_sql(granting)
+    owner, writer = (
+        make_url(postgres_url)
+        .set(username=f"{name}_{suffix}", password="choose one")
+        .render_as_string(hide_password=False)
+        for name in ("dialogtech_owner", "dialogtech_writer")
+    )
+    with pytest.raises(JournalUnavailable, match="as their owner"):
+        opened(writer)
+    Store(owner).open()
+    assert send(sandbox, writer, "key").status == "sent"
+    assert send(sandbox, writer, "key").status == "already_sent"
+    assert AlertGate(Store(writer), ACCOUNT).claim("alert", RECIPIENT, HOUR) is not None
+    with pytest.raises(sa.exc.ProgrammingError), database(writer) as connection:
+        connection.exec_driver_sql("DROP TABLE dialogtech_sends")
 
 
 def test_an_earlier_version_cannot_take_over_a_text_that_has_started_meanwhile(postgres_url):
