@@ -17,7 +17,7 @@ _DRIVERS = {
 _INSTALL = "pip install 'airflow-provider-dialogtech[postgres]'"
 
 
-def kind_of(url: str) -> str:
+def kind_of(url: str | URL) -> str:
     """Return `sqlite` or `postgresql`.
 
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not there.
@@ -35,7 +35,7 @@ def kind_of(url: str) -> str:
     )
 
 
-def _parsed(url: str) -> URL | None:
+def _parsed(url: str | URL) -> URL | None:
     try:
         return make_url(url)
     except (sa.exc.ArgumentError, ValueError):

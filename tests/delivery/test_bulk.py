@@ -142,7 +142,7 @@ def test_stopped_it_starts_no_more_texts_and_gives_their_slots_back(sandbox, sql
     assert {outcome.status for outcome in outcomes.values()} == {"sent"}
     found = states(sandbox, sqlite_url, 100)
     assert {row for row, state in found.items() if state == "sent"} == set(arrived)
-    assert set(found.values()) <= {"sent", "reserved", "throttled", None}
+    assert set(found.values()) <= {"sent", "released", "throttled", None}
     assert all(at < time.time() for at in slots_held(sqlite_url))
 
 
@@ -185,7 +185,7 @@ def test_interrupted_in_the_middle_it_records_all_that_is_out(sandbox, sqlite_ur
 
     outcomes = send(sandbox, sqlite_url, 50, meanwhile=interrupt)
     assert sorted(outcomes) == sorted(arrivals(sandbox))
-    assert set(states(sandbox, sqlite_url, 50).values()) <= {"sent", "reserved", "throttled", None}
+    assert set(states(sandbox, sqlite_url, 50).values()) <= {"sent", "released", "throttled", None}
 
 
 def test_a_mistake_of_ours_ends_it_and_is_not_hidden():

@@ -189,7 +189,7 @@ def test_stopped_it_ends_soon_and_leaves_nothing_that_looks_as_if_it_were_out(sa
     journal = SendJournal(journal_store(), DialogTechHook().settings.account, RateLimits())
     keys = [task_key("dag", "run", "text", -1, f"55566{n:05}") for n in range(50)]
     states = [record.state for record in map(journal.find, keys) if record is not None]
-    assert set(states) <= {"sent", "reserved", "throttled", "in_doubt"}
+    assert set(states) <= {"sent", "released", "throttled", "in_doubt"}
     assert states.count("in_doubt") <= 1
     arrived = len(sandbox.accepted())
     assert states.count("sent") + states.count("in_doubt") == arrived
