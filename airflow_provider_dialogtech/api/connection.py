@@ -183,7 +183,7 @@ class Connection:
     def _by_tcp(self) -> socket.socket:
         """Connect to the first of the host's addresses that answers, all of them within one time-out."""
         addresses = socket.getaddrinfo(self._http.host, self._http.port, type=socket.SOCK_STREAM)
-        failure = OSError("no address")
+        failure: OSError = socket.gaierror("no address that may be called")
         for number, (family, kind, protocol, _, address) in enumerate(addresses):
             if self._is_plain() and not ipaddress.ip_address(address[0]).is_loopback:
                 continue
@@ -336,8 +336,6 @@ class _BoundedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         self._connection.settimeout(self._deadline.left())
         count = self._raw.readinto(buffer) or 0
-        # A handshake that follows a proxy's answer begins with the time-out that stands then.
-        self._connection.settimeout(self._deadline.left())
         self._left -= count
         if self._left < 0:
             raise _TooLarge
