@@ -379,6 +379,9 @@ def _is_closed(connection: Any) -> bool:
 # What says most stands first. The errors' own texts carry URLs and hosts.
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (_TooLarge, f"the reply is larger than {LARGEST_REPLY} bytes"),
+    # These two come from SOCKS alone: other connections are made here.
+    (urllib3.exceptions.ConnectTimeoutError, "the connection took too long"),
+    (urllib3.exceptions.NewConnectionError, "the proxy failed"),
     (socket.gaierror, "its name was not resolved"),
     (ssl.SSLCertVerificationError, "its certificate is not trusted"),
     (CertificateError, "its certificate is not trusted"),
@@ -390,8 +393,6 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (BrokenPipeError, "the connection was reset"),
     (http.client.IncompleteRead, "the reply ended early"),
     (http.client.HTTPException, "what came was no HTTP"),
-    (urllib3.exceptions.ConnectTimeoutError, "the connection took too long"),
-    (urllib3.exceptions.NewConnectionError, "the proxy failed"),
     (requests.exceptions.InvalidProxyURL, "the proxy's URL cannot be read"),
     (urllib3.exceptions.ProxySchemeUnknown, "the proxy's URL cannot be read"),
     (urllib3.exceptions.LocationParseError, "its URL cannot be read"),

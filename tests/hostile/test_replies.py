@@ -164,9 +164,9 @@ def test_without_bound_is(behave, kind):
 @pytest.mark.parametrize("status", ["302 Found", "500 Oops", "408 Request Timeout"])
 def test_of_what_says_nothing_not_a_byte_is_read(status):
     begun = time.monotonic()
-    with serving(dripping(f"HTTP/1.1 {status}\r\nLocation: /\r\n\r\n".encode(), b"x")) as server:
-        with pytest.raises(InDoubt, match=status[:3]):
-            a_client(server.url, timeout=60).send(**TEXT)
+    behave = dripping(f"HTTP/1.1 {status}\r\nLocation: /\r\n\r\n".encode(), b"x")
+    with serving(behave) as server, pytest.raises(InDoubt, match=status[:3]):
+        a_client(server.url, timeout=60).send(**TEXT)
     assert time.monotonic() - begun < 20
 
 
@@ -548,7 +548,7 @@ def test_an_interrupt_comes_out_as_it_is_and_tells_nothing(behave, scheme, http_
 def test_an_interrupt_while_it_writes_tells_nothing(http_method, monkeypatch):
     def interrupted(*_):
         try:
-            raise OSError
+            raise OSError  # noqa: TRY301
         except OSError:
             raise TimeIsUp  # noqa: B904  # as a signal may, while the library is about an error of its own
 
