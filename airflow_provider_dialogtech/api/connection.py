@@ -379,9 +379,9 @@ def _is_closed(connection: Any) -> bool:
 # What says most stands first. The errors' own texts carry URLs and hosts.
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (_TooLarge, f"the reply is larger than {LARGEST_REPLY} bytes"),
-    # These two come from SOCKS alone: other connections are made here.
-    (urllib3.exceptions.ConnectTimeoutError, "the connection took too long"),
+    # These two come from SOCKS alone, and the first is a kind of the second.
     (urllib3.exceptions.NewConnectionError, "the proxy failed"),
+    (urllib3.exceptions.ConnectTimeoutError, "the connection took too long"),
     (socket.gaierror, "its name was not resolved"),
     (ssl.SSLCertVerificationError, "its certificate is not trusted"),
     (CertificateError, "its certificate is not trusted"),

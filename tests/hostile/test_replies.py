@@ -557,6 +557,7 @@ def test_an_interrupt_while_it_writes_tells_nothing(http_method, monkeypatch):
         with pytest.raises(TimeIsUp) as raised:
             a_client(server.url, http_method=http_method).send(**TEXT)
         witness.see(raised.value)
+    assert raised.value.__context__ is None  # its frames are the library's
     assert_silent("\n".join(witness.seen))
 
 
