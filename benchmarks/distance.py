@@ -226,7 +226,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        with own_postgres(Path(folder)) as postgres:
+        with own_postgres(Path(folder), fsync=True) as postgres:
             (show_round_trips if chosen.round_trips else show_shares)(chosen, postgres)
 
 
