@@ -21,7 +21,14 @@ from tenacity import (
 )
 
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
-from airflow_provider_dialogtech.api.errors import InDoubt, JournalUnavailable, Refused, Throttled, Unreachable
+from airflow_provider_dialogtech.api.errors import (
+    DialogTechError,
+    InDoubt,
+    JournalUnavailable,
+    Refused,
+    Throttled,
+    Unreachable,
+)
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of
 from airflow_provider_dialogtech.delivery.journal import Outcome, Record, Reservation, SendJournal, SlotRequest
@@ -81,6 +88,7 @@ class SmsSender:
         self._sleep = sleep
         self._settle_within = settle_within
         self._settle_sleep = settle_sleep or sleep
+        self._left: dict[str, SendResult | DialogTechError | None] = {}
 
     def send(
         self,
@@ -125,7 +133,18 @@ class SmsSender:
         finally:
             if text.unsent is not None:
                 self._record(text, "was not sent", self._journal.release, text.unsent)
+            self._left.pop(key, None)
         raise problem
+
+    def under_way(self, key: str) -> SendResult | DialogTechError | None:
+        """Return what is known of a text while another thread still sends it, or writes down what became of it.
+
+        :param key: its idempotency key.
+        :return: its outcome; `InDoubt` while its request is out; None when no byte has left yet.
+        """
+        if key not in self._left:
+            return None
+        return self._left[key] or InDoubt("The text may have been sent: its request is out.", key=key)
 
     def abort(self) -> None:
         """Cut every request that is out, from another thread. Their texts are in doubt then."""
@@ -194,23 +213,28 @@ class SmsSender:
         """Send the request; a failure is written down before it goes on up."""
         text.requests += 1
         text.unsent = None
+        key = text.request.key
+        self._left[key] = None
         try:
             return line.send(to=text.message.to, from_=held.number, message=text.message.text)
         except Unreachable:
             text.unsent = held
+            self._left.pop(key, None)
             raise
         except Throttled as error:
+            self._left[key] = error
             pause = PAUSE if error.retry_after is None else min(error.retry_after, LONGEST_PAUSE)
             if not self._settle(text, held, "throttled", {}, left, pause=max(pause, PAUSE)):
                 text.unsent = held
             raise
         except Refused as error:
+            self._left[key] = error
             if not self._settle(text, held, "refused", {"result_description": error.description}, left):
                 text.unsent = held
             raise
         except InDoubt as error:
             self._settle(text, held, "in_doubt", {}, left)
-            doubt = InDoubt(f"{error} {_HOW_TO_RESEND}", since=_moment(left), key=text.request.key)
+            doubt = InDoubt(f"{error} {_HOW_TO_RESEND}", since=_moment(left), key=key)
         except BaseException:
             self._settle(text, held, "in_doubt", {}, left)
             raise
@@ -230,6 +254,7 @@ class SmsSender:
             waited_seconds=round(left - text.begun, 3),
             attempts=text.requests,
         )
+        self._left[text.request.key] = result
         self._settle(text, held, "sent", detail_of(result), left)
         return result
 
