@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,7 @@ class Cluster:
     def __init__(self, bin_: Path, folder: Path, metadata: Database, journal_url: str, connection: Mapping) -> None:
         self._bin = bin_
         self._folder = folder
+        shutil.copytree(Path(__file__).parent / "dags", folder / "dags")
         self._metadata_url = metadata.create("airflow")
         self._metadata = sa.create_engine(self._metadata_url, poolclass=sa.pool.NullPool)
         self._url = f"http://127.0.0.1:{free_port()}"
@@ -69,7 +71,7 @@ class Cluster:
         queue = metadata.create("broker")
         return {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).parent / "dags"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self._folder / "dags"),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__FERNET_KEY": "ZmVybmV0LWtleS1vZi10aGUtdGVzdHMtMDEyMzQ1Njc=",
