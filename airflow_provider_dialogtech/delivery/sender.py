@@ -55,6 +55,8 @@ TRY_FOR = 120.0
 SLOTS = 12
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+# Whatever max_wait is, one step of the journal may take so many seconds.
+ONE_STEP = 2.0
 # What became of a text is told to a journal that is away for so long.
 SETTLE_WITHIN = 60.0
 
@@ -131,8 +133,7 @@ class SmsSender:
         except _SlotLost:
             problem = self._too_slow(text)
         finally:
-            if text.unsent is not None:
-                self._record(text, "was not sent", self._journal.release, text.unsent)
+            self._give_back(text)
             self._left.pop(key, None)
         raise problem
 
@@ -149,6 +150,14 @@ class SmsSender:
     def abort(self) -> None:
         """Cut every request that is out, from another thread. Their texts are in doubt then."""
         self._client.abort()
+
+    def _give_back(self, text: _Text) -> None:
+        """Release the slot of a text that was not sent."""
+        if text.unsent is None:
+            return
+        # A slot that nobody started is free again by itself, soon after its time; a started one would be in doubt.
+        within = self._settle_within if text.started else min(self._settle_within, ONE_STEP)
+        self._record(text, "was not sent", self._journal.release, text.unsent, within=within)
 
     def _try(self, text: _Text) -> SendResult:
         """Try once: reserve a slot, connect, start, send, settle."""
@@ -170,7 +179,7 @@ class SmsSender:
             raise _SlotLost(f"the journal is slow: {self._journal.timing}")
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as line:
-            self._start(held)
+            self._start(text, held)
             self._sleep_until(held.due)
             left = self._check_in_time(text, held)
             reply = self._send(text, held, line, left)
@@ -182,7 +191,7 @@ class SmsSender:
         connecting.note(time.monotonic() - begun)
         return line
 
-    def _start(self, held: Reservation) -> None:
+    def _start(self, text: _Text, held: Reservation) -> None:
         """Mark the text as being sent, shortly before its slot.
 
         :raises _SlotLost: when it is not to be used.
@@ -190,7 +199,10 @@ class SmsSender:
         if time.monotonic() > held.due:
             raise _SlotLost("connecting took longer than there was time")
         self._sleep_until(held.due - self._journal.timing.start_lead)
-        if not self._journal.start(held, timeout=self._client.timeout, sleep=self._sleep):
+        text.started = True
+        left = text.wait_left()
+        within = None if left is None else left + ONE_STEP
+        if not self._journal.start(held, timeout=self._client.timeout, within=within, sleep=self._sleep):
             if time.monotonic() > held.due:
                 self._journal.timing.missed()
                 raise _SlotLost(f"the journal is slow: {self._journal.timing}")
@@ -275,14 +287,15 @@ class SmsSender:
     def _record(self, text: _Text, what: str, step: Callable[..., None], *args: Any, **options: Any) -> bool:
         """Tell the journal what became of the text, but let no failure of that hide it; return whether it knows."""
         try:
-            step(*args, within=self._settle_within, sleep=self._settle_sleep, **options)
+            step(*args, **{"within": self._settle_within, "sleep": self._settle_sleep, **options})
         except Exception as error:
             # Whatever sleep raised when it was stopped has no words of ours.
             reason = str(error) if isinstance(error, JournalUnavailable) else type(error).__name__
             log.error(  # noqa: TRY400
-                "The text to %s %s, but the journal could not be told, so a retry will report it as in doubt: %s",
+                "The text to %s %s, but the journal could not be told%s: %s",
                 text.to,
                 what,
+                ", so a retry will report it as in doubt" if text.started else "",
                 reason.removeprefix("The text was not sent: "),
             )
             return False
@@ -347,6 +360,7 @@ class _Text:
 
     :param requests: how many requests have left.
     :param slots: how many slots were lost.
+    :param started: whether the journal may know it as being sent.
     :param unsent: its last reservation, as long as no byte of its request has left.
     """
 
@@ -359,6 +373,7 @@ class _Text:
     slots: int = 0
     failures: int = 0
     failing_since: float | None = None
+    started: bool = False
     unsent: Reservation | None = None
 
     @property
