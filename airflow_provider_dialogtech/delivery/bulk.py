@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple, TypeAlias
 
-from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, WaitTooLong
+from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, NotSent, WaitTooLong
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -53,7 +53,7 @@ class BulkSender:
         self._stop = stop
         self._waiting: SimpleQueue[Text | None] = SimpleQueue()
         self._ended: SimpleQueue[_End] = SimpleQueue()
-        self._out: set[int] = set()
+        self._out: dict[int, str] = {}
 
     def pause(self, seconds: float) -> None:
         """Sleep; every wait of the texts under way is one of these.
@@ -99,7 +99,7 @@ class BulkSender:
                 threading.Thread(target=work, name=f"dialogtech-{number}", daemon=True).start()
             self._keep_busy(texts, threads, record, judge, meanwhile)
         finally:
-            self._wind_down(threads, record, sender.abort)
+            self._wind_down(threads, record, sender)
 
     def _try(
         self,
@@ -140,20 +140,21 @@ class BulkSender:
     def _settle(self, end: _End, record: Callable[[int, Outcome], None]) -> Outcome:
         if isinstance(end.outcome, (SendResult, DialogTechError)):
             record(end.row, end.outcome)
-            self._out.discard(end.row)
+            self._out.pop(end.row, None)
             return end.outcome
-        if isinstance(end.outcome, Stopped):
-            self._out.discard(end.row)
+        self._out.pop(end.row, None)
+        if not isinstance(end.outcome, Stopped):
+            record(end.row, InDoubt("The text may have been sent: an unexpected error ended its sending."))
         raise end.outcome
 
     def _hand_out(self, text: Text | None) -> bool:
         if text is None:
             return False
-        self._out.add(text.row)
+        self._out[text.row] = text.key
         self._waiting.put(text)
         return True
 
-    def _wind_down(self, threads: int, record: Callable[[int, Outcome], None], abort: Callable[[], None]) -> None:
+    def _wind_down(self, threads: int, record: Callable[[int, Outcome], None], sender: SmsSender) -> None:
         """Let what is out be answered, cut what is not, and leave no thread waiting."""
         self._stop.set()
         for _ in range(threads):
@@ -161,12 +162,14 @@ class BulkSender:
         cut = time.monotonic() + LAST_REPLIES
         while self._out and time.monotonic() < cut + LAST_RECORDS:
             if time.monotonic() >= cut:
-                abort()
+                sender.abort()
             if end := self._next_end(POLL):
                 with suppress(Exception):  # what ended it is on its way up already
                     self._settle(end, record)
-        for row in self._out:
-            record(row, InDoubt("The text may have been sent: it was stopped before its outcome was known."))
+        # Whoever has not ended by now hangs in a step of the journal. What has not left will not leave any more: every
+        # sleep raises now, also the one right before the request.
+        for row, key in self._out.items():
+            record(row, sender.under_way(key) or NotSent("The text was not sent: it was stopped before it left."))
 
     def _next_end(self, seconds: float) -> _End | None:
         try:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Dialect, Engine, Row, make_url
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.store import Plan, Reading, Statement
@@ -46,7 +46,7 @@ class PostgresBackend:
     :param url: its SQLAlchemy URL.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self._watchdog = Watchdog()
         self._engine = _engine(url)
         self._open()
@@ -139,7 +139,7 @@ def _lock_number(lock: str) -> int:
     return int.from_bytes(hashlib.sha256(f"dialogtech {lock}".encode()).digest()[:8], "big", signed=True)
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str | URL) -> Engine:
     parsed = make_url(url)
     arguments: dict[str, Any] = {} if "connect_timeout" in parsed.query else {"connect_timeout": _CONNECT_SECONDS}
     if parsed.get_driver_name() == "psycopg":

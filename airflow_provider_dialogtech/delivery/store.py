@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy.engine import Row
+from sqlalchemy.engine import URL, Row
 from sqlalchemy.sql.expression import Executable
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -78,7 +78,7 @@ class Store:
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not installed.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.time, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str | URL, *, clock: Callable[[], float] = time.time, patience: float = PATIENCE) -> None:
         from airflow_provider_dialogtech.delivery.urls import kind_of
 
         self.is_file = kind_of(url) == "sqlite"
@@ -197,7 +197,7 @@ class Store:
 class _Process:
     """What the threads of one process share of one store: a connection must never cross a fork."""
 
-    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+    def __init__(self, url: str | URL, clock: Callable[[], float]) -> None:
         self.timing = Timing()
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._url = url
@@ -234,5 +234,5 @@ class _Process:
 
 
 @lru_cache(maxsize=32)
-def _process_of(url: str, clock: Callable[[], float], _pid: int) -> _Process:
+def _process_of(url: str | URL, clock: Callable[[], float], _pid: int) -> _Process:
     return _Process(url, clock)

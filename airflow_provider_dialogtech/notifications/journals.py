@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,17 +42,26 @@ def journal_in_airflow_home() -> Store:
 def journal_in_temporary_directory() -> Store:
     """Open the file that takes over where AIRFLOW_HOME cannot be written to.
 
-    :raises JournalUnavailable: when the directory belongs to somebody else.
+    :raises JournalUnavailable: when the directory belongs to somebody else, or others can write to it: they could put
+        a link in the journal's place.
     """
     directory = Path(tempfile.gettempdir()) / f"dialogtech-{os.getuid()}"
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
-        ours = directory.lstat().st_uid == os.getuid() and not directory.is_symlink()
+        found = directory.lstat()
     except OSError:
-        ours = False
-    if not ours:
-        raise JournalUnavailable("The temporary directory cannot hold a journal.")
+        found = None
+    if found is None or not _is_ours_alone(found):
+        raise JournalUnavailable(
+            f"The temporary directory cannot hold a journal: {directory.name} in it must be a directory "
+            "that nobody else can write to."
+        )
     return _file_in(directory)
+
+
+def _is_ours_alone(found: os.stat_result) -> bool:
+    others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not others_write
 
 
 def _file_in(directory: Path) -> Store:

@@ -35,7 +35,7 @@ def main() -> None:
     sys.stdout.write(f"listening on http://{HOST}:{listening.getsockname()[1]}\n")
     sys.stdout.flush()
     config = uvicorn.Config(
-        Sandbox(vendor, arguments.latency).app(),
+        Sandbox(vendor, arguments.latency, arguments.allow_host).app(),
         http=ArrivalProtocol,
         # The one loop that gives the socket out, to be reset.
         loop="asyncio",
@@ -54,6 +54,13 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_dialogtech.sandbox", description=__doc__)
     parser.add_argument("--port", type=_port, default=8025, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name by which it may be called; say it once for each (always: 127.0.0.1, localhost, ::1)",
+    )
     parser.add_argument("--access-key", default=ACCESS_KEY, help="default: %(default)s")
     parser.add_argument("--secret-access-key", default=SECRET_ACCESS_KEY, help="default: %(default)s")
     parser.add_argument(
