@@ -1,0 +1,21 @@
+import time
+
+import pytest
+
+from airflow_provider_dialogtech.delivery import statements
+from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.store import Statement, Store
+
+
+@pytest.mark.parametrize("name", ["DISPLACE", "TAKE_OVER"])
+def test_a_text_that_has_started_is_neither_displaced_nor_taken_over(store_url, name):
+    """Whoever does so has read that it waits, but it may have started since."""
+    store = Store(store_url)
+    journal = SendJournal(store, "account", RateLimits())
+    held = journal.reserve(SlotRequest("key", ("5554332111",), "5556667777", "Hello"))
+    time.sleep(max(0.0, held.due - journal.timing.start_lead - time.monotonic()))
+    assert journal.start(held, timeout=30)
+    values = {"of_id": held.id} if name == "DISPLACE" else {"of_id": held.id, "of_owner": held.owner}
+    assert not store.do(Statement(getattr(statements, name), values))
+    assert journal.find("key").state == "sending"
