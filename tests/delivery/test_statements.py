@@ -1,3 +1,4 @@
+import threading
 import time
 
 import pytest
@@ -19,3 +20,24 @@ def test_a_text_that_has_started_is_neither_displaced_nor_taken_over(store_url, 
     values = {"of_id": held.id} if name == "DISPLACE" else {"of_id": held.id, "of_owner": held.owner}
     assert not store.do(Statement(getattr(statements, name), values))
     assert journal.find("key").state == "sending"
+
+
+def test_no_text_starts_between_an_alerts_reading_of_the_line_and_its_displacing(store_url):
+    """Both would leave then, and overfill a window."""
+    store = Store(store_url)
+    journal = SendJournal(store, "account", RateLimits())
+    held = journal.reserve(SlotRequest("key", ("5554332111",), "5556667777", "Hello"))
+    answers = []
+    starting = threading.Thread(target=lambda: answers.append(journal.start(held, timeout=30)))
+
+    def displace(_row, _reading):
+        starting.start()
+        starting.join(0.3)
+        assert answers == []
+        return None, [Statement(statements.DISPLACE, {"of_id": held.id})]
+
+    time.sleep(max(0.0, held.due - journal.timing.start_lead - time.monotonic()))
+    question = Statement(statements.BEFORE_RESERVING_FOR_ALERT, {"of_account": "account", "of_key": "another"})
+    store.locked("account", question, displace)
+    starting.join(10)
+    assert answers == [False]
