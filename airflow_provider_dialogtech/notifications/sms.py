@@ -73,7 +73,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # from Airflow 3.1 on it takes the context
-        if event is not None and event not in EVENTS:
+        if event is not None and not (isinstance(event, str) and event in EVENTS):
             raise ValueError(f"event must be one of {', '.join(EVENTS)}; not {shown(event)}.")
         self.message = message
         self.to = to
