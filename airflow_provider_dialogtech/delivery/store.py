@@ -94,6 +94,17 @@ class Store:
         """How long the journal's steps take, as this process has seen it."""
         return self._process().timing
 
+    def open(self) -> None:
+        """Create or upgrade the tables where that is needed, as every first step does.
+
+        :raises JournalUnavailable: when the store cannot be reached, or may not be changed.
+        """
+        import sqlalchemy as sa
+
+        from airflow_provider_dialogtech.delivery.schema import now
+
+        self.ask(Statement(sa.select(now().label("now")), {}))
+
     def one_at_a_time(self, lock: str) -> threading.Lock:
         """Return the lock under which this process's threads take the store's lock of that name one after the other."""
         return self._process().locks[lock]
