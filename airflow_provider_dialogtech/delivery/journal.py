@@ -59,7 +59,7 @@ CLOCK_TOLERANCE = 0.1
 # A text is not started later than this after its slot.
 LATEST_START = 0.1
 # Whatever max_wait is, a reservation may take so many seconds.
-_ONE_STEP = 2.0
+_ONE_STEP = 5.0
 
 _PRUNED_EVERY = 16
 

@@ -7,7 +7,9 @@ kept in a session, so that PgBouncer in transaction mode may stand in between.
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
 from airflow_provider_dialogtech.delivery import schema
+from airflow_provider_dialogtech.delivery.faults import StoreAway
 from airflow_provider_dialogtech.delivery.store import Plan, Reading, Statement
 from airflow_provider_dialogtech.delivery.watchdog import Watchdog
 
@@ -25,6 +28,7 @@ T = TypeVar("T")
 
 MOST_CONNECTIONS = 4
 _CONNECT_SECONDS = 5
+_LEAST_CONNECT_SECONDS = 2  # libpq takes no less
 _POOL_SECONDS = 10
 _LIFETIME = 300
 # Somebody frozen or cut off inside a transaction must not hold the account's line for ever.
@@ -44,12 +48,18 @@ class PostgresBackend:
     """One process's connections to the database.
 
     :param url: its SQLAlchemy URL.
+    :param within: how many seconds opening it may take.
     """
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | URL, *, within: float) -> None:
         self._watchdog = Watchdog()
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._current = threading.local()
         self._engine = _engine(url)
-        self._open()
+        sa.event.listen(self._engine, "do_connect", self._connect)
+        # Before SQLAlchemy's own listener, which asks the server what it is.
+        sa.event.listen(self._engine, "connect", self._watch_new, insert=True)
+        self._open(within)
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T:
         with self._connection(within) as connection:
@@ -72,18 +82,36 @@ class PostgresBackend:
     @contextmanager
     def _connection(self, within: float) -> Iterator[Connection]:
         """Give a connection that is cut when its time is over, and is never used again after anything failed on it."""
-        with self._engine.connect() as connection:
-            # Not a property of SQLAlchemy 1.4's connection alone: both name the driver's own so.
-            driver_connection: Any = connection.connection.dbapi_connection
-            try:
-                with self._watchdog.watching(driver_connection.fileno(), within):
-                    yield connection
-            except BaseException:
-                connection.invalidate()
-                raise
+        if not self._free.acquire(timeout=min(within, _POOL_SECONDS)):
+            raise StoreAway("all of this process's connections to it are busy")
+        try:
+            with self._watchdog.watching(within) as watch:
+                self._current.watch = watch
+                with self._engine.connect() as connection:
+                    # Not a property of SQLAlchemy 1.4's connection alone: both name the driver's own so.
+                    driver_connection: Any = connection.connection.dbapi_connection
+                    try:
+                        watch.add(driver_connection.fileno())
+                        yield connection
+                    except BaseException:
+                        connection.invalidate()
+                        raise
+                    if watch.was_cut:
+                        connection.invalidate()
+        finally:
+            self._free.release()
 
-    def _open(self) -> None:
-        with self._connection(2 * _LOCK_SECONDS) as connection:
+    def _connect(self, dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+        """Connect in no more than the time that is left; the drivers take whole seconds."""
+        longest = min(float(options["connect_timeout"]), self._current.watch.left)
+        timeout = max(_LEAST_CONNECT_SECONDS, math.ceil(longest))
+        return dialect.connect(*arguments, **{**options, "connect_timeout": timeout})
+
+    def _watch_new(self, driver_connection: Any, _record: Any) -> None:
+        self._current.watch.add(driver_connection.fileno())
+
+    def _open(self, within: float) -> None:
+        with self._connection(within) as connection:
             if schema.is_current(_version(connection)):
                 return
             _send(connection, _BEGIN_AND_LOCK.format(lock=_lock_number("schema")))

@@ -25,6 +25,8 @@ PATIENCE = 60.0
 """For how many seconds a store that is away, restarted say, is tried again."""
 STEP_SECONDS = 20.0
 """How many seconds one try may take; a store that has not answered by then is tried over a new connection."""
+OPEN_SECONDS = 30.0
+"""How many seconds opening the store may take: a journal that is created far away takes many round trips."""
 # A clock that goes on by so much more than the process's own was set.
 _CLOCK_SET = 1.0
 
@@ -180,9 +182,12 @@ class Store:
         )
 
     def _try_once(self, work: Callable[[Backend, float], T], until: float) -> T:
-        within = max(0.1, min(STEP_SECONDS, until - time.monotonic()))
+        def left(at_most: float) -> float:
+            return max(0.1, min(at_most, until - time.monotonic()))
+
         try:
-            return work(self._process().backend(), within)
+            backend = self._process().backend(left(OPEN_SECONDS))
+            return work(backend, left(STEP_SECONDS))
         except DialogTechError:
             raise
         except Exception as error:
@@ -206,11 +211,16 @@ class _Process:
         self._opening = threading.Lock()
         self._last: Reading | None = None
 
-    def backend(self) -> Backend:
-        """Open the store, unless that was done; a failure is tried anew by the next who asks."""
+    def backend(self, within: float) -> Backend:
+        """Open the store, unless that was done; a failure is tried anew by the next who asks.
+
+        :param within: how many seconds that may take.
+        """
         from airflow_provider_dialogtech.delivery.urls import kind_of
 
-        with self._opening:
+        if not self._opening.acquire(timeout=within):
+            raise StoreAway(f"it did not answer for {within:.1f} s")
+        try:
             if self._backend is None:
                 if kind_of(self._url) == "sqlite":
                     from airflow_provider_dialogtech.delivery.sqlite import SqliteBackend
@@ -219,8 +229,10 @@ class _Process:
                 else:
                     from airflow_provider_dialogtech.delivery.postgres import PostgresBackend
 
-                    self._backend = PostgresBackend(self._url)
-        return self._backend
+                    self._backend = PostgresBackend(self._url, within=within)
+            return self._backend
+        finally:
+            self._opening.release()
 
     def watch_clock(self, reading: Reading) -> Reading:
         """Notice a clock that was set forward: the limits' windows would open before their time."""

@@ -47,7 +47,7 @@ def _hung(notifier: object, owner: object, callbacks: Mapping[str, str]) -> set[
     return {
         event
         for event, name in callbacks.items()
-        if any(callback is notifier for callback in _listed(getattr(owner, name, None)))
+        if any(callback is notifier for callback in _listed(_read(owner, name)))
     }
 
 
@@ -63,14 +63,22 @@ def _dag_event(context: Mapping[str, Any], hung: set[str]) -> str:
 
 def _task_event(context: Mapping[str, Any], hung: set[str]) -> str:
     ti = context["ti"]
-    state = getattr(ti, "state", None)
+    state = _read(ti, "state")
     # On 2.11 a skipped task calls its success callbacks as well: the state is what happened.
-    if event := _EVENT_OF_STATE.get(words_of(getattr(state, "value", state), _LONGEST_WORD)):
+    if event := _EVENT_OF_STATE.get(words_of(_read(state, "value", state), _LONGEST_WORD)):
         return event
     if len(hung) == 1:
         return hung.pop()
     if context.get("exception") is None and (not hung or "execute" in hung):
         return "execute"
     # Airflow 3 tells no state of a task that was found dead.
-    tried, most = getattr(ti, "try_number", 1), getattr(ti, "max_tries", 0)
+    tried, most = _read(ti, "try_number", 1), _read(ti, "max_tries", 0)
     return "retry" if isinstance(tried, int) and isinstance(most, int) and tried <= most else "failed"
+
+
+def _read(thing: Any, name: str, default: Any = None) -> Any:
+    """Read an attribute; one that raises when it is read is taken for one that is not there."""
+    try:
+        return getattr(thing, name, default)
+    except Exception:
+        return default

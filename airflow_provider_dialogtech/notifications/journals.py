@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.api.errors import InvalidConnection, JournalUnavailable
+from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.hooks.journal import journal_store
 
 if TYPE_CHECKING:
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
 
 # An alert waits for a journal that restarts, but not long: there is another.
 PATIENCE = 2.0
+LOCAL_PATIENCE = 1.5
 
 _FILE = "dialogtech_alerts.db"
+_NEVER = timedelta(days=36500)
 
 
 def shared_journal() -> Store:
@@ -67,4 +71,13 @@ def _is_ours_alone(found: os.stat_result) -> bool:
 def _file_in(directory: Path) -> Store:
     from airflow_provider_dialogtech.delivery.store import Store
 
-    return Store(f"sqlite:///{directory / _FILE}", patience=PATIENCE)
+    url: Any = config.file_url(str(directory / _FILE))
+    return Store(url, patience=LOCAL_PATIENCE)
+
+
+def retention() -> timedelta:
+    """Return how long the journal remembers a text. Where that is set up wrongly, an alert forgets none."""
+    try:
+        return config.journal_retention()
+    except InvalidConnection:
+        return _NEVER

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dialogtech._compat import BaseNotifier
 from airflow_provider_dialogtech.api.errors import DialogTechError
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.hooks.keys import origin_of
 from airflow_provider_dialogtech.notifications.alert_text import built_in_text, dag_id_of, subject_of
 from airflow_provider_dialogtech.notifications.events import EVENTS, event_of
 from airflow_provider_dialogtech.notifications.telling import Alert, tell
@@ -73,7 +74,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # from Airflow 3.1 on it takes the context
-        if event is not None and event not in EVENTS:
+        if event is not None and not (isinstance(event, str) and event in EVENTS):
             raise ValueError(f"event must be one of {', '.join(EVENTS)}; not {shown(event)}.")
         self.message = message
         self.to = to
@@ -146,6 +147,7 @@ class _Rendered:
             note=note,
             dedup_key=self._dedup_key(event),
             cooldown=self._notifier.cooldown,
+            origin=origin_of(self._context),
         )
 
     def _message(self) -> tuple[str, str]:

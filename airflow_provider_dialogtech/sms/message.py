@@ -74,7 +74,7 @@ class SmsMessage:
             GSM-7 equals if that makes the whole text GSM-7 and leaves it within 256 characters.
         :raises InvalidMessage: when one of these cannot be sent; nothing was sent then.
         """
-        if on_too_long not in ("fail", "truncate"):  # a tuple: anything may be compared, not all can be in a set
+        if not isinstance(on_too_long, str) or on_too_long not in {"fail", "truncate"}:
             given = shown(on_too_long)
             raise InvalidMessage(f"The text was not sent: `on_too_long` must be fail or truncate, not {given}.")
         recipient = normalize_number(to, "to")

@@ -5,7 +5,9 @@ import pytest
 
 from airflow_provider_dialogtech.delivery import reservation
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
+from tests.delivery.attacking import EIGHT_NUMBERS, FAST_SANDBOX
 from tests.delivery.delivering import GRACE
+from tests.proxies.tcp import running_proxy
 
 _databases = itertools.count()
 
@@ -50,3 +52,47 @@ def sandbox(shared_sandbox, monkeypatch):
     shared_sandbox.clear_faults()
     shared_sandbox.forget()
     return shared_sandbox
+
+
+@pytest.fixture(scope="session")
+def shared_proxy(postgres):
+    with running_proxy(postgres.get_uri()) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(shared_proxy, postgres_url):
+    """A proxy to the test's database that does nothing yet."""
+    shared_proxy.calm()
+    yield shared_proxy.to(postgres_url)
+    shared_proxy.calm()
+
+
+@pytest.fixture(scope="module")
+def shared_eight_numbers():
+    with running_sandbox(numbers=EIGHT_NUMBERS) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def eight_numbers(shared_eight_numbers, monkeypatch):
+    """A local DialogTech with eight numbers."""
+    monkeypatch.setattr(reservation, "GRACE", GRACE)
+    shared_eight_numbers.clear_faults()
+    shared_eight_numbers.forget()
+    return shared_eight_numbers
+
+
+@pytest.fixture(scope="module")
+def shared_fast_sandbox():
+    with running_sandbox(numbers=EIGHT_NUMBERS, arguments=FAST_SANDBOX) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def fast_sandbox(shared_fast_sandbox, monkeypatch):
+    """A local DialogTech that takes ten times as many texts."""
+    monkeypatch.setattr(reservation, "GRACE", GRACE)
+    shared_fast_sandbox.clear_faults()
+    shared_fast_sandbox.forget()
+    return shared_fast_sandbox

@@ -206,12 +206,18 @@ def nested(depth):
 
 
 def test_a_recipient_of_an_odd_kind_hinders_no_other(sandbox, alerting, caplog):
-    odd = [10**5000, nested(100_000), True, 5556668888.0, -5556668888, "-5556668888", "5" * 1_000_000]
+    odd = [10**5000, True, 5556668888.0, -5556668888, "-5556668888", "5" * 1_000_000]
     DialogTechSmsNotifier("hello", [*odd, ALICE])(failure())
     assert [text["to"] for text in sandbox.messages()] == [ALICE]
     assert "hello" in texts(sandbox)
     assert caplog.text.count("not told") == len(odd)
     assert BOB not in caplog.text
+
+
+def test_recipients_nested_without_end_leave_those_of_the_connection(sandbox, alerting, caplog):
+    DialogTechSmsNotifier("hello", nested(100_000))(failure())
+    assert texts(sandbox, to=ALICE) == ["hello"]
+    assert "the connection's alert_to is told" in caplog.text
 
 
 def test_more_recipients_than_an_alert_can_reach_are_left_out_and_the_log_says_so(sandbox, alerting, caplog):

@@ -1,0 +1,165 @@
+"""The journal is some way off: round trips at the wire, and texts that still flow."""
+
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from airflow_provider_dialogtech.api.errors import JournalUnavailable, WaitTooLong
+from airflow_provider_dialogtech.delivery import sender as sender_module
+from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.masking import digest
+from tests.delivery.attacking import (
+    EIGHT_NUMBERS,
+    FAST,
+    Senders,
+    assert_no_window_over,
+    assert_told_the_truth,
+    names_of,
+    send_list,
+    with_driver,
+)
+from tests.delivery.delivering import a_message, a_sender, run
+
+DRIVERS = ["psycopg2", "psycopg"]
+FAR = 0.05
+"""A round trip to the journal, in seconds."""
+
+
+def a_journal(store_url, limits=FAST):
+    return SendJournal(Store(store_url), digest("account", "a key"), limits)
+
+
+def a_request(key, **options):
+    return SlotRequest(key, EIGHT_NUMBERS, "5556667777", "Hello", **options)
+
+
+def send(journal, key):
+    held = journal.reserve(a_request(key))
+    start(journal, held)
+    journal.settle(held, "sent", {})
+
+
+def start(journal, held):
+    assert isinstance(held, Reservation)
+    time.sleep(max(0.0, held.due - time.monotonic() - 0.03))
+    return journal.start(held, timeout=2)
+
+
+@contextmanager
+def round_trips(proxy, at_most):
+    proxy.reset_counts()
+    yield
+    assert proxy.counts().round_trips <= at_most
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_step_takes_as_few_round_trips_as_it_may(proxy, driver):
+    journal = a_journal(with_driver(proxy.url, driver))
+    send(journal, "warm-up")
+    with round_trips(proxy, 3):
+        held = journal.reserve(a_request("k"))
+    with round_trips(proxy, 1):
+        start(journal, held)
+    with round_trips(proxy, 1):
+        journal.settle(held, "sent", {})
+    with round_trips(proxy, 1):
+        assert journal.find("k").state == "sent"
+    with round_trips(proxy, 3):
+        held = journal.reserve(a_request("released"))
+    with round_trips(proxy, 1):
+        journal.release(held)
+    with round_trips(proxy, 3):  # its key is taken over from the released row
+        journal.reserve(a_request("released"), after=held)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_throttled_text_and_an_alert_take_no_more_round_trips(proxy, driver):
+    journal = a_journal(with_driver(proxy.url, driver), RateLimits())
+    send(journal, "warm-up")
+    held = journal.reserve(a_request("throttled"))
+    start(journal, held)
+    with round_trips(proxy, 1):
+        journal.settle(held, "throttled", {}, pause=0.1)
+    with round_trips(proxy, 3):
+        journal.reserve(a_request("throttled"), after=held)
+    for n in range(6):
+        journal.reserve(a_request(f"waiting {n}"))
+    with round_trips(proxy, 3):
+        journal.reserve(a_request("an alert", is_alert=True))
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_twenty_four_threads_share_four_connections(proxy, fast_sandbox, driver):
+    proxy.reset_counts()
+    told = send_list(fast_sandbox, with_driver(proxy.url, driver), names_of(72), threads=24, limits=FAST)
+    assert proxy.counts().most_open <= 4
+    assert set(told.values()) == {"sent"}
+
+
+def test_four_processes_send_with_the_journal_far_away(proxy, postgres_url, eight_numbers):
+    proxy.set_delay(FAR / 2)
+    with Senders(4) as senders:
+        for process in range(4):
+            senders.start(eight_numbers, proxy.url, names_of(8, f"process {process}, text"), threads=6)
+        told = senders.told()
+    assert set(told.values()) == {"sent"}
+    assert_told_the_truth(eight_numbers, told)
+    assert_no_window_over(postgres_url, RateLimits())
+    assert not any(message["outcome"] == "throttled" for message in eight_numbers.messages())
+
+
+def test_processes_near_the_journal_and_far_from_it_keep_the_limits_together(proxy, postgres_url, eight_numbers):
+    proxy.set_delay(FAR / 2)
+    with Senders(4) as senders:
+        for process in range(4):
+            url = proxy.url if process % 2 else postgres_url
+            senders.start(eight_numbers, url, names_of(6, f"process {process}, text"), threads=6)
+        told = senders.told()
+    assert set(told.values()) == {"sent"}
+    assert_told_the_truth(eight_numbers, told)
+    assert_no_window_over(postgres_url, RateLimits())
+    assert not any(message["outcome"] == "throttled" for message in eight_numbers.messages())
+
+
+def send_one(sandbox, store_url):
+    a_sender(sandbox, store_url).send(a_message(sandbox), key="k")
+
+
+def test_a_process_that_sends_one_text_sends_it(proxy, eight_numbers):
+    proxy.set_delay(FAR / 2)
+    assert run(send_one, eight_numbers, proxy.url) == 0
+    assert len(eight_numbers.accepted()) == 1
+
+
+def test_a_journal_very_far_away_makes_texts_slow_but_sends_them(proxy, postgres_url, eight_numbers):
+    proxy.set_delay(0.2)
+    told = send_list(eight_numbers, proxy.url, names_of(4), threads=4)
+    assert set(told.values()) == {"sent"}
+    assert_told_the_truth(eight_numbers, told)
+
+
+def test_a_journal_that_is_hardly_there_ends_texts_within_their_time(proxy, eight_numbers):
+    proxy.set_delay(1.5)
+    begun = time.monotonic()
+    with pytest.raises((JournalUnavailable, WaitTooLong)):
+        a_sender(eight_numbers, proxy.url).send(a_message(eight_numbers), key="k", max_wait=1)
+    assert time.monotonic() - begun < 20
+    assert eight_numbers.messages() == []
+
+
+def test_texts_that_always_start_too_late_end_and_say_how_slow_the_journal_is(
+    eight_numbers, sqlite_url, monkeypatch, caplog
+):
+    def late(self, held, **_):
+        time.sleep(max(0.0, held.due - time.monotonic()) + 0.01)
+        return False
+
+    monkeypatch.setattr(SendJournal, "start", late)
+    with pytest.raises(JournalUnavailable, match=r"reserving a slot takes .* s, starting a text .* s"):
+        a_sender(eight_numbers, sqlite_url).send(a_message(eight_numbers), key="k")
+    lost = [record for record in caplog.records if "lost its slot" in record.getMessage()]
+    assert len(lost) == sender_module.SLOTS - 1
+    assert eight_numbers.messages() == []
