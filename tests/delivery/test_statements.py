@@ -6,7 +6,9 @@ import pytest
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.store import Statement, Store
+from tests.delivery.looking import edit, rows
 
 
 @pytest.mark.parametrize("name", ["DISPLACE", "TAKE_OVER"])
@@ -41,3 +43,16 @@ def test_no_text_starts_between_an_alerts_reading_of_the_line_and_its_displacing
     store.locked("account", question, displace)
     starting.join(10)
     assert answers == [False]
+
+
+def test_a_pause_that_a_clock_that_was_ahead_has_set_ends_with_the_next_outcome(store_url):
+    journal = SendJournal(Store(store_url), "account", RateLimits())
+    for key in ("1", "2"):
+        held = journal.reserve(SlotRequest(key, ("5554332111",), "5556667777", "Hello"))
+        time.sleep(max(0.0, held.due - journal.timing.start_lead - time.monotonic()))
+        assert journal.start(held, timeout=30)
+        if key == "2":
+            edit(store_url, accounts, paused_until=time.time() + 3600)
+        journal.settle(held, "sent", {})
+    (account,) = rows(store_url, accounts)
+    assert account.paused_until == 0
