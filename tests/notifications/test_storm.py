@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.delivery.storm import LEASE
 from airflow_provider_dialogtech.notifications import journals, telling
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.conftest import FROM_NUMBERS
-from tests.delivery.looking import change
+from tests.delivery.looking import change, rows
 from tests.notifications.conftest import ALICE, BOB, failure, texts
 
 # Five hundred callbacks take a while on a busy machine.
@@ -191,3 +191,26 @@ def test_a_temporary_directory_that_somebody_else_prepared_is_not_used(tmp_path,
     (tmp_path / "temporary" / f"dialogtech-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(JournalUnavailable):
         journal_in_temporary_directory()
+
+
+def test_a_question_mark_in_airflow_home_is_part_of_the_local_journals_place(
+    sandbox, alerting, unreachable_journal, monkeypatch, tmp_path
+):
+    home = tmp_path / "home?mode=ro"
+    home.mkdir()
+    monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(home))
+    DialogTechSmsNotifier("hello")(failure())
+    assert texts(sandbox) == ["hello"]
+    assert (home / "dialogtech_alerts.db").is_file()
+
+
+def test_a_retention_that_is_set_up_wrongly_stops_no_alert(sandbox, alerting, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_RETENTION_DAYS", "a year")
+    DialogTechSmsNotifier("hello")(failure())
+    assert texts(sandbox) == ["hello"]
+
+
+def test_the_journal_knows_an_alert_and_the_task_that_it_is_about(sandbox, alerting, shared_journal):
+    DialogTechSmsNotifier("hello")(failure(dag_id="etl", task_id="load", map_index=3))
+    (row,) = rows(shared_journal)
+    assert (row.priority, row.dag_id, row.task_id, row.map_index) == (1, "etl", "load", 3)
