@@ -109,7 +109,8 @@ def test_the_sandbox_starts_and_misbehaves_as_shown(free_port):
         assert process.stdout.readline().split()[-1] == f"http://127.0.0.1:{port}"
         body = re.search(r"-d '(.*)'", fault).group(1)
         url = re.search(r"http\S+", fault).group().replace("8025", port)
-        assert requests.post(url, body, timeout=30).json()["fault"] == "reset_after_accept"
+        name, value = re.search(r"-H '([^:]+): (.*?)'", fault).groups()
+        assert requests.post(url, body, headers={name: value}, timeout=30).json()["fault"] == "reset_after_accept"
     finally:
         process.terminate()
         process.wait(10)

@@ -176,7 +176,7 @@ def _engine(url: str | URL) -> Engine:
         # Behind PgBouncer a prepared statement would meet the connections of others. Values are put into the SQL by
         # the client, so that one message may hold several statements.
         arguments |= {"prepare_threshold": None, "cursor_factory": ClientCursor}
-    return sa.create_engine(
+    engine = sa.create_engine(
         parsed,
         future=True,
         isolation_level="AUTOCOMMIT",
@@ -188,3 +188,12 @@ def _engine(url: str | URL) -> Engine:
         use_native_hstore=False,  # looking it up would cost a round trip with each connection
         connect_args=arguments,
     )
+    if parsed.get_driver_name() == "psycopg":
+        sa.event.listen(engine, "after_cursor_execute", _go_to_last_result)
+    return engine
+
+
+def _go_to_last_result(_connection: Any, cursor: Any, *_: Any) -> None:
+    """Let what a message of several statements changed be told of the last of them, as psycopg2 does."""
+    while cursor.nextset():
+        pass

@@ -162,6 +162,7 @@ class SmsSender:
     def _try(self, text: _Text) -> SendResult:
         """Try once: reserve a slot, connect, start, send, settle."""
         connecting = _connect_time(self._client.host)
+        text.reserving = time.monotonic()
         found = self._journal.reserve(
             text.request,
             resend=text.resend,
@@ -175,7 +176,7 @@ class SmsSender:
             return self._known(text, found)
         held = text.unsent = found
         if time.monotonic() > held.due:
-            self._journal.timing.missed()
+            self._journal.timing.missed(text.reserving)
             raise _SlotLost(f"the journal is slow: {self._journal.timing}")
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as line:
@@ -204,7 +205,7 @@ class SmsSender:
         within = None if left is None else left + ONE_STEP
         if not self._journal.start(held, timeout=self._client.timeout, within=within, sleep=self._sleep):
             if time.monotonic() > held.due:
-                self._journal.timing.missed()
+                self._journal.timing.missed(text.reserving)
                 raise _SlotLost(f"the journal is slow: {self._journal.timing}")
             raise _SlotLost("an alert, another process or a pause of the account took it")
 
@@ -216,7 +217,7 @@ class SmsSender:
         left = time.monotonic()
         late = left - held.due
         if late > min(LATE * STRETCH**text.slots, LONGEST_LATE):
-            self._journal.timing.missed()
+            self._journal.timing.missed(text.reserving)
             raise _SlotLost(f"it came {late:.3f} s too late; {self._journal.timing}")
         self._journal.timing.met()
         return left
@@ -361,6 +362,7 @@ class _Text:
     :param requests: how many requests have left.
     :param slots: how many slots were lost.
     :param started: whether the journal may know it as being sent.
+    :param reserving: when its last slot began to be reserved, on the monotonic clock.
     :param unsent: its last reservation, as long as no byte of its request has left.
     """
 
@@ -374,6 +376,7 @@ class _Text:
     failures: int = 0
     failing_since: float | None = None
     started: bool = False
+    reserving: float = 0.0
     unsent: Reservation | None = None
 
     @property

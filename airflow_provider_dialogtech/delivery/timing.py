@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 # As TCP's retransmission timer (RFC 6298): mean plus four deviations, which no step should exceed by chance.
 _MEAN_GAIN = 1 / 8
@@ -12,6 +13,10 @@ _DEVIATIONS = 4
 GRANULARITY = 0.010
 # A step that takes longer says nothing of the next one; a head start must stay a head start.
 LONGEST = 10.0
+
+# A sample beyond the bound counts for at most this many bounds: a journal that stalls once does not hold up the texts
+# of the next minutes, and one that stays slow is learned in a few samples all the same.
+_MOST_BOUNDS = 2
 
 # A missed slot lengthens the next head starts; each slot that was met takes some of it back.
 _LONGER = 1.5
@@ -29,6 +34,7 @@ class StepTime:
         self._guess = guess
         self._mean: float | None = None
         self._deviation = 0.0
+        self._exceeded_at = 0.0
 
     @property
     def mean(self) -> float:
@@ -49,6 +55,12 @@ class StepTime:
     def note(self, seconds: float) -> None:
         """Learn from one more step."""
         seconds = min(max(seconds, 0.0), LONGEST)
+        if self._mean is not None and seconds > self.bound:
+            ended = time.monotonic()
+            if ended - seconds < self._exceeded_at:
+                return  # what stalled at the same time in many threads is one stall
+            self._exceeded_at = ended
+            seconds = min(seconds, _MOST_BOUNDS * self.bound)
         if self._mean is None:
             self._mean, self._deviation = seconds, seconds / 2
         else:
@@ -67,6 +79,7 @@ class Timing:
         """From the moment at which `reserve` read the clock until it returned."""
         self.start = StepTime()
         self._stretch = 1.0
+        self._stretched_at = 0.0
         self._lock = threading.Lock()
 
     def first_answer(self, seconds: float) -> None:
@@ -85,10 +98,16 @@ class Timing:
         with self._lock:
             self.start.note(seconds)
 
-    def missed(self) -> None:
-        """Note that a slot was missed."""
+    def missed(self, reserved: float) -> None:
+        """Note that a slot was missed.
+
+        :param reserved: when it began to be reserved, on the monotonic clock. Slots that were reserved before the last
+            miss had no longer head start yet, so they lengthen it no further.
+        """
         with self._lock:
-            self._stretch = min(self._stretch * _LONGER, _LONGEST_STRETCH)
+            if reserved > self._stretched_at:
+                self._stretched_at = time.monotonic()
+                self._stretch = min(self._stretch * _LONGER, _LONGEST_STRETCH)
 
     def met(self) -> None:
         """Note that a request left in its slot."""
