@@ -23,7 +23,7 @@ bin := $(call venv,$(NEWEST))/bin
 guarded = $(1)/bin/python -m demo.guard $(1)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix $(MATRIX:%=test-%) bench lint format constraints clean
+.PHONY: help demo ui test test-matrix test-celery $(MATRIX:%=test-%) fuzz bench lint format constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,12 @@ test-matrix: ## all tests on every supported Airflow
 		case " $$failed " in *" $$version "*) echo "Airflow $$version: failed" ;; *) echo "Airflow $$version: passed" ;; esac; \
 	done; \
 	test -z "$$failed"
+
+test-celery: $(call installed,$(NEWEST)) ## a distributed Airflow with two Celery workers, killed and crashed (some 4 minutes)
+	$(call guarded,$(call venv,$(NEWEST))) -m pytest -m celery tests/celery $(ARGS)
+
+fuzz: $(call installed,$(NEWEST)) ## attack inputs and replies with many more examples than the tests do (some 10 minutes)
+	HYPOTHESIS_PROFILE=fuzz $(call guarded,$(call venv,$(NEWEST))) -m pytest tests/hostile --timeout 0 $(ARGS)
 
 bench: $(call installed,$(NEWEST)) ## measure what docs/performance.md tells; leave the machine alone for an hour
 	@$(bin)/uv pip install --quiet --python $(bin)/python -c constraints/airflow-$(NEWEST).txt --group bench

@@ -22,9 +22,9 @@ from typing import Any
 
 import psutil
 
-from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotMoved, Wish
+from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.sender import LATE, START_LEAD
+from airflow_provider_dialogtech.delivery.sender import LATE
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.masking import digest
 from benchmarks.stores import running_postgres
@@ -34,18 +34,25 @@ NUMBERS = tuple(f"55543321{n:02}" for n in range(8))
 
 def one_account(store_url: str, until: float, late: list[float], took: list[float]) -> None:
     journal = SendJournal(Store(store_url), digest("account", uuid.uuid4().hex), RateLimits())
+    timing = journal.timing
+    lost: Reservation | None = None
+    key = ""
     while time.time() < until:
         begun = time.perf_counter()
-        held = journal.reserve(Wish(uuid.uuid4().hex, NUMBERS, "5556667777", "Hello", uuid.uuid4().hex))
+        if lost is None:
+            key = uuid.uuid4().hex
+        held = journal.reserve(SlotRequest(key, NUMBERS, "5556667777", "Hello"), after=lost)
         took.append((time.perf_counter() - begun) * 1000)
         assert isinstance(held, Reservation)
-        time.sleep(max(0.0, held.due - START_LEAD - time.monotonic()))
-        try:
-            journal.start(held, timeout=30)
-        except SlotMoved:
-            late.append(1.0)
+        time.sleep(max(0.0, held.due - timing.start_lead - time.monotonic()))
+        started = journal.start(held, timeout=30)
+        late.append(max(0.0, time.monotonic() - held.due) if started else 1.0)
+        if late[-1] > LATE:
+            timing.missed()
+            lost = held
             continue
-        late.append(max(0.0, time.monotonic() - held.due))
+        timing.met()
+        lost = None
         time.sleep(max(0.0, held.due - time.monotonic()))
         journal.settle(held, "sent", {}, took=0.04)
 
@@ -53,15 +60,16 @@ def one_account(store_url: str, until: float, late: list[float], took: list[floa
 def work(store_url: str, accounts: int, seconds: float, ready: Barrier, results: Any) -> None:
     late: list[float] = []
     took: list[float] = []
-    Store(store_url).run("warm up", lambda _connection, now: now)
+    SendJournal(Store(store_url), "warm up", RateLimits()).find("warm up")
     ready.wait()
     until = time.time() + seconds
+    spent = time.process_time()
     threads = [threading.Thread(target=one_account, args=(store_url, until, late, took)) for _ in range(accounts)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    results.put((late, took))
+    results.put((late, took, time.process_time() - spent))
 
 
 def measure(store_url: str, accounts: int, processes: int, seconds: float) -> None:
@@ -77,12 +85,13 @@ def measure(store_url: str, accounts: int, processes: int, seconds: float) -> No
     busy = psutil.cpu_percent()
     for worker in workers:
         worker.join()
-    late = [seconds for part, _ in found for seconds in part]
-    took = [seconds for _, part in found for seconds in part]
+    late = [seconds for part, _, _ in found for seconds in part]
+    took = [seconds for _, part, _ in found for seconds in part]
+    client = sum(spent for _, _, spent in found) / len(late) * 1000
     missed = sum(seconds > LATE for seconds in late) / len(late)
     print(
         f"| {share * processes} | {len(late) / seconds:.0f} | {missed:.1%} | {statistics.median(took):.1f} ms "
-        f"| {statistics.quantiles(took, n=100)[98]:.0f} ms | {busy:.0f}% |",
+        f"| {statistics.quantiles(took, n=100)[98]:.0f} ms | {client:.2f} ms | {busy:.0f}% |",
         flush=True,
     )
 
@@ -94,8 +103,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder)) as postgres:
-        print("| accounts | texts per second | slots missed | reserve, median | reserve, p99 | processors busy |")
-        print("|---|---|---|---|---|---|")
+        print(
+            "| accounts | texts per second | slots missed | reserve, median | reserve, p99 | client, per text "
+            "| processors busy |"
+        )
+        print("|---|---|---|---|---|---|---|")
         for accounts in chosen.accounts:
             measure(postgres(f"a{accounts}"), accounts, chosen.processes, chosen.seconds)
 

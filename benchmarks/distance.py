@@ -63,12 +63,12 @@ class Line:
 
 
 def sender_to(
-    access: Any, store_url: str, pause: Callable[[float], None] = time.sleep
+    access: Any, store_url: str, sleep: Callable[[float], None] = time.sleep
 ) -> tuple[SmsSender, SendJournal, SmsMessage]:
     url, key, secret, numbers = access
     journal = SendJournal(Store(store_url), digest("account", key), RateLimits())
     message = SmsMessage.create(to=RECIPIENT, message="Hello", from_numbers=numbers)
-    return SmsSender(DialogTechClient(key, secret, url), journal, sleep=pause), journal, message
+    return SmsSender(DialogTechClient(key, secret, url), journal, sleep=sleep), journal, message
 
 
 def measure(line: Line, store_url: str) -> tuple[Figures, Counter[str]]:
@@ -97,7 +97,7 @@ def send_all_the_time(access: Any, line: Line, store_url: str, ready: Barrier, e
     until = float("inf")
     seen: Counter[str] = Counter()
 
-    def pause(seconds: float) -> None:
+    def sleep(seconds: float) -> None:
         # Every wait of a text is one of these: so a text that is never sent ends, too.
         time.sleep(max(0.0, min(seconds, until - time.monotonic())))
         if time.monotonic() >= until:
@@ -113,7 +113,7 @@ def send_all_the_time(access: Any, line: Line, store_url: str, ready: Barrier, e
                 seen[type(error).__name__] += 1
 
     with slow_commits(line.distance) if line.store == "sqlite" else nullcontext():
-        sender, journal, message = sender_to(access, store_url, pause)
+        sender, journal, message = sender_to(access, store_url, sleep)
         journal.find(uuid.uuid4().hex)  # the first connection is not measured
         ready.wait()
         until = time.monotonic() + line.seconds + AFTERWARDS
@@ -226,7 +226,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        with own_postgres(Path(folder)) as postgres:
+        with own_postgres(Path(folder), fsync=True) as postgres:
             (show_round_trips if chosen.round_trips else show_shares)(chosen, postgres)
 
 

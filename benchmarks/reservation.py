@@ -20,9 +20,10 @@ from limits.strategies import MovingWindowRateLimiter
 from psycopg_pool import ConnectionPool
 from pyrate_limiter import Limiter, PostgresBucket, Rate, SQLiteBucket
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal, Wish
+from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.store import Store, sends
+from airflow_provider_dialogtech.delivery.schema import sends
+from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.masking import digest
 from benchmarks.stores import running_postgres
 
@@ -38,13 +39,15 @@ def reserve_through(store: Store) -> Callable[[], None]:
     journal = SendJournal(store, digest("account", uuid.uuid4().hex), limits)
 
     def reserve() -> None:
-        journal.reserve(Wish(uuid.uuid4().hex, ("5554332111",), "5556667777", "Hello", "benchmark"))
+        journal.reserve(SlotRequest(uuid.uuid4().hex, ("5554332111",), "5556667777", "Hello"))
 
     return reserve
 
 
-def fill(store: Store, rows: int) -> None:
-    """Write old rows of many accounts, the way they lie in a journal after months."""
+def fill(store_url: str, rows: int) -> None:
+    """Write old rows of many accounts, as a journal has them after months."""
+    SendJournal(Store(store_url), "nobody", RateLimits()).find("nothing")  # creates the tables
+    engine = sa.create_engine(store_url, future=True)
     now = time.time()
     one = {"number": "n", "state": "sent", "owner": "o", "attempt": 1, "digest": "d", "recipient_tail": "7777"}
     for start in range(0, rows, 10_000):
@@ -54,7 +57,9 @@ def fill(store: Store, rows: int) -> None:
             | dict.fromkeys(("at", "deadline", "created", "updated"), now - 86400 - n)
             for n in range(start, min(start + 10_000, rows))
         ]
-        store.run("fill", lambda connection, _, batch=batch: connection.execute(sa.insert(sends), batch))
+        with engine.begin() as connection:
+            connection.execute(sa.insert(sends), batch)
+    engine.dispose()
 
 
 def timed(acquire: Callable[[], object], rounds: int) -> list[float]:
@@ -82,9 +87,8 @@ def main() -> None:
         print("|---|---|---|---|---|")
         for rows in chosen.old_rows:
             for name, url in (("SQLite", f"sqlite:///{folder}/journal{rows}.db"), ("PostgreSQL", postgres(f"j{rows}"))):
-                store = Store(url)
-                fill(store, rows)
-                show("reserve", name, f"{rows:,}", timed(reserve_through(store), ROUND))
+                fill(url, rows)
+                show("reserve", name, f"{rows:,}", timed(reserve_through(Store(url)), ROUND))
         bucket = SQLiteBucket.init_from_file(rates, db_path=f"{folder}/pyrate.db", use_file_lock=True)
         show("pyrate-limiter", "SQLite, file lock", "-", timed(lambda: Limiter(bucket).try_acquire("a"), ROUND))
         with ConnectionPool(postgres("pyrate").replace("+psycopg2", "")) as pool:

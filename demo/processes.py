@@ -101,6 +101,10 @@ class Background:
             return
         _end([process], descendants)
 
+    def forget(self, name: str) -> None:
+        """Expect a program to end from now on; a test is about to kill it."""
+        del self._running[name]
+
     def stop_all(self) -> None:
         """End all programs, the same way, and whatever they left behind."""
         processes = list(self._running.values())

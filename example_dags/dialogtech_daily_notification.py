@@ -32,5 +32,7 @@ with DAG(
     DialogTechSendSmsOperator(
         task_id="good_morning",
         to="{{ params.to }}",
-        message="Good morning! The numbers of {{ ds }} are ready: https://example.com/reports/{{ ds_nodash }}",
+        # Not {{ ds }}: on Airflow 3, a run that is triggered by hand has no logical date, and so no `ds`.
+        message="Good morning! The numbers of {{ (dag_run.logical_date or dag_run.run_after) | ds }} are ready: "
+        "https://example.com/reports/{{ (dag_run.logical_date or dag_run.run_after) | ds_nodash }}",
     )

@@ -32,6 +32,7 @@ SECRET = "s3cr+t/wi=th&each%kind of"
 FROM_NUMBERS = ("5554332111", "5554332112")
 
 
+_CELERY = Path(__file__).parent / "celery"
 # The tests of one of these folders share what takes long to set up: a running Airflow, an environment.
 _TOGETHER = ("tests/system/", "tests/wheel/")
 
@@ -45,6 +46,11 @@ class OneAirflow(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config, log):
     return OneAirflow(config, log)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave the distributed Airflow to `make test-celery`, which asks for it by its mark: it takes minutes."""
+    return True if collection_path == _CELERY and config.option.markexpr != "celery" else None
 
 
 def pytest_collection_modifyitems(items):

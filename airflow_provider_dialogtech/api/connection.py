@@ -183,7 +183,7 @@ class Connection:
     def _by_tcp(self) -> socket.socket:
         """Connect to the first of the host's addresses that answers, all of them within one time-out."""
         addresses = socket.getaddrinfo(self._http.host, self._http.port, type=socket.SOCK_STREAM)
-        failure = OSError("no address")
+        failure: OSError = socket.gaierror("no address that may be called")
         for number, (family, kind, protocol, _, address) in enumerate(addresses):
             if self._is_plain() and not ipaddress.ip_address(address[0]).is_loopback:
                 continue
@@ -336,8 +336,6 @@ class _BoundedReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         self._connection.settimeout(self._deadline.left())
         count = self._raw.readinto(buffer) or 0
-        # A handshake that follows a proxy's answer begins with the time-out that stands then.
-        self._connection.settimeout(self._deadline.left())
         self._left -= count
         if self._left < 0:
             raise _TooLarge
@@ -381,6 +379,9 @@ def _is_closed(connection: Any) -> bool:
 # What says most stands first. The errors' own texts carry URLs and hosts.
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (_TooLarge, f"the reply is larger than {LARGEST_REPLY} bytes"),
+    # These two come from SOCKS alone, and the first is a kind of the second.
+    (urllib3.exceptions.NewConnectionError, "the proxy failed"),
+    (urllib3.exceptions.ConnectTimeoutError, "the connection took too long"),
     (socket.gaierror, "its name was not resolved"),
     (ssl.SSLCertVerificationError, "its certificate is not trusted"),
     (CertificateError, "its certificate is not trusted"),
@@ -392,8 +393,6 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (BrokenPipeError, "the connection was reset"),
     (http.client.IncompleteRead, "the reply ended early"),
     (http.client.HTTPException, "what came was no HTTP"),
-    (urllib3.exceptions.ConnectTimeoutError, "the connection took too long"),
-    (urllib3.exceptions.NewConnectionError, "the proxy failed"),
     (requests.exceptions.InvalidProxyURL, "the proxy's URL cannot be read"),
     (urllib3.exceptions.ProxySchemeUnknown, "the proxy's URL cannot be read"),
     (urllib3.exceptions.LocationParseError, "its URL cannot be read"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Literal, NamedTuple, TypeAlias
 
-from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, JournalUnavailable, WaitTooLong
+from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, NotSent, WaitTooLong
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -22,11 +22,6 @@ Outcome: TypeAlias = "SendResult | DialogTechError"
 LAST_REPLIES = 2.5
 LAST_RECORDS = 1.0
 POLL = 0.2
-
-_STOPPED_OUT = "The text may have been sent: it was stopped before its outcome was known."
-_STOPPED_BEFORE = (
-    "The text was not sent: it was stopped while the delivery journal did not answer. Sending it again is safe."
-)
 
 
 class Stopped(Exception):
@@ -58,7 +53,7 @@ class BulkSender:
         self._stop = stop
         self._waiting: SimpleQueue[Text | None] = SimpleQueue()
         self._ended: SimpleQueue[_End] = SimpleQueue()
-        self._out: dict[int, str] = {}  # the key of each row's text that is under way
+        self._out: dict[int, str] = {}
 
     def pause(self, seconds: float) -> None:
         """Sleep; every wait of the texts under way is one of these.
@@ -147,8 +142,9 @@ class BulkSender:
             record(end.row, end.outcome)
             self._out.pop(end.row, None)
             return end.outcome
-        if isinstance(end.outcome, Stopped):
-            self._out.pop(end.row, None)
+        self._out.pop(end.row, None)
+        if not isinstance(end.outcome, Stopped):
+            record(end.row, InDoubt("The text may have been sent: an unexpected error ended its sending."))
         raise end.outcome
 
     def _hand_out(self, text: Text | None) -> bool:
@@ -170,8 +166,10 @@ class BulkSender:
             if end := self._next_end(POLL):
                 with suppress(Exception):  # what ended it is on its way up already
                     self._settle(end, record)
+        # Whoever has not ended by now hangs in a step of the journal. What has not left will not leave any more: every
+        # sleep raises now, also the one right before the request.
         for row, key in self._out.items():
-            record(row, InDoubt(_STOPPED_OUT) if sender.may_be_out(key) else JournalUnavailable(_STOPPED_BEFORE))
+            record(row, sender.under_way(key) or NotSent("The text was not sent: it was stopped before it left."))
 
     def _next_end(self, seconds: float) -> _End | None:
         try:

@@ -35,8 +35,11 @@ _POSTGRES = (
            "PostgreSQL rejected the login", "Check the user and the password in [dialogtech] journal_url"),
     _Fault(r"\[3D000\]|database .* does not exist|no such database",
            "the database does not exist", "Create it, or correct [dialogtech] journal_url"),
+    _Fault(r"permission denied for schema|must be owner of",
+           "its tables must be created or upgraded, and PostgreSQL denied the right to",
+           "Open it once with this version as their owner, who needs CREATE on the schema"),
     _Fault(r"\[42501\]|permission denied", "PostgreSQL denied a right",
-           "Grant the journal's user CREATE on the schema, or SELECT, INSERT, UPDATE and DELETE on its tables"),
+           "Grant the journal's user SELECT, INSERT, UPDATE and DELETE on its tables, and USAGE on its sequence"),
     _Fault(r"could not translate host name|name or service not known|failed to resolve host|nodename nor servname"
            r"|temporary failure in name resolution", "the name of its server was not found"),
     _Fault(r"connection refused", "the connection was refused"),

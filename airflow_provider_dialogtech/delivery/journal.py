@@ -136,11 +136,19 @@ class SendJournal:
             self.timing.committed(time.monotonic() - read[0])
         return answer
 
-    def start(self, held: Reservation, *, timeout: float, sleep: Callable[[float], None] = time.sleep) -> bool:
+    def start(
+        self,
+        held: Reservation,
+        *,
+        timeout: float,
+        within: float | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> bool:
         """Mark a text as being sent, shortly before its slot.
 
         :param held: the reservation.
         :param timeout: how many seconds its request may take.
+        :param within: for how many seconds at most to try.
         :return: whether it may be sent; not when it is too late, when an alert has taken the slot or another process
             the text, when the account is paused, or when a clock was set. Then reserve again.
         :raises JournalUnavailable: when the journal cannot be used; the text must not be sent then.
@@ -155,7 +163,7 @@ class SendJournal:
             "least_left": max(left - self.timing.start.bound - CLOCK_TOLERANCE, -LATEST_START),
             "most_left": left + CLOCK_TOLERANCE,
         }
-        started = self._store.do(Statement(statements.START, values), sleep=sleep)
+        started = self._store.do(Statement(statements.START, values), within=within, sleep=sleep)
         # Also where it came too late: the next head start must be long enough for such a one.
         self.timing.started(time.monotonic() - asked)
         return started

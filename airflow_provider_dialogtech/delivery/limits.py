@@ -93,7 +93,7 @@ def earliest_send_time(not_before: float, occupied: Iterable[Occupied]) -> float
     """
     spans = chain.from_iterable(window.closed_spans(times) for windows, times in occupied for window in windows)
     time = not_before
-    for start, end in sorted(spans):
+    for start, end in sorted(span for span in spans if span[1] > not_before):
         if start >= time:
             break
         time = max(time, end)

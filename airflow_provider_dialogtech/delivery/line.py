@@ -64,34 +64,48 @@ class Line:
         :param numbers: the numbers the text may leave from; the one whose slot comes first is taken.
         :param not_before: no slot is nearer.
         """
-        return self._first(self._places, numbers, not_before, is_alert=False)
+        at, _, number = min(self._slots(self._places, numbers, not_before, is_alert=False))
+        return Slot(at, number)
 
     def slot_for_alert(self, numbers: Sequence[str], not_before: float) -> Slot:
         """Find the first slot as if the texts that only wait were not there, and the fewest of them that must go.
+
+        Among numbers whose slots are equally near, it is the one for which fewer must go.
 
         :param numbers: the numbers the alert may leave from.
         :param not_before: no slot is nearer.
         """
         fixed = [place for place in self._places if not place.may_move]
-        found = self._first(fixed, numbers, not_before, is_alert=True)
-        return Slot(found.at, found.number, tuple(self._in_the_way(found.at, numbers[found.number])))
+        slots = self._slots(fixed, numbers, not_before, is_alert=True)
+        nearest = min(at for at, _, _ in slots)
+        found = []
+        for at, used, number in slots:
+            if at == nearest:
+                displaced = tuple(self._in_the_way(at, numbers[number]))
+                found.append((len(displaced), used, number, displaced))
+        *_, number, displaced = min(found)
+        return Slot(nearest, number, displaced)
 
-    def _first(self, places: Sequence[Place], numbers: Sequence[str], not_before: float, *, is_alert: bool) -> Slot:
+    def _slots(
+        self, places: Sequence[Place], numbers: Sequence[str], not_before: float, *, is_alert: bool
+    ) -> list[tuple[float, int, int]]:
+        """Find each number's first slot: when it is, how much the number was used, and which one it is.
+
+        Among numbers whose slots are equally near, the one that was used least should go: else some would wait for
+        their minute to end while another has hardly begun its own.
+        """
         by_number: defaultdict[str, list[Place]] = defaultdict(list)
         for place in places:
             by_number[place.number].append(place)
         of_account = (self._of_account, [place.at for place in places])
-        # Among numbers whose slots are equally near, the one that was used least: else some would wait for their minute
-        # to end while another has hardly begun its own.
-        at, _, number = min(
+        return [
             (
                 earliest_send_time(not_before, [of_account, *self._windows(by_number[name], is_alert=is_alert)]),
                 len(by_number[name]),
                 index,
             )
             for index, name in enumerate(numbers)
-        )
-        return Slot(at, number)
+        ]
 
     def _windows(self, places: Sequence[Place], *, is_alert: bool) -> list[Occupied]:
         windows: list[Occupied] = [(self._of_number, [place.at for place in places])]

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Dialect, Engine, Row, make_url
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.faults import StoreAway
@@ -51,7 +51,7 @@ class PostgresBackend:
     :param within: how many seconds opening it may take.
     """
 
-    def __init__(self, url: str, *, within: float) -> None:
+    def __init__(self, url: str | URL, *, within: float) -> None:
         self._watchdog = Watchdog()
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._current = threading.local()
@@ -167,7 +167,7 @@ def _lock_number(lock: str) -> int:
     return int.from_bytes(hashlib.sha256(f"dialogtech {lock}".encode()).digest()[:8], "big", signed=True)
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str | URL) -> Engine:
     parsed = make_url(url)
     arguments: dict[str, Any] = {} if "connect_timeout" in parsed.query else {"connect_timeout": _CONNECT_SECONDS}
     if parsed.get_driver_name() == "psycopg":

@@ -105,6 +105,16 @@ _ADDED = {
 }
 
 
+# The first release takes a waiting text over by its id alone, after it has read that it waits; since `start` does not
+# wait for it, the text may have left meanwhile. (SQLite's file is locked all the while.)
+_POSTGRES_KEEP_OWNER = (
+    "CREATE OR REPLACE FUNCTION dialogtech_keep_owner() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; "
+    "DROP TRIGGER IF EXISTS dialogtech_keep_owner ON dialogtech_sends; "
+    "CREATE TRIGGER dialogtech_keep_owner BEFORE UPDATE ON dialogtech_sends FOR EACH ROW "
+    "WHEN (OLD.owner <> NEW.owner AND OLD.state <> 'reserved') EXECUTE PROCEDURE dialogtech_keep_owner()"
+)
+
+
 class now(FunctionElement):  # type: ignore[type-arg]  # SQLAlchemy 1.4 takes no argument
     """The journal's time, in seconds since 1970: when a statement reached the store."""
 
@@ -181,6 +191,8 @@ def create_or_upgrade(connection: Connection) -> bool:
     for table, names in _ADDED.items():
         if table.name in before:
             _add_columns(connection, table, names)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_POSTGRES_KEEP_OWNER)
     return sends.name not in before
 
 

@@ -21,7 +21,14 @@ from tenacity import (
 )
 
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
-from airflow_provider_dialogtech.api.errors import InDoubt, JournalUnavailable, Refused, Throttled, Unreachable
+from airflow_provider_dialogtech.api.errors import (
+    DialogTechError,
+    InDoubt,
+    JournalUnavailable,
+    Refused,
+    Throttled,
+    Unreachable,
+)
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of
 from airflow_provider_dialogtech.delivery.journal import Outcome, Record, Reservation, SendJournal, SlotRequest
@@ -48,6 +55,8 @@ TRY_FOR = 120.0
 SLOTS = 12
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+# Whatever max_wait is, one step of the journal may take so many seconds.
+ONE_STEP = 2.0
 # What became of a text is told to a journal that is away for so long.
 SETTLE_WITHIN = 60.0
 
@@ -81,7 +90,7 @@ class SmsSender:
         self._sleep = sleep
         self._settle_within = settle_within
         self._settle_sleep = settle_sleep or sleep
-        self._leaving: set[str] = set()
+        self._left: dict[str, SendResult | DialogTechError | None] = {}
 
     def send(
         self,
@@ -124,25 +133,34 @@ class SmsSender:
         except _SlotLost:
             problem = self._too_slow(text)
         finally:
-            self._leaving.discard(key)
-            if text.unsent is not None:
-                self._record(text, "was not sent", self._journal.release, text.unsent)
+            self._give_back(text)
+            self._left.pop(key, None)
         raise problem
+
+    def under_way(self, key: str) -> SendResult | DialogTechError | None:
+        """Return what is known of a text while another thread still sends it, or writes down what became of it.
+
+        :param key: its idempotency key.
+        :return: its outcome; `InDoubt` while its request is out; None when no byte has left yet.
+        """
+        if key not in self._left:
+            return None
+        return self._left[key] or InDoubt("The text may have been sent: its request is out.", key=key)
 
     def abort(self) -> None:
         """Cut every request that is out, from another thread. Their texts are in doubt then."""
         self._client.abort()
 
-    def may_be_out(self, key: str) -> bool:
-        """Say whether the request of a text under way may have left. One that has not is stopped by `sleep` before it.
-
-        :param key: the text's idempotency key.
-        """
-        return key in self._leaving
+    def _give_back(self, text: _Text) -> None:
+        """Release the slot of a text that was not sent."""
+        if text.unsent is None:
+            return
+        # A slot that nobody started is free again by itself, soon after its time; a started one would be in doubt.
+        within = self._settle_within if text.started else min(self._settle_within, ONE_STEP)
+        self._record(text, "was not sent", self._journal.release, text.unsent, within=within)
 
     def _try(self, text: _Text) -> SendResult:
         """Try once: reserve a slot, connect, start, send, settle."""
-        self._leaving.discard(text.request.key)
         connecting = _connect_time(self._client.host)
         text.reserving = time.monotonic()
         found = self._journal.reserve(
@@ -163,8 +181,6 @@ class SmsSender:
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as line:
             self._start(text, held)
-            # Before the last sleep: a text that passes it after it was stopped is not told as not sent meanwhile.
-            self._leaving.add(text.request.key)
             self._sleep_until(held.due)
             left = self._check_in_time(text, held)
             reply = self._send(text, held, line, left)
@@ -184,7 +200,10 @@ class SmsSender:
         if time.monotonic() > held.due:
             raise _SlotLost("connecting took longer than there was time")
         self._sleep_until(held.due - self._journal.timing.start_lead)
-        if not self._journal.start(held, timeout=self._client.timeout, sleep=self._sleep):
+        text.started = True
+        left = text.wait_left()
+        within = None if left is None else left + ONE_STEP
+        if not self._journal.start(held, timeout=self._client.timeout, within=within, sleep=self._sleep):
             if time.monotonic() > held.due:
                 self._journal.timing.missed(text.reserving)
                 raise _SlotLost(f"the journal is slow: {self._journal.timing}")
@@ -207,23 +226,28 @@ class SmsSender:
         """Send the request; a failure is written down before it goes on up."""
         text.requests += 1
         text.unsent = None
+        key = text.request.key
+        self._left[key] = None
         try:
             return line.send(to=text.message.to, from_=held.number, message=text.message.text)
         except Unreachable:
             text.unsent = held
+            self._left.pop(key, None)
             raise
         except Throttled as error:
+            self._left[key] = error
             pause = PAUSE if error.retry_after is None else min(error.retry_after, LONGEST_PAUSE)
             if not self._settle(text, held, "throttled", {}, left, pause=max(pause, PAUSE)):
                 text.unsent = held
             raise
         except Refused as error:
+            self._left[key] = error
             if not self._settle(text, held, "refused", {"result_description": error.description}, left):
                 text.unsent = held
             raise
         except InDoubt as error:
             self._settle(text, held, "in_doubt", {}, left)
-            doubt = InDoubt(f"{error} {_HOW_TO_RESEND}", since=_moment(left), key=text.request.key)
+            doubt = InDoubt(f"{error} {_HOW_TO_RESEND}", since=_moment(left), key=key)
         except BaseException:
             self._settle(text, held, "in_doubt", {}, left)
             raise
@@ -243,6 +267,7 @@ class SmsSender:
             waited_seconds=round(left - text.begun, 3),
             attempts=text.requests,
         )
+        self._left[text.request.key] = result
         self._settle(text, held, "sent", detail_of(result), left)
         return result
 
@@ -263,14 +288,15 @@ class SmsSender:
     def _record(self, text: _Text, what: str, step: Callable[..., None], *args: Any, **options: Any) -> bool:
         """Tell the journal what became of the text, but let no failure of that hide it; return whether it knows."""
         try:
-            step(*args, within=self._settle_within, sleep=self._settle_sleep, **options)
+            step(*args, **{"within": self._settle_within, "sleep": self._settle_sleep, **options})
         except Exception as error:
             # Whatever sleep raised when it was stopped has no words of ours.
             reason = str(error) if isinstance(error, JournalUnavailable) else type(error).__name__
             log.error(  # noqa: TRY400
-                "The text to %s %s, but the journal could not be told, so a retry will report it as in doubt: %s",
+                "The text to %s %s, but the journal could not be told%s: %s",
                 text.to,
                 what,
+                ", so a retry will report it as in doubt" if text.started else "",
                 reason.removeprefix("The text was not sent: "),
             )
             return False
@@ -335,6 +361,7 @@ class _Text:
 
     :param requests: how many requests have left.
     :param slots: how many slots were lost.
+    :param started: whether the journal may know it as being sent.
     :param reserving: when its last slot began to be reserved, on the monotonic clock.
     :param unsent: its last reservation, as long as no byte of its request has left.
     """
@@ -348,6 +375,7 @@ class _Text:
     slots: int = 0
     failures: int = 0
     failing_since: float | None = None
+    started: bool = False
     reserving: float = 0.0
     unsent: Reservation | None = None
 

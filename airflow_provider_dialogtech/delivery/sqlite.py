@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, Row, make_url
+from sqlalchemy.engine import URL, Connection, Engine, Row, make_url
 from sqlalchemy.pool import NullPool
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
@@ -34,7 +34,7 @@ class SqliteBackend:
     :param clock: the store's clock, in seconds since 1970.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+    def __init__(self, url: str | URL, clock: Callable[[], float]) -> None:
         self._path = Path(str(make_url(url).database).removeprefix("file:"))
         self._engine = _engine(url, clock)
         # SQLite lets those who wait look again now and then, so that some wait long; the threads of a process queue.
@@ -111,7 +111,7 @@ class SqliteBackend:
         return is_new
 
 
-def _engine(url: str, clock: Callable[[], float]) -> Engine:
+def _engine(url: str | URL, clock: Callable[[], float]) -> Engine:
     # No connection is kept: it would go on writing to a file that somebody has deleted.
     engine = sa.create_engine(url, future=True, poolclass=NullPool, isolation_level="AUTOCOMMIT")
 

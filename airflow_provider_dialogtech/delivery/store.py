@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy.engine import Row
+from sqlalchemy.engine import URL, Row
 from sqlalchemy.sql.expression import Executable
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -80,7 +80,7 @@ class Store:
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not installed.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.time, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str | URL, *, clock: Callable[[], float] = time.time, patience: float = PATIENCE) -> None:
         from airflow_provider_dialogtech.delivery.urls import kind_of
 
         self.is_file = kind_of(url) == "sqlite"
@@ -95,6 +95,17 @@ class Store:
     def timing(self) -> Timing:
         """How long the journal's steps take, as this process has seen it."""
         return self._process().timing
+
+    def open(self) -> None:
+        """Create or upgrade the tables where that is needed, as every first step does.
+
+        :raises JournalUnavailable: when the store cannot be reached, or may not be changed.
+        """
+        import sqlalchemy as sa
+
+        from airflow_provider_dialogtech.delivery.schema import now
+
+        self.ask(Statement(sa.select(now().label("now")), {}))
 
     def one_at_a_time(self, lock: str) -> threading.Lock:
         """Return the lock under which this process's threads take the store's lock of that name one after the other."""
@@ -191,7 +202,7 @@ class Store:
 class _Process:
     """What the threads of one process share of one store: a connection must never cross a fork."""
 
-    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+    def __init__(self, url: str | URL, clock: Callable[[], float]) -> None:
         self.timing = Timing()
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._url = url
@@ -235,5 +246,5 @@ class _Process:
 
 
 @lru_cache(maxsize=32)
-def _process_of(url: str, clock: Callable[[], float], _pid: int) -> _Process:
+def _process_of(url: str | URL, clock: Callable[[], float], _pid: int) -> _Process:
     return _Process(url, clock)

@@ -22,6 +22,7 @@ BUDGET_SECONDS = 600.0
 # What nobody has been told of for so long is forgotten.
 _FORGOTTEN_AFTER = 90 * 86400.0
 _PRUNED_AT_ONCE = 100
+_SHORTEST_RETENTION = 86400.0
 _PRUNED_EVERY = 16
 # Times further ahead were written by a clock that is right again.
 _CLOCK_ERROR = 1.0
@@ -136,7 +137,7 @@ class AlertGate:
         def plan(row: Any, reading: Reading) -> tuple[Claim | None, list[Statement]]:
             alert = _Alert(row, reading.now)
             if row.is_ours:
-                return alert.claim(id_, key, last=row.granted >= self._budget), []
+                return alert.claim_again(id_, key, last=row.granted >= self._budget), []
             if alert.counted == id_:
                 return None, []
             if row.granted >= self._budget or (cooldown is not None and alert.is_silent()):
@@ -147,13 +148,12 @@ class AlertGate:
                 alert.write(key, **alert.claiming(id_, reading.now + seconds)),
                 Statement(_FORGET_GRANTS, {}),
             ]
+            if int(id_[:8], 16) % _PRUNED_EVERY == 0:
+                writes.append(Statement(_PRUNE, {}))
             return alert.claim(id_, key, last=row.granted == self._budget - 1), writes
 
         question = Statement(_BEFORE_CLAIMING, {"of_key": key, "of_recipient": recipient_digest, "of_claim": id_})
-        claim = self._store.locked(self._lock, question, plan)
-        if claim is not None and int(id_[:8], 16) % _PRUNED_EVERY == 0:
-            self._store.do(Statement(_PRUNE, {}))
-        return claim
+        return self._store.locked(self._lock, question, plan)
 
     def release(self, claim: Claim, *, sleep: Callable[[float], None] = time.sleep) -> None:
         """Give back a claim whose text was certainly not sent: the next alert is sent, and counts this one.
@@ -175,6 +175,8 @@ class _Alert:
         self._now = now
         self._text_state = row.text_state
         self._old: dict[str, Any] = dict(zip(_COLUMNS, found[0] if found else _new(now), strict=True))
+        for name in ("more_since", "carried_since"):  # a clock that was ahead may have written them
+            self._old[name] = None if self._old[name] is None else min(self._old[name], now)
 
     @property
     def counted(self) -> str:
@@ -208,9 +210,17 @@ class _Alert:
         }
 
     def claim(self, id_: str, key: str, *, last: bool) -> Claim:
-        """Return the claim, also where it was made before and only its answer was lost."""
+        """Return the claim that `claiming` writes down."""
+        return self._claim(id_, key, *self._untold(), last=last)
+
+    def claim_again(self, id_: str, key: str, *, last: bool) -> Claim:
+        """Return the claim that was made before; only its answer was lost."""
         old = self._old
-        more, since = (old["carried"], old["carried_since"]) if old["claim"] == id_ else self._untold()
+        # Where another one was made since, that one tells what there was to be told.
+        more, since = (old["carried"], old["carried_since"]) if old["claim"] == id_ else (0, None)
+        return self._claim(id_, key, more, since, last=last)
+
+    def _claim(self, id_: str, key: str, more: int, since: float | None, *, last: bool) -> Claim:
         when = datetime.fromtimestamp(since, timezone.utc) if since is not None and more else None
         return Claim(id_, key, more, when, last)
 
@@ -222,14 +232,17 @@ class _Alert:
 
     def _was_told(self) -> bool:
         # The first release did not write down which text it was.
-        return self._text_state in _TOLD or not self._old["text_key"]
+        if self._text_state in _TOLD or not self._old["text_key"]:
+            return True
+        # A text that has gone from the journal, for its time was over, was told; one that never came into it was not.
+        return self._text_state is None and bool(self._old["claimed"] < self._now - _SHORTEST_RETENTION)
 
     def _untold(self) -> tuple[int, float | None]:
         """Return how many alerts no text has told of, and since when."""
         old = self._old
         if old["claim"] is None or self._was_told():
             return old["more"], old["more_since"]
-        return old["more"] + old["carried"] + 1, old["carried_since"] or old["claimed"]
+        return old["more"] + old["carried"] + 1, old["carried_since"] or min(old["claimed"], self._now)
 
 
 def _new(now: float) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ _DRIVERS = {
 _INSTALL = "pip install 'airflow-provider-dialogtech[postgres]'"
 
 
-def kind_of(url: str) -> str:
+def kind_of(url: str | URL) -> str:
     """Return `sqlite` or `postgresql`.
 
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not there.
@@ -35,7 +35,7 @@ def kind_of(url: str) -> str:
     )
 
 
-def _parsed(url: str) -> URL | None:
+def _parsed(url: str | URL) -> URL | None:
     try:
         return make_url(url)
     except (sa.exc.ArgumentError, ValueError):
@@ -45,8 +45,10 @@ def _parsed(url: str) -> URL | None:
 def _check_driver(url: URL, known: set[str], example: str) -> None:
     try:
         driver = url.get_driver_name()
-    except sa.exc.NoSuchModuleError:
+        url.get_dialect()
+    except (sa.exc.NoSuchModuleError, ImportError):
         driver = url.drivername.partition("+")[2]
+        known = known - {driver} if driver == "psycopg" else known  # SQLAlchemy 1.4, of Airflow 2, cannot use it
     if driver not in known:
         raise InvalidConnection(
             f"The text was not sent: [dialogtech] journal_url names the driver {driver[:40]!r}, which the journal does "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
     from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
 
+_CONNECTION = re.compile(r"\AThe connection (?:'[^']*'|\"[^\"]*\")")
 _WORDS: dict[type[Exception], str] = {
     BadCredentials: "DialogTech did not accept the access keys. Check the login and the password.",
     Throttled: "DialogTech asks for a pause, so the keys could not be tested. Try again in a minute.",
@@ -54,7 +56,8 @@ def _judge(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool, s
 
 def _words_for(error: Exception) -> str:
     if isinstance(error, InvalidConnection):
-        return str(error)
+        # In the browser it has an id that Airflow made up for the test.
+        return _CONNECTION.sub("This connection", str(error), count=1)
     if type(error) is Refused:
         return f"DialogTech refused the test: {mask_numbers(error.description) or 'it gave no reason'}."
     return _WORDS.get(type(error), f"The connection could not be tested ({type(error).__name__}).")

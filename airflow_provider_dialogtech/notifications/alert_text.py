@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.masking import mask_numbers
+from airflow_provider_dialogtech.sms.opaque import type_name, words_of
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.delivery.storm import Claim
@@ -26,7 +27,11 @@ _HAPPENED = {
     "sla": "missed an SLA, seen at",
 }
 _LONGEST_NAME = 45
+_LONGEST_ID = 250
 _LONGEST_WHY = 120
+# Of an error's words no more are read. Their end may hold half a secret, which nothing recognizes, so it is left out.
+_LONGEST_READ = 10_000
+_LONGEST_SECRET = 1_000
 
 # Reasons speak of days more often than of phone numbers, so a date keeps its digits.
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)")
@@ -47,23 +52,36 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return f"DAG {_clip(dag_id_of(context))}"
-    map_index = getattr(ti, "map_index", None)
-    place = f"[{map_index}]" if isinstance(map_index, int) and map_index >= 0 else ""
-    return f"{_clip(ti.dag_id)}.{_clip(ti.task_id)}{place}"
+    map_index = _of(ti, "map_index")
+    place = f"[{words_of(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
+    return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{place}"
 
 
 def dag_id_of(context: Mapping[str, Any]) -> str:
     """Return the id of the DAG that a context is about."""
     owners = [context.get(name) for name in ("ti", "dag", "dag_run")]
-    return next((str(found) for owner in owners if (found := _of(owner, "dag_id")) is not None), "?")
+    found = next((found for owner in owners if (found := _of(owner, "dag_id")) is not None), "?")
+    return words_of(found, _LONGEST_ID) or "?"
 
 
 def built_in_text(event: str, context: Mapping[str, Any]) -> str:
-    """Write an event's text. It ends with the reason, so that a cut takes the least."""
-    facts = [f"Airflow: {subject_of(event, context)} {_HAPPENED[event]} {clock_time(_when(event, context))}"]
-    facts += [fact for fact in (_which_try(event, context), _which_run(context)) if fact]
-    why = _why(event, context)
+    """Write an event's text. It ends with the reason, so that a cut takes the least.
+
+    A fact that cannot be told leaves the others: an error may raise even when it is asked what it says.
+    """
+    when = _or_nothing(lambda: clock_time(_when(event, context))) or clock_time(datetime.now(timezone.utc))
+    facts = [f"Airflow: {subject_of(event, context)} {_HAPPENED[event]} {when}"]
+    more = (_or_nothing(lambda: _which_try(event, context)), _or_nothing(lambda: _which_run(context)))
+    facts += [fact for fact in more if fact]
+    why = _or_nothing(lambda: _why(event, context))
     return ", ".join(facts) + (f": {why}" if why else "")
+
+
+def _or_nothing(tell: Callable[[], str]) -> str:
+    try:
+        return tell()
+    except Exception:
+        return ""
 
 
 def clock_time(when: datetime) -> str:
@@ -89,13 +107,13 @@ def fit(text: str, suffix: str, *, one_segment: bool) -> str:
         as long as one segment of GSM-7 at most.
     """
     from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
-    from airflow_provider_dialogtech.sms.message import MAX_LENGTH, shorten
+    from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, shorten
 
-    text = to_gsm7(_printable(text))
+    text = to_gsm7(_printable(text[:LONGEST_READ]))
     room = (ONE_SEGMENT if one_segment else MAX_LENGTH) - len(suffix)
     whole = shorten(text, room) + suffix
     # Some characters of GSM-7 count twice.
-    while one_segment and measure(whole).encoding == "GSM-7" and measure(whole).segments > 1:
+    while one_segment and room > 0 and measure(whole).encoding == "GSM-7" and measure(whole).segments > 1:
         room -= 1
         whole = shorten(text, room) + suffix
     return whole
@@ -107,18 +125,21 @@ def _printable(text: str) -> str:
 
 
 def _clip(name: object) -> str:
-    text = str(name)
+    text = words_of(name, _LONGEST_ID) or "?"
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
 
 
 def _of(owner: Any, name: str) -> Any:
     """Read from an object, or from the mapping that stands for it in a deadline alert."""
-    return owner.get(name) if isinstance(owner, Mapping) else getattr(owner, name, None)
+    try:
+        return owner.get(name) if isinstance(owner, Mapping) else getattr(owner, name, None)
+    except Exception:
+        return None
 
 
 def _when(event: str, context: Mapping[str, Any]) -> datetime:
     if event == "deadline":
-        found = _of(context["deadline"], "deadline_time")
+        found = _of(context.get("deadline"), "deadline_time")
     elif event.startswith(("dag_", "sla")):
         found = _of(context.get("dag_run"), "end_date")
     else:
@@ -145,7 +166,7 @@ def _which_try(event: str, context: Mapping[str, Any]) -> str:
 
 def _which_run(context: Mapping[str, Any]) -> str:
     run_id = context.get("run_id") or _of(context.get("dag_run"), "run_id") or _of(context.get("dag_run"), "dag_run_id")
-    return f"run {_clip(_RUN_TIME.sub(_SHORT_RUN_TIME, str(run_id)).strip())}" if run_id else ""
+    return f"run {_clip(_RUN_TIME.sub(_SHORT_RUN_TIME, words_of(run_id, _LONGEST_ID)).strip())}" if run_id else ""
 
 
 def _why(event: str, context: Mapping[str, Any]) -> str:
@@ -153,18 +174,27 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
         return f"still {state}" if (state := _of(context.get("dag_run"), "state")) in {"queued", "running"} else ""
     if event.startswith("dag_"):
         reason = context.get("reason")
-        return str(reason).replace("_", " ") if reason and reason != "success" else ""
+        words = words_of(reason, _LONGEST_ID) if reason is not None else ""
+        return words.replace("_", " ") if words != "success" else ""
     if event == "sla":
-        return " ".join(str(context.get("task_list", "")).split())
+        return " ".join(words_of(context.get("task_list", ""), _LONGEST_READ).split())
     error = context.get("exception") if event in {"failed", "retry"} else None
     return _first_words(error) if error is not None else ""
 
 
 def _first_words(error: object) -> str:
-    words = scrub_reason(" ".join(str(error).split()))[:_LONGEST_WHY]
-    if not isinstance(error, BaseException):
+    words = _or_nothing(lambda: _scrubbed(error))
+    if issubclass(type(error), str):  # not isinstance, which asks the error for its class
         return words
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+    return f"{type_name(error)}: {words}" if words else type_name(error)
+
+
+def _scrubbed(error: object) -> str:
+    written = words_of(error, _LONGEST_READ)
+    words = scrub_reason(" ".join(written.split()))
+    if len(written) == _LONGEST_READ:
+        words = words[:-_LONGEST_SECRET]
+    return words[:_LONGEST_WHY].rstrip()
 
 
 def scrub_reason(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_dialogtech.sms.opaque import words_of
+
 # An event, and where a notifier hangs that is called for it.
 _TASK_CALLBACKS = {
     "failed": "on_failure_callback",
@@ -16,6 +18,8 @@ _TASK_CALLBACKS = {
 _DAG_CALLBACKS = {"dag_failed": "on_failure_callback", "dag_success": "on_success_callback"}
 
 EVENTS = (*_TASK_CALLBACKS, *_DAG_CALLBACKS, "deadline", "sla")
+
+_LONGEST_WORD = 20
 
 _EVENT_OF_STATE = {"failed": "failed", "up_for_retry": "retry", "success": "success", "skipped": "skipped"}
 
@@ -43,7 +47,7 @@ def _hung(notifier: object, owner: object, callbacks: Mapping[str, str]) -> set[
     return {
         event
         for event, name in callbacks.items()
-        if any(callback is notifier for callback in _listed(getattr(owner, name, None)))
+        if any(callback is notifier for callback in _listed(_read(owner, name)))
     }
 
 
@@ -53,19 +57,28 @@ def _listed(callbacks: Any) -> list[Any]:
 
 def _dag_event(context: Mapping[str, Any], hung: set[str]) -> str:
     if "reason" in context:
-        return "dag_success" if context["reason"] == "success" else "dag_failed"
+        return "dag_success" if words_of(context["reason"], _LONGEST_WORD) == "success" else "dag_failed"
     return hung.pop() if len(hung) == 1 else "dag_failed"
 
 
 def _task_event(context: Mapping[str, Any], hung: set[str]) -> str:
     ti = context["ti"]
-    state = getattr(ti, "state", None)
+    state = _read(ti, "state")
     # On 2.11 a skipped task calls its success callbacks as well: the state is what happened.
-    if event := _EVENT_OF_STATE.get(str(getattr(state, "value", state))):
+    if event := _EVENT_OF_STATE.get(words_of(_read(state, "value", state), _LONGEST_WORD)):
         return event
     if len(hung) == 1:
         return hung.pop()
     if context.get("exception") is None and (not hung or "execute" in hung):
         return "execute"
     # Airflow 3 tells no state of a task that was found dead.
-    return "retry" if getattr(ti, "try_number", 1) <= getattr(ti, "max_tries", 0) else "failed"
+    tried, most = _read(ti, "try_number", 1), _read(ti, "max_tries", 0)
+    return "retry" if isinstance(tried, int) and isinstance(most, int) and tried <= most else "failed"
+
+
+def _read(thing: Any, name: str, default: Any = None) -> Any:
+    """Read an attribute; one that raises when it is read is taken for one that is not there."""
+    try:
+        return getattr(thing, name, default)
+    except Exception:
+        return default

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dialogtech._compat import BaseNotifier
 from airflow_provider_dialogtech.api.errors import DialogTechError
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.hooks.keys import origin_of
 from airflow_provider_dialogtech.notifications.alert_text import built_in_text, dag_id_of, subject_of
 from airflow_provider_dialogtech.notifications.events import EVENTS, event_of
 from airflow_provider_dialogtech.notifications.telling import Alert, tell
+from airflow_provider_dialogtech.sms.opaque import shown, type_name, words_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# A cooldown is added to a time, and no time comes after the year 9999.
+LONGEST_COOLDOWN = timedelta(days=3650)
+# Each gets a text of its own within the time that a callback may take.
+MOST_RECIPIENTS = 100
+
+_LONGEST_LIST = 10_000
 _SLA_ARGUMENTS = 5
 
 
@@ -47,8 +55,8 @@ class DialogTechSmsNotifier(BaseNotifier):
     :param event: what happened, where the notifier is called by other means than a callback: `failed`, `retry`,
         `success`, `skipped`, `execute`, `dag_failed`, `dag_success`, `deadline` or `sla`. By default it is read from
         the context.
-    :param cooldown: for how long (or how many seconds) a person is not told again; the next text says how many more
-        there were. None texts each time.
+    :param cooldown: for how long (or how many seconds) a person is not told again, ten years at most; the next text
+        says how many more there were. None texts each time.
     :raises ValueError: when `event` or `cooldown` is none of these.
     """
 
@@ -66,8 +74,8 @@ class DialogTechSmsNotifier(BaseNotifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # from Airflow 3.1 on it takes the context
-        if event is not None and event not in EVENTS:
-            raise ValueError(f"event must be one of {', '.join(EVENTS)}; not {event!r}.")
+        if event is not None and not (isinstance(event, str) and event in EVENTS):
+            raise ValueError(f"event must be one of {', '.join(EVENTS)}; not {shown(event)}.")
         self.message = message
         self.to = to
         self.dialogtech_conn_id = dialogtech_conn_id
@@ -139,17 +147,20 @@ class _Rendered:
             note=note,
             dedup_key=self._dedup_key(event),
             cooldown=self._notifier.cooldown,
+            origin=origin_of(self._context),
         )
 
     def _message(self) -> tuple[str, str]:
         """Return the text, empty for the built-in one, and what is to be said of its template."""
+        from airflow_provider_dialogtech.sms.message import LONGEST_READ
+
         if self._notifier.message is None:
             return "", ""
         try:
-            return str(self._render("message")).strip(), ""
+            return str(self._render("message")).strip()[:LONGEST_READ], ""
         except Exception as error:
             # Its words could hold what the template was given.
-            name = type(error).__name__
+            name = type_name(error)
             log.error("The template of the alert's message failed (%s); the built-in text is sent instead.", name)  # noqa: TRY400
             return "", f" (message template: {name})"
 
@@ -157,21 +168,24 @@ class _Rendered:
         try:
             rendered = self._render("to")
         except Exception as error:
-            log.error("The template of `to` failed (%s); the connection's alert_to is told.", type(error).__name__)  # noqa: TRY400
+            log.error("The template of `to` failed (%s); the connection's alert_to is told.", type_name(error))  # noqa: TRY400
             return []
         listed = rendered if isinstance(rendered, (list, tuple, set)) else [rendered]
-        # A template that gives a list is rendered to the text of one.
-        numbers = [part.strip(" []'\"") for each in listed if each is not None for part in str(each).split(",")]
-        return [number for number in numbers if number]
+        numbers = [number for each in listed if each is not None for number in _numbers_in(each)]
+        if len(numbers) > MOST_RECIPIENTS:
+            left_out = len(numbers) - MOST_RECIPIENTS
+            log.error("%d recipients of an alert are not told: it goes to %d at most.", left_out, MOST_RECIPIENTS)
+        return numbers[:MOST_RECIPIENTS]
 
     def _dedup_key(self, event: str) -> str:
         try:
             given = self._render("dedup_key")
+            given = None if given is None else str(given)
         except Exception as error:
-            log.error("The template of `dedup_key` failed (%s); the default key is used.", type(error).__name__)  # noqa: TRY400
+            log.error("The template of `dedup_key` failed (%s); the default key is used.", type_name(error))  # noqa: TRY400
             given = None
         if given is not None:
-            return json.dumps(["given", str(given)])
+            return json.dumps(["given", given])
         return json.dumps([dag_id_of(self._context), event, self._notifier.message and str(self._notifier.message)])
 
     def _render(self, name: str) -> Any:
@@ -179,6 +193,16 @@ class _Rendered:
         if template is None:
             return None
         return self._notifier.render_template(template, self._context, _environment(self._notifier, self._context))
+
+
+def _numbers_in(recipient: object) -> list[str]:
+    written = words_of(recipient, _LONGEST_LIST + 1)
+    if len(written) > _LONGEST_LIST or not (written or isinstance(recipient, str)):
+        log.error("A recipient of an alert was not told: it is no number, but a %s.", type_name(recipient))
+        return []
+    # A template that gives a list is rendered to the text of one.
+    numbers = [part.strip(" []'\"") for part in written.split(",")]
+    return [number for number in numbers if number]
 
 
 def _environment(notifier: DialogTechSmsNotifier, context: Context) -> jinja2.Environment:
@@ -201,11 +225,13 @@ def _cooldown(given: timedelta | float | None) -> timedelta | None:
     if given is None or isinstance(given, timedelta):
         cooldown = given
     elif isinstance(given, (int, float)) and not isinstance(given, bool):
-        cooldown = timedelta(seconds=given)
+        # Compared before it is made a timedelta, which knows no infinity and no more than a million years.
+        seconds = given if 0 <= given <= LONGEST_COOLDOWN.total_seconds() else -1
+        cooldown = timedelta(seconds=seconds)
     else:
-        raise ValueError(f"cooldown must be a timedelta, a number of seconds or None; not {given!r}.")
-    if cooldown is not None and cooldown < timedelta(0):
-        raise ValueError(f"cooldown must not be negative; not {given!r}.")
+        raise ValueError(f"cooldown must be a timedelta, a number of seconds or None; not {shown(given)}.")
+    if cooldown is not None and not timedelta(0) <= cooldown <= LONGEST_COOLDOWN:
+        raise ValueError(f"cooldown must be from 0 to {LONGEST_COOLDOWN.days} days; not {shown(given)}.")
     return cooldown
 
 

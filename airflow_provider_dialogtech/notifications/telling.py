@@ -6,12 +6,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, InvalidMessage, JournalUnavailable, NotSent
+from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import mask_number, scrub
 from airflow_provider_dialogtech.notifications import journals
@@ -20,6 +22,7 @@ from airflow_provider_dialogtech.notifications.alert_text import fit, suffix_of
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.delivery.store import Store
     from airflow_provider_dialogtech.delivery.storm import AlertGate, Claim
+    from airflow_provider_dialogtech.notifications.attempt import Attempt
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
@@ -33,10 +36,14 @@ CALL = 14.0
 SPARE = 1.0
 AT_ONCE = 8
 
+# One that is away and one that does not answer are the same to an alert. So many seconds may all answers of one take
+# together; waiting for a slot is not counted.
+SHARED_SECONDS = 3.0
+LOCAL_SECONDS = 1.5
 _JOURNALS = (
-    journals.shared_journal,
-    journals.journal_in_airflow_home,
-    journals.journal_in_temporary_directory,
+    (journals.shared_journal, SHARED_SECONDS),
+    (journals.journal_in_airflow_home, LOCAL_SECONDS),
+    (journals.journal_in_temporary_directory, LOCAL_SECONDS),
 )
 
 
@@ -50,6 +57,7 @@ class Alert:
     :param note: what is to stand behind it in any case.
     :param dedup_key: alerts with the same key are one alert.
     :param cooldown: how long a recipient is not told again; None tells each time.
+    :param origin: the task that it is about.
     """
 
     subject: str
@@ -58,6 +66,7 @@ class Alert:
     note: str
     dedup_key: str
     cooldown: timedelta | None
+    origin: Origin = NO_TASK
 
 
 def tell(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) -> None:
@@ -161,36 +170,45 @@ class _Telling:
         self.ended = True
 
     def _tell_by_any_journal(self) -> None:
-        for open_journal in _JOURNALS:
+        # Imported before the journal's time begins: on a busy machine that takes as long.
+        from airflow_provider_dialogtech.notifications.attempt import Attempt
+
+        for open_journal, seconds in _JOURNALS:
+            attempt = Attempt(seconds)
             try:
-                return self._tell_by(open_journal())
+                return attempt.run(partial(self._tell_by, open_journal, attempt))
             except JournalUnavailable as error:
                 reason = str(error).removeprefix("The text was not sent: ")
                 self._log(logging.WARNING, "is told by another journal, for this one failed: %s", reason)
         self._log(logging.WARNING, "is told without a journal: no limit is kept and no storm is stopped.")
         return self._tell_unpaced()
 
-    def _tell_by(self, store: Store) -> None:
+    def _tell_by(self, open_journal: Callable[[], Store], attempt: Attempt) -> None:
+        with attempt.asking():
+            store = open_journal()
+            gate, claim = self._claim(store)
+        if claim is None:
+            attempt.check()
+            self._log(logging.INFO, "has just been told, so this one is only counted.")
+            return
+        try:
+            attempt.check()
+            self._send(store, claim, attempt)
+        except (JournalUnavailable, InDoubt):
+            raise
+        except NotSent:
+            with attempt.asking():
+                self._release(gate, claim)
+            raise
+        self._log(logging.INFO, "was told.")
+
+    def _claim(self, store: Store) -> tuple[AlertGate, Claim | None]:
         from airflow_provider_dialogtech.delivery.storm import AlertGate
 
         settings = self.hook.settings
         gate = AlertGate(store, settings.account, budget=settings.alert_budget)
-        claim = self._claim(gate)
-        if claim is None:
-            self._log(logging.INFO, "has just been told, so this one is only counted.")
-            return
         try:
-            self._send(store, claim)
-        except (JournalUnavailable, InDoubt):
-            raise
-        except NotSent:
-            self._release(gate, claim)
-            raise
-        self._log(logging.INFO, "was told.")
-
-    def _claim(self, gate: AlertGate) -> Claim | None:
-        try:
-            return gate.claim(self.alert.dedup_key, self.number, self.alert.cooldown)
+            return gate, gate.claim(self.alert.dedup_key, self.number, self.alert.cooldown)
         except JournalUnavailable:
             raise
         except Exception as error:  # a driver that is not installed, say
@@ -203,10 +221,22 @@ class _Telling:
         except JournalUnavailable:
             self._log(logging.WARNING, "keeps a claim that could not be given back; it ends by itself in a minute.")
 
-    def _send(self, store: Store, claim: Claim) -> None:
-        sender = self.hook.make_sender(store=store, pause=self.deadline.pause, timeout=self._call_seconds())
+    def _send(self, store: Store, claim: Claim, attempt: Attempt) -> None:
+        from airflow_provider_dialogtech.delivery.sender import SmsSender
+        from airflow_provider_dialogtech.notifications.attempt import AlertJournal
+
+        def sleep(seconds: float) -> None:
+            attempt.check()
+            self.deadline.pause(seconds)
+
+        settings = self.hook.settings
+        journal = AlertJournal(
+            attempt, self.deadline, store, settings.account, settings.limits, retention=journals.retention()
+        )
+        sender = SmsSender(self.hook.make_client(self._call_seconds()), journal, sleep=sleep)
         max_wait = max(0.0, min(WAIT, self.deadline.left() - CALL - SPARE))
-        sender.send(self._message(suffix_of(claim)), key=claim.id, max_wait=max_wait)
+        message = self._message(suffix_of(claim))
+        sender.send(message, key=claim.id, max_wait=max_wait, is_alert=True, origin=self.alert.origin)
 
     def _tell_unpaced(self) -> None:
         message = self._message("")

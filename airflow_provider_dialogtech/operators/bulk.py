@@ -11,10 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
-from airflow_provider_dialogtech.api.errors import BadCredentials, InvalidConnection, InvalidMessage
+from airflow_provider_dialogtech.api.errors import BadCredentials, DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.keys import key_in, origin_of
+from airflow_provider_dialogtech.operators.ending import ending_of
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
 from airflow_provider_dialogtech.operators.tally import Tally
 
@@ -39,8 +40,11 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
 
         DialogTechSendBulkSmsOperator(
             task_id="remind_customers",
-            recipients=[{"to": "(555) 666-7777", "name": "Ada"}, {"to": "(555) 666-8888", "name": "Grace"}],
-            message="Hi {{ recipient.name }}, we see you on {{ ds }}.",
+            recipients=[
+                {"to": "(555) 666-7777", "name": "Ada", "when": "at 9"},
+                {"to": "(555) 666-8888", "name": "Grace", "when": "at 10"},
+            ],
+            message="Hi {{ recipient.name }}, we see you {{ recipient.when }}.",
         )
 
     One task keeps the account's line full. Killed, retried or cleared, it goes on with those who have not got their
@@ -123,8 +127,14 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         self._stop = threading.Event()
         try:
             recipients = self._listed(context)
-        except (InvalidMessage, InvalidConnection) as error:
-            raise AirflowFailException(str(error)) from error
+        except DialogTechError as error:
+            failure = ending_of(error)
+        else:
+            return self._text_all(recipients, context)
+        raise failure
+
+    def _text_all(self, recipients: RecipientList, context: Context) -> dict[str, Any]:
+        """Text the rows, and push the summary however it ends."""
         tally = Tally(recipients, detailed=self.detailed)
         try:
             self._text(recipients, tally, context)
@@ -165,19 +175,20 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         from airflow_provider_dialogtech.delivery.bulk import Stopped
         from airflow_provider_dialogtech.delivery.patience import GivenUp
 
+        failure: Exception
         try:
             self._check(recipients)
             self._send_all(recipients, tally, context)
-        except (InvalidMessage, InvalidConnection) as error:
-            raise AirflowFailException(str(error)) from error
+        except DialogTechError as error:
+            failure = ending_of(error)
         except GivenUp as error:
-            kind = AirflowFailException if isinstance(error.last, BadCredentials) else AirflowException
-            raise kind(f"Given up early. {error} The last reason: {error.last}\n{tally.who_failed()}") from error
+            final = isinstance(error.last, BadCredentials)
+            failure = _failure(f"Given up early. {error} The last reason: {error.last}\n", tally, final=final)
         except Stopped:
-            ended = AirflowException(f"Stopped. {tally.who_failed()}")
+            failure = _failure("Stopped. ", tally, final=False)
         else:
             return self._judge(tally)
-        raise ended
+        raise failure
 
     def _check(self, recipients: RecipientList) -> None:
         recipients.check(before_each=self._go_on)
@@ -227,7 +238,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         # Bad rows that were to be skipped are no failures, also where they turn out to be bad only now.
         failures = [row for row in tally.failures if self.invalid == "fail" or row["outcome"] != "invalid"]
         if len(failures) > self.max_failures or tally.not_tried:
-            raise (AirflowFailException if tally.all_final else AirflowException)(tally.who_failed())
+            raise _failure("", tally, final=tally.all_final)
 
     def _push(self, tally: Tally, context: Context) -> None:
         """Push the summary, which Airflow does only for a task that succeeds."""
@@ -237,6 +248,15 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             context["ti"].xcom_push(key="return_value", value=tally.summary())
         except Exception:  # of any kind: Airflow may have taken the task for ended
             log.warning("The summary could not be pushed to XCom. %s", tally.in_words(), exc_info=True)
+
+
+def _failure(beginning: str, tally: Tally, *, final: bool) -> Exception:
+    """Log in one line how the list ended, and return what the task raises: after its `except` block.
+
+    :param final: whether a retry by Airflow would be in vain.
+    """
+    log.error("%s%s", beginning.replace("\n", " "), tally.in_one_line())
+    return (AirflowFailException if final else AirflowException)(f"{beginning}{tally.who_failed()}")
 
 
 def _texts(recipients: RecipientList, tally: Tally, context: Context) -> Iterator[Text]:

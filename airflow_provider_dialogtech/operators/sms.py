@@ -9,13 +9,14 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dialogtech._compat import AirflowFailException, trigger_at
-from airflow_provider_dialogtech.api.errors import InDoubt, InvalidConnection, InvalidMessage, Refused, WaitTooLong
+from airflow_provider_dialogtech._compat import trigger_at
+from airflow_provider_dialogtech.api.errors import DialogTechError, WaitTooLong
 from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.keys import key_in
 from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
+from airflow_provider_dialogtech.operators.ending import ending_of
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class DialogTechSendSmsOperator(PooledOperator):
         DialogTechSendSmsOperator(
             task_id="text_the_owner",
             to="(555) 666-7777",
-            message="The load of {{ ds }} is done.",
+            message="The load of {{ run_id }} is done.",
         )
 
     A task sends its text once per DAG run and recipient, however often it is retried or cleared. A text that may be
@@ -55,7 +56,8 @@ class DialogTechSendSmsOperator(PooledOperator):
     :param max_wait: for how many seconds (or which timedelta) at most to wait for a slot; by default as long as it
         takes.
     :param deferrable: give the worker and the pool's slot back while the text's slot is more than 60 seconds away, and
-        come back 10 seconds before it. Needs a triggerer; the text itself leaves from a worker.
+        come back 10 seconds before it. It helps where texts wait minutes: many of them outside of the connection's
+        pool, or few numbers. Needs a triggerer; the text itself leaves from a worker.
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
     :param pool: the pool. By default the one of the connection's name when the connection is listed in
         `[dialogtech] conn_ids`, else Airflow's default pool.
@@ -113,13 +115,11 @@ class DialogTechSendSmsOperator(PooledOperator):
         """
         try:
             return self._send(context, self._patience(until))
-        except (InvalidMessage, InvalidConnection, Refused, InDoubt) as error:
-            raise AirflowFailException(str(error)) from error
-        except WaitTooLong as error:
-            too_long = error
-        slot = too_long.sendable_at
+        except DialogTechError as error:
+            failure = error
+        slot = failure.sendable_at if isinstance(failure, WaitTooLong) else None
         if not self.deferrable or slot is None or (until is not None and slot.timestamp() > until):
-            raise too_long
+            raise ending_of(failure)
         log.info("No slot before %s; giving the worker back until shortly before.", slot.isoformat(timespec="seconds"))
         return self.defer(trigger=trigger_at(slot - RESUMED_BEFORE), method_name="resume", kwargs={"until": until})
 

@@ -71,11 +71,13 @@ class Tally:
     def progress(self) -> str:
         """Tell how far it is, and how long the rest will take at the pace of the last minute."""
         now = time.monotonic()
-        self._points.append((now, self._done))
+        # Those who got their text in an earlier try are done in no time, so they are no pace.
+        done_now = self._done - self._counts["already_sent"]
+        self._points.append((now, done_now))
         while now - self._points[0][0] > _PACE_SECONDS:
             self._points.popleft()
         since, before = self._points[0]
-        pace = (self._done - before) / (now - since) if now > since else 0.0
+        pace = (done_now - before) / (now - since) if now > since else 0.0
         rest = f"; about {_duration(self.not_tried / pace)} left at {pace:.2f} per second" if pace else ""
         refused, in_doubt = self._counts["refused"], self._counts["in_doubt"]
         return f"{self._done} of {self._recipients.count} done, {refused} refused, {in_doubt} in doubt{rest}."
@@ -92,6 +94,12 @@ class Tally:
         named = [f"row {each['row']} (to {each['to']}): {each['reason']}" for each in failures[:NAMED]]
         more = [f"and {len(failures) - NAMED} more"] if len(failures) > NAMED else []
         return "\n".join([self.in_words(), *named, *more, self._advice()])
+
+    def in_one_line(self) -> str:
+        """Tell all outcomes, one of the failures, and what to do."""
+        first = min(self.failures, key=lambda failure: int(failure["row"]), default=None)
+        named = [f"Row {first['row']} (to {first['to']}): {first['reason']}"] if first else []
+        return " ".join([self.in_words(), *named, self._advice()]).replace("\n", " ")
 
     def _advice(self) -> str:
         advice = "Retried or cleared, the task goes on with those who have not got their text."

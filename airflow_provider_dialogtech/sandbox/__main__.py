@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
+import shlex
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from airflow_provider_dialogtech.sandbox.limits import Account, Limits
@@ -32,10 +35,11 @@ def main() -> None:
     if len(vendor.accounts) < len(accounts):
         parser.error("two accounts have the same access key")
     listening = _listen(arguments.port)
-    sys.stdout.write(f"listening on http://{HOST}:{listening.getsockname()[1]}\n")
+    base_url = f"http://{HOST}:{listening.getsockname()[1]}"
+    sys.stdout.write(f"listening on {base_url}\n{_how_to_connect(base_url, *accounts[0])}")
     sys.stdout.flush()
     config = uvicorn.Config(
-        Sandbox(vendor, arguments.latency).app(),
+        Sandbox(vendor, arguments.latency, arguments.allow_host).app(),
         http=ArrivalProtocol,
         # The one loop that gives the socket out, to be reset.
         loop="asyncio",
@@ -51,9 +55,34 @@ def main() -> None:
         uvicorn.Server(config).run(sockets=[listening])
 
 
+def _how_to_connect(base_url: str, access_key: str, secret_access_key: str, numbers: Sequence[str]) -> str:
+    """Write what a person needs who wants to send texts to it: the keys as they are, and a line for the shell."""
+    connection = {
+        "conn_type": "dialogtech",
+        "host": f"{base_url}/ibp_api.php",
+        "login": access_key,
+        "password": secret_access_key,
+        "extra": {"from_numbers": ",".join(numbers)},
+    }
+    return (
+        f"access key:        {access_key}\n"
+        f"secret access key: {secret_access_key}\n"
+        f"numbers:           {', '.join(numbers)}\n"
+        "To let Airflow send its texts here:\n"
+        f"export AIRFLOW_CONN_DIALOGTECH_DEFAULT={shlex.quote(json.dumps(connection))}\n"
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_dialogtech.sandbox", description=__doc__)
     parser.add_argument("--port", type=_port, default=8025, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name by which it may be called; say it once for each (always: 127.0.0.1, localhost, ::1)",
+    )
     parser.add_argument("--access-key", default=ACCESS_KEY, help="default: %(default)s")
     parser.add_argument("--secret-access-key", default=SECRET_ACCESS_KEY, help="default: %(default)s")
     parser.add_argument(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -17,12 +20,17 @@ from starlette.staticfiles import StaticFiles
 
 from airflow_provider_dialogtech.sandbox.arrival import receipt_of, reset, until_it_is_gone
 from airflow_provider_dialogtech.sandbox.faults import Fault
+from airflow_provider_dialogtech.sandbox.guard import Guard
 from airflow_provider_dialogtech.sandbox.limits import Account
 from airflow_provider_dialogtech.sandbox.vendor import REMEMBERED, Reply, Vendor
 
 _INBOX = Path(__file__).with_name("inbox")
 # The page runs its own script and no other, whatever a text says.
-_POLICY = {"Content-Security-Policy": "default-src 'self'; img-src data:; base-uri 'none'", "Cache-Control": "no-cache"}
+_POLICY = {
+    "Content-Security-Policy": "default-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+}
+_MOST_FIELDS = 1000  # as PHP takes by default
 
 
 class Sandbox:
@@ -30,10 +38,12 @@ class Sandbox:
 
     :param vendor: judges the calls.
     :param latency: how many seconds every answer takes.
+    :param hosts: the names by which it may be called, besides this machine's own.
     """
 
-    def __init__(self, vendor: Vendor, latency: float = 0.0) -> None:
+    def __init__(self, vendor: Vendor, latency: float = 0.0, hosts: Collection[str] = ()) -> None:
         self._vendor = vendor
+        self._hosts = hosts
         self._latency = latency
         self._started = time.time()
 
@@ -50,12 +60,15 @@ class Sandbox:
                 Route("/sandbox/faults", self._clear_faults, methods=["DELETE"]),
                 Route("/sandbox/limits", self._limits),
                 Route("/sandbox/health", self._health),
-            ]
+            ],
+            middleware=[Middleware(Guard, hosts=self._hosts)],
         )
 
     async def _call(self, request: Request) -> Response:
-        sent = request.scope["query_string"] if request.method == "GET" else await request.body()
-        parameters = dict(parse_qsl(sent.decode("latin-1"), keep_blank_values=True, encoding="utf-8"))
+        try:
+            parameters = await _parameters_of(request)
+        except ValueError:
+            return _bad_request(f"A call has at most {_MOST_FIELDS} parameters.")
         receipt = receipt_of(request)
         reply = self._vendor.receive(parameters, request.method, receipt.at, receipt.monotonic)
         if self._latency:
@@ -78,11 +91,16 @@ class Sandbox:
         return JSONResponse({"forgotten": True})
 
     async def _add_fault(self, request: Request) -> Response:
+        # Of all kinds of content, this is one that no page elsewhere can send without asking.
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return _bad_request("Send the fault as Content-Type: application/json.", status=415)
         try:
-            fault = Fault.of(await request.json())
+            fault = Fault.of(json.loads(await request.body()))
+            self._vendor.faults.add(fault)
+        except RecursionError:
+            return _bad_request("This JSON is nested too deep.")
         except (TypeError, ValueError) as error:
             return _bad_request(str(error))
-        self._vendor.faults.add(fault)
         return JSONResponse(asdict(fault))
 
     async def _clear_faults(self, _: Request) -> Response:
@@ -124,8 +142,23 @@ async def _answer(reply: Reply, request: Request) -> Response:
     return Response(reply.body, reply.status, reply.headers, media_type="text/xml")
 
 
-def _bad_request(words: str) -> Response:
-    return JSONResponse({"error": words}, status_code=400)
+async def _parameters_of(request: Request) -> dict[str, str]:
+    """Read what was sent, of what comes twice the last, as PHP does.
+
+    :raises ValueError: when there are too many.
+    """
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data") and request.method == "POST":
+        async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
+            return {name: str(value) for name, value in form.multi_items()}
+    sent = request.scope["query_string"] if request.method == "GET" else await request.body()
+    return dict(
+        parse_qsl(sent.decode("latin-1"), keep_blank_values=True, encoding="utf-8", max_num_fields=_MOST_FIELDS)
+    )
+
+
+def _bad_request(words: str, *, status: int = 400) -> Response:
+    # What was sent may hold half a character, which no answer can carry.
+    return JSONResponse({"error": words.encode(errors="replace").decode()}, status_code=status)
 
 
 def _use_of(account: Account, now: float) -> dict[str, Any]:

@@ -28,6 +28,11 @@ NAMES = BEFORE | AFTER
 
 _WITHOUT_BODY = {204, 304}
 
+# More than a test needs, and little to keep.
+MOST_FAULTS = 1000
+_LONGEST_WAIT = 3600.0
+_LONGEST_HEADER = 1000
+
 
 @dataclass
 class Fault:
@@ -75,7 +80,7 @@ class Fault:
         _require(self.times is None or _is_whole(self.times, 1), "times must be a whole number of at least 1, or null")
         _require(self.to is None or _is_digits(self.to), "to must be a phone number, as a string of digits")
         _require(self.number is None or _is_digits(self.number), "number must be a phone number, as a string of digits")
-        _require(_is_number(self.seconds), "seconds must be a number of at least 0")
+        _require(_is_number(self.seconds, _LONGEST_WAIT), f"seconds must be a number from 0 to {_LONGEST_WAIT:.0f}")
         _require(
             self.status is None or (_is_whole(self.status, 200, 599) and self.status not in _WITHOUT_BODY),
             "status must be an HTTP status of an answer that has a body",
@@ -83,7 +88,7 @@ class Fault:
         _require(self.description is None or _is_text(self.description), "description must be text")
         _require(
             self.retry_after is None or _is_number(self.retry_after) or _is_header(self.retry_after),
-            "retry_after must be a number of seconds, or what a header may hold",
+            f"retry_after must be a number of seconds, or what a header of {_LONGEST_HEADER} characters may hold",
         )
 
     def concerns(self, to: str, number: str) -> bool:
@@ -98,6 +103,11 @@ class Faults:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
+        """Let it happen from now on.
+
+        :raises ValueError: when too many wait already.
+        """
+        _require(len(self._faults) < MOST_FAULTS, f"{MOST_FAULTS} faults wait to happen: clear them")
         self._faults.append(fault)
 
     def clear(self) -> None:
@@ -124,8 +134,8 @@ def _is_whole(value: Any, least: int, most: float = math.inf) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+def _is_number(value: Any, most: float = 1e300) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
 
 
 def _is_digits(value: Any) -> bool:
@@ -138,4 +148,4 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_header(value: Any) -> bool:
-    return isinstance(value, str) and value.isascii() and value.isprintable()
+    return isinstance(value, str) and len(value) <= _LONGEST_HEADER and value.isascii() and value.isprintable()

@@ -57,7 +57,8 @@ class RunningSandbox:
 
     def _ask(self, method: str, what: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = Request(f"{self.base_url}/sandbox/{what}", data, method=method)  # noqa: S310 - our own process
+        url, headers = f"{self.base_url}/sandbox/{what}", {"Content-Type": "application/json"}
+        request = Request(url, data, headers, method=method)  # noqa: S310 - our own process
         with urlopen(request, timeout=30) as response:  # noqa: S310
             return json.load(response)
 

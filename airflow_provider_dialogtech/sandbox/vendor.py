@@ -18,6 +18,8 @@ from airflow_provider_dialogtech.sandbox.wire import reply_xml, row_xml
 
 LONGEST_MESSAGE = 256
 REMEMBERED = 100_000
+# So much of each of a call's values is kept: enough to see what was wrong with it.
+KEPT = 1000
 
 Outcome = Literal["accepted", "refused", "throttled", "bad_credentials", "lost"]
 
@@ -130,7 +132,7 @@ class Vendor:
 
     def _note(self, parameters: Mapping[str, str], method: str, at: float, monotonic: float) -> Arrival:
         self.newest += 1
-        action, to, from_, message = (parameters.get(name, "") for name in ("action", "to", "from", "message"))
+        action, to, from_, message = (parameters.get(name, "")[:KEPT] for name in ("action", "to", "from", "message"))
         arrival = Arrival(self.newest, at, monotonic, action, method, to, from_, message)
         if message:
             split = smsutil.split(message)
@@ -204,7 +206,7 @@ def _failed(
     arrival: Arrival, outcome: Outcome, description: str, status: int = 200, headers: dict[str, str] | None = None
 ) -> Reply:
     arrival.outcome = outcome
-    arrival.description = description
+    arrival.description = description[:KEPT]
     return Reply(reply_xml("failed", description), status, headers or {})
 
 

@@ -17,6 +17,10 @@ _BASIC = frozenset(
 _EXTENSION = frozenset("\f^{}\\[~]|€")  # each is an escape and a second septet
 _GSM7 = _BASIC | _EXTENSION
 
+LONGEST_COMPOSED = 4096
+"""Letters and their accents are made one in texts up to so many characters: many accents in a row take time that grows
+with the square of their number (160,000 of them half a minute), and no SMS is that long."""
+
 # Typography only: no letter is taken for another, so neither "ç" nor the Cyrillic "А" is here.
 _EQUALS = str.maketrans(
     {
@@ -85,7 +89,8 @@ def segments_in_gsm7(text: str) -> int:
 
 def _replaced(text: str) -> str:
     # Composed, for GSM-7 has "é" but no accent that stands alone.
-    return unicodedata.normalize("NFC", text).translate(_EQUALS)
+    composed = unicodedata.normalize("NFC", text) if len(text) <= LONGEST_COMPOSED else text
+    return composed.translate(_EQUALS)
 
 
 def _segments(widths: list[int], *, alone: int, each: int) -> int:

@@ -8,14 +8,26 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
-from airflow_provider_dialogtech.sms.gsm import Measure, first_beyond_gsm7, is_gsm7, measure, segments_in_gsm7, to_gsm7
+from airflow_provider_dialogtech.sms.gsm import (
+    LONGEST_COMPOSED,
+    Measure,
+    first_beyond_gsm7,
+    is_gsm7,
+    measure,
+    segments_in_gsm7,
+    to_gsm7,
+)
 from airflow_provider_dialogtech.sms.numbers import normalize_number
+from airflow_provider_dialogtech.sms.opaque import Number, Text, shown, type_name, without_locals
 from airflow_provider_dialogtech.sms.shortening import shorten
 
-__all__ = ["MAX_LENGTH", "SmsMessage", "normalize_number", "shorten"]
+__all__ = ["LONGEST_READ", "MAX_LENGTH", "SmsMessage", "normalize_number", "shorten"]
 
 MAX_LENGTH = 256
 """The most characters the API takes, counted here as Unicode code points: the vendor does not say what it counts."""
+
+LONGEST_READ = LONGEST_COMPOSED
+"""No more characters of a message are looked at: smart encoding can make one fit that is longer than 256, not this."""
 
 _LINE_CHARACTERS = "\n\r\t"
 
@@ -33,14 +45,15 @@ class SmsMessage:
     """
 
     # What a person wrote, and to whom, stays out of logs that show this object.
-    to: str = field(repr=False)
-    from_numbers: tuple[str, ...] = field(repr=False)
-    text: str = field(repr=False)
+    to: Number = field(repr=False)
+    from_numbers: tuple[Number, ...] = field(repr=False)
+    text: Text = field(repr=False)
     encoding: str
     segments: int
     remarks: tuple[str, ...]
 
     @classmethod
+    @without_locals
     def create(
         cls,
         *,
@@ -61,20 +74,23 @@ class SmsMessage:
             GSM-7 equals if that makes the whole text GSM-7 and leaves it within 256 characters.
         :raises InvalidMessage: when one of these cannot be sent; nothing was sent then.
         """
-        if on_too_long not in {"fail", "truncate"}:
-            raise InvalidMessage(f"The text was not sent: `on_too_long` must be fail or truncate, not {on_too_long!r}.")
-        recipient = str(normalize_number(to, "to"))
+        if not isinstance(on_too_long, str) or on_too_long not in {"fail", "truncate"}:
+            given = shown(on_too_long)
+            raise InvalidMessage(f"The text was not sent: `on_too_long` must be fail or truncate, not {given}.")
+        recipient = normalize_number(to, "to")
         senders = _senders(from_numbers, recipient)
-        whole = _checked(message)
+        written = _written(message)
+        whole = _checked(_readable(written, on_too_long))
         if smart_encoding:
             whole = _smart(whole)
         text = _fitted(whole, on_too_long)
         size = measure(text)
-        return cls(recipient, senders, text, size.encoding, size.segments, _remarks(whole, text, size))
+        cut_from = len(written) if len(written) > LONGEST_READ else len(whole)
+        return cls(recipient, senders, Text(text), size.encoding, size.segments, _remarks(cut_from, text, size))
 
 
-def _senders(from_numbers: Sequence[object], recipient: str) -> tuple[str, ...]:
-    numbers = dict.fromkeys(str(normalize_number(number, "from_")) for number in from_numbers)
+def _senders(from_numbers: Sequence[object], recipient: Number) -> tuple[Number, ...]:
+    numbers = dict.fromkeys(normalize_number(number, "from_") for number in from_numbers)
     if not numbers:
         raise InvalidMessage(
             "The text was not sent: there is no number to send it from. "
@@ -89,11 +105,27 @@ def _senders(from_numbers: Sequence[object], recipient: str) -> tuple[str, ...]:
     return tuple(numbers)
 
 
-def _checked(message: object) -> str:
+def _written(message: object) -> str:
     if message is not None and not isinstance(message, str | int | float):
-        kind = type(message).__name__
+        kind = type_name(message)
         raise InvalidMessage(f"The text was not sent: `message` must be text, not a {kind}. Render it to text.")
-    text = "" if message is None else str(message)
+    # Python refuses to write a number of thousands of digits, and needs long for it where it does not.
+    if isinstance(message, int) and abs(message) >= 10**MAX_LENGTH:
+        raise InvalidMessage(
+            f"The text was not sent: `message` is a number of more than {MAX_LENGTH} digits. Render it to text."
+        )
+    # Some editors begin a file with a byte order mark. It is not seen, and would make the whole text UCS-2.
+    return "" if message is None else str(message).removeprefix("\ufeff")
+
+
+def _readable(text: str, on_too_long: str) -> str:
+    """Bound what is looked at: to compose the accents of a text takes time that grows with the square of its length."""
+    if len(text) > LONGEST_READ and on_too_long == "fail":
+        raise _too_long(text)
+    return text[:LONGEST_READ]
+
+
+def _checked(text: str) -> str:
     # In GSM-7 all that is not seen is a space or nothing, so smart encoding never leaves an empty text either.
     if not to_gsm7(text).strip():
         raise InvalidMessage("The text was not sent: `message` is empty. Check what its template renders to.")
@@ -114,17 +146,21 @@ def _smart(text: str) -> str:
 
 def _fitted(text: str, on_too_long: str) -> str:
     if len(text) > MAX_LENGTH and on_too_long == "fail":
-        raise InvalidMessage(
-            f"The text was not sent: `message` has {len(text)} characters, and DialogTech takes at most {MAX_LENGTH}. "
-            'Shorten it, or use on_too_long="truncate".'
-        )
+        raise _too_long(text)
     return shorten(text, MAX_LENGTH)
 
 
-def _remarks(whole: str, text: str, size: Measure) -> tuple[str, ...]:
+def _too_long(text: str) -> InvalidMessage:
+    return InvalidMessage(
+        f"The text was not sent: `message` has {len(text)} characters, and DialogTech takes at most {MAX_LENGTH}. "
+        'Shorten it, or use on_too_long="truncate".'
+    )
+
+
+def _remarks(length: int, text: str, size: Measure) -> tuple[str, ...]:
     remarks = []
-    if text != whole:
-        remarks.append(f"The text was truncated from {len(whole)} to {len(text)} characters.")
+    if length > len(text):
+        remarks.append(f"The text was truncated from {length} to {len(text)} characters.")
     culprit = first_beyond_gsm7(text)
     if culprit and (fewer := segments_in_gsm7(text)) < size.segments:
         avoidable = "; smart_encoding=True would avoid it" if is_gsm7(_smart(text)) else ""

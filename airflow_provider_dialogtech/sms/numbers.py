@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
+from airflow_provider_dialogtech.sms.opaque import Number, type_name, without_locals
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
@@ -15,21 +16,16 @@ if TYPE_CHECKING:
 _AS_PEOPLE_WRITE = re.compile(
     r"[\d\s+()./\xad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060\u2066-\u2069\u2212\ufeff-]*"
 )
+# A minus is no part of a number: one that is less than nothing comes from a sum, not from an address book.
+_BEGINS_WITH_MINUS = re.compile(r"\D*?[\u2010-\u2015\u2212-]")
+# The longest has 15 digits. More room than people need to set them apart, and little to look through.
+_LONGEST_WRITTEN = 100
 _US_DIGITS = 10
 _ADVICE = "The US is meant unless a number begins with + and a country code."
 
 
-class _Normalized(str):
-    """Digits that are known to be normalized: without its + another country's number would not be known again."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        # A traceback may show local variables.
-        return repr(mask_number(self))
-
-
-def normalize_number(value: object, parameter: str) -> str:
+@without_locals
+def normalize_number(value: object, parameter: str) -> Number:
     """Turn a phone number as people write it into the digits that the API takes.
 
     Numbers of the US and its neighbours (+1) become ten digits, others their country code and number. A number need
@@ -38,10 +34,11 @@ def normalize_number(value: object, parameter: str) -> str:
 
     :param value: text or an int, like `(555) 666-7777`, `+44 20 7946 0958`, `5556667777`.
     :param parameter: the parameter's name, for the error.
-    :return: digits only.
+    :return: digits only, which logs and tracebacks do not show in full.
     :raises InvalidMessage: when that is no possible phone number. At most its last four digits are shown.
     """
-    if isinstance(value, _Normalized):
+    # Without its + another country's number would not be known again.
+    if isinstance(value, Number):
         return value
     written = _written(value, parameter)
     number = _parsed(written)
@@ -49,18 +46,25 @@ def normalize_number(value: object, parameter: str) -> str:
         _refuse(parameter, written, f"is no phone number. {_ADVICE}")
     if problem := _problem(number):
         _refuse(parameter, written, problem)
-    return _Normalized(_digits(number))
+    return Number(_digits(number))
 
 
 def _written(value: object, parameter: str) -> str:
     if value is None or (isinstance(value, str) and not value.strip()):
         raise InvalidMessage(f"The text was not sent: `{parameter}` is empty. Give a phone number.")
     if isinstance(value, bool) or not isinstance(value, str | int):
-        kind = type(value).__name__
+        kind = type_name(value)
         raise InvalidMessage(f"The text was not sent: `{parameter}` must be a phone number as text, not a {kind}.")
+    # A number of thousands of digits has no text: Python refuses to write it.
+    if isinstance(value, int) and abs(value) >= 10**_LONGEST_WRITTEN:
+        _refuse(parameter, "", "has more digits than any phone number.")
     written = str(value)
+    if len(written) > _LONGEST_WRITTEN:
+        _refuse(parameter, written[-_LONGEST_WRITTEN:], f"has more than {_LONGEST_WRITTEN} characters.")
     if not _AS_PEOPLE_WRITE.fullmatch(written):
         _refuse(parameter, written, "has letters or signs that no phone number has. Give its digits, and no extension.")
+    if _BEGINS_WITH_MINUS.match(written):
+        _refuse(parameter, written, "begins with a minus, which no phone number does.")
     return written
 
 

@@ -6,12 +6,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.sms.message import SmsMessage
+from airflow_provider_dialogtech.sms.opaque import type_name, without_locals, words_of
 
+MOST_ROWS = 1_000_000
+"""Three days of texts, at four a second. More is a mistake, or a list without end."""
+
+_LONGEST_ID = 1000
+_LONGEST_MASKED = 100
 _SHOWN = 20
 _REMARKED = 5
 
@@ -51,20 +58,24 @@ class RecipientList:
     _left_out: set[int] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
+    @without_locals
     def of(cls, recipients: object, compose: Callable[[Mapping[str, Any]], SmsMessage]) -> RecipientList:
         """Take a list in any form that Airflow hands it over.
 
         :param recipients: any iterable of rows, or a JSON list as text.
         :raises InvalidMessage: when it is no list.
         """
-        rows = _json_list(recipients) if isinstance(recipients, str) else recipients
-        if not isinstance(rows, Iterable) or isinstance(rows, Mapping | bytes):
-            kind = "text that is no JSON list" if isinstance(recipients, str) else type(recipients).__name__
+        given = _json_list(recipients) if isinstance(recipients, str) else recipients
+        if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes | bytearray):
+            kind = "text that is no JSON list" if isinstance(recipients, str) else type_name(recipients)
             raise InvalidMessage(
                 f"Nothing was sent: recipients must be a list of numbers or mappings, not {kind}. "
                 "A Jinja template needs render_template_as_native_obj=True, or |tojson."
             )
-        return cls(list(rows), compose)
+        rows = list(islice(given, MOST_ROWS + 1))
+        if len(rows) > MOST_ROWS:
+            raise InvalidMessage(f"Nothing was sent: there are more than {MOST_ROWS} rows. Give each task fewer.")
+        return cls(rows, compose)
 
     def check(self, before_each: Callable[[], None] = lambda: None) -> None:
         """Check every row; afterwards the list tells what was found.
@@ -77,11 +88,11 @@ class RecipientList:
         for index in range(len(self.rows)):
             before_each()
             try:
-                message = self.text(index)
+                message, id_ = self.text(index), self.id(index)
             except InvalidMessage as error:
                 self._leave_out(index, str(error))
                 continue
-            name, text = _digest(message.to, self.id(index)), _digest(message.text)
+            name, text = _digest(message.to, id_), _digest(message.text)
             if name not in texts:
                 texts[name] = text
                 self._take(index, message)
@@ -117,13 +128,23 @@ class RecipientList:
         return self.compose(self._values(index))
 
     def id(self, index: int) -> str | None:
-        """Tell what sets a row apart from other texts to the same recipient, if it says so."""
+        """Tell what sets a row apart from other texts to the same recipient, if it says so.
+
+        :raises InvalidMessage: when it cannot be written down.
+        """
         given = self._values(index).get("id")
-        return None if given is None else str(given)
+        if given is None:
+            return None
+        written = words_of(given, _LONGEST_ID + 1)
+        if len(written) > _LONGEST_ID or not (written or isinstance(given, str)):
+            raise InvalidMessage(f"its `id` must be text of at most {_LONGEST_ID} characters.")
+        return written
 
     def masked(self, index: int) -> str:
         """Tell a row's number, shortened."""
-        return mask_number(self._values(index).get("to", ""))
+        to = self._values(index).get("to")
+        # Anything else is no number, and may be too large to be looked through for one.
+        return mask_number(words_of(to, _LONGEST_MASKED) if isinstance(to, str | int) else "")
 
     def is_duplicate(self, index: int) -> bool:
         """Tell whether a row repeats an earlier one, recipient and text."""
@@ -158,7 +179,7 @@ class RecipientList:
 def _json_list(text: str) -> list[Any] | None:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or too deep
         return None
     return found if isinstance(found, list) else None
 

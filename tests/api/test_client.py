@@ -493,7 +493,9 @@ def test_a_line_that_another_thread_ends_in_mid_request_is_in_doubt(end, leak_ch
             {"close": line.close, "abort": client.abort}[end]()
 
         threading.Thread(target=end_when_it_is_out).start()
+        begun = time.monotonic()
         assert type(attempt_on(line, leak_check)) is InDoubt
+    assert time.monotonic() - begun < 20
 
 
 def test_an_idle_line_that_is_aborted_is_unreachable(leak_check):
@@ -618,6 +620,39 @@ def test_a_proxy_that_tunnels_sees_no_key_and_counts_as_the_way(monkeypatch, tls
             monkeypatch.delenv("NO_PROXY", raising=False)
             assert a_client(target.url).send(**TEXT).result == "success"
     assert b"secret" not in proxy.requests[0]
+
+
+def test_a_socks_proxy_is_used(monkeypatch, tls, trusted):
+    pytest.importorskip("socks")
+    with serving(answering(an_answer(SUCCESS)), tls) as target:
+
+        def socks(connection, proxy):
+            connection.recv(100)
+            connection.sendall(b"\x05\x00")
+            connection.recv(100)
+            onward = socket.create_connection(("127.0.0.1", target.port))
+            connection.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x01")
+            threading.Thread(target=copy, args=(onward, connection), daemon=True).start()
+            copy(connection, onward)
+
+        with serving(socks) as proxy:
+            monkeypatch.setenv("https_proxy", f"socks5h://127.0.0.1:{proxy.port}")
+            for name in ("no_proxy", "NO_PROXY"):
+                monkeypatch.delenv(name, raising=False)
+            assert a_client(target.url).send(**TEXT).result == "success"
+    assert proxy.connections == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_refuses_connections_is_unreachable(scheme, monkeypatch, unused_port, leak_check):
+    if scheme == "socks5":
+        pytest.importorskip("socks")
+    monkeypatch.setenv("https_proxy", f"{scheme}://127.0.0.1:{unused_port}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    error = attempt(a_client("https://any.example/"), leak_check)
+    assert type(error) is Unreachable
+    assert "the proxy failed" in str(error)
 
 
 def copy(one: socket.socket, other: socket.socket) -> None:

@@ -7,13 +7,14 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import InDoubt, Refused, WaitTooLong
+from airflow_provider_dialogtech.api.errors import InDoubt, NotSent, Refused, WaitTooLong
 from airflow_provider_dialogtech.delivery import bulk as bulk_module
 from airflow_provider_dialogtech.delivery.bulk import BulkSender, Stopped, Text
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.delivery.delivering import TIMEOUT, a_message, a_sender, assert_limits_kept, run, started
+from tests.proxies.sqlite import locked
 
 PLENTY = 30.0
 
@@ -142,7 +143,7 @@ def test_stopped_it_starts_no_more_texts_and_gives_their_slots_back(sandbox, sql
     assert {outcome.status for outcome in outcomes.values()} == {"sent"}
     found = states(sandbox, sqlite_url, 100)
     assert {row for row, state in found.items() if state == "sent"} == set(arrived)
-    assert set(found.values()) <= {"sent", "released", None}
+    assert set(found.values()) <= {"sent", "released", "throttled", None}
     assert all(at < time.time() for at in slots_held(sqlite_url))
 
 
@@ -161,6 +162,28 @@ def test_what_is_out_when_it_is_stopped_is_cut_and_in_doubt(sandbox, sqlite_url)
     assert found[in_doubt[0]] == "in_doubt"
     assert {row for row, state in found.items() if state in {"sent", "in_doubt"}} == set(arrivals(sandbox))
     assert "sending" not in found.values()
+
+
+def test_stopped_while_the_journal_hangs_each_text_is_told_rightly(sandbox, sqlite_url):
+    """Seen: texts that never left were called in doubt, since threads that waited for the journal heard no stop."""
+    stop = threading.Event()
+    release = threading.Event()
+
+    def hang_and_stop():
+        wait_for_arrivals(sandbox, 3)
+        with locked(sqlite_url.removeprefix("sqlite:///")):
+            stop.set()
+            release.wait(60)
+
+    stopper = threading.Thread(target=hang_and_stop)
+    stopper.start()
+    outcomes = send(sandbox, sqlite_url, 50, stop=stop)
+    release.set()
+    stopper.join()
+    arrived = set(arrivals(sandbox))
+    assert {row for row, outcome in outcomes.items() if isinstance(outcome, SendResult)} == arrived
+    others = [outcome for row, outcome in outcomes.items() if row not in arrived]
+    assert all(type(outcome) is NotSent for outcome in others)
 
 
 def test_an_answer_that_comes_right_after_the_stop_still_counts(sandbox, sqlite_url, monkeypatch):
@@ -185,7 +208,7 @@ def test_interrupted_in_the_middle_it_records_all_that_is_out(sandbox, sqlite_ur
 
     outcomes = send(sandbox, sqlite_url, 50, meanwhile=interrupt)
     assert sorted(outcomes) == sorted(arrivals(sandbox))
-    assert set(states(sandbox, sqlite_url, 50).values()) <= {"sent", "released", None}
+    assert set(states(sandbox, sqlite_url, 50).values()) <= {"sent", "released", "throttled", None}
 
 
 def test_a_mistake_of_ours_ends_it_and_is_not_hidden():

@@ -1,6 +1,102 @@
 import time
 
-from airflow_provider_dialogtech.delivery.timing import LONGEST, StepTime, Timing
+import pytest
+
+from airflow_provider_dialogtech.delivery.timing import GRANULARITY, LONGEST, StepTime, Timing
+
+
+def after(*samples, guess=None):
+    step = StepTime(guess)
+    for seconds in samples:
+        step.note(seconds)
+    return step
+
+
+def test_before_the_first_sample_the_guess_counts():
+    step = StepTime(0.3)
+    assert (step.mean, step.bound) == (0.3, 0.3 + GRANULARITY)
+    step.guess(0.1)
+    assert step.mean == 0.3
+    step.guess(0.5)
+    assert step.mean == 0.5
+    step.note(0.02)
+    step.guess(0.5)
+    assert step.mean == 0.02
+
+
+def test_a_step_that_always_takes_as_long_needs_little_more():
+    assert after(*[0.1] * 100).bound == pytest.approx(0.1 + GRANULARITY)
+
+
+def test_a_step_that_takes_now_this_long_now_that_long_is_given_more_than_the_longest():
+    assert after(*[0.05, 0.15] * 50).bound > 0.2
+
+
+def test_after_one_sample_three_times_as_much_is_reckoned_with():
+    """As RFC 6298 has it: the deviation is half of the first sample, and counts four times."""
+    assert after(0.1).bound == pytest.approx(0.3)
+
+
+def test_one_hour_of_silence_is_not_learned():
+    step = after(*[3600.0] * 100)
+    assert step.mean == pytest.approx(LONGEST)
+    assert step.bound == LONGEST
+    assert after(-5.0).mean == 0.0
+
+
+def taught(commit=0.1, start=0.05):
+    timing = Timing()
+    for _ in range(100):
+        timing.committed(commit)
+        timing.started(start)
+    return timing
+
+
+def test_a_slot_is_as_far_away_as_reserving_starting_and_connecting_take():
+    timing = taught()
+    assert timing.head_start(0.3) == pytest.approx(0.1 + 0.05 + 2 * GRANULARITY + 0.3)
+    assert timing.start_lead == pytest.approx(0.05 + GRANULARITY)
+
+
+def test_a_missed_slot_lengthens_the_next_head_starts_and_met_ones_take_it_back():
+    timing = taught()
+    before = timing.head_start(0.0), timing.start_lead
+    timing.missed(time.monotonic())
+    assert timing.head_start(0.0) == pytest.approx(1.5 * before[0])
+    assert timing.start_lead == pytest.approx(1.5 * before[1])
+    timing.met()
+    assert before[0] < timing.head_start(0.0) < 1.5 * before[0]
+    for _ in range(20):
+        timing.met()
+    assert (timing.head_start(0.0), timing.start_lead) == pytest.approx(before)
+
+
+def test_the_time_that_connecting_takes_is_not_stretched_by_missed_slots():
+    timing = taught()
+    timing.missed(time.monotonic())
+    assert timing.head_start(1.0) - timing.head_start(0.0) == pytest.approx(1.0)
+
+
+def test_no_number_of_missed_slots_makes_a_head_start_endless():
+    timing = taught(commit=5.0, start=5.0)
+    for _ in range(100):
+        timing.missed(time.monotonic())
+    assert timing.head_start(30.0) == LONGEST
+    assert timing.start_lead == LONGEST
+    timing = taught(commit=0.01, start=0.01)
+    for _ in range(100):
+        timing.missed(time.monotonic())
+    assert timing.head_start(0.0) < 0.5
+
+
+def test_the_first_answer_is_a_guess_at_what_the_steps_take():
+    timing = Timing()
+    timing.first_answer(0.02)
+    # Half of the answer's way and the commit's two; and one whole statement for the start.
+    assert timing.commit.mean >= 1.5 * 0.02
+    assert timing.start.mean >= 0.02
+    timing.committed(0.5)
+    assert timing.start.mean == 0.5
 
 
 def a_step_of(*samples) -> StepTime:

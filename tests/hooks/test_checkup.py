@@ -46,6 +46,19 @@ def test_a_missing_key_is_named(connection, field):
     assert f"the {field} is missing" in words
 
 
+def test_a_wrong_field_is_named_without_the_id_that_airflow_makes_up_for_the_test(connection):
+    connection("made_up_by_airflow", extra={"timeout": "soon"})
+    worked, words = DialogTechHook("made_up_by_airflow").test_connection()
+    assert not worked
+    assert words.startswith("This connection: extra.timeout must be")
+
+
+@pytest.mark.parametrize("port", [0, None])
+def test_an_empty_port_is_none_also_as_the_browser_sends_it(connect_sandbox, port):
+    connect_sandbox(port=port, extra={"from_numbers": FROM_NUMBERS[0]})
+    assert check()[0]
+
+
 def test_nothing_listening_is_said_to_be_unreachable(connection, unused_port):
     connection(host=f"http://127.0.0.1:{unused_port}/ibp_api.php")
     assert check() == (False, "DialogTech could not be reached. Check the host, the network and the proxy.")

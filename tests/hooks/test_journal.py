@@ -66,11 +66,13 @@ def test_another_database_is_refused_without_showing_its_password(monkeypatch):
 
 # Open the journal, then write into it.
 OPEN = """
+from airflow_provider_dialogtech.delivery.journal import SendJournal
+from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.hooks.journal import journal_store
 store = journal_store()
 print("IS FILE", store.is_file)
 if store.is_file:
-    store.run("a lock", lambda connection, now: None)
+    SendJournal(store, "an account", RateLimits()).find("a key")
 """
 
 

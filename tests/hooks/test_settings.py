@@ -33,7 +33,7 @@ def test_an_empty_extra_leaves_the_defaults(extra):
     settings = read(extra)
     assert (settings.from_numbers, settings.alert_to, settings.alert_budget) == ((), (), 10)
     assert (settings.http_method, settings.timeout, settings.throttled_words) == ("GET", 30.0, ())
-    assert (settings.alert_reserve, settings.account_name) == (None, "")
+    assert (settings.limits.alert_reserve, settings.account_name) == (None, "")
     assert settings.limits == RateLimits(4, 1, 40)
     assert settings.url == ""
 
@@ -103,7 +103,7 @@ def test_a_limit_may_be_its_minimum_and_its_maximum(name):
 
 @pytest.mark.parametrize(("written", "per_minute"), [(0, 40), (39, 40), ("4", 5)])
 def test_what_is_kept_for_alerts_is_less_than_a_number_may_send(written, per_minute):
-    assert read({"alert_reserve": written, "number_per_minute": per_minute}).alert_reserve == int(written)
+    assert read({"alert_reserve": written, "number_per_minute": per_minute}).limits.alert_reserve == int(written)
 
 
 def test_all_texts_cannot_be_kept_for_alerts():

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import gzip
 import html
+import http.client
 import signal
 import socket
 import ssl
@@ -160,6 +161,15 @@ def test_without_bound_is(behave, kind):
     assert type(outcome_from(behave)) is kind
 
 
+@pytest.mark.parametrize("status", ["302 Found", "500 Oops", "408 Request Timeout"])
+def test_of_what_says_nothing_not_a_byte_is_read(status):
+    begun = time.monotonic()
+    behave = dripping(f"HTTP/1.1 {status}\r\nLocation: /\r\n\r\n".encode(), b"x")
+    with serving(behave) as server, pytest.raises(InDoubt, match=status[:3]):
+        a_client(server.url, timeout=60).send(**TEXT)
+    assert time.monotonic() - begun < 20
+
+
 def test_a_document_type_as_the_vendors_is_read_and_one_just_within_the_bounds():
     assert outcome_from(answering(an_answer(SUCCESS))).description == "[1] Message Sent"
     assert outcome_from(answering(xml("<a/>" * (MOST_ELEMENTS - 3)))).result == "success"
@@ -314,6 +324,12 @@ def test_what_is_echoed_by_a_success_is_not_told_either(echo):
         assert ECHOES[echo](canary) not in reply.description + reply.xml
 
 
+@pytest.mark.parametrize("echo", ["double percent", "decimal references", "JSON", "zero-width spaces between"])
+def test_anybody_elses_number_is_masked_in_whatever_form(echo):
+    error = outcome_from(answering(an_answer(failed(escape(f"Ask {ECHOES[echo]('+1 (646) 555-0123')}")))))
+    assert error.description == "Ask …0123"
+
+
 def test_an_element_that_nobody_documented_is_not_kept():
     reply = outcome_from(answering(xml(f"<debug>{escape(SECRET)} {TEXT['to']}</debug><number>5554332111</number>")))
     assert "debug" not in reply.xml
@@ -404,6 +420,7 @@ def test_http_does_not_leave_this_machine_even_if_its_name_does(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: elsewhere)
     error = outcome_of("http://localhost/ibp_api.php")
     assert type(error) is Unreachable
+    assert "its name was not resolved" in str(error)  # it was not even tried
 
 
 @contextlib.contextmanager
@@ -524,6 +541,23 @@ def test_an_interrupt_comes_out_as_it_is_and_tells_nothing(behave, scheme, http_
         with interrupted_after(0.3), pytest.raises(TimeIsUp) as raised:
             client.send(**TEXT)
         witness.see(raised.value)
+    assert_silent("\n".join(witness.seen))
+
+
+@pytest.mark.parametrize("http_method", ["GET", "POST"])
+def test_an_interrupt_while_it_writes_tells_nothing(http_method, monkeypatch):
+    def interrupted(*_):
+        try:
+            raise OSError  # noqa: TRY301
+        except OSError:
+            raise TimeIsUp  # noqa: B904  # as a signal may, while the library is about an error of its own
+
+    monkeypatch.setattr(http.client.HTTPConnection, "send", interrupted)
+    with serving(say_nothing) as server, witnessing() as witness:
+        with pytest.raises(TimeIsUp) as raised:
+            a_client(server.url, http_method=http_method).send(**TEXT)
+        witness.see(raised.value)
+    assert raised.value.__context__ is None  # its frames are the library's
     assert_silent("\n".join(witness.seen))
 
 

@@ -2,7 +2,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_dialogtech.notifications import journals
 from tests.conftest import FROM_NUMBERS
 from tests.delivery.conftest import postgres, postgres_url, sqlite_url, store_url
 
@@ -18,7 +17,6 @@ def own_local_journals(monkeypatch, tmp_path):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    monkeypatch.setattr(journals, "PATIENCE", 0.2)
 
 
 @pytest.fixture

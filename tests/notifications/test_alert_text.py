@@ -12,6 +12,7 @@ from airflow_provider_dialogtech.notifications.alert_text import (
     suffix_of,
 )
 from airflow_provider_dialogtech.sms.gsm import measure
+from tests.hostile.looking import soon
 from tests.notifications.conftest import context_of, failure
 
 NOON = datetime.now(timezone.utc).replace(hour=12, minute=5)
@@ -148,3 +149,73 @@ def test_our_own_text_is_one_segment(text):
 
 def test_what_no_text_can_show_becomes_a_space():
     assert fit("a\x00b\x1b[31mred", "", one_segment=True) == "a b [31mred"
+
+
+class Mute(Exception):
+    """Every word of it raises."""
+
+    def __str__(self):
+        raise ZeroDivisionError
+
+    __repr__ = __str__
+
+    @property
+    def __class__(self):
+        raise ZeroDivisionError
+
+
+class Muted(type):
+    @property
+    def __name__(cls):
+        raise ZeroDivisionError
+
+
+class Nameless(Exception, metaclass=Muted):
+    pass
+
+
+@pytest.mark.parametrize(("error", "name"), [(Mute(), "Mute"), (Nameless(), "object")], ids=["no words", "no name"])
+def test_an_error_that_cannot_say_what_it_is_leaves_the_rest_of_the_alert(error, name):
+    text = built_in_text("failed", failure(end_date=NOON) | {"exception": error})
+    assert text == f"Airflow: etl.load failed at 12:05 UTC, try 2 of 3, {RUN}: {name}"
+
+
+@pytest.mark.parametrize("event", ["failed", "retry", "success", "execute", "dag_failed", "deadline", "sla"])
+def test_facts_that_cannot_be_told_leave_the_others(event):
+    mute = Mute()
+    ti = SimpleNamespace(dag_id=mute, task_id="load", run_id=mute, end_date=mute, try_number=10**5000, max_tries=mute)
+    context = {"ti": ti, "run_id": mute, "reason": mute, "exception": mute, "deadline": mute, "task_list": mute}
+    assert built_in_text(event, context).startswith("Airflow: ")
+
+
+def test_a_deadline_that_is_not_there_leaves_the_rest():
+    assert built_in_text("deadline", {}).startswith("Airflow: DAG ? missed its deadline of ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["x" * 100_000_000, "word " * 20_000_000, "e" + "\u0301\u0323" * 80_000, "5556667777 " * 1_000_000],
+    ids=["a word", "words", "accents", "numbers"],
+)
+def test_an_error_of_any_length_becomes_a_text_at_once(words):
+    with soon():
+        text = fit(built_in_text("failed", failure(words)), "", one_segment=True)
+    assert "RuntimeError" in text
+    assert len(text) <= 160
+
+
+@pytest.mark.parametrize("before", range(9_985, 10_002))
+def test_a_secret_where_the_reading_ends_is_not_told_in_part(before):
+    text = built_in_text("failed", failure(" " * before + "password=hunter2 is wrong"))
+    assert "hunt" not in text
+
+
+@pytest.mark.parametrize("one_segment", [True, False])
+def test_a_cut_ends_whatever_is_to_stand_behind(one_segment):
+    with soon():
+        fit("text", "[" * 500, one_segment=one_segment)
+
+
+def test_a_message_of_any_length_is_fitted_at_once():
+    with soon():
+        assert len(fit("e" + "\u0301\u0323" * 80_000, "", one_segment=False)) <= 256

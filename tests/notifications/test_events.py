@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_dialogtech.notifications.events import event_of
+from airflow_provider_dialogtech.notifications.events import EVENTS, event_of
 from tests.notifications.conftest import context_of
 
 NOTIFIER = object()
@@ -79,3 +79,23 @@ def test_a_deadline_comes_without_a_task():
 
 def test_an_sla_comes_with_the_tasks_that_block_it():
     assert event_of({"dag": None, "blocking_task_list": ""}, NOTIFIER) == "sla"
+
+
+class Mute:
+    def __str__(self):
+        raise ZeroDivisionError
+
+    def __eq__(self, other):
+        raise ZeroDivisionError
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize("odd", [None, "3", 10**5000, float("nan"), Mute(), [[]]], ids=lambda odd: type(odd).__name__)
+def test_a_context_of_an_odd_kind_has_an_event_too(odd):
+    for context in (
+        context_of(odd, try_number=odd, max_tries=odd) | {"exception": odd},
+        context_of(odd) | {"reason": odd},
+        {"dag": odd, "task": odd, "reason": odd},
+    ):
+        assert event_of(context, NOTIFIER) in EVENTS

@@ -6,8 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier, send_dialogtech_sms_notification
+from airflow_provider_dialogtech.notifications.sms import (
+    DialogTechSmsNotifier,
+    _Rendered,
+    send_dialogtech_sms_notification,
+)
 from tests.conftest import FROM_NUMBERS, SECRET
+from tests.hostile.looking import soon
 from tests.notifications.conftest import ALICE, BOB, context_of, failure, texts
 
 try:
@@ -165,11 +170,83 @@ def test_an_sla_callback_of_airflow_2_is_understood(sandbox, alerting):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"event": "failure"}, {"cooldown": "15"}, {"cooldown": timedelta(-1)}, {"cooldown": True}]
+    "wrong",
+    [
+        {"event": "failure"},
+        {"event": 10**5000},
+        {"event": ["failed"]},
+        {"cooldown": "15"},
+        {"cooldown": timedelta(-1)},
+        {"cooldown": -1e-300},
+        {"cooldown": True},
+        {"cooldown": float("inf")},
+        {"cooldown": float("-inf")},
+        {"cooldown": float("nan")},
+        {"cooldown": 1e300},
+        {"cooldown": 10**5000},
+        {"cooldown": timedelta.max},
+        {"cooldown": timedelta(days=3651)},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
 )
 def test_a_wrong_argument_is_told_when_the_dag_is_parsed(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         DialogTechSmsNotifier(**wrong)
+
+
+def test_a_cooldown_may_be_as_long_as_ten_years():
+    assert DialogTechSmsNotifier(cooldown=timedelta(days=3650)).cooldown == timedelta(days=3650)
+
+
+def nested(depth):
+    core = ALICE
+    for _ in range(depth):
+        core = [core]
+    return core
+
+
+def test_a_recipient_of_an_odd_kind_hinders_no_other(sandbox, alerting, caplog):
+    odd = [10**5000, True, 5556668888.0, -5556668888, "-5556668888", "5" * 1_000_000]
+    DialogTechSmsNotifier("hello", [*odd, ALICE])(failure())
+    assert [text["to"] for text in sandbox.messages()] == [ALICE]
+    assert "hello" in texts(sandbox)
+    assert caplog.text.count("not told") == len(odd)
+    assert BOB not in caplog.text
+
+
+def test_recipients_nested_without_end_leave_those_of_the_connection(sandbox, alerting, caplog):
+    DialogTechSmsNotifier("hello", nested(100_000))(failure())
+    assert texts(sandbox, to=ALICE) == ["hello"]
+    assert "the connection's alert_to is told" in caplog.text
+
+
+def test_more_recipients_than_an_alert_can_reach_are_left_out_and_the_log_says_so(sandbox, alerting, caplog):
+    rendered = _Rendered(DialogTechSmsNotifier("hello", [f"555666{last:04}" for last in range(150)]), failure())
+    assert len(rendered.recipients) == 100
+    assert "50 recipients" in caplog.text
+
+
+def test_an_error_that_raises_when_it_is_told_does_not_mute_the_alert(sandbox, alerting):
+    class Mute(Exception):
+        def __str__(self):
+            raise ZeroDivisionError
+
+    DialogTechSmsNotifier()(failure() | {"exception": Mute()})
+    DialogTechSmsNotifier("{{ exception }}", dedup_key="{{ exception }}")(failure() | {"exception": Mute()})
+    built_in, from_template = texts(sandbox)
+    assert built_in.endswith(": Mute")
+    assert from_template.endswith(": Mute (message template: ZeroDivisionError)")
+
+
+def test_a_template_nested_without_end_sends_the_built_in_text(sandbox, alerting):
+    DialogTechSmsNotifier("{{ " + "(" * 50_000 + " }}")(failure())
+    assert texts(sandbox)[0].startswith("Airflow: etl.load failed")
+
+
+def test_a_message_of_any_length_is_cut_at_once(sandbox, alerting):
+    with soon():
+        DialogTechSmsNotifier("{{ exception }}")(failure("e" + "\u0301\u0323" * 80_000))
+    assert len(texts(sandbox)[0]) <= 256
 
 
 def test_a_missing_connection_does_not_raise_and_the_log_says_that_nobody_was_told(caplog):

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.store import Store, alert_grants, alerts
+from airflow_provider_dialogtech.delivery.schema import alert_grants, alerts
 from airflow_provider_dialogtech.delivery.storm import LEASE
-from airflow_provider_dialogtech.notifications import telling
+from airflow_provider_dialogtech.notifications import journals, telling
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.conftest import FROM_NUMBERS
+from tests.delivery.looking import change, rows
 from tests.notifications.conftest import ALICE, BOB, failure, texts
 
 # Five hundred callbacks take a while on a busy machine.
@@ -32,18 +33,16 @@ def shared_journal(monkeypatch, store_url):
 @pytest.fixture
 def unreachable_journal(monkeypatch, unused_port):
     url = f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/nothing"
+    monkeypatch.setattr(journals, "PATIENCE", 0.2)
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
 
 
 def let_pass(url, seconds):
     """Let so many seconds pass for the alerts."""
 
-    def work(connection, _):
-        for column in (alerts.c.claimed, alerts.c.silent_until, alerts.c.more_since, alerts.c.carried_since):
-            connection.execute(alerts.update().values({column: column - seconds}))
-        connection.execute(alert_grants.update().values(at=alert_grants.c.at - seconds))
-
-    Store(url).run("test", work)
+    for column in (alerts.c.claimed, alerts.c.silent_until, alerts.c.more_since, alerts.c.carried_since):
+        change(url, alerts.update().values({column: column - seconds}))
+    change(url, alert_grants.update().values(at=alert_grants.c.at - seconds))
 
 
 def storm(failures, notifier=None):
@@ -98,9 +97,9 @@ def test_a_callback_killed_while_it_waits_mutes_nobody(sandbox, alerting, shared
 
 def test_a_task_that_fails_again_after_the_cooldown_texts_again(sandbox, alerting, shared_journal):
     notifier = DialogTechSmsNotifier("hello")
-    for seconds in (0, 60, 15 * 60):
-        let_pass(shared_journal, seconds)
+    for seconds in (60, 15 * 60, 0):
         notifier(failure())
+        let_pass(shared_journal, seconds)
     assert len(texts(sandbox)) == 2
 
 
@@ -137,7 +136,6 @@ def test_a_file_journal_under_a_remote_executor_stops_no_alert(sandbox, alerting
 
 
 def test_a_journal_that_accepts_and_never_answers_is_given_up(sandbox, alerting, monkeypatch, caplog):
-    monkeypatch.setattr("airflow_provider_dialogtech.delivery.store._POSTGRES_CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+psycopg2://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
         monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
@@ -193,3 +191,26 @@ def test_a_temporary_directory_that_somebody_else_prepared_is_not_used(tmp_path,
     (tmp_path / "temporary" / f"dialogtech-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(JournalUnavailable):
         journal_in_temporary_directory()
+
+
+def test_a_question_mark_in_airflow_home_is_part_of_the_local_journals_place(
+    sandbox, alerting, unreachable_journal, monkeypatch, tmp_path
+):
+    home = tmp_path / "home?mode=ro"
+    home.mkdir()
+    monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(home))
+    DialogTechSmsNotifier("hello")(failure())
+    assert texts(sandbox) == ["hello"]
+    assert (home / "dialogtech_alerts.db").is_file()
+
+
+def test_a_retention_that_is_set_up_wrongly_stops_no_alert(sandbox, alerting, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_RETENTION_DAYS", "a year")
+    DialogTechSmsNotifier("hello")(failure())
+    assert texts(sandbox) == ["hello"]
+
+
+def test_the_journal_knows_an_alert_and_the_task_that_it_is_about(sandbox, alerting, shared_journal):
+    DialogTechSmsNotifier("hello")(failure(dag_id="etl", task_id="load", map_index=3))
+    (row,) = rows(shared_journal)
+    assert (row.priority, row.dag_id, row.task_id, row.map_index) == (1, "etl", "load", 3)

@@ -64,17 +64,21 @@ def test_with_the_api_down_the_log_says_that_nobody_was_told(connection, unused_
     assert "Alert for etl.load (failed): nobody was told." in caplog.text
 
 
-def test_without_a_slot_in_time_the_claim_is_given_back(sandbox, connect_sandbox, caplog):
-    connect_sandbox(
-        extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE, "number_per_minute": 1, "account_per_second": 9}
-    )
+def test_an_alert_without_a_slot_in_its_time_is_an_error_and_counts_in_the_next_text(sandbox, connect_sandbox, caplog):
+    def connect_with(number):
+        limits = {"number_per_minute": 1, "account_per_second": 9}
+        connect_sandbox(extra={"from_numbers": number, "alert_to": ALICE, **limits})
+
+    connect_with(FROM_NUMBERS[0])
     DialogTechSmsNotifier("first", dedup_key="first")(failure())
-    assert alert() < HELD + SLACK
+    for _ in range(2):
+        assert alert() < HELD + SLACK
     assert texts(sandbox) == ["first"]
-    assert "the rate limits leave no slot" in caplog.text
-    caplog.clear()
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert sum("…7777 was not told" in line and "later than max_wait" in line for line in told) == 2
+    connect_with(FROM_NUMBERS[1])
     alert()
-    assert "only counted" not in caplog.text
+    assert texts(sandbox)[1].startswith("hello (+2 more since ")
 
 
 def test_one_recipients_fault_hinders_no_other(sandbox, alerting, caplog):
@@ -94,7 +98,7 @@ def test_many_recipients_of_a_hanging_api_hold_a_callback_no_longer_than_one(san
 def test_what_hangs_for_good_is_left_behind(alerting, monkeypatch, caplog):
     monkeypatch.setattr(telling, "HELD", 0.2)
     released = threading.Event()
-    monkeypatch.setattr(telling, "_JOURNALS", (lambda: released.wait(60),))
+    monkeypatch.setattr(telling, "_JOURNALS", ((lambda: released.wait(60), 60.0),))
     begun = time.monotonic()
     alert()
     assert time.monotonic() - begun < 30

@@ -3,6 +3,7 @@ import json
 import logging
 import threading
 import time
+import traceback
 from collections import UserDict
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -170,6 +171,32 @@ def test_wrong_keys_end_it_at_once_and_for_good(sandbox, connection, context):
     assert context["pushed"]["return_value"]["not_tried"] > 100
 
 
+@pytest.mark.parametrize("fault", ["refused", "reset_after_accept", "throttled"])
+def test_how_the_list_ended_is_one_error_line_above_one_short_traceback(  # noqa: PLR0917
+    sandbox, sandbox_connection, context, monkeypatch, caplog, fault
+):
+    monkeypatch.setattr(sender_module, "TRIES", 1)
+    sandbox.fault(fault, to="5556668888")
+    with pytest.raises(AirflowException) as ended:
+        bulk_task([ADA, GRACE]).execute(context)
+    assert_one_line_above_one_short_traceback(caplog, ended.value, "1 sent, 1 ")
+
+
+def test_a_list_that_cannot_be_begun_ends_so_too(sandbox, connection, context, caplog):
+    connection(extra={"from_numbers": "5554332111", "timeout": "soon"})
+    with pytest.raises(AirflowFailException) as ended:
+        bulk_task([ADA, GRACE]).execute(context)
+    assert_one_line_above_one_short_traceback(caplog, ended.value, "extra.timeout must be")
+
+
+def assert_one_line_above_one_short_traceback(caplog, error, words):
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert words in line
+    assert "\n" not in line
+    assert "".join(traceback.format_exception(error)).count("Traceback") == 1
+    assert len(traceback.extract_tb(error.__traceback__)) <= 6
+
+
 def test_refusals_in_a_row_end_it_and_a_retry_may_go_on(sandbox, eight_numbers, context, monkeypatch):
     sandbox.fault("refused")
     with pytest.raises(AirflowException, match="Given up early") as raised:
@@ -189,7 +216,7 @@ def test_stopped_it_ends_soon_and_leaves_nothing_that_looks_as_if_it_were_out(sa
     journal = SendJournal(journal_store(), DialogTechHook().settings.account, RateLimits())
     keys = [task_key("dag", "run", "text", -1, f"55566{n:05}") for n in range(50)]
     states = [record.state for record in map(journal.find, keys) if record is not None]
-    assert set(states) <= {"sent", "reserved", "throttled", "in_doubt"}
+    assert set(states) <= {"sent", "released", "throttled", "in_doubt"}
     assert states.count("in_doubt") <= 1
     arrived = len(sandbox.accepted())
     assert states.count("sent") + states.count("in_doubt") == arrived

@@ -5,16 +5,17 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-import sqlalchemy as sa
 from airflow.exceptions import TaskDeferred
 
 from airflow_provider_dialogtech.api.errors import WaitTooLong
-from airflow_provider_dialogtech.delivery.journal import SendJournal, Wish
+from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.store import sends
+from airflow_provider_dialogtech.delivery.schema import sends
+from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.journal import journal_store
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+from tests.delivery.looking import change, rows
 
 CONTEXT = {"ti": SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)}
 
@@ -32,13 +33,11 @@ def a_long_line(sandbox_connection):
     journal = SendJournal(journal_store(), settings.account, RateLimits())
     for number in settings.from_numbers:
         for n in range(90):
-            journal.reserve(Wish(f"{number} {n}", (number,), "5556668888", "hi", "another"))
+            journal.reserve(SlotRequest(f"{number} {n}", (number,), "5556668888", "hi"))
 
 
 def the_line_moves_on(seconds: float) -> None:
-    journal_store().run(
-        "test", lambda connection, _: connection.execute(sends.update().values(at=sends.c.at - seconds))
-    )
+    change(config.journal_url(), sends.update().values(at=sends.c.at - seconds))
 
 
 def test_a_task_defers_until_shortly_before_its_slot_and_sends_then(sandbox, a_long_line):
@@ -57,13 +56,7 @@ def test_a_task_defers_until_shortly_before_its_slot_and_sends_then(sandbox, a_l
 def test_a_deferred_task_reserves_nothing_meanwhile(a_long_line):
     with pytest.raises(TaskDeferred):
         text_task().execute(CONTEXT)
-    waiting = journal_store().run(
-        "test",
-        lambda connection, _: connection.execute(
-            sa.select(sa.func.count()).select_from(sends).where(sends.c.recipient_tail == "7777")
-        ).scalar(),
-    )
-    assert waiting == 0
+    assert "7777" not in {row.recipient_tail for row in rows(config.journal_url())}
 
 
 def test_a_task_does_not_defer_past_its_max_wait(a_long_line):

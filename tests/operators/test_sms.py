@@ -1,5 +1,6 @@
 import json
 import re
+import traceback
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from airflow_provider_dialogtech.api.errors import (
     InDoubt,
     InvalidConnection,
     InvalidMessage,
+    JournalUnavailable,
     Refused,
     Throttled,
     Unreachable,
@@ -86,25 +88,31 @@ def failing(monkeypatch):
     return with_error
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        InvalidMessage("too long"),
-        InvalidConnection("no login"),
-        Refused("not registered"),
-        InDoubt("may be out"),
-    ],
-)
+FINAL = [InvalidMessage("too long"), InvalidConnection("no login"), Refused("not registered"), InDoubt("may be out")]
+
+
+@pytest.mark.parametrize("error", FINAL)
 def test_what_a_retry_could_not_send_or_could_send_twice_ends_the_task_without_retries(failing, error):
-    with pytest.raises(AirflowFailException, match=str(error)) as ended:
+    with pytest.raises(AirflowFailException, match=str(error)):
         run(failing(error))
-    assert ended.value.__cause__ is error
 
 
-@pytest.mark.parametrize("error", [Unreachable("down"), Throttled("slow")])
+@pytest.mark.parametrize("error", [Unreachable("down"), Throttled("slow"), JournalUnavailable("away")])
 def test_what_may_go_later_fails_so_that_airflow_retries(failing, error):
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error), match=str(error)):
         run(failing(error))
+
+
+@pytest.mark.parametrize("error", [*FINAL, Unreachable("down")])
+def test_what_became_of_the_text_is_one_error_line_above_one_short_traceback(failing, error, caplog):
+    error.__cause__ = ConnectionError("the library's own")
+    with pytest.raises(Exception, match=str(error)) as ended:
+        run(failing(error))
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert lines == [("ERROR", str(error))]
+    shown = "".join(traceback.format_exception(ended.value))
+    assert shown.count("Traceback") == 1
+    assert len(traceback.extract_tb(ended.value.__traceback__)) <= 5
 
 
 def test_an_impossible_recipient_ends_the_task_without_retries(sandbox, sandbox_connection):

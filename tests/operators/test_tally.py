@@ -126,6 +126,29 @@ def test_progress_tells_the_time_left_at_the_pace_of_the_last_minute(clock):
     assert words == "770 of 1000 done, 1 refused, 0 in doubt; about 3 min 50 s left at 1.00 per second."
 
 
+def test_those_who_got_their_text_in_an_earlier_try_are_no_pace(clock):
+    tally = a_tally(numbers(1000))
+    for row in range(700):
+        tally.note(row, ALREADY_SENT)
+    clock.now += 10
+    assert tally.progress() == "700 of 1000 done, 0 refused, 0 in doubt."
+    for second in range(10):
+        clock.now += 1
+        tally.note(700 + second, SENT)
+    assert tally.progress().endswith("; about 9 min 40 s left at 0.50 per second.")
+
+
+def test_one_line_tells_all_outcomes_the_first_failure_and_what_to_do():
+    tally = a_tally(numbers(3))
+    tally.note(2, InDoubt())
+    tally.note(1, Refused("The text was not sent: DialogTech refused it:\nno."))
+    tally.note(0, SENT)
+    line = tally.in_one_line()
+    assert "\n" not in line
+    assert line.startswith("Of 3 recipients: 1 sent, 1 refused, 1 in doubt, in ")
+    assert "Row 1 (to …1001): DialogTech refused it: no. Retried or cleared" in line
+
+
 @pytest.mark.parametrize(("per_row", "words"), [(0.5, "4 s"), (36, "4 min 48 s"), (1800, "4 h 0 min")])
 def test_the_time_left_is_told_as_people_do(clock, monkeypatch, per_row, words):
     monkeypatch.setattr(tally_module, "_PACE_SECONDS", 1e6)

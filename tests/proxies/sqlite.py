@@ -28,11 +28,17 @@ def slow_commits(seconds: float) -> Iterator[None]:
         if connection.dialect.name == "sqlite":
             time.sleep(seconds)
 
+    def wait_before_commit(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement == "COMMIT":  # where SQLAlchemy itself neither begins nor commits
+            wait_with_the_lock(connection)
+
     sa.event.listen(Engine, "commit", wait_with_the_lock)
+    sa.event.listen(Engine, "before_cursor_execute", wait_before_commit)
     try:
         yield
     finally:
         sa.event.remove(Engine, "commit", wait_with_the_lock)
+        sa.event.remove(Engine, "before_cursor_execute", wait_before_commit)
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def test_without_prepared_statements_nothing_goes_wrong(pooler):
 
 
 def engine_of(pooler: AnyPooler) -> Engine:
-    return sa.create_engine(pooler.url, poolclass=NullPool, connect_args={"connect_timeout": 2})
+    return sa.create_engine(pooler.url, poolclass=NullPool, future=True, connect_args={"connect_timeout": 2})
 
 
 def test_a_transaction_stays_on_one_server_connection_and_the_next_gets_another(pooler):

@@ -13,7 +13,7 @@ from tests.proxies.tcp import running_proxy
 
 
 def engine_of(url: str) -> Engine:
-    return sa.create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 2})
+    return sa.create_engine(url, poolclass=NullPool, future=True, connect_args={"connect_timeout": 2})
 
 
 def test_a_frozen_server_does_not_answer_and_goes_on_after_it(own_server, postgres_url):

@@ -21,7 +21,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def engine(path) -> Engine:
-    return sa.create_engine(f"sqlite:///{path}")
+    return sa.create_engine(f"sqlite:///{path}", future=True)
 
 
 def seconds_to_insert(engine: Engine) -> float:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from contextlib import nullcontext
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ COMMITTED = "INSERT INTO t VALUES (:n)"
 
 
 def engine_of(url: str, **options: object) -> Engine:
-    return sa.create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 2}, **options)
+    return sa.create_engine(url, poolclass=NullPool, future=True, connect_args={"connect_timeout": 2}, **options)
 
 
 def begin_table(url: str) -> Engine:
@@ -130,6 +131,19 @@ def test_the_choice_at_random_is_the_same_with_the_same_seed(proxy, postgres_url
     assert lost(1) == first
     assert lost(2) != first
     assert len(values(engine)) == 36
+
+
+@pytest.mark.parametrize("threshold", [None, 0])
+def test_a_commit_of_psycopg3_is_done_and_its_answer_lost(proxy, postgres_url, threshold):
+    psycopg = pytest.importorskip("psycopg")
+    engine = begin_table(postgres_url)
+    proxy.cut_after_commit(only="seventy-seven")
+    connection = psycopg.connect(proxy.url.replace("+psycopg2", ""), autocommit=True, prepare_threshold=threshold)
+    for text, n in (("one", 1), ("seventy-seven", 77)):
+        with pytest.raises(psycopg.OperationalError) if n == 77 else nullcontext():
+            found = connection.execute("INSERT INTO t SELECT length(%s::text) RETURNING n", (text,)).fetchall()
+            assert found == [(3,)]
+    assert values(engine) == [3, 13]
 
 
 def test_a_rolled_back_or_failed_transaction_is_no_commit(proxy, postgres_url):

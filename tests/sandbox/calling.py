@@ -68,10 +68,10 @@ def begin(sandbox, *, method="GET", timeout=10, whole=True, **changes) -> socket
     """Send a call, or all but its end, and leave its connection open."""
     form = urlencode(parameters(sandbox, **changes))
     if method == "GET":
-        request = f"GET /ibp_api.php?{form} HTTP/1.1\r\nHost: sandbox\r\nConnection: close\r\n\r\n"
+        request = f"GET /ibp_api.php?{form} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     else:
         about = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\nConnection: close"
-        request = f"{method} /ibp_api.php HTTP/1.1\r\nHost: sandbox\r\n{about}\r\n\r\n{form}"
+        request = f"{method} /ibp_api.php HTTP/1.1\r\nHost: localhost\r\n{about}\r\n\r\n{form}"
     address = urlsplit(sandbox.base_url)
     connection = socket.create_connection((address.hostname, address.port), timeout)
     connection.sendall(request.encode()[: None if whole else -1])

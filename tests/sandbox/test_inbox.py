@@ -89,9 +89,19 @@ def test_a_text_that_was_not_accepted_says_so_and_why(sandbox, inbox):
 def test_the_numbers_and_their_limits_in_use_are_shown_in_full(sandbox, inbox):
     for _ in range(3):
         call(sandbox)
-    inbox.wait_for("document.getElementById('limits').innerText.includes('3 of 1000 in 60 s')")
+    inbox.wait_for("document.getElementById('limits').innerText.includes('3 of 1000 texts per minute')")
     assert "(555) 433-2111" in inbox.text("#limits")
     assert "(555) 433-2112" in inbox.text("#limits")
+
+
+def test_the_limits_are_greyed_out_while_the_sandbox_is_away(chromium):
+    with running_sandbox() as sandbox:
+        chromium.open(sandbox.base_url)
+        chromium.wait_for("document.querySelector('#live.on')")
+        assert chromium.evaluate("getComputedStyle(document.getElementById('limits')).opacity") == "1"
+        assert "0 of 1 text per second" in chromium.text("#limits")
+    chromium.wait_for("document.querySelector('#live.off')")
+    assert float(chromium.evaluate("getComputedStyle(document.getElementById('limits')).opacity")) < 0.5
 
 
 def test_forgetting_empties_the_page_too(sandbox, inbox):

@@ -1,4 +1,5 @@
 import http.client
+import json
 import signal
 import socket
 import subprocess
@@ -22,9 +23,11 @@ def started(**streams):
 
 
 def address_of(process):
-    """Read where it listens."""
+    """Read where it listens, and the rest of what it says at its start."""
     listening, on, base_url = process.stdout.readline().split()
     assert (listening, on) == ("listening", "on")
+    while not process.stdout.readline().startswith("export "):
+        pass
     keys = {"access_key": ACCESS_KEY, "secret_access_key": SECRET_ACCESS_KEY, "numbers": NUMBERS}
     return SimpleNamespace(base_url=base_url, **keys)
 
@@ -37,6 +40,25 @@ def test_it_is_there_within_the_block_and_gone_after_it():
         assert call(sandbox).result == "success"
     with pytest.raises(URLError):
         told(sandbox, "sandbox/health")
+
+
+def test_it_says_its_keys_and_a_connection_that_a_shell_takes_as_it_stands():
+    with started() as process:
+        listening, *lines = (process.stdout.readline().strip() for _ in range(6))
+        said = "\n".join(lines)
+        process.terminate()
+    for known in (ACCESS_KEY, SECRET_ACCESS_KEY, *NUMBERS):
+        assert known in said
+    export = next(line for line in lines if line.startswith("export "))
+    script = f"{export}; printenv AIRFLOW_CONN_DIALOGTECH_DEFAULT"
+    connection = json.loads(subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout)
+    assert connection == {
+        "conn_type": "dialogtech",
+        "host": f"{listening.split()[-1]}/ibp_api.php",
+        "login": ACCESS_KEY,
+        "password": SECRET_ACCESS_KEY,
+        "extra": {"from_numbers": ",".join(NUMBERS)},
+    }
 
 
 def fail_with_a_request_that_hangs(connections):

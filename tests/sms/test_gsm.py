@@ -19,6 +19,7 @@ from airflow_provider_dialogtech.sms.gsm import (
     segments_in_gsm7,
     to_gsm7,
 )
+from tests.hostile.looking import soon
 
 ESCAPE = "\x1b"  # smsutil takes the escape for a character; in the standard it only announces one
 GSM7 = GSM_CHARSET.replace(ESCAPE, "")
@@ -156,3 +157,9 @@ def test_segments_without_the_characters_beyond_gsm7_count_their_equals() -> Non
     assert segments_in_gsm7("…" * 54) == 2
     assert segments_in_gsm7("ж" * 160) == 1
     assert segments_in_gsm7("cafe\u0301 " * 32) == 1
+
+
+@pytest.mark.parametrize("ask", [to_gsm7, first_beyond_gsm7, segments_in_gsm7, measure])
+def test_a_text_of_accents_without_end_is_done_with_at_once(ask):
+    with soon():
+        ask("e" + "\u0301\u0323" * 80_000)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_dialogtech.api.errors import InvalidMessage, NotSent
 from airflow_provider_dialogtech.sms.gsm import is_gsm7, measure, to_gsm7
 from airflow_provider_dialogtech.sms.message import MAX_LENGTH, SmsMessage
+from tests.hostile.looking import soon
 
 TO = "(555) 666-7777"
 FROM = "555-433-2111"
@@ -34,12 +35,6 @@ def test_a_text_is_ready_with_its_digits_its_encoding_and_its_segments() -> None
     assert (text.to, text.from_numbers) == ("5556667777", ("5554332111",))
     assert text.text == "100 % of <rows> & more + 🎉\nBye "
     assert (text.encoding, text.segments, text.remarks) == ("UCS-2", 1, ())
-
-
-def test_its_numbers_are_plain_text_for_drivers_and_serializers() -> None:
-    text = create()
-
-    assert {type(number) for number in (text.to, *text.from_numbers)} == {str}
 
 
 def test_what_a_log_shows_of_it_holds_neither_the_text_nor_a_number() -> None:
@@ -84,6 +79,16 @@ def test_a_wrong_sender_is_told_as_from_and_a_wrong_recipient_as_to() -> None:
 @pytest.mark.parametrize("nothing", [None, "", " ", "\n\t \r\n", "\u200b\ufeff", "\ufe0f", "\xa0\u3000\u2028"])
 def test_a_message_that_shows_nothing_is_refused(nothing: object) -> None:
     assert "`message` is empty" in refusal(nothing)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    assert create("\ufeffHi").text == "Hi"
+    assert "`message` is empty" in refusal("\ufeff")
+
+
+@pytest.mark.parametrize("number", [10**5000, -(10**5000)], ids=["positive", "negative"])
+def test_a_number_that_python_cannot_write_is_refused(number: int) -> None:
+    assert "`message` is a number of more than 256 digits" in refusal(number)
 
 
 @pytest.mark.parametrize(("value", "text"), [(42, "42"), (0, "0"), (1.5, "1.5"), (True, "True")])
@@ -154,6 +159,30 @@ def test_truncate_leaves_a_text_alone_that_fits() -> None:
 @pytest.mark.parametrize("length", [5, 300])
 def test_an_unknown_way_with_long_texts_is_refused_by_its_name(length: int) -> None:
     assert "`on_too_long` must be fail or truncate, not 'split'" in refusal("x" * length, on_too_long="split")
+
+
+ACCENTS = "e" + "\u0301\u0323" * 80_000  # to compose and order them takes Python half a minute
+HUGE = "word " * 2_000_000
+
+
+@pytest.mark.parametrize("smart", [False, True])
+@pytest.mark.parametrize("message", [ACCENTS, HUGE], ids=["accents", "10 MB"])
+def test_a_message_of_any_length_is_refused_at_once(message: str, smart: bool) -> None:
+    with soon():
+        assert f"has {len(message)} characters" in refusal(message, smart_encoding=smart)
+
+
+@pytest.mark.parametrize("smart", [False, True])
+@pytest.mark.parametrize("message", [ACCENTS, HUGE], ids=["accents", "10 MB"])
+def test_a_message_of_any_length_is_truncated_at_once(message: str, smart: bool) -> None:
+    with soon():
+        text = create(message, on_too_long="truncate", smart_encoding=smart)
+    assert len(text.text) <= 256
+    assert text.remarks[0] == f"The text was truncated from {len(message)} to {len(text.text)} characters."
+
+
+def test_smart_encoding_makes_no_text_fit_that_is_many_times_too_long() -> None:
+    assert "has 4098 characters" in refusal("It’s" + "\u200b" * 4094, smart_encoding=True)
 
 
 # Encoding
@@ -227,5 +256,5 @@ def test_whatever_is_written_is_refused_or_fit_to_be_sent(message: str, on_too_l
     assert text.text.encode()
     assert (text.encoding, text.segments) == (measure(text.text).encoding, measure(text.text).segments)
     if len(message) <= 256 and (is_gsm7(message) or not smart):
-        assert text.text == message
+        assert text.text == message.removeprefix("\ufeff")
     assert len(message) < 30 or not any(message in remark for remark in text.remarks)

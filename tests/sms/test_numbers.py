@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage
 from airflow_provider_dialogtech.sms.message import normalize_number
+from tests.hostile.looking import soon
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,11 @@ def test_normalizing_twice_changes_nothing(written: str) -> None:
         ("{{ var.value.phone }}", "letters or signs"),
         ("+", "is no phone number"),
         ("0", "is no phone number"),
-        (-5, "is no phone number"),
+        (-5, "begins with a minus"),
+        (-2125550187, "begins with a minus"),
+        ("-2125550187", "begins with a minus"),
+        (" (\u2212212) 555-0187", "begins with a minus"),
+        ("\u202a\u2013212 555 0187", "begins with a minus"),
         ("1-555-666-777", "a digit may be missing"),
     ],
 )
@@ -86,6 +91,21 @@ def test_what_is_no_possible_number_is_refused_by_what_is_wrong(written: object,
         normalize_number(written, "to")
 
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        (10**5000, "more digits than any phone number"),
+        (-(10**5000), "more digits than any phone number"),
+        ("5" * 10_000_000, "more than 100 characters"),
+        ("5" + " " * 10_000_000, "more than 100 characters"),
+    ],
+    ids=["int", "negative int", "digits", "spaces"],
+)
+def test_what_is_far_too_long_is_refused_at_once(number: object, problem: str) -> None:
+    with soon(), pytest.raises(InvalidMessage, match=problem):
+        normalize_number(number, "to")
 
 
 @pytest.mark.parametrize("written", ["+65 6123 4567", "+47 22 12 34 56", "+5556667777"])

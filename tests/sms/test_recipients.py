@@ -1,9 +1,11 @@
+import itertools
 import json
 import tracemalloc
 
 import pytest
 
 from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.sms import recipients as module
 from airflow_provider_dialogtech.sms.message import SmsMessage
 from airflow_provider_dialogtech.sms.numbers import normalize_number
 from airflow_provider_dialogtech.sms.recipients import RecipientList
@@ -43,7 +45,7 @@ def test_what_is_no_list_is_told(recipients, kind):
 
 def test_each_bad_row_is_kept_with_its_place_and_what_is_wrong():
     found = checked([ADA, {"to": "12"}, {"text": "no number"}, ["5556667777"], {**GRACE, "text": "x" * 300}, GRACE])
-    assert [(row.index, row.to) for row in found.bad] == [(1, "…12"), (2, "…"), (3, "…7777"), (4, "…8888")]
+    assert [(row.index, row.to) for row in found.bad] == [(1, "…12"), (2, "…"), (3, "…"), (4, "…8888")]
     assert "too short" in found.bad[0].problem
     assert "`to` is empty" in found.bad[1].problem
     assert "not a list" in found.bad[2].problem
@@ -125,3 +127,54 @@ def test_a_long_list_of_long_texts_takes_little_memory():
 
 def compose_long(row) -> SmsMessage:
     return SmsMessage.create(to=row["to"], message=f"{row['to']} {'x' * 240}", from_numbers=SENDERS)
+
+
+def nested(depth: int, core: object = "5556667777") -> object:
+    for _ in range(depth):
+        core = [core]
+    return core
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        None,
+        True,
+        5556667777.0,
+        -2125550187,
+        10**5000,
+        b"5556667777",
+        object(),
+        nested(100_000),
+        {},
+        {"to": nested(100_000)},
+        {"to": {"to": "5556667777"}},
+        {**ADA, "id": 10**5000},
+        {**ADA, "id": nested(100_000)},
+        {**ADA, "id": "x" * 1001},
+        {**ADA, "text": 10**5000},
+        {**ADA, "text": nested(100_000)},
+    ],
+    ids=lambda row: type(row).__name__,
+)
+def test_a_row_of_an_odd_kind_is_a_bad_row(row):
+    found = checked([GRACE, row])
+
+    assert [bad.index for bad in found.bad] == [1]
+    assert "555666" not in f"{found.bad}"
+
+
+def test_an_empty_id_is_an_id():
+    assert checked([{**ADA, "id": ""}]).bad == []
+
+
+def test_a_list_nested_too_deep_is_no_list():
+    with pytest.raises(InvalidMessage, match="text that is no JSON list"):
+        RecipientList.of("[" * 100_000, compose)
+
+
+def test_a_list_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(module, "MOST_ROWS", 10)
+    assert len(RecipientList.of(iter(range(10)), compose).rows) == 10
+    with pytest.raises(InvalidMessage, match="more than 10 rows"):
+        RecipientList.of(itertools.count(), compose)

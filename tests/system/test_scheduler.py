@@ -125,6 +125,13 @@ def _without_debug_of_airflow_3_0(log: str) -> str:
     return "\n".join(line for line in log.splitlines() if "Received message from task runner" not in line)
 
 
+def test_a_run_that_is_triggered_without_a_date_texts_too(system, daily_run):
+    before = len(system.texts_to("5556667777"))
+    system.airflow.trigger(DAILY, "by_hand")
+    assert system.airflow.wait_for_run(DAILY, "by_hand") == "success", system.airflow.task_logs(DAILY)
+    assert len(system.texts_to("5556667777")) == before + 1
+
+
 def test_a_restart_leaves_the_slots_that_an_admin_gave_the_pool(system):
     system.airflow.airflow("pools", "set", "dialogtech_default", "7", "set by an admin")
     system.airflow.stop("scheduler")

@@ -148,3 +148,18 @@ def test_without_its_extra_the_sandbox_says_what_to_install(installed):
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith("Install it: pip install 'airflow-provider-dialogtech[sandbox]'")
+
+
+SEND = """
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+DialogTechHook().send_sms(to="5556667777", message="Hi")
+"""
+
+
+def test_without_its_extra_a_shared_journal_says_what_to_install(installed, sandbox, connection):
+    url = "postgresql+psycopg2://user@127.0.0.1/journal"
+    done = installed.run("python", "-c", SEND, check=False, AIRFLOW__DIALOGTECH__JOURNAL_URL=url, **connection)
+    last = done.stderr.splitlines()[-1]
+    assert "InvalidConnection: The text was not sent" in last
+    assert last.endswith("pip install 'airflow-provider-dialogtech[postgres]'")
+    assert sandbox.messages() == []

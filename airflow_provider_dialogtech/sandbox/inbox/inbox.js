@@ -132,9 +132,10 @@ function showOutcomes() {
   at("outcomes").replaceChildren(...pills);
 }
 
-function gauge(className, used, most, seconds) {
+function gauge(used, most, period) {
   const track = element("span", "track", element("i"));
-  const made = element("div", `gauge ${className}`, element("b", "", used), ` of ${most} in ${seconds} s`, track);
+  const limit = ` of ${most} text${most === 1 ? "" : "s"} per ${period}`;
+  const made = element("div", "gauge", element("b", "", used), limit, track);
   made.classList.toggle("full", used >= most);
   made.querySelector("i").style.width = `${Math.min(100, (100 * used) / Math.max(most, 1))}%`;
   return made;
@@ -151,12 +152,12 @@ function showLimits(accounts) {
       used.used_per_minute,
       card(
         pretty(number),
-        gauge("", used.used_per_minute, number_per_minute, 60),
-        gauge("short", used.used_per_second, number_per_second, 1),
+        gauge(used.used_per_minute, number_per_minute, "minute"),
+        gauge(used.used_per_second, number_per_second, "second"),
       ),
     ]);
     const title = accounts.length > 1 ? `Account ${index + 1}` : "Account";
-    return [[account.used_per_second, card(title, gauge("", account.used_per_second, account_per_second, 1))], ...numbers];
+    return [[account.used_per_second, card(title, gauge(account.used_per_second, account_per_second, "second"))], ...numbers];
   });
   const busiest = cards.length > CARDS ? [...cards].sort(([one], [other]) => other - one) : cards;
   const shown = busiest.slice(0, CARDS).map(([, made]) => made);
@@ -208,6 +209,7 @@ async function keepLooking() {
   } catch {
     isOn = false; // it is stopping or starting
   }
+  document.body.classList.toggle("lost", !isOn);
   at("live").className = isOn ? "on" : "off";
   at("live").textContent = isOn ? "live" : "not reachable";
   setTimeout(keepLooking, EVERY);

@@ -2,8 +2,11 @@
 
 from datetime import datetime, timedelta, timezone
 
-from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, Wish
-from airflow_provider_dialogtech.delivery.store import sends
+import sqlalchemy as sa
+
+from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.schema import sends
+from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.hooks.journal import journal_store
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
@@ -22,12 +25,13 @@ ANOTHER_EACH_TIME = "Try {{ ti.try_number }} at {{ macros.datetime.now() }}"
 
 def keep_the_line_busy(context):
     """Let another text take the number's only slot of a minute, eight seconds from now; in the first try only."""
-    store, settings = journal_store(), DialogTechHook(LONG_LINE).settings
-    journal = SendJournal(store, settings.account, settings.limits)
-    held = journal.reserve(Wish("another text", settings.from_numbers, "5556668888", "Hi", "another process"))
+    settings = DialogTechHook(LONG_LINE).settings
+    journal = SendJournal(journal_store(), settings.account, settings.limits)
+    held = journal.reserve(SlotRequest("another text", settings.from_numbers, "5556668888", "Hi"))
     if isinstance(held, Reservation):
-        another_text = sends.update().where(sends.c.id == held.id)
-        store.run(settings.account, lambda it, now: it.execute(another_text.values(at=now + 8, state="sent")))
+        with sa.create_engine(config.journal_url()).begin() as connection:
+            another_text = sends.update().where(sends.c.id == held.id)
+            connection.execute(another_text.values(at=held.at + 8, state="sent"))
 
 
 for dag_id, to in {"killed_alone": "5556667911", "killed_with_its_parents": "5556667912"}.items():

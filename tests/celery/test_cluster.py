@@ -1,0 +1,121 @@
+"""Two Celery workers share one line: nobody is texted twice, nothing is refused, whatever dies."""
+
+import re
+import time
+
+import psutil
+import pytest
+
+from tests.celery.cluster import WORKERS
+
+pytestmark = [pytest.mark.celery, pytest.mark.timeout(900)]
+
+LIST = 40
+# 4 texts per second for the account, less a tenth.
+AT_LEAST_PER_SECOND = 0.9 * 4
+
+
+def texts(sandbox, beginning):
+    """Return the texts to numbers that begin so; no call may have been refused, nobody texted twice."""
+    assert [call["outcome"] for call in sandbox.messages() if call["outcome"] != "accepted"] == []
+    found = [text for text in sandbox.accepted() if text["to"].startswith(beginning)]
+    assert len({text["to"] for text in found}) == len(found)
+    return found
+
+
+def test_a_mapped_list_goes_out_from_the_tasks_of_the_workers(cluster, sandbox):
+    cluster.trigger("mapped")
+    assert cluster.wait_for_run("mapped") == "success", cluster.logs_of("mapped")
+    assert len(texts(sandbox, "5556661")) == 12
+    assert [result["status"] for result in cluster.results("mapped")] == ["sent"] * 12
+
+
+def test_two_lists_at_once_keep_the_line_full_and_within_the_limits(cluster, sandbox):
+    cluster.trigger("two_lists")
+    assert cluster.wait_for_run("two_lists") == "success", cluster.logs_of("two_lists")
+    at = sorted(text["at"] for text in texts(sandbox, "5556662"))
+    assert [result["sent"] for result in cluster.results("two_lists")] == [LIST, LIST]
+    assert len(at) == 2 * LIST
+    both = [moment for moment in at if _first_ends(sandbox) >= moment >= _second_begins(sandbox)]
+    assert len(both) >= LIST / 2
+    assert (len(both) - 1) / (both[-1] - both[0]) >= AT_LEAST_PER_SECOND
+
+
+def _spans(sandbox):
+    lists = [[text["at"] for text in texts(sandbox, beginning)] for beginning in ("55566620", "55566625")]
+    return [(min(at), max(at)) for at in lists]
+
+
+def _first_ends(sandbox):
+    return min(end for _, end in _spans(sandbox))
+
+
+def _second_begins(sandbox):
+    return max(begin for begin, _ in _spans(sandbox))
+
+
+def test_a_storm_of_failures_from_both_workers_is_one_alert_for_each_person(cluster, sandbox):
+    cluster.trigger("storm")
+    assert cluster.wait_for_run("storm") == "failed"
+    assert len(cluster.tasks("storm")) == 40
+    assert cluster.workers_that_ran("storm") == set(WORKERS)
+    cluster.processes.wait_until("the people are told", lambda: len(texts(sandbox, "5556663")) >= 2, seconds=60)
+    told = {text["to"]: text["message"] for text in texts(sandbox, "5556663")}
+    assert set(told) == {"5556663000", "5556663001"}
+    assert all(re.search(r"storm\.fails\[\d+\] failed", message) for message in told.values()), told
+
+
+def goes_on(cluster, sandbox, dag_id, beginning):
+    """Check that a list whose task was killed went on in another try, and told the truth of everybody."""
+    state = cluster.wait_for_run(dag_id)
+    (task,) = cluster.tasks(dag_id)
+    (summary,) = cluster.results(dag_id)
+    arrived = {text["to"][-4:] for text in texts(sandbox, beginning)}
+    in_doubt = {row["to"][-4:] for row in summary["failures"] if row["outcome"] == "in_doubt"}
+    assert summary["already_sent"] > 0
+    assert summary["sent"] + summary["already_sent"] + summary["in_doubt"] == LIST, summary
+    # Who is not named in doubt has got the text; of those in doubt, some have.
+    assert LIST - len(arrived) <= len(in_doubt)
+    everybody = {f"{number:04}" for number in range(int(beginning[-1]) * 1000, int(beginning[-1]) * 1000 + LIST)}
+    assert everybody - arrived <= in_doubt
+    assert state == ("failed" if in_doubt else "success"), cluster.logs_of(dag_id)
+    return task
+
+
+def wait_for_texts(cluster, sandbox, beginning, count):
+    cluster.processes.wait_until("texts arrive", lambda: len(texts(sandbox, beginning)) >= count)
+
+
+def test_a_list_whose_task_is_killed_with_its_supervisor_goes_on(cluster, sandbox):
+    cluster.trigger("task_killed")
+    wait_for_texts(cluster, sandbox, "5556664", 8)
+    (task,) = cluster.tasks("task_killed")
+    process = psutil.Process(task.pid)
+    for killed in (process.parent(), process):
+        killed.kill()
+    assert goes_on(cluster, sandbox, "task_killed", "5556664").try_number > 1
+
+
+def test_a_list_whose_worker_is_killed_goes_on_at_the_other_worker(cluster, sandbox):
+    cluster.trigger("worker_killed")
+    wait_for_texts(cluster, sandbox, "5556665", 8)
+    worker = cluster.worker_of("worker_killed")
+    cluster.kill_worker(worker)
+    try:
+        assert goes_on(cluster, sandbox, "worker_killed", "5556665").try_number > 1
+    finally:
+        cluster.start_worker(worker)
+
+
+def test_a_journal_that_crashes_for_20_seconds_is_waited_for(cluster, journal, sandbox):
+    cluster.trigger("journal_crashed")
+    wait_for_texts(cluster, sandbox, "5556666", 8)
+    journal.crash()
+    time.sleep(20)
+    journal.start_again()
+    state = cluster.wait_for_run("journal_crashed")
+    arrived = {text["to"][-4:] for text in texts(sandbox, "5556666")}
+    (summary,) = cluster.results("journal_crashed")
+    in_doubt = {row["to"][-4:] for row in summary["failures"] if row["outcome"] == "in_doubt"}
+    assert {f"{number:04}" for number in range(6000, 6000 + LIST)} - arrived <= in_doubt
+    assert state == ("failed" if in_doubt else "success"), cluster.logs_of("journal_crashed")

@@ -1,0 +1,50 @@
+"""docs/security.md tells the bounds and the template fields that the code has."""
+
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_dialogtech.notifications import alert_text
+from airflow_provider_dialogtech.notifications import sms as notifier
+from airflow_provider_dialogtech.operators import rendering
+from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
+from airflow_provider_dialogtech.sandbox.guard import LONGEST_BODY, LOOPBACK
+from airflow_provider_dialogtech.sms import message, numbers, recipients
+
+PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("row", "bound"),
+    [
+        ("a message", message.MAX_LENGTH),
+        ("a message", message.LONGEST_READ),
+        ("a phone number", numbers._LONGEST_WRITTEN),
+        ("a list", recipients.MOST_ROWS),
+        ("a list's template", rendering.LONGEST_TEMPLATE),
+        ("what it renders to", rendering._LONGEST_READ),
+        ("a row's `id`", recipients._LONGEST_ID),
+        ("an error's words in an alert", alert_text._LONGEST_READ),
+        ("an error's words in an alert", alert_text._LONGEST_WHY),
+        ("an alert's recipients", notifier.MOST_RECIPIENTS),
+    ],
+)
+def test_a_bound_is_told_as_it_is(row, bound):
+    (line,) = [line for line in PAGE.splitlines() if line.startswith(f"| {row} |")]
+    assert f" {bound:,} " in line
+
+
+def test_other_bounds_are_told_as_they_are():
+    assert notifier.LONGEST_COOLDOWN.days == 3650
+    assert "ten years" in PAGE
+    assert f"at most {LONGEST_BODY // 1024} KiB" in PAGE
+    assert all(f"`{name}`" in PAGE for name in LOOPBACK)
+
+
+@pytest.mark.parametrize("operator", [DialogTechSendSmsOperator, DialogTechSendBulkSmsOperator])
+def test_every_field_that_airflow_shows_and_that_may_hold_a_number_or_a_text_is_told(operator):
+    line = next(line for line in PAGE.splitlines() if line.startswith("- **Rendered templates.**"))
+    fields = {"to", "message", "recipients"} & set(operator.template_fields)
+    assert fields
+    assert all(f"`{field}`" in line for field in fields)
+    assert f"`{operator.__name__}`" in line
