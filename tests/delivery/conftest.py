@@ -25,7 +25,9 @@ def postgres(tmp_path_factory):
 def postgres_url(postgres):
     name = f"journal_{next(_databases)}"
     postgres.psql(f"CREATE DATABASE {name}")
-    return postgres.get_uri().replace("postgresql://", "postgresql+psycopg2://").replace("/postgres?", f"/{name}?")
+    yield postgres.get_uri().replace("postgresql://", "postgresql+psycopg2://").replace("/postgres?", f"/{name}?")
+    # A process keeps its connections; with all of the tests' databases they would be too many.
+    postgres.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
 @pytest.fixture
