@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from airflow_provider_dialogtech import get_provider_info as module
+from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.get_provider_info import get_provider_info
 from airflow_provider_dialogtech.hooks.fields import EXTRA_FIELDS
 from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
@@ -70,7 +71,7 @@ def test_every_option_is_described_with_a_default_of_text():
 
 def test_the_form_offers_every_setting_the_connection_reads():
     in_settings = set(ConnectionSettings.__dataclass_fields__) - {"conn_id", "access_key", "secret_access_key", "url"}
-    limits = {"account_per_second", "number_per_second", "number_per_minute"}
+    limits = set(RateLimits.__dataclass_fields__)
     assert {field.name for field in EXTRA_FIELDS} == in_settings - {"limits", "account_name"} | limits | {"account"}
 
 

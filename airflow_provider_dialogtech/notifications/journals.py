@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # An alert waits for a journal that restarts, but not long: there is another.
 PATIENCE = 2.0
-LOCAL_PATIENCE = 1.5
+LOCAL_PATIENCE = 10.0
 
 _FILE = "dialogtech_alerts.db"
 _NEVER = timedelta(days=36500)

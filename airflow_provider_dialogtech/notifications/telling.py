@@ -39,7 +39,8 @@ AT_ONCE = 8
 # One that is away and one that does not answer are the same to an alert. So many seconds may all answers of one take
 # together; waiting for a slot is not counted.
 SHARED_SECONDS = 3.0
-LOCAL_SECONDS = 1.5
+# A storm of this machine's own callbacks may keep its file busy for a while; that is no reason to text once more.
+LOCAL_SECONDS = 10.0
 _JOURNALS = (
     (journals.shared_journal, SHARED_SECONDS),
     (journals.journal_in_airflow_home, LOCAL_SECONDS),
