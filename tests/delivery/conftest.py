@@ -27,7 +27,8 @@ def postgres_url(postgres):
     postgres.psql(f"CREATE DATABASE {name}")
     yield postgres.get_uri().replace("postgresql://", "postgresql+psycopg2://").replace("/postgres?", f"/{name}?")
     # A process keeps its connections; with all of the tests' databases they would be too many.
-    postgres.psql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    ending = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - our name
+    postgres.psql(ending)
 
 
 @pytest.fixture
