@@ -56,7 +56,7 @@ SLOTS = 12
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 # Whatever max_wait is, one step of the journal may take so many seconds.
-ONE_STEP = 2.0
+ONE_STEP = 5.0
 # What became of a text is told to a journal that is away for so long.
 SETTLE_WITHIN = 60.0
 
