@@ -18,6 +18,9 @@ LONGEST = 10.0
 # of the next minutes, and one that stays slow is learned in a few samples all the same.
 _MOST_BOUNDS = 2
 
+# A text that waits for its slot anyway is started so early that a disk's bad moment does not matter.
+_LEAST_LEAD = 0.075
+
 # A missed slot lengthens the next head starts; each slot that was met takes some of it back.
 _LONGER = 1.5
 _SHORTER = 0.9
@@ -123,8 +126,8 @@ class Timing:
 
     @property
     def start_lead(self) -> float:
-        """How long before its slot a text is to be started, in seconds."""
-        return min(self._stretch * self.start.bound, LONGEST)
+        """How long before its slot a text is to be started, in seconds; where less is left, it is started at once."""
+        return min(max(self._stretch * self.start.bound, _LEAST_LEAD), LONGEST)
 
     def __str__(self) -> str:
         return f"reserving a slot takes {self.commit.mean:.2f} s, starting a text {self.start.mean:.2f} s"

@@ -55,11 +55,12 @@ def taught(commit=0.1, start=0.05):
 def test_a_slot_is_as_far_away_as_reserving_starting_and_connecting_take():
     timing = taught()
     assert timing.head_start(0.3) == pytest.approx(0.1 + 0.05 + 2 * GRANULARITY + 0.3)
-    assert timing.start_lead == pytest.approx(0.05 + GRANULARITY)
+    assert timing.start_lead == pytest.approx(0.075)
+    assert taught(start=0.1).start_lead == pytest.approx(0.1 + GRANULARITY)
 
 
 def test_a_missed_slot_lengthens_the_next_head_starts_and_met_ones_take_it_back():
-    timing = taught()
+    timing = taught(start=0.1)
     before = timing.head_start(0.0), timing.start_lead
     timing.missed(time.monotonic())
     assert timing.head_start(0.0) == pytest.approx(1.5 * before[0])
