@@ -95,12 +95,14 @@ class DialogTechClient:
         called = checked_url(given)
         if called is None:
             raise InvalidConnection("The host must be the API's URL without a user, a query or a fragment, or empty.")
-        if not called.startswith("https:") and not (called.startswith("http:") and _is_this_machine(called)):
+        is_safe = called.startswith("https:") or (called.startswith("http:") and _is_this_machine(called))
+        self._url = called if is_safe else ""
+        del called
+        if not is_safe:
             raise InvalidConnection(
                 "The host must be an https URL: the keys travel with each call. http is for this machine itself."
             )
         self.timeout = timeout
-        self._url = called
         self._http_method = http_method
         self._throttled_words = tuple(throttled_words)
         self._open: set[Connection] = set()
@@ -287,9 +289,9 @@ def _shown(raw: RawReply, keys: Private[dict[str, str]], sent: Private[Mapping[s
     words = clean(decode(clean(reply.description)))
     if re.fullmatch(r"\[[0-9]{1,9}\] [A-Za-z ]{1,60}", words):
         return replace(reply, description=words)
-    words = mask_numbers(scrub(words, *secrets))
-    words = scrub_quotes(words, text.get("message", ""))
-    words = scrub(words, text.get("to", ""), text.get("from", ""))
+    # The text before the numbers: in hex it holds digits enough for some, and would not be known again without them.
+    words = scrub_quotes(scrub(words, *secrets), text.get("message", ""))
+    words = scrub(mask_numbers(words), text.get("to", ""), text.get("from", ""))
     # Cut at last: half a key would not be known again.
     return replace(reply, description=" ".join(words[:_LONGEST_DESCRIPTION].split()))
 

@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import BaseHook, mask_secret
+from airflow_provider_dialogtech.api.errors import InvalidConnection
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.hooks import config, form
 from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.hooks.journal import journal_store
 from airflow_provider_dialogtech.hooks.keys import current_origin, default_key, given_key
 from airflow_provider_dialogtech.hooks.opaque import opaque
-from airflow_provider_dialogtech.hooks.settings import ConnectionSettings, WrittenConnection
+from airflow_provider_dialogtech.hooks.settings import LONGEST_FIELD, ConnectionSettings, WrittenConnection, invalid
 from airflow_provider_dialogtech.masking import encodings_of, mask_number
 
 if TYPE_CHECKING:
@@ -100,14 +101,19 @@ class DialogTechHook(BaseHook):
         from airflow_provider_dialogtech.api.client import DEFAULT_URL, DialogTechClient
 
         settings = self.settings
-        return DialogTechClient(
-            settings.access_key,
-            settings.secret_access_key,
-            settings.url or DEFAULT_URL,
-            http_method=settings.http_method,
-            timeout=timeout,
-            throttled_words=settings.throttled_words,
-        )
+        try:
+            return DialogTechClient(
+                settings.access_key,
+                settings.secret_access_key,
+                settings.url or DEFAULT_URL,
+                http_method=settings.http_method,
+                timeout=timeout,
+                throttled_words=settings.throttled_words,
+            )
+        except InvalidConnection as error:
+            # The client knows neither the connection nor the text.
+            problem = invalid(settings.conn_id, str(error).removesuffix(".").replace("The ", "the ", 1))
+        raise problem
 
     def send_sms(
         self,
@@ -215,6 +221,10 @@ class DialogTechHook(BaseHook):
 
 
 def _mask(secret: str) -> None:
+    # What is longer is refused, and never travels. Airflow makes one pattern of all that it masks, anew for each form:
+    # with a password of 5,000 characters that takes many seconds.
+    if len(secret) > LONGEST_FIELD:
+        return
     # Airflow masks the password only as it is, but it travels percent-encoded.
     for encoded in encodings_of(secret):
         mask_secret(encoded)

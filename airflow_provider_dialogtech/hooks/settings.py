@@ -23,7 +23,7 @@ from airflow_provider_dialogtech.hooks.keys import account_of
 from airflow_provider_dialogtech.hooks.opaque import Opaque
 
 _LONGEST_EXTRA = 65_536
-_LONGEST_FIELD = 2_000
+LONGEST_FIELD = 2_000
 # What has more digits fits no setting and no phone number.
 _LONGEST_INTEGER = 40
 
@@ -118,8 +118,8 @@ class _Reader:
             if not getattr(written, name):
                 self._fail(f"the {name} is missing: it holds the DialogTech {content}")
         for name in ("login", "password", "host"):
-            if len(getattr(written, name)) > _LONGEST_FIELD:
-                self._fail(f"the {name} must have at most {_LONGEST_FIELD:,} characters")
+            if len(getattr(written, name)) > LONGEST_FIELD:
+                self._fail(f"the {name} must have at most {LONGEST_FIELD:,} characters")
         self._parse_extra()
         if self._get("throttled_pattern") is not None:
             self._fail(
@@ -230,9 +230,16 @@ class _Reader:
 
     def _fail(self, problem: str) -> NoReturn:
         # Where it is set: Airflow knows a connection by its id alone, wherever it is kept.
-        raise InvalidConnection(
-            f"The connection {self._written.conn_id!r}: {problem}. Nothing was sent; correct the connection."
-        )
+        raise invalid(self._written.conn_id, problem)
+
+
+def invalid(conn_id: str, problem: str) -> InvalidConnection:
+    """Return the error of a connection that is wrong.
+
+    :param conn_id: its id.
+    :param problem: what is wrong, without a full stop.
+    """
+    return InvalidConnection(f"The connection {conn_id!r}: {problem}. Nothing was sent; correct the connection.")
 
 
 class _Extra(dict[str, Any]):

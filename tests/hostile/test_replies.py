@@ -396,6 +396,7 @@ def test_whatever_encoding_a_reply_declares_what_is_kept_can_be_written(encoding
         "http:///127.0.0.1/",
         "http://localhost.evil.example/",
         "HTTP://evil.example/",
+        f"http://{TEXT['to']}.example/",
         "http://①②⑦.⓪.⓪.①.evil.example/",
         f"https://user:{quote(SECRET)}@secure.dialogtech.com/",
         f"https://secure.dialogtech.com/{SECRET}",

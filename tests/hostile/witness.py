@@ -20,6 +20,8 @@ class Witness(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.seen.append(record.getMessage())
+        if record.exc_info and record.exc_info[1] is not None:
+            self.see(record.exc_info[1])
 
     def see(self, error: BaseException) -> None:
         """Look at an error as a tool would that prints the locals of each frame, along the whole chain."""
