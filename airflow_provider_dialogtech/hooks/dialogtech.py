@@ -24,7 +24,6 @@ from airflow_provider_dialogtech.masking import encodings_of, mask_number
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
     from airflow_provider_dialogtech.delivery.sender import SmsSender
-    from airflow_provider_dialogtech.delivery.store import Store
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 
@@ -193,14 +192,10 @@ class DialogTechHook(BaseHook):
             log.warning("%s", remark)
         return text
 
-    def make_sender(
-        self, *, store: Store | None = None, pause: Callable[[float], None] = time.sleep, timeout: float | None = None
-    ) -> SmsSender:
+    def make_sender(self, *, pause: Callable[[float], None] = time.sleep) -> SmsSender:
         """Return the sender of the connection's account: it keeps the rate limits and knows what was sent.
 
-        :param store: where its journal lies; by default where `[dialogtech] journal_url` says.
         :param pause: sleeps for so many seconds; what it raises ends the sending.
-        :param timeout: how many seconds one call of the API may take; by default what the connection says.
         :raises InvalidConnection: when a field of the connection, or the journal's URL, is missing or wrong.
         :raises JournalUnavailable: when the journal cannot keep its promise here.
         """
@@ -208,10 +203,9 @@ class DialogTechHook(BaseHook):
         from airflow_provider_dialogtech.delivery.sender import SmsSender
 
         settings = self.settings
-        journal = SendJournal(
-            store or journal_store(), settings.account, settings.limits, retention=config.journal_retention()
-        )
-        return SmsSender(self.make_client(timeout or settings.timeout), journal, sleep=pause)
+        retention = config.journal_retention()
+        journal = SendJournal(journal_store(), settings.account, settings.limits, retention=retention)
+        return SmsSender(self.get_conn(), journal, sleep=pause)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask DialogTech for the account's numbers, which sends nothing, and tell whether the keys and numbers work."""
