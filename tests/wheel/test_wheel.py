@@ -40,7 +40,7 @@ print("FOUND", json.dumps({
     "hook": hook.hook_class_name,
     "fields": fields,
     "plugins": [plugin.name for plugin in plugins],
-    "pool_slots": conf.get("dialogtech", "pool_slots"),
+    "retention": conf.get("dialogtech", "journal_retention_days"),
 }))
 """
 
@@ -101,7 +101,7 @@ def test_airflow_finds_the_hook_the_form_the_plugin_and_the_options(installed):
     found = json.loads(printed.split("FOUND ")[1].splitlines()[0])
     assert found["hook"] == "airflow_provider_dialogtech.hooks.dialogtech.DialogTechHook"
     assert "dialogtech" in found["plugins"]
-    assert found["pool_slots"] == "4"
+    assert found["retention"] == "90"
     if VERSION[:2] != (3, 0):  # which shows no provider's fields where Flask-AppBuilder is not installed
         assert found["fields"] == [field.name for field in EXTRA_FIELDS]
 
