@@ -99,7 +99,7 @@ START = _change(
         sa.func.abs(sends.c.at - sa.bindparam("slot", type_=sa.Float)) < _SAME_TIME,
         sends.c.at - now() >= sa.bindparam("least_left", type_=sa.Float),
         sends.c.at - now() <= sa.bindparam("most_left", type_=sa.Float),
-        ~sa.exists().where(accounts.c.account == _account, accounts.c.paused_until > sends.c.at),
+        ~sa.exists().where(accounts.c.account == _account, accounts.c.paused_until > sends.c.at + _SAME_TIME),
     ),
     state="sending",
     deadline=sends.c.at + sa.bindparam("timeout", type_=sa.Float),

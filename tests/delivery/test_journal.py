@@ -310,6 +310,13 @@ def test_a_throttled_reply_pauses_the_account_and_nothing_reserved_may_start(jou
     assert journal.reserve(a_request("3")).due - time.monotonic() > 18
 
 
+def test_the_first_slot_after_a_pause_may_be_used(journal, store_url):
+    """Seen: SQLite's JSON rounds times, so the slot lay some microseconds before the end of the pause."""
+    send(journal, a_request("1"))
+    edit(store_url, accounts, paused_until=round(time.time() + 1.2, 5) + 0.000004)
+    assert start(journal, journal.reserve(a_request("2", numbers=(OTHER_NUMBER,))))
+
+
 def test_a_throttled_reply_widens_the_short_windows(journal, store_url):
     send(journal, a_request("1"), "throttled")
     journal.reserve(a_request("2"))

@@ -45,7 +45,7 @@ def send(store, claim, outcome="sent"):
     journal, request = SendJournal(store, ACCOUNT, RateLimits()), SlotRequest(claim.id, ("5554332111",), ALICE, "text")
     held = journal.reserve(request)
     while not journal.start(held, timeout=30):  # on a busy machine it may come too late
-        journal.timing.missed()
+        journal.timing.missed(time.monotonic())
         held = journal.reserve(request, after=held)
     journal.settle(held, outcome, {})
 
