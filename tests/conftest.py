@@ -59,6 +59,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: min((longest.get(mark.name, 2) for mark in item.iter_markers()), default=2))
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """Let what a hostile test has logged pass from xdist's workers, which send nothing but UTF-8."""
+    report = (yield).get_result()
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+
+
 @pytest.fixture(scope="session")
 def airflow_home() -> Path:
     return Path(_HOME.name)
