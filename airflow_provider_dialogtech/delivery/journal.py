@@ -43,6 +43,7 @@ from airflow_provider_dialogtech.masking import digest
 __all__ = [
     "ABANDONED",
     "GRACE",
+    "ONE_STEP",
     "Outcome",
     "Record",
     "Reservation",
@@ -58,8 +59,8 @@ Outcome = Literal["sent", "refused", "throttled", "in_doubt"]
 CLOCK_TOLERANCE = 0.1
 # A text is not started later than this after its slot.
 LATEST_START = 0.1
-# Whatever max_wait is, a reservation may take so many seconds.
-_ONE_STEP = 5.0
+# Whatever max_wait is, one step may take so many seconds.
+ONE_STEP = 5.0
 
 _PRUNED_EVERY = 16
 
@@ -238,7 +239,7 @@ class SendJournal:
             yield patience
             return
         if max_wait is not None:
-            patience = min(patience, max_wait + _ONE_STEP)
+            patience = min(patience, max_wait + ONE_STEP)
         until = time.monotonic() + patience
         lock = self._store.one_at_a_time(self._account)
         if not lock.acquire(timeout=patience):
@@ -247,7 +248,7 @@ class SendJournal:
                 "is safe."
             )
         try:
-            yield max(_ONE_STEP, until - time.monotonic())
+            yield max(ONE_STEP, until - time.monotonic())
         finally:
             lock.release()
 

@@ -31,7 +31,14 @@ from airflow_provider_dialogtech.api.errors import (
 )
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of
-from airflow_provider_dialogtech.delivery.journal import Outcome, Record, Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import (
+    ONE_STEP,
+    Outcome,
+    Record,
+    Reservation,
+    SendJournal,
+    SlotRequest,
+)
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.timing import StepTime
@@ -55,8 +62,6 @@ TRY_FOR = 120.0
 SLOTS = 12
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-# Whatever max_wait is, one step of the journal may take so many seconds.
-ONE_STEP = 5.0
 # What became of a text is told to a journal that is away for so long.
 SETTLE_WITHIN = 60.0
 

@@ -56,7 +56,6 @@ class Reading:
 
 Plan = Callable[["Row[Any]", Reading], "tuple[T, Sequence[Statement]]"]
 """What to answer and to write, given a row with the store's time in its column `now`. It must not raise."""
-Question = Callable[[], "tuple[Row[Any], Reading]"]
 
 
 class Backend(Protocol):
