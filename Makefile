@@ -20,7 +20,7 @@ python_version := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.versi
 installed = $(call venv,$(1))/.installed-$(lastword $(python_version))
 bin := $(call venv,$(NEWEST))/bin
 # Ends whatever is left when the command has ended or make was terminated: schedulers, databases, their children.
-guarded = $(1)/bin/python -m demo.guard $(1)/bin/python
+guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ui test test-matrix test-celery $(MATRIX:%=test-%) fuzz bench lint format constraints clean

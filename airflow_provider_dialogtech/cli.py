@@ -51,7 +51,7 @@ def _commands() -> tuple[ActionCommand, ...]:
 def _pools(arguments: argparse.Namespace) -> None:
     from airflow.cli.simple_table import AirflowConsole
 
-    from airflow_provider_dialogtech.api.errors import InvalidConnection
+    from airflow_provider_dialogtech.exceptions import InvalidConnection
     from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
 
     try:

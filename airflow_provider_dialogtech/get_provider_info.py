@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_dialogtech import __version__
-from airflow_provider_dialogtech.hooks import config, form
+from airflow_provider_dialogtech.settings import config, form
 
 _INTEGRATION = "DialogTech SMS"
 _DOCUMENTATION = "https://github.com/airflow-provider-dialogtech/airflow-provider-dialogtech#readme"

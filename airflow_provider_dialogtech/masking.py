@@ -8,10 +8,7 @@ import html
 import json
 import re
 from html import escape
-from typing import Generic, TypeVar
 from urllib.parse import quote, quote_plus, unquote
-
-T_co = TypeVar("T_co", covariant=True)
 
 # What may set the digits of a number apart: all that `sms/numbers.py` takes, what separates numbers in lists, and what
 # cannot be seen: controls, joiners, direction marks, variation selectors.
@@ -34,25 +31,6 @@ _ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
 _MOST_DECODINGS = 6
 # A shorter piece of a text may be any words'.
 _LONGEST_QUOTE = 12
-
-
-class Private(Generic[T_co]):
-    """Holds what no traceback may show: tools that print the locals of a frame meet `***`.
-
-    :param value: what to hold.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: T_co) -> None:
-        self._value = value
-
-    def __repr__(self) -> str:
-        return "***"
-
-    def reveal(self) -> T_co:
-        """Return the value. It must not become a local of a frame that can raise."""
-        return self._value
 
 
 def mask_number(number: object) -> str:

@@ -40,8 +40,8 @@ from airflow_provider_dialogtech.sandbox.process import RunningSandbox, running_
 from airflow_provider_dialogtech.sms.message import SmsMessage
 from benchmarks.delivery import numbers_of
 from benchmarks.stores import running_postgres
-from demo.airflow_home import running_airflow
 from tests.proxies.tcp import running_proxy
+from tools.airflow_home import running_airflow
 
 ON_TASK, ON_DAG = "5556667701", "5556667702"
 ON_LIST = "5556667703"

@@ -17,12 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.api.errors import InDoubt
 from airflow_provider_dialogtech.delivery import reservation
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.exceptions import InDoubt
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sandbox.process import RunningSandbox, running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage

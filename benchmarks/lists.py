@@ -15,11 +15,11 @@ from pathlib import Path
 
 import psutil
 
+from airflow_provider_dialogtech.bulk.rows import RecipientList
 from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
-from airflow_provider_dialogtech.sms.recipients import RecipientList
-from demo.airflow_home import running_airflow
+from tools.airflow_home import running_airflow
 
 SENDERS = tuple(f"55543321{n:02}" for n in range(8))
 

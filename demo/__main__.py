@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from demo import report
-from demo.airflow_home import AirflowHome, running_airflow
-from demo.processes import BackgroundFailed
+from tools.airflow_home import AirflowHome, running_airflow
+from tools.processes import BackgroundFailed
 
 SCHEDULED = "dialogtech_daily_notification"
 # How the runs that are started by hand end.

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.stores import postgres, postgres_url, sqlite_url, store_url
+
+__all__ = ["postgres", "postgres_url", "sqlite_url", "store_url"]
+
 # Airflow reads these when it is imported, so they stand before any test's imports.
 _HOME = tempfile.TemporaryDirectory(prefix="dialogtech-airflow-", ignore_cleanup_errors=True)
 _DAGS = Path(_HOME.name) / "dags"

@@ -10,8 +10,8 @@ import pytest
 from airflow_provider_dialogtech import get_provider_info as module
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.get_provider_info import get_provider_info
-from airflow_provider_dialogtech.hooks.fields import EXTRA_FIELDS
-from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from airflow_provider_dialogtech.settings.fields import EXTRA_FIELDS
 
 AIRFLOW = Path(importlib.util.find_spec("airflow").origin).parent
 

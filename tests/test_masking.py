@@ -7,7 +7,6 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from airflow_provider_dialogtech.masking import (
-    Private,
     clean,
     decode,
     encodings_of,
@@ -127,11 +126,3 @@ def test_cleaning_leaves_one_line_of_what_can_be_seen():
 def test_decoding_undoes_what_is_wrapped_and_comes_to_an_end():
     assert decode("&amp;#37;41 %2541 \\u0041") == "A A A"
     decode("%25" * 20_000 + "41")
-
-
-def test_what_is_private_shows_nothing():
-    held = Private({"key": SECRET})
-    assert held.reveal() == {"key": SECRET}
-    for shown in (repr(held), str(held), f"{held}", repr([held])):
-        assert SECRET not in shown
-    assert not hasattr(held, "__dict__")

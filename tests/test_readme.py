@@ -17,9 +17,9 @@ import requests
 
 from airflow_provider_dialogtech._compat import BaseHook
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.hooks.config import OPTIONS
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
+from airflow_provider_dialogtech.settings.config import OPTIONS
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

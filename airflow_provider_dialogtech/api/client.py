@@ -21,7 +21,9 @@ from airflow_provider_dialogtech.api.connection import (
     checked_url,
     is_refusal,
 )
-from airflow_provider_dialogtech.api.errors import (
+from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented, parse_reply
+from airflow_provider_dialogtech.api.wording import BAD_CREDENTIALS, THROTTLED, has_phrase, says
+from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     DialogTechError,
     InDoubt,
@@ -30,9 +32,8 @@ from airflow_provider_dialogtech.api.errors import (
     Throttled,
     Unreachable,
 )
-from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented, parse_reply
-from airflow_provider_dialogtech.api.wording import BAD_CREDENTIALS, THROTTLED, has_phrase, says
-from airflow_provider_dialogtech.masking import Private, clean, decode, mask_numbers, scrub, scrub_quotes
+from airflow_provider_dialogtech.masking import clean, decode, mask_numbers, scrub, scrub_quotes
+from airflow_provider_dialogtech.opaque import Private
 
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0

@@ -27,7 +27,7 @@ import requests
 import urllib3
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from airflow_provider_dialogtech.masking import Private
+from airflow_provider_dialogtech.opaque import Private
 
 # Status line, headers and body together; the documented reply has some 250 bytes.
 LARGEST_REPLY = 64 * 1024

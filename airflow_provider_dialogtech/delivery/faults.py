@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.api.errors import DialogTechError, InvalidConnection, JournalUnavailable
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, JournalUnavailable
 
 
 class StoreAway(Exception):

@@ -23,7 +23,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Literal
 
-from airflow_provider_dialogtech.api.errors import DialogTechError, JournalUnavailable
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.reservation import (
@@ -38,6 +37,7 @@ from airflow_provider_dialogtech.delivery.reservation import (
 )
 from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store
 from airflow_provider_dialogtech.delivery.timing import Timing
+from airflow_provider_dialogtech.exceptions import DialogTechError, JournalUnavailable
 from airflow_provider_dialogtech.masking import digest
 
 __all__ = [

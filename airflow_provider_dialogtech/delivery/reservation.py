@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from airflow_provider_dialogtech.api.errors import DialogTechError, InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, RateLimits
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED, Line, Place, Slot
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.store import Reading, Statement
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.masking import digest
 
 State = Literal["reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent"]

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from airflow_provider_dialogtech.api.errors import JournalUnavailable
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
 
 log = logging.getLogger(__name__)
 

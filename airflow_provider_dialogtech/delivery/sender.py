@@ -21,14 +21,6 @@ from tenacity import (
 )
 
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
-from airflow_provider_dialogtech.api.errors import (
-    DialogTechError,
-    InDoubt,
-    JournalUnavailable,
-    Refused,
-    Throttled,
-    Unreachable,
-)
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of
 from airflow_provider_dialogtech.delivery.journal import (
@@ -42,6 +34,14 @@ from airflow_provider_dialogtech.delivery.journal import (
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.timing import StepTime
+from airflow_provider_dialogtech.exceptions import (
+    DialogTechError,
+    InDoubt,
+    JournalUnavailable,
+    Refused,
+    Throttled,
+    Unreachable,
+)
 from airflow_provider_dialogtech.masking import mask_number, mask_numbers
 from airflow_provider_dialogtech.sms.message import SmsMessage
 

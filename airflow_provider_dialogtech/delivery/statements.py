@@ -1,4 +1,4 @@
-"""All SQL of the texts in the journal. (That of the alerts stands in `storm.py`, that of the tables in `schema.py`.)
+"""All SQL of the texts in the journal. (`alerts/dedup.py` has that of the alerts, `schema.py` the tables.)
 
 Every change is a compare-and-set: it names the row, the owner and the state that it expects, and changes nothing where
 these differ.

@@ -15,9 +15,9 @@ from sqlalchemy.engine import URL, Row
 from sqlalchemy.sql.expression import Executable
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from airflow_provider_dialogtech.api.errors import DialogTechError, JournalUnavailable
 from airflow_provider_dialogtech.delivery.faults import StoreAway, named
 from airflow_provider_dialogtech.delivery.timing import Timing
+from airflow_provider_dialogtech.exceptions import DialogTechError, JournalUnavailable
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-from airflow_provider_dialogtech.api.errors import InvalidConnection
+from airflow_provider_dialogtech.exceptions import InvalidConnection
 
 # Both wait for their server in a thread; each entry is a driver's name in the URL, its module and its package.
 _DRIVERS = {

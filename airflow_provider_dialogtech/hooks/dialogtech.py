@@ -11,15 +11,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import BaseHook, mask_secret
-from airflow_provider_dialogtech.api.errors import InvalidConnection
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.hooks import config, form
-from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
-from airflow_provider_dialogtech.hooks.journal import journal_store
-from airflow_provider_dialogtech.hooks.keys import current_origin, default_key, given_key
-from airflow_provider_dialogtech.hooks.opaque import opaque
-from airflow_provider_dialogtech.hooks.settings import LONGEST_FIELD, ConnectionSettings, WrittenConnection, invalid
+from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.masking import encodings_of, mask_number
+from airflow_provider_dialogtech.opaque import opaque
+from airflow_provider_dialogtech.settings import config, form
+from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
+from airflow_provider_dialogtech.settings.connection import (
+    LONGEST_FIELD,
+    ConnectionSettings,
+    WrittenConnection,
+    invalid,
+)
+from airflow_provider_dialogtech.settings.idempotency import current_origin, default_key, given_key
+from airflow_provider_dialogtech.settings.journal_place import journal_store
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
@@ -209,7 +214,7 @@ class DialogTechHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask DialogTech for the account's numbers, which sends nothing, and tell whether the keys and numbers work."""
-        from airflow_provider_dialogtech.hooks.checkup import check
+        from airflow_provider_dialogtech.settings.connection_check import check
 
         return check(lambda: (self.settings, self.get_conn()))
 

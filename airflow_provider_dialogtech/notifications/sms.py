@@ -10,13 +10,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import BaseNotifier
-from airflow_provider_dialogtech.api.errors import DialogTechError
+from airflow_provider_dialogtech.alerts.deliver import Alert, tell
+from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
+from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, subject_of
+from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.keys import origin_of
-from airflow_provider_dialogtech.notifications.alert_text import built_in_text, dag_id_of, subject_of
-from airflow_provider_dialogtech.notifications.events import EVENTS, event_of
-from airflow_provider_dialogtech.notifications.telling import Alert, tell
-from airflow_provider_dialogtech.sms.opaque import shown, type_name, words_of
+from airflow_provider_dialogtech.opaque import shown, type_name, words_of
+from airflow_provider_dialogtech.settings.idempotency import origin_of
 
 if TYPE_CHECKING:
     import jinja2

@@ -11,19 +11,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
-from airflow_provider_dialogtech.api.errors import BadCredentials, DialogTechError, InvalidMessage
-from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
+from airflow_provider_dialogtech.bulk.report import Tally
+from airflow_provider_dialogtech.exceptions import BadCredentials, DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.keys import key_in, origin_of
-from airflow_provider_dialogtech.operators.ending import ending_of
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
-from airflow_provider_dialogtech.operators.tally import Tally
+from airflow_provider_dialogtech.operators.task_failure import ending_of
+from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
+from airflow_provider_dialogtech.settings.idempotency import key_in, origin_of
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
-    from airflow_provider_dialogtech.delivery.bulk import Text
+    from airflow_provider_dialogtech.bulk.rows import RecipientList
+    from airflow_provider_dialogtech.bulk.sender import Text
     from airflow_provider_dialogtech.sms.message import SmsMessage
-    from airflow_provider_dialogtech.sms.recipients import RecipientList
 
 log = logging.getLogger(__name__)
 
@@ -152,9 +152,9 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
 
     def _listed(self, context: Context) -> RecipientList:
         """Return the rows, and what makes one of them into a text."""
-        from airflow_provider_dialogtech.operators.rendering import RowTemplate
+        from airflow_provider_dialogtech.bulk.rows import RecipientList
+        from airflow_provider_dialogtech.bulk.template import RowTemplate
         from airflow_provider_dialogtech.sms.message import SmsMessage
-        from airflow_provider_dialogtech.sms.recipients import RecipientList
 
         template = RowTemplate(self, self.message, context)
         senders = self.hook.senders(self.from_)
@@ -172,8 +172,8 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
 
     def _text(self, recipients: RecipientList, tally: Tally, context: Context) -> None:
         """Check and send, and say for Airflow how it ended."""
-        from airflow_provider_dialogtech.delivery.bulk import Stopped
-        from airflow_provider_dialogtech.delivery.patience import GivenUp
+        from airflow_provider_dialogtech.bulk.failure_policy import GivenUp
+        from airflow_provider_dialogtech.bulk.sender import Stopped
 
         failure: Exception
         try:
@@ -209,14 +209,14 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         )
 
     def _go_on(self) -> None:
-        from airflow_provider_dialogtech.delivery.bulk import Stopped
+        from airflow_provider_dialogtech.bulk.sender import Stopped
 
         if self._stop is not None and self._stop.is_set():
             raise Stopped
 
     def _send_all(self, recipients: RecipientList, tally: Tally, context: Context) -> None:
-        from airflow_provider_dialogtech.delivery.bulk import BulkSender
-        from airflow_provider_dialogtech.delivery.patience import Patience
+        from airflow_provider_dialogtech.bulk.failure_policy import Patience
+        from airflow_provider_dialogtech.bulk.sender import BulkSender
 
         seconds = seconds_of(self.max_wait)
         bulk = BulkSender(self._stop or threading.Event())
@@ -261,7 +261,7 @@ def _failure(beginning: str, tally: Tally, *, final: bool) -> Exception:
 
 def _texts(recipients: RecipientList, tally: Tally, context: Context) -> Iterator[Text]:
     """Make the texts again, one by one; what turns out bad only now is counted."""
-    from airflow_provider_dialogtech.delivery.bulk import Text
+    from airflow_provider_dialogtech.bulk.sender import Text
 
     for row in recipients.to_send():
         try:

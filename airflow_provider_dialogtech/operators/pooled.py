@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_dialogtech._compat import BaseOperator, OperatorPartial
-from airflow_provider_dialogtech.hooks.config import pool_of
+from airflow_provider_dialogtech.settings.config import pool_of
 
 DEFAULT_CONN_ID = "dialogtech_default"
 _DEFAULT_POOL = "default_pool"

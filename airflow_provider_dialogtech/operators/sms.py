@@ -10,14 +10,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import trigger_at
-from airflow_provider_dialogtech.api.errors import DialogTechError, WaitTooLong
-from airflow_provider_dialogtech.hooks import config
-from airflow_provider_dialogtech.hooks.arguments import check_choices, seconds_of
+from airflow_provider_dialogtech.exceptions import DialogTechError, WaitTooLong
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.keys import key_in
 from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
-from airflow_provider_dialogtech.operators.ending import ending_of
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
+from airflow_provider_dialogtech.operators.task_failure import ending_of
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
+from airflow_provider_dialogtech.settings.idempotency import key_in
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context

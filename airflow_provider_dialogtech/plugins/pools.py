@@ -13,9 +13,9 @@ from typing import Any, Literal
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_dialogtech.api.errors import InvalidConnection
-from airflow_provider_dialogtech.hooks import config
-from airflow_provider_dialogtech.hooks.keys import MAP_INDEX_VARIABLE
+from airflow_provider_dialogtech.exceptions import InvalidConnection
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.idempotency import MAP_INDEX_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def _read_slots(conn_id: str) -> int | str:
     """Return the slots, or in words why they are not known."""
     from airflow.models.connection import Connection
 
-    from airflow_provider_dialogtech.hooks.settings import ConnectionSettings
+    from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
     try:
         # Not by a hook: on Airflow 3 hooks ask the task's supervisor, and this is no task.

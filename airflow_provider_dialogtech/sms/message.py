@@ -6,8 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
+from airflow_provider_dialogtech.opaque import Number, Text, shown, type_name, without_locals
 from airflow_provider_dialogtech.sms.gsm import (
     LONGEST_COMPOSED,
     Measure,
@@ -18,7 +19,6 @@ from airflow_provider_dialogtech.sms.gsm import (
     to_gsm7,
 )
 from airflow_provider_dialogtech.sms.numbers import normalize_number
-from airflow_provider_dialogtech.sms.opaque import Number, Text, shown, type_name, without_locals
 from airflow_provider_dialogtech.sms.shortening import shorten
 
 __all__ = ["LONGEST_READ", "MAX_LENGTH", "SmsMessage", "normalize_number", "shorten"]

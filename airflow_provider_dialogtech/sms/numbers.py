@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NoReturn
 
-from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
-from airflow_provider_dialogtech.sms.opaque import Number, type_name, without_locals
+from airflow_provider_dialogtech.opaque import Number, type_name, without_locals
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.connection import LARGEST_REPLY, Connection, RawReply
-from airflow_provider_dialogtech.api.errors import (
+from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     DialogTechError,
     InDoubt,

@@ -18,7 +18,7 @@ import psutil
 import requests
 import sqlalchemy as sa
 
-from demo.processes import Background, free_port, plain_environment
+from tools.processes import Background, free_port, plain_environment
 
 WORKERS = ("worker-1", "worker-2")
 TASKS_PER_WORKER = 4

@@ -8,9 +8,9 @@ from multiprocessing import get_context
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import DialogTechError, InDoubt, NotSent
-from airflow_provider_dialogtech.delivery.bulk import BulkSender, Stopped, Text
+from airflow_provider_dialogtech.bulk.sender import BulkSender, Stopped, Text
 from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN, RateLimits
+from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, NotSent
 from tests.delivery.delivering import TIMEOUT, a_message, a_sender
 from tests.delivery.looking import rows
 

@@ -9,14 +9,14 @@ from multiprocessing import get_context
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import InDoubt
+from airflow_provider_dialogtech.alerts.dedup import AlertGate
 from airflow_provider_dialogtech.delivery import reservation as reservation_module
 from airflow_provider_dialogtech.delivery.journal import Record, Reservation, SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.statements import WIDENING
 from airflow_provider_dialogtech.delivery.store import Store
-from airflow_provider_dialogtech.delivery.storm import AlertGate
+from airflow_provider_dialogtech.exceptions import InDoubt
 from airflow_provider_dialogtech.masking import digest
 from tests.delivery.attacking import (
     EIGHT_NUMBERS,

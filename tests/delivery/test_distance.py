@@ -6,12 +6,12 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.api.errors import JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.delivery import sender as sender_module
 from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.store import Statement, Store
+from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.masking import digest
 from tests.delivery.attacking import (
     EIGHT_NUMBERS,

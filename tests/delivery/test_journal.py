@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.delivery import journal as journal_module
 from airflow_provider_dialogtech.delivery import reservation as reservation_module
 from airflow_provider_dialogtech.delivery.journal import (
@@ -22,6 +21,7 @@ from airflow_provider_dialogtech.delivery.origin import Origin
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.statements import LONGEST_PAUSE, WIDENING
 from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.exceptions import InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.masking import digest
 from tests.delivery.looking import edit, rows
 

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import InvalidMessage
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED
@@ -18,6 +17,7 @@ from airflow_provider_dialogtech.delivery.reservation import (
     SlotRequest,
 )
 from airflow_provider_dialogtech.delivery.store import Reading
+from airflow_provider_dialogtech.exceptions import InvalidMessage
 
 NOW = 1_000_000.0
 NUMBER, RECIPIENT = "5554332111", "5556667777"

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import (
+from airflow_provider_dialogtech.delivery import sender as sender_module
+from airflow_provider_dialogtech.delivery.journal import SendJournal
+from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     InDoubt,
     JournalUnavailable,
@@ -21,10 +25,6 @@ from airflow_provider_dialogtech.api.errors import (
     Unreachable,
     WaitTooLong,
 )
-from airflow_provider_dialogtech.delivery import sender as sender_module
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.store import Store
 from tests.delivery.delivering import (
     GRACE,
     RECIPIENT,

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import JournalUnavailable
 from airflow_provider_dialogtech.delivery import store as store_module
 from airflow_provider_dialogtech.delivery.journal import SendJournal
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from tests.delivery.attacking import (
     FAST,
     Senders,

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from airflow_provider_dialogtech.api.errors import InvalidConnection, JournalUnavailable, NotSent
 from airflow_provider_dialogtech.delivery import store as store_module
 from airflow_provider_dialogtech.delivery.schema import accounts, now
 from airflow_provider_dialogtech.delivery.store import Statement, Store
+from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable, NotSent
 from tests.delivery.looking import rows
 
 AN_ACCOUNT = {"extra_margin": 0.0, "widened_until": 0.0, "paused_until": 0.0, "usual_latency": 0.0}
@@ -260,7 +260,7 @@ def test_a_file_that_is_no_journal_says_so(tmp_path):
 # Root may write read-only files and fills no quota, so these two run as somebody whom the system holds to the rules.
 WRITE_UNTIL_IT_FAILS = """
 import sys
-from airflow_provider_dialogtech.api.errors import JournalUnavailable
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.store import Statement, Store
 store = Store(sys.argv[1], patience=1)

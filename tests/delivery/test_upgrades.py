@@ -13,14 +13,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from airflow_provider_dialogtech.api.errors import InDoubt, JournalUnavailable
+from airflow_provider_dialogtech.alerts.dedup import AlertGate
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.schema import sends
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store
-from airflow_provider_dialogtech.delivery.storm import AlertGate
+from airflow_provider_dialogtech.exceptions import InDoubt, JournalUnavailable
 from airflow_provider_dialogtech.masking import digest
 from tests.delivery.delivering import RECIPIENT, a_client, a_message
 from tests.delivery.looking import database, rows

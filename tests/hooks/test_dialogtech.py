@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from airflow_provider_dialogtech.api.errors import InDoubt, InvalidConnection, InvalidMessage, Refused
+from airflow_provider_dialogtech.exceptions import InDoubt, InvalidConnection, InvalidMessage, Refused
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import FROM_NUMBERS, SECRET

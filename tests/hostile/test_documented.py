@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dialogtech.notifications import alert_text
+from airflow_provider_dialogtech.alerts import text
+from airflow_provider_dialogtech.bulk import rows, template
 from airflow_provider_dialogtech.notifications import sms as notifier
-from airflow_provider_dialogtech.operators import rendering
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
 from airflow_provider_dialogtech.sandbox.guard import LONGEST_BODY, LOOPBACK
-from airflow_provider_dialogtech.sms import message, numbers, recipients
+from airflow_provider_dialogtech.sms import message, numbers
 
 PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
 
@@ -20,12 +20,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
         ("a message", message.MAX_LENGTH),
         ("a message", message.LONGEST_READ),
         ("a phone number", numbers._LONGEST_WRITTEN),
-        ("a list", recipients.MOST_ROWS),
-        ("a list's template", rendering.LONGEST_TEMPLATE),
-        ("what it renders to", rendering._LONGEST_READ),
-        ("a row's `id`", recipients._LONGEST_ID),
-        ("an error's words in an alert", alert_text._LONGEST_READ),
-        ("an error's words in an alert", alert_text._LONGEST_WHY),
+        ("a list", rows.MOST_ROWS),
+        ("a list's template", template.LONGEST_TEMPLATE),
+        ("what it renders to", template._LONGEST_READ),
+        ("a row's `id`", rows._LONGEST_ID),
+        ("an error's words in an alert", text._LONGEST_READ),
+        ("an error's words in an alert", text._LONGEST_WHY),
         ("an alert's recipients", notifier.MOST_RECIPIENTS),
     ],
 )

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dialogtech.api.errors import InvalidMessage
-from airflow_provider_dialogtech.notifications.alert_text import built_in_text, fit
-from airflow_provider_dialogtech.notifications.events import EVENTS, event_of
+from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
+from airflow_provider_dialogtech.alerts.text import built_in_text, fit
+from airflow_provider_dialogtech.bulk.rows import RecipientList
+from airflow_provider_dialogtech.bulk.template import RowTemplate
+from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
-from airflow_provider_dialogtech.operators.rendering import RowTemplate
 from airflow_provider_dialogtech.sms.message import MAX_LENGTH, SmsMessage, normalize_number
-from airflow_provider_dialogtech.sms.recipients import RecipientList
 from tests.hostile.conftest import PROFILE
 from tests.hostile.looking import seen_of, soon
 

@@ -18,7 +18,8 @@ import pytest
 import trustme
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.api.errors import (
+from airflow_provider_dialogtech.api.reply import DEEPEST, MOST_ELEMENTS, ApiReply
+from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     DialogTechError,
     InDoubt,
@@ -27,7 +28,6 @@ from airflow_provider_dialogtech.api.errors import (
     Throttled,
     Unreachable,
 )
-from airflow_provider_dialogtech.api.reply import DEEPEST, MOST_ELEMENTS, ApiReply
 from tests.api.server import answering, dripping, failed, read_request, reset, say_nothing, serving
 from tests.api.server import http as an_answer
 from tests.hostile.witness import bare, views_of, witnessing

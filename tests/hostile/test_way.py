@@ -19,7 +19,9 @@ from xml.sax.saxutils import escape
 import pytest
 
 from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
-from airflow_provider_dialogtech.api.errors import (
+from airflow_provider_dialogtech.delivery import sender
+from airflow_provider_dialogtech.delivery.schema import metadata, sends
+from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     DialogTechError,
     InDoubt,
@@ -28,13 +30,11 @@ from airflow_provider_dialogtech.api.errors import (
     Throttled,
     Unreachable,
 )
-from airflow_provider_dialogtech.delivery import sender
-from airflow_provider_dialogtech.delivery.schema import metadata, sends
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.keys import account_of
 from airflow_provider_dialogtech.masking import encodings_of
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
+from airflow_provider_dialogtech.settings.idempotency import account_of
 from tests.api.server import answering, dripping, failed, read_request, reset_after_request, say_nothing, serving
 from tests.api.server import http as an_answer
 from tests.delivery.looking import rows

@@ -11,9 +11,9 @@ from airflow_provider_dialogtech.notifications.sms import (
     _Rendered,
     send_dialogtech_sms_notification,
 )
+from tests.alerts.conftest import ALICE, BOB, context_of, failure, texts
 from tests.conftest import FROM_NUMBERS, SECRET
 from tests.hostile.looking import soon
-from tests.notifications.conftest import ALICE, BOB, context_of, failure, texts
 
 try:
     from airflow.sdk import DAG

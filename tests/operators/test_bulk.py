@@ -13,14 +13,14 @@ import pytest
 from airflow.exceptions import AirflowException
 
 from airflow_provider_dialogtech._compat import AirflowFailException
+from airflow_provider_dialogtech.bulk.failure_policy import REFUSED_IN_A_ROW
 from airflow_provider_dialogtech.delivery import sender as sender_module
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.patience import REFUSED_IN_A_ROW
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.journal import journal_store
-from airflow_provider_dialogtech.hooks.keys import task_key
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator
+from airflow_provider_dialogtech.settings.idempotency import task_key
+from airflow_provider_dialogtech.settings.journal_place import journal_store
 from tests.running import run_dag
 
 try:

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import pytest
 from airflow.exceptions import TaskDeferred
 
-from airflow_provider_dialogtech.api.errors import WaitTooLong
 from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.schema import sends
-from airflow_provider_dialogtech.hooks import config
+from airflow_provider_dialogtech.exceptions import WaitTooLong
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.journal import journal_store
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.journal_place import journal_store
 from tests.delivery.looking import change, rows
 
 CONTEXT = {"ti": SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)}

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_dialogtech._compat import AirflowFailException
-from airflow_provider_dialogtech.api.errors import (
+from airflow_provider_dialogtech.delivery.sender import SmsSender
+from airflow_provider_dialogtech.exceptions import (
     InDoubt,
     InvalidConnection,
     InvalidMessage,
@@ -17,11 +18,10 @@ from airflow_provider_dialogtech.api.errors import (
     Throttled,
     Unreachable,
 )
-from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.keys import given_key, task_key
 from airflow_provider_dialogtech.masking import encodings_of
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+from airflow_provider_dialogtech.settings.idempotency import given_key, task_key
 from tests.conftest import FROM_NUMBERS, SECRET
 from tests.running import HOME, run_dag
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dialogtech.api.errors import InvalidMessage, NotSent
+from airflow_provider_dialogtech.exceptions import InvalidMessage, NotSent
 from airflow_provider_dialogtech.sms.gsm import is_gsm7, measure, to_gsm7
 from airflow_provider_dialogtech.sms.message import MAX_LENGTH, SmsMessage
 from tests.hostile.looking import soon

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dialogtech.api.errors import InvalidMessage
+from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.sms.message import normalize_number
 from tests.hostile.looking import soon
 

@@ -12,8 +12,8 @@ import pytest
 from airflow import __version__ as airflow_version
 
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
-from demo.airflow_home import AirflowHome, running_airflow
 from tests.conftest import ACCESS_KEY, FROM_NUMBERS, SECRET
+from tools.airflow_home import AirflowHome, running_airflow
 
 _IS_AIRFLOW_3_0 = airflow_version.startswith("3.0.")
 _ROOT = Path(__file__).resolve().parents[2]

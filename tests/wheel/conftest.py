@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.processes import plain_environment
+from tools.processes import plain_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 AIRFLOW = version("apache-airflow")

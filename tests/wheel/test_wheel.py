@@ -9,7 +9,7 @@ from email import message_from_string
 import pytest
 
 from airflow_provider_dialogtech.get_provider_info import get_provider_info
-from airflow_provider_dialogtech.hooks.form import EXTRA_FIELDS
+from airflow_provider_dialogtech.settings.form import EXTRA_FIELDS
 from tests.wheel.conftest import AIRFLOW, ROOT
 
 pytestmark = [pytest.mark.wheel, pytest.mark.timeout(600)]

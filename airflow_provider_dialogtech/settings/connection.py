@@ -1,0 +1,329 @@
+"""An Airflow connection, read into checked settings."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.exceptions import InvalidConnection, InvalidMessage
+from airflow_provider_dialogtech.opaque import Opaque
+from airflow_provider_dialogtech.settings.fields import (
+    FIELDS,
+    LONGEST_WORD,
+    MOST_NUMBERS,
+    MOST_WORDS,
+    SHORTEST_WORD,
+    Field,
+)
+from airflow_provider_dialogtech.settings.idempotency import account_of
+
+_LONGEST_EXTRA = 65_536
+LONGEST_FIELD = 2_000
+# What has more digits fits no setting and no phone number.
+_LONGEST_INTEGER = 40
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """What a connection of type `dialogtech` says.
+
+    :param conn_id: the connection's id.
+    :param access_key: its login.
+    :param secret_access_key: its password.
+    :param url: its host; empty for the vendor's URL.
+    :param from_numbers: the numbers a text may leave from, in digits.
+    :param alert_to: the numbers alerts go to, as they were written: a mistake in one must not mute the others.
+    :param alert_budget: how many alerts a recipient gets in 10 minutes at most.
+    :param http_method: `GET` or `POST`.
+    :param timeout: how many seconds one call of the API may take.
+    :param limits: what the account may send.
+    :param throttled_words: words or phrases in the API's reason when it refuses a text for its rate; empty for the
+        known wordings.
+    :param account_name: the account's name where several access keys belong to one account.
+    """
+
+    conn_id: str
+    access_key: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    url: str = field(default="", repr=False)
+    from_numbers: tuple[str, ...] = field(default=(), repr=False)
+    alert_to: tuple[str, ...] = field(default=(), repr=False)
+    alert_budget: int = 10
+    http_method: str = "GET"
+    timeout: float = 30.0
+    limits: RateLimits = field(default_factory=RateLimits)
+    throttled_words: tuple[str, ...] = ()
+    account_name: str = ""
+
+    @property
+    def account(self) -> str:
+        """The account's name in the journal: connections with the same access key, or name, share its limits."""
+        return account_of(self.account_name or self.access_key)
+
+    @classmethod
+    def of(cls, connection: Any) -> ConnectionSettings:
+        """Read an Airflow connection.
+
+        :param connection: the connection, of any Airflow version, or what stands in it.
+        :raises InvalidConnection: when a field is missing or wrong; it is named, its value is not shown.
+        """
+        written = connection if isinstance(connection, WrittenConnection) else WrittenConnection(connection)
+        # A traceback may show what each frame holds, and a connection shows its password.
+        del connection
+        return _Reader(written).settings()
+
+
+class WrittenConnection:
+    """What stands in a connection, in an object that does not show it."""
+
+    __slots__ = ("conn_id", "extra", "host", "login", "password", "port_or_schema", "unreadable")
+
+    def __init__(self, connection: Any) -> None:
+        self.unreadable = ""
+        self.conn_id = self.login = self.password = self.host = self.extra = ""
+        self.port_or_schema = False
+        try:
+            self.conn_id = str(connection.conn_id)
+            self.login = str(connection.login or "")
+            self.password = Opaque(connection.password or "")
+            self.host = str(connection.host or "").strip()
+            self.extra = connection.extra or "{}"
+            self.port_or_schema = bool(connection.port or connection.schema)
+        except Exception as error:  # Airflow decrypts some of these only now, with a key that may have changed
+            self.unreadable = type(error).__name__
+
+
+class _Reader:
+    """Reads one connection and names the field that is wrong.
+
+    What was written stays out of the local variables of every method that can raise.
+    """
+
+    def __init__(self, written: WrittenConnection) -> None:
+        self._written = written
+        self._extra: Mapping[str, Any] = {}
+
+    def settings(self) -> ConnectionSettings:
+        written = self._written
+        if written.unreadable:
+            self._fail(f"Airflow could not read it ({written.unreadable}); check Airflow's fernet_key")
+        if written.port_or_schema:
+            self._fail("port and schema must be empty: the host holds the whole API URL")
+        for name, content in (("login", "access key"), ("password", "secret access key")):
+            if not getattr(written, name):
+                self._fail(f"the {name} is missing: it holds the DialogTech {content}")
+        for name in ("login", "password", "host"):
+            if len(getattr(written, name)) > LONGEST_FIELD:
+                self._fail(f"the {name} must have at most {LONGEST_FIELD:,} characters")
+        self._parse_extra()
+        if self._get("throttled_pattern") is not None:
+            self._fail(
+                "extra.throttled_pattern is no longer supported. Write the words themselves, separated by commas, "
+                'into extra.throttled_words, like "slow down, too many"'
+            )
+        return ConnectionSettings(
+            conn_id=written.conn_id,
+            access_key=Opaque(written.login),
+            secret_access_key=Opaque(written.password),
+            url=Opaque(written.host),
+            from_numbers=self._from_numbers(),
+            alert_to=self._numbers("alert_to"),
+            alert_budget=self._whole_number("alert_budget", ConnectionSettings.alert_budget),
+            http_method=self._http_method(),
+            timeout=self._timeout(),
+            limits=self._limits(),
+            throttled_words=self._throttled_words(),
+            account_name=self._account_name(),
+        )
+
+    def _parse_extra(self) -> None:
+        extra = _json_object(self._written.extra)
+        if extra is None:
+            self._fail(f"the extra must be a JSON object of at most {_LONGEST_EXTRA:,} characters")
+        self._extra = extra
+
+    def _from_numbers(self) -> tuple[str, ...]:
+        numbers, problem = _normalized(self._numbers("from_numbers"))
+        if problem:
+            self._fail(problem)
+        return numbers
+
+    def _numbers(self, name: str) -> tuple[str, ...]:
+        """Read comma-separated text, a JSON list (also as text), or a single number."""
+        numbers = _list_of(self._get(name), (str, int))
+        if numbers is None:
+            self._fail(f"extra.{name} must be phone numbers separated by commas, or a JSON list of them")
+        if len(numbers) > MOST_NUMBERS:
+            self._fail(f"extra.{name} must have at most {MOST_NUMBERS:,} numbers")
+        return numbers
+
+    def _limits(self) -> RateLimits:
+        documented = RateLimits()
+        per_minute = self._whole_number("number_per_minute", documented.number_per_minute)
+        return RateLimits(
+            account_per_second=self._whole_number("account_per_second", documented.account_per_second),
+            number_per_second=self._whole_number("number_per_second", documented.number_per_second),
+            number_per_minute=per_minute,
+            alert_reserve=self._alert_reserve(per_minute),
+        )
+
+    def _alert_reserve(self, number_per_minute: int) -> int | None:
+        if self._get("alert_reserve") is None:
+            return None
+        reserve = self._whole_number("alert_reserve", 0)
+        if reserve >= number_per_minute:
+            most = number_per_minute - 1
+            self._fail(
+                f"extra.alert_reserve must be a whole number from 0 to {most:,}, one less than number_per_minute"
+            )
+        return reserve
+
+    def _whole_number(self, name: str, default: int) -> int:
+        if self._get(name) is None:
+            return default
+        field = FIELDS[name]
+        number = _whole_number_within(self._get(name), field)
+        if number is None:
+            self._fail(f"extra.{name} must be {field.bounds}")
+        return number
+
+    def _timeout(self) -> float:
+        if self._get("timeout") is None:
+            return ConnectionSettings.timeout
+        seconds = _number_within(self._get("timeout"), FIELDS["timeout"])
+        if seconds is None:
+            self._fail(f"extra.timeout must be {FIELDS['timeout'].bounds} (seconds)")
+        return seconds
+
+    def _http_method(self) -> str:
+        for method in FIELDS["http_method"].choices:
+            if str(self._get("http_method") or ConnectionSettings.http_method).strip().upper() == method:
+                return method
+        return self._fail(f"extra.http_method must be {' or '.join(FIELDS['http_method'].choices)}")
+
+    def _throttled_words(self) -> tuple[str, ...]:
+        words = _list_of(self._get("throttled_words"), (str,))
+        if words is None:
+            self._fail("extra.throttled_words must be words or phrases separated by commas, or a JSON list of them")
+        if len(words) > MOST_WORDS or not all(SHORTEST_WORD <= len(word) <= LONGEST_WORD for word in words):
+            self._fail(
+                f"extra.throttled_words must be at most {MOST_WORDS} words or phrases of {SHORTEST_WORD} to "
+                f"{LONGEST_WORD} characters each"
+            )
+        return tuple(str(word) for word in words)
+
+    def _account_name(self) -> str:
+        name = _name(self._get("account"))
+        if name is None:
+            self._fail(f"extra.account must be a name of at most {FIELDS['account'].maximum} characters")
+        return name
+
+    def _get(self, name: str) -> Any:
+        """Return a field of the extra; None when it is missing or empty, as a form leaves it."""
+        value = self._extra.get(name)
+        return None if isinstance(value, str) and not value.strip() else value
+
+    def _fail(self, problem: str) -> NoReturn:
+        # Where it is set: Airflow knows a connection by its id alone, wherever it is kept.
+        raise invalid(self._written.conn_id, problem)
+
+
+def invalid(conn_id: str, problem: str) -> InvalidConnection:
+    """Return the error of a connection that is wrong.
+
+    :param conn_id: its id.
+    :param problem: what is wrong, without a full stop.
+    """
+    return InvalidConnection(f"The connection {conn_id!r}: {problem}. Nothing was sent; correct the connection.")
+
+
+class _Extra(dict[str, Any]):
+    """A parsed extra, which does not show itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "{'***'}"
+
+
+def _json_object(text: Any) -> Mapping[str, Any] | None:
+    """Read a JSON object; None when it is none. Airflow's own extra_dejson takes such an extra for an empty one."""
+    if not isinstance(text, str) or len(text) > _LONGEST_EXTRA:
+        return None
+    found = _json(text)
+    return _Extra(found) if isinstance(found, dict) else None
+
+
+def _json(text: str) -> Any:
+    """Read JSON; None when it is none."""
+    try:
+        return json.loads(text, parse_int=_integer_or_text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _integer_or_text(digits: str) -> int | str:
+    """Leave an endless number to the check of its field: Python itself refuses it without a name."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else digits
+
+
+def _list_of(value: Any, kinds: tuple[type, ...]) -> tuple[str, ...] | None:
+    """Read text separated by commas, a JSON list (also as text), or a single value; None when it is none of these."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = _json(value) if value.lstrip().startswith("[") else value.split(",")
+    elif type(value) in kinds:
+        value = [value]
+    if not isinstance(value, list) or any(type(item) not in kinds for item in value):
+        return None
+    return tuple(dict.fromkeys(Opaque(str(item).strip()) for item in value if str(item).strip()))
+
+
+def _normalized(numbers: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """Return the numbers in digits, and what is wrong with one of them."""
+    from airflow_provider_dialogtech.sms.message import normalize_number
+
+    try:
+        # Plain text: what is normalized is marked by its own kind.
+        return tuple(normalize_number(str(number), "extra.from_numbers") for number in numbers), ""
+    except InvalidMessage as error:
+        return (), str(error).removeprefix("The text was not sent: ").rstrip(".")
+
+
+def _whole_number_within(value: Any, field: Field) -> int | None:
+    """Read a whole number, also as text from a URI; None when it is none, or out of the field's bounds."""
+    if type(value) not in {int, str} or not re.fullmatch(r"\s*\+?[0-9]{1,40}\s*", str(value), re.ASCII):
+        return None
+    number = int(value)
+    return number if _within(number, field) else None
+
+
+def _number_within(value: Any, field: Field) -> float | None:
+    """Read a number, also as text from a URI; None when it is none, or out of the field's bounds."""
+    if type(value) not in {int, float, str}:
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and _within(number, field) else None
+
+
+def _within(number: float, field: Field) -> bool:
+    return (field.minimum is None or number >= field.minimum) and (field.maximum is None or number <= field.maximum)
+
+
+def _name(value: Any) -> str | None:
+    """Read the account's name: empty when there is none, None when it is wrong. Ids of digits are names, too."""
+    if value is None:
+        return ""
+    if type(value) not in {int, str}:
+        return None
+    name = str(value).strip()
+    return name if _within(len(name), FIELDS["account"]) else None

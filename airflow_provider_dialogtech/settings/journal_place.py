@@ -1,0 +1,76 @@
+"""Which delivery journal this Airflow uses, and whether it can keep the promise."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dialogtech.exceptions import InvalidConnection
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.containers import on_container_layer
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech.delivery.store import Store
+
+log = logging.getLogger(__name__)
+
+# The executors whose tasks run where their scheduler runs, and so share a file with it.
+_LOCAL_EXECUTORS = {"LocalExecutor", "SequentialExecutor", "DebugExecutor"}
+
+
+def journal_store(*, patience: float | None = None) -> Store:
+    """Open the journal of `[dialogtech] journal_url`.
+
+    :param patience: for how many seconds a journal that is away is tried again; by default a minute.
+    :raises InvalidConnection: when the URL is no SQLite file's and no PostgreSQL's, or when it is a file's and tasks
+        may run on several machines, or in pods. No retry mends that.
+    :raises JournalUnavailable: when Airflow cannot ask a command or a secrets backend for the URL.
+    """
+    from airflow_provider_dialogtech.delivery.store import PATIENCE, Store
+
+    url: Any = config.journal_url()
+    store = Store(url, patience=PATIENCE if patience is None else patience)
+    if store.is_file:
+        if not config.allow_local_journal():
+            _refuse_to_forget()
+        _warn_of_a_container(url)
+    return store
+
+
+def _refuse_to_forget() -> None:
+    """A journal in a file that dies with its pod, or that other machines do not see, keeps no promise."""
+    elsewhere = [name for name in _executor_names() if name not in _LOCAL_EXECUTORS]
+    if elsewhere:
+        raise InvalidConnection(
+            f"The text was not sent: {', '.join(elsewhere)} may run tasks on several machines, but the delivery "
+            "journal is a file on one of them. Set [dialogtech] journal_url to a PostgreSQL that all of them reach "
+            "(AIRFLOW__DIALOGTECH__JOURNAL_URL=postgresql+psycopg2://…), or, if all tasks share this file and it "
+            "outlives them, [dialogtech] allow_local_journal = True."
+        )
+
+
+def _executor_names() -> list[str]:
+    """Read `[core] executor`: names or paths by comma, some with an alias (`path:Alias`) or a team (`team=…`)."""
+    entries = config.executors().replace(";", ",").split(",")
+    return [entry.split("=")[-1].strip().split(":")[0].rsplit(".", 1)[-1] for entry in entries if entry.strip()]
+
+
+def _warn_of_a_container(url: Any) -> None:
+    from sqlalchemy.engine import make_url
+
+    path = make_url(url).database or ""
+    if not path.startswith("file:"):
+        _warn_once_of(str(Path(path).absolute()))
+
+
+@lru_cache(maxsize=8)  # once in a process
+def _warn_once_of(path: str) -> None:
+    if on_container_layer(Path(path)):
+        log.warning(
+            "The delivery journal %s lies in this container's own file system: it is gone with the container, and "
+            "other containers do not see it, so a text may be sent twice. Put it on a volume that the scheduler, the "
+            "dag-processor and the triggerer share, or set [dialogtech] journal_url to a PostgreSQL.",
+            path,
+        )

@@ -1,0 +1,125 @@
+"""What a callback does on a bad day, with its times shortened: 45 s are 4.5 here."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from airflow_provider_dialogtech.alerts import deliver
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from airflow_provider_dialogtech.sandbox.faults import NAMES
+from tests.alerts.conftest import ALICE, BOB, failure, texts
+from tests.conftest import FROM_NUMBERS
+
+HELD = 4.5
+# What the machine may take on top of what we wait.
+SLACK = 5.0
+CERTAINLY_NOT_SENT = {"refused", "throttled"}
+
+
+@pytest.fixture(autouse=True)
+def _short_times(monkeypatch, caplog):
+    monkeypatch.setattr(deliver, "HELD", HELD)
+    monkeypatch.setattr(deliver, "WAIT", 3.0)
+    monkeypatch.setattr(deliver, "CALL", 1.4)
+    caplog.set_level(logging.INFO)
+
+
+def alert(**arguments):
+    """Call the callback and tell how long it was held."""
+    begun = time.monotonic()
+    DialogTechSmsNotifier("hello", **arguments)(failure())
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize("fault", sorted(NAMES))
+def test_no_fault_holds_a_callback_or_raises(sandbox, alerting, fault, caplog):
+    sandbox.fault(fault, seconds=60, retry_after=60)
+    assert alert() < HELD + SLACK
+    assert ("…7777 was not told" if fault in CERTAINLY_NOT_SENT else "…7777 may have been told") in caplog.text
+    assert ("nobody was told" in caplog.text) == (fault in CERTAINLY_NOT_SENT)
+
+
+@pytest.mark.parametrize("fault", sorted(NAMES))
+def test_after_a_fault_the_next_alert_texts_unless_the_last_may_be_out(sandbox, alerting, fault):
+    sandbox.fault(fault, seconds=60)
+    alert()
+    sandbox.clear_faults()
+    sandbox.forget()
+    time.sleep(1.2 if fault == "throttled" else 0)  # the pause that a throttled text asks of the account
+    alert()
+    told = texts(sandbox)
+    if fault in CERTAINLY_NOT_SENT:
+        assert len(told) == 1
+        assert told[0].startswith("hello (+1 more since ")
+    else:
+        assert told == []
+
+
+def test_with_the_api_down_the_log_says_that_nobody_was_told(connection, unused_port, caplog):
+    connection(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
+    assert alert() < HELD + SLACK
+    assert "…7777 was not told" in caplog.text
+    assert "Alert for etl.load (failed): nobody was told." in caplog.text
+
+
+def test_an_alert_without_a_slot_in_its_time_is_an_error_and_counts_in_the_next_text(sandbox, connect_sandbox, caplog):
+    def connect_with(number):
+        limits = {"number_per_minute": 1, "account_per_second": 9}
+        connect_sandbox(extra={"from_numbers": number, "alert_to": ALICE, **limits})
+
+    connect_with(FROM_NUMBERS[0])
+    DialogTechSmsNotifier("first", dedup_key="first")(failure())
+    for _ in range(2):
+        assert alert() < HELD + SLACK
+    assert texts(sandbox) == ["first"]
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert sum("…7777 was not told" in line and "later than max_wait" in line for line in told) == 2
+    connect_with(FROM_NUMBERS[1])
+    alert()
+    assert texts(sandbox)[1].startswith("hello (+2 more since ")
+
+
+def test_one_recipients_fault_hinders_no_other(sandbox, alerting, caplog):
+    sandbox.fault("refused", to=ALICE)
+    alert(to=[ALICE, BOB])
+    assert texts(sandbox, to=BOB) == ["hello"]
+    assert "…7777 was not told" in caplog.text
+    assert "…8888 was told" in caplog.text
+    assert "nobody was told" not in caplog.text
+
+
+def test_many_recipients_of_a_hanging_api_hold_a_callback_no_longer_than_one(sandbox, alerting):
+    sandbox.fault("hang_before_accept")
+    assert alert(to=[f"55566677{number:02}" for number in range(20)]) < HELD + SLACK
+
+
+def test_what_hangs_for_good_is_left_behind(alerting, monkeypatch, caplog):
+    monkeypatch.setattr(deliver, "HELD", 0.2)
+    released = threading.Event()
+    monkeypatch.setattr(deliver, "_JOURNALS", ((lambda: released.wait(60), 60.0),))
+    begun = time.monotonic()
+    alert()
+    assert time.monotonic() - begun < 30
+    assert "waits no longer" in caplog.text
+    released.set()
+
+
+def test_a_pause_that_would_leave_no_time_to_send_is_not_begun():
+    deadline = deliver.Deadline(HELD)
+    begun = time.monotonic()
+    with pytest.raises(deliver.OutOfTime):
+        deadline.pause(HELD)
+    assert time.monotonic() - begun < HELD
+    deadline.pause(0)
+
+
+def test_an_unforeseen_error_is_named_but_its_words_are_not_shown(sandbox, alerting, monkeypatch, caplog):
+    def fail(*_args, **_kwargs):
+        raise RuntimeError(f"about {ALICE}")
+
+    monkeypatch.setattr(deliver, "fit", fail)
+    alert()
+    assert "RuntimeError" in caplog.text
+    assert ALICE not in caplog.text

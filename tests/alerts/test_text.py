@@ -1,0 +1,221 @@
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_dialogtech.alerts.dedup import Claim
+from airflow_provider_dialogtech.alerts.text import (
+    built_in_text,
+    clock_time,
+    fit,
+    scrub_reason,
+    suffix_of,
+)
+from airflow_provider_dialogtech.sms.gsm import measure
+from tests.alerts.conftest import context_of, failure
+from tests.hostile.looking import soon
+
+NOON = datetime.now(timezone.utc).replace(hour=12, minute=5)
+RUN = "run manual 2026-01-02 03:04"
+DEADLINE = {
+    "dag_run": {"dag_id": "etl", "dag_run_id": "scheduled__2026-01-02T00:00:00+00:00", "state": "running"},
+    "deadline": {"id": "1", "deadline_time": NOON.isoformat()},
+}
+IN_DAG = {"run_id": "manual__2026-01-02T03:04:05+00:00", "dag": SimpleNamespace(dag_id="etl")}
+
+
+@pytest.mark.parametrize(
+    ("event", "context", "text"),
+    [
+        (
+            "failed",
+            failure(end_date=NOON),
+            f"etl.load failed at 12:05 UTC, try 2 of 3, {RUN}: RuntimeError: no such table",
+        ),
+        (
+            "retry",
+            failure(end_date=NOON, try_number=1),
+            f"etl.load is up for retry since 12:05 UTC, try 1 of 3, {RUN}: RuntimeError: no such table",
+        ),
+        ("success", context_of("success", end_date=NOON), f"etl.load succeeded at 12:05 UTC, try 2 of 3, {RUN}"),
+        ("skipped", context_of("skipped", end_date=NOON), f"etl.load was skipped at 12:05 UTC, {RUN}"),
+        ("execute", context_of(start_date=NOON), f"etl.load started at 12:05 UTC, {RUN}"),
+        ("failed", context_of(end_date=NOON, map_index=3), f"etl.load[3] failed at 12:05 UTC, try 2 of 3, {RUN}"),
+        (
+            "dag_failed",
+            {**IN_DAG, "reason": "task_failure", "dag_run": SimpleNamespace(end_date=NOON)},
+            f"DAG etl failed at 12:05 UTC, {RUN}: task failure",
+        ),
+        (
+            "dag_success",
+            {**IN_DAG, "reason": "success", "dag_run": SimpleNamespace(end_date=NOON)},
+            f"DAG etl succeeded at 12:05 UTC, {RUN}",
+        ),
+        (
+            "deadline",
+            DEADLINE,
+            "DAG etl missed its deadline of 12:05 UTC, run scheduled 2026-01-02 00:00: still running",
+        ),
+        (
+            "sla",
+            {"dag": SimpleNamespace(dag_id="etl"), "task_list": "load on 2026-01-02", "dag_run": {"end_date": NOON}},
+            "DAG etl missed an SLA, seen at 12:05 UTC: load on 2026-01-02",
+        ),
+    ],
+)
+def test_an_event_has_its_text(event, context, text):
+    assert built_in_text(event, context) == f"Airflow: {text}"
+
+
+@pytest.mark.parametrize(
+    "when",
+    [NOON, NOON.isoformat(), NOON.isoformat().replace("+00:00", "Z")],
+    ids=["a time", "its text", "its text with Z"],
+)
+def test_a_deadline_may_be_a_time_or_the_text_of_one(when):
+    context = DEADLINE | {"deadline": {"deadline_time": when}}
+    assert "missed its deadline of 12:05 UTC," in built_in_text("deadline", context)
+
+
+def test_what_is_not_there_is_not_told():
+    assert built_in_text("failed", {"ti": SimpleNamespace(dag_id="etl", task_id="load")}).startswith(
+        "Airflow: etl.load"
+    )
+    assert built_in_text("deadline", {"deadline": {"deadline_time": "soon"}, "dag_run": {}}).startswith(
+        "Airflow: DAG ?"
+    )
+
+
+def test_an_error_may_be_text_or_have_no_words():
+    assert built_in_text("failed", context_of() | {"exception": "killed\n  by the\tscheduler"}).endswith(
+        ": killed by the scheduler"
+    )
+    assert built_in_text("failed", context_of() | {"exception": KeyError()}).endswith(": KeyError")
+
+
+def test_names_however_long_leave_room_for_the_reason():
+    context = failure(dag_id="d" * 250, task_id="t" * 250, run_id="r" * 250)
+    assert "failed at" in fit(built_in_text("failed", context), "", one_segment=True)
+
+
+def test_a_time_of_another_day_carries_its_day():
+    assert clock_time(NOON) == "12:05 UTC"
+    assert clock_time(datetime(2026, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=-5)))) == "01-02 08:04 UTC"
+
+
+@pytest.mark.parametrize(
+    ("words", "scrubbed"),
+    [
+        ("call +1 (555) 666-7777 now", "call …7777 now"),
+        ("no partition 2026-01-02 of 2026-01-02 03:04:05", "no partition 2026-01-02 of 2026-01-02 03:04:05"),
+        ("postgresql://me:pa55@db/x is down", "postgresql://***@db/x is down"),
+        ("password=hunter2 token: abc API_KEY='x'", "password=*** token: *** API_KEY=***"),
+        ("Authorization: Bearer eyJhbGciOi", "Authorization: Bearer ***"),
+    ],
+)
+def test_a_reason_keeps_secrets_and_numbers_to_itself(words, scrubbed):
+    assert scrub_reason(words) == scrubbed
+
+
+def test_a_secret_that_airflow_knows_stays_out_of_a_reason():
+    from airflow_provider_dialogtech._compat import mask_secret
+
+    mask_secret("the-warehouse-password")
+    assert "warehouse-password" not in built_in_text("failed", failure("login with the-warehouse-password failed"))
+
+
+def test_the_suffix_tells_how_many_more_there_were_and_since_when():
+    assert suffix_of(Claim("id", "key", more=137, since=NOON)) == " (+137 more since 12:05 UTC)"
+    assert suffix_of(Claim("id", "key")) == ""
+
+
+def test_the_last_text_of_a_budget_says_so():
+    assert "budget used up" in suffix_of(Claim("id", "key", last=True))
+
+
+@pytest.mark.parametrize("one_segment", [True, False])
+@pytest.mark.parametrize("text", ["word " * 100, "[{x}] " * 100, "слово " * 100, "“quoted” – " * 100])
+def test_a_cut_never_takes_the_suffix(text, one_segment):
+    suffix = suffix_of(Claim("id", "key", more=137, since=NOON, last=True))
+    whole = fit(text, suffix, one_segment=one_segment)
+    assert whole.endswith(suffix)
+    assert len(whole) <= (160 if one_segment else 256)
+
+
+@pytest.mark.parametrize("text", ["word " * 100, "[{x}] " * 100, "“quoted” – " * 100])
+def test_our_own_text_is_one_segment(text):
+    assert measure(fit(text, " (+1 more since 12:05 UTC)", one_segment=True)).segments == 1
+
+
+def test_what_no_text_can_show_becomes_a_space():
+    assert fit("a\x00b\x1b[31mred", "", one_segment=True) == "a b [31mred"
+
+
+class Mute(Exception):
+    """Every word of it raises."""
+
+    def __str__(self):
+        raise ZeroDivisionError
+
+    __repr__ = __str__
+
+    @property
+    def __class__(self):
+        raise ZeroDivisionError
+
+
+class Muted(type):
+    @property
+    def __name__(cls):
+        raise ZeroDivisionError
+
+
+class Nameless(Exception, metaclass=Muted):
+    pass
+
+
+@pytest.mark.parametrize(("error", "name"), [(Mute(), "Mute"), (Nameless(), "object")], ids=["no words", "no name"])
+def test_an_error_that_cannot_say_what_it_is_leaves_the_rest_of_the_alert(error, name):
+    text = built_in_text("failed", failure(end_date=NOON) | {"exception": error})
+    assert text == f"Airflow: etl.load failed at 12:05 UTC, try 2 of 3, {RUN}: {name}"
+
+
+@pytest.mark.parametrize("event", ["failed", "retry", "success", "execute", "dag_failed", "deadline", "sla"])
+def test_facts_that_cannot_be_told_leave_the_others(event):
+    mute = Mute()
+    ti = SimpleNamespace(dag_id=mute, task_id="load", run_id=mute, end_date=mute, try_number=10**5000, max_tries=mute)
+    context = {"ti": ti, "run_id": mute, "reason": mute, "exception": mute, "deadline": mute, "task_list": mute}
+    assert built_in_text(event, context).startswith("Airflow: ")
+
+
+def test_a_deadline_that_is_not_there_leaves_the_rest():
+    assert built_in_text("deadline", {}).startswith("Airflow: DAG ? missed its deadline of ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["x" * 100_000_000, "word " * 20_000_000, "e" + "\u0301\u0323" * 80_000, "5556667777 " * 1_000_000],
+    ids=["a word", "words", "accents", "numbers"],
+)
+def test_an_error_of_any_length_becomes_a_text_at_once(words):
+    with soon():
+        text = fit(built_in_text("failed", failure(words)), "", one_segment=True)
+    assert "RuntimeError" in text
+    assert len(text) <= 160
+
+
+@pytest.mark.parametrize("before", range(9_985, 10_002))
+def test_a_secret_where_the_reading_ends_is_not_told_in_part(before):
+    text = built_in_text("failed", failure(" " * before + "password=hunter2 is wrong"))
+    assert "hunt" not in text
+
+
+@pytest.mark.parametrize("one_segment", [True, False])
+def test_a_cut_ends_whatever_is_to_stand_behind(one_segment):
+    with soon():
+        fit("text", "[" * 500, one_segment=one_segment)
+
+
+def test_a_message_of_any_length_is_fitted_at_once():
+    with soon():
+        assert len(fit("e" + "\u0301\u0323" * 80_000, "", one_segment=False)) <= 256

@@ -1,0 +1,264 @@
+import itertools
+import sqlite3
+import threading
+import time
+from contextlib import closing, suppress
+from unittest.mock import create_autospec
+
+import pytest
+
+from airflow_provider_dialogtech.bulk import sender as bulk_module
+from airflow_provider_dialogtech.bulk.sender import BulkSender, Stopped, Text
+from airflow_provider_dialogtech.delivery.result import SendResult
+from airflow_provider_dialogtech.delivery.sender import SmsSender
+from airflow_provider_dialogtech.exceptions import InDoubt, NotSent, Refused, WaitTooLong
+from airflow_provider_dialogtech.sandbox.process import running_sandbox
+from tests.delivery.delivering import TIMEOUT, a_message, a_sender, assert_limits_kept, run, started
+from tests.proxies.sqlite import locked
+
+PLENTY = 30.0
+
+
+@pytest.fixture(scope="module")
+def shared_sandbox():
+    with running_sandbox(arguments=["--number-per-minute=1000"]) as sandbox:
+        yield sandbox
+
+
+def texts(sandbox, count):
+    """Make texts to numbers of their own, each when it is asked for."""
+    return (Text(n, a_message(sandbox, to=f"55566{n:05}"), f"key {n}") for n in range(count))
+
+
+def send(sandbox, store_url, count, *, stop=None, threads=12, timeout=TIMEOUT, **options):
+    """Send a list, and tell what was recorded of it, however it ends."""
+    outcomes = {}
+    bulk = BulkSender(stop or threading.Event())
+    sender = a_sender(sandbox, store_url, sleep=bulk.pause, timeout=timeout)
+    with suppress(Stopped, KeyboardInterrupt):
+        bulk.run(texts(sandbox, count), sender, threads=threads, record=outcomes.__setitem__, **options)
+    return outcomes
+
+
+def send_in_process(sandbox, store_url, count):
+    send(sandbox, store_url, count)
+
+
+def arrivals(sandbox):
+    return [int(text["to"][5:]) for text in sandbox.accepted()]
+
+
+def states(sandbox, store_url, count):
+    """Tell each row's state in the journal, None where nothing was reserved."""
+    journal = a_sender(sandbox, store_url)._journal
+    return {n: record and record.state for n, record in ((n, journal.find(f"key {n}")) for n in range(count))}
+
+
+def slots_held(sqlite_url):
+    """Tell the slots of the texts that wait for one, in seconds since 1970; one that was given back has passed."""
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as journal:
+        return [at for (at,) in journal.execute("SELECT at FROM dialogtech_sends WHERE state = 'reserved'")]
+
+
+def wait_for_arrivals(sandbox, count):
+    end = time.monotonic() + PLENTY
+    while len(sandbox.accepted()) < count:
+        assert time.monotonic() < end, "nothing arrived"
+        time.sleep(0.05)
+
+
+def test_every_text_arrives_once_and_is_recorded(sandbox, store_url):
+    outcomes = send(sandbox, store_url, 12)
+    assert {row: outcome.status for row, outcome in outcomes.items()} == dict.fromkeys(range(12), "sent")
+    assert sorted(arrivals(sandbox)) == list(range(12))
+
+
+def test_side_by_side_they_keep_the_limits(sandbox, sqlite_url):
+    outcomes = send(sandbox, sqlite_url, 16)
+    assert {outcome.status for outcome in outcomes.values()} == {"sent"}
+    assert_limits_kept(sandbox, 16)
+
+
+def test_answers_overlap(sandbox, sqlite_url):
+    """Each answer takes a second, and all come in the time of a few."""
+    sandbox.fault("late", seconds=1)
+    under_way = set()
+    most = 0
+    lock = threading.Lock()
+    stop = threading.Event()
+    bulk = BulkSender(stop)
+    sender = a_sender(sandbox, sqlite_url, sleep=bulk.pause, timeout=10)
+    whole_way = sender.send
+
+    def watched(message, **options):
+        nonlocal most
+        with lock:
+            under_way.add(message.to)
+            most = max(most, len(under_way))
+        try:
+            return whole_way(message, **options)
+        finally:
+            with lock:
+                under_way.discard(message.to)
+
+    sender.send = watched
+    bulk.run(texts(sandbox, 8), sender, threads=6, record=lambda *_: None)
+    assert most == 6
+
+
+def test_texts_are_made_only_when_they_are_needed():
+    """A hundred thousand texts are never in memory together."""
+    made = recorded = furthest = 0
+
+    def source():
+        nonlocal made, furthest
+        message = a_message(None, numbers=["5554332111"])
+        for row in range(100_000):
+            made += 1
+            furthest = max(furthest, made - recorded)
+            yield Text(row, message, f"key {row}")
+
+    def record(row, outcome):
+        nonlocal recorded
+        recorded += 1
+
+    sender = create_autospec(SmsSender, instance=True)
+    sender.send = lambda *_args, **_options: RESULT  # a mock's own would remember each call
+    BulkSender(threading.Event()).run(source(), sender, threads=4, record=record)
+    assert (made, recorded) == (100_000, 100_000)
+    assert furthest <= 4
+
+
+RESULT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 1, "GSM-7", "", 0.0, 1)
+
+
+def test_stopped_it_starts_no_more_texts_and_gives_their_slots_back(sandbox, sqlite_url):
+    stop = threading.Event()
+    stopper = threading.Thread(target=lambda: (wait_for_arrivals(sandbox, 3), stop.set()))
+    stopper.start()
+    outcomes = send(sandbox, sqlite_url, 100, stop=stop)
+    stopper.join()
+    arrived = arrivals(sandbox)
+    assert sorted(outcomes) == sorted(arrived)
+    assert {outcome.status for outcome in outcomes.values()} == {"sent"}
+    found = states(sandbox, sqlite_url, 100)
+    assert {row for row, state in found.items() if state == "sent"} == set(arrived)
+    assert set(found.values()) <= {"sent", "released", "throttled", None}
+    assert all(at < time.time() for at in slots_held(sqlite_url))
+
+
+def test_what_is_out_when_it_is_stopped_is_cut_and_in_doubt(sandbox, sqlite_url):
+    sandbox.fault("hang_after_accept", times=1)
+    stop = threading.Event()
+    stopper = threading.Thread(target=lambda: (wait_for_arrivals(sandbox, 3), stop.set()))
+    stopper.start()
+    begun = time.monotonic()
+    outcomes = send(sandbox, sqlite_url, 50, stop=stop, timeout=600.0)
+    stopper.join()
+    assert time.monotonic() - begun < 300  # the request's own deadline is ten minutes away
+    in_doubt = [row for row, outcome in outcomes.items() if isinstance(outcome, InDoubt)]
+    assert len(in_doubt) == 1
+    found = states(sandbox, sqlite_url, 50)
+    assert found[in_doubt[0]] == "in_doubt"
+    assert {row for row, state in found.items() if state in {"sent", "in_doubt"}} == set(arrivals(sandbox))
+    assert "sending" not in found.values()
+
+
+def test_stopped_while_the_journal_hangs_each_text_is_told_rightly(sandbox, sqlite_url):
+    """Seen: texts that never left were called in doubt, since threads that waited for the journal heard no stop."""
+    stop = threading.Event()
+    release = threading.Event()
+
+    def hang_and_stop():
+        wait_for_arrivals(sandbox, 3)
+        with locked(sqlite_url.removeprefix("sqlite:///")):
+            stop.set()
+            release.wait(60)
+
+    stopper = threading.Thread(target=hang_and_stop)
+    stopper.start()
+    outcomes = send(sandbox, sqlite_url, 50, stop=stop)
+    release.set()
+    stopper.join()
+    arrived = set(arrivals(sandbox))
+    assert {row for row, outcome in outcomes.items() if isinstance(outcome, SendResult)} == arrived
+    others = [outcome for row, outcome in outcomes.items() if row not in arrived]
+    assert all(type(outcome) is NotSent for outcome in others)
+
+
+def test_an_answer_that_comes_right_after_the_stop_still_counts(sandbox, sqlite_url, monkeypatch):
+    monkeypatch.setattr(bulk_module, "LAST_REPLIES", PLENTY)
+    sandbox.fault("late", seconds=1, times=1)
+    stop = threading.Event()
+    stopper = threading.Thread(target=lambda: (wait_for_arrivals(sandbox, 1), stop.set()))
+    stopper.start()
+    outcomes = send(sandbox, sqlite_url, 50, stop=stop, timeout=60.0)
+    stopper.join()
+    assert {outcome.status for outcome in outcomes.values()} == {"sent"}
+    assert sorted(outcomes) == sorted(arrivals(sandbox))
+
+
+def test_interrupted_in_the_middle_it_records_all_that_is_out(sandbox, sqlite_url):
+    """Airflow 2 raises in the main thread when a task is stopped, and so do its time-out and Ctrl-C."""
+    moments = itertools.count()
+
+    def interrupt():
+        if next(moments) and len(sandbox.accepted()) >= 3:
+            raise KeyboardInterrupt
+
+    outcomes = send(sandbox, sqlite_url, 50, meanwhile=interrupt)
+    assert sorted(outcomes) == sorted(arrivals(sandbox))
+    assert set(states(sandbox, sqlite_url, 50).values()) <= {"sent", "released", "throttled", None}
+
+
+def test_a_mistake_of_ours_ends_it_and_is_not_hidden():
+    sender = create_autospec(SmsSender, instance=True)
+    sender.send.side_effect = ZeroDivisionError("ours")
+    outcomes = {}
+    one = iter([Text(0, a_message(None, numbers=["5554332111"]), "key")])
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        BulkSender(threading.Event()).run(one, sender, threads=1, record=outcomes.__setitem__)
+    assert isinstance(outcomes[0], InDoubt)
+
+
+def test_what_the_judge_raises_ends_it(sandbox, sqlite_url):
+    sandbox.fault("refused")
+
+    class Enough(Exception):
+        pass
+
+    def judge(outcome):
+        assert isinstance(outcome, Refused)
+        raise Enough
+
+    with pytest.raises(Enough):
+        send(sandbox, sqlite_url, 100, judge=judge)
+    assert len(sandbox.messages()) < 100
+
+
+def test_when_time_is_over_those_with_a_slot_are_sent_and_nobody_else(sandbox, sqlite_url):
+    outcomes = send(sandbox, sqlite_url, 50, until=time.monotonic() + 3)
+    unsent = {row for row, outcome in outcomes.items() if isinstance(outcome, WaitTooLong)}
+    sent = {row for row, outcome in outcomes.items() if isinstance(outcome, SendResult)}
+    assert sent == set(arrivals(sandbox))
+    assert sent | unsent == set(outcomes)
+    assert len(sent) >= len(sandbox.numbers)
+    assert 0 < len(unsent) <= 12
+    assert len(outcomes) < 50
+
+
+def test_killed_in_the_middle_the_next_try_texts_the_others_and_nobody_twice(sandbox, store_url):
+    with started(send_in_process, sandbox, store_url, 14) as process:
+        wait_for_arrivals(sandbox, 4)
+        process.kill()
+        process.join()
+    before = arrivals(sandbox)
+    outcomes = send(sandbox, store_url, 14)
+    arrived = arrivals(sandbox)
+    assert len(before) < 14
+    assert len(arrived) == len(set(arrived))
+    in_doubt = {row for row, outcome in outcomes.items() if isinstance(outcome, InDoubt)}
+    assert set(arrived) | in_doubt == set(range(14))
+    assert not in_doubt & set(arrived[len(before) :]), "what is in doubt is not sent again"
+    assert run(send_in_process, sandbox, store_url, 14) == 0
+    assert arrivals(sandbox) == arrived

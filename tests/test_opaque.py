@@ -1,0 +1,147 @@
+"""Numbers and texts that a log or a traceback shows nothing of."""
+
+import json
+import pickle
+import sqlite3
+import traceback
+
+import pytest
+
+from airflow_provider_dialogtech.bulk.rows import RecipientList
+from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.opaque import Number, Private, Text, shown, type_name, without_locals, words_of
+from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
+from tests.hostile.looking import seen_of
+
+SECRET_TEXT = "the payroll is late"
+NUMBER = "5556667777"
+
+
+def test_what_is_shown_of_a_number_is_its_end_and_of_a_text_its_length():
+    assert repr(Number(NUMBER)) == "'…7777'"
+    assert repr((Number(NUMBER),)) == "('…7777',)"
+    assert repr(Text(SECRET_TEXT)) == "<a text of 19 characters>"
+
+
+@pytest.mark.parametrize("kind", [Number, Text])
+def test_they_are_text_to_whoever_uses_them(kind):
+    value = kind(NUMBER)
+
+    assert value == NUMBER
+    assert type(str(value)) is str
+    assert f"{value}" == NUMBER
+    assert json.dumps({"to": value}) == f'{{"to": "{NUMBER}"}}'
+    assert sqlite3.connect(":memory:").execute("SELECT ?", (value,)).fetchone() == (NUMBER,)
+    again = pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
+    assert (again, type(again)) == (value, kind)
+
+
+def test_a_message_holds_nothing_that_shows_itself():
+    message = SmsMessage.create(to=NUMBER, message=SECRET_TEXT, from_numbers=["5554332111"])
+
+    seen = repr([message, *vars(message).values()])
+    assert "666" not in seen
+    assert "433" not in seen
+    assert "payroll" not in seen
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"on_too_long": "split"},
+        {"to": NUMBER + "77"},
+        {"to": NUMBER + "x"},
+        {"to": "+65 6123 4567"},
+        {"to": [NUMBER]},
+        {"to": {"number": NUMBER}},
+        {"to": float(NUMBER)},
+        {"to": -int(NUMBER)},
+        {"to": ""},
+        {"from_numbers": []},
+        {"from_numbers": [NUMBER]},
+        {"from_numbers": [NUMBER, "555-4332"]},
+        {"message": [SECRET_TEXT]},
+        {"message": {SECRET_TEXT: NUMBER}},
+        {"message": SECRET_TEXT + "\0"},
+        {"message": SECRET_TEXT * 20},
+        {"message": SECRET_TEXT * 20_000},
+        {"message": " "},
+        {"message": 10**5000},
+    ],
+)
+def test_no_refusal_shows_a_number_or_a_text_not_even_in_the_locals_of_its_frames(changes):
+    good = {"to": NUMBER, "message": SECRET_TEXT, "from_numbers": ["5554332111"]}
+    with pytest.raises(InvalidMessage) as refused:
+        SmsMessage.create(**(good | changes))
+
+    seen = seen_of(refused.value)
+    assert "message.py:create" in seen or "opaque.py" in seen  # the frames were looked at
+    for canary in ("55566", "5554332", "61234", "payroll"):
+        assert canary not in seen, seen
+    assert refused.value.__cause__ is refused.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "number", [NUMBER + "77", NUMBER + "x", NUMBER.encode(), -int(NUMBER), "+65 6123 4567"], ids=str
+)
+def test_no_refusal_of_a_number_shows_it(number):
+    with pytest.raises(InvalidMessage) as refused:
+        normalize_number(number, "to")
+
+    assert not any(canary in seen_of(refused.value) for canary in ("55566", "61234"))
+
+
+@pytest.mark.parametrize("recipients", [{"to": NUMBER}, 5556667777, f'["{NUMBER}"', NUMBER.encode()], ids=str)
+def test_no_refusal_of_a_list_shows_it(recipients):
+    with pytest.raises(InvalidMessage) as refused:
+        RecipientList.of(recipients, lambda row: None)
+
+    assert "55566" not in seen_of(refused.value)
+
+
+def test_what_is_refused_is_told_without_the_frames_that_held_it():
+    @without_locals
+    def refuse(number):
+        raise InvalidMessage("no")
+
+    with pytest.raises(InvalidMessage, match="no") as refused:
+        refuse(NUMBER)
+    frames = traceback.extract_tb(refused.value.__traceback__)
+    assert [frame.name for frame in frames][1:] == ["refusing"]
+
+
+class Raising:
+    def __str__(self):
+        raise ZeroDivisionError
+
+    __repr__ = __str__
+
+
+def test_words_of_what_has_none_are_empty_and_those_of_any_other_bounded():
+    assert words_of(Raising(), 10) == ""
+    assert words_of(10**5000, 10) == ""
+    assert words_of("x" * 100, 10) == "x" * 10
+    assert "Raising" in shown(Raising())
+    assert 0 < len(shown(10**5000)) <= 60
+    assert shown("fail") == "'fail'"
+    assert len(shown("x" * 1000)) < 60
+
+
+def test_a_type_s_name_is_bounded_and_never_raises():
+    class Meta(type):
+        @property
+        def __name__(cls):
+            raise ZeroDivisionError
+
+    assert type_name(5) == "int"
+    assert type_name(Meta("Odd", (), {})()) == "object"
+    assert len(type_name(type("x" * 1000, (), {})())) <= 60
+
+
+def test_what_is_private_shows_nothing():
+    secret = "a secret of the tests"
+    held = Private({"key": secret})
+    assert held.reveal() == {"key": secret}
+    for told in (repr(held), str(held), f"{held}", repr([held])):
+        assert secret not in told
+    assert not hasattr(held, "__dict__")

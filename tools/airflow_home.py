@@ -1,0 +1,208 @@
+"""A real Airflow of one's own: its components as processes, its metadata in SQLite, all in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tools.metadata import Metadata
+from tools.processes import Background, BackgroundFailed, free_port, plain_environment
+
+_IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
+_JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
+
+
+class AirflowHome:
+    """An Airflow in a folder.
+
+    :param folder: its AIRFLOW_HOME, a folder that does not exist yet.
+    :param dags: the folder with the DAG files.
+    :param environment: more environment variables, for instance settings.
+    """
+
+    def __init__(self, folder: Path, dags: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True)
+        self.metadata = Metadata(self.folder / "airflow.db")
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.processes = Background(
+            self.folder / "output",
+            plain_environment() | _settings(self.folder, dags.resolve(), self.url) | dict(environment or {}),
+        )
+
+    def airflow(self, *arguments: str) -> str:
+        """Run the `airflow` command.
+
+        :return: what it printed.
+        :raises BackgroundFailed: it ended with an error.
+        """
+        return self.processes.run(f"airflow {arguments[0]} {arguments[1]}", *_airflow(*arguments))
+
+    def add_connections(self, connections: Mapping[str, Mapping[str, object]]) -> None:
+        """Store connections in Airflow's database, as a user does."""
+        # As a file, since the process list shows arguments; outside of the folder, since it holds the secret.
+        with tempfile.TemporaryDirectory() as private:
+            file = Path(private) / "connections.json"
+            file.write_text(json.dumps(connections))
+            self.airflow("connections", "import", str(file))
+
+    def start(self, *components: str) -> None:
+        """Start components, and return when they are at work."""
+        last_job = self.metadata.last_job()
+        for component in components:
+            self.processes.start(component, *_airflow(component, *self._arguments(component)))
+        for component in components:
+            self.processes.wait_until(f"{component} is at work", lambda: self._is_at_work(component, last_job))  # noqa: B023
+
+    def stop(self, component: str) -> None:
+        """Stop one component and its tasks."""
+        self.processes.stop(component)
+
+    def trigger(self, dag_id: str, run_id: str) -> None:
+        """Start a run of a DAG as soon as Airflow knows the DAG."""
+        self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self._dags())
+        if _IS_AIRFLOW_2:
+            self.airflow("dags", "trigger", "--run-id", run_id, dag_id)
+        else:
+            # The command would take many seconds, most of them to import Airflow once more.
+            self.call("POST", f"dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+
+    def call(self, method: str, path: str, body: object) -> None:
+        """Call Airflow's public API, which Airflow 3 has.
+
+        :param path: what is called, without the API's own prefix.
+        :param body: plain JSON.
+        :raises requests.HTTPError: when it refuses.
+        """
+        token = self._ask("GET", "/auth/token").json()["access_token"]
+        self._ask(method, f"/api/v2/{path}", json=body, headers={"Authorization": f"Bearer {token}"})
+
+    def wait_for_scheduled_run(self, dag_id: str) -> str:
+        """Wait until the scheduler starts a run of a DAG by itself: the latest one that was due when Airflow started.
+
+        :return: the id of the run.
+        """
+        self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self._dags())
+        self.processes.wait_until(f"{dag_id} is run", lambda: bool(self.metadata.runs(dag_id, "scheduled")))
+        return self.metadata.runs(dag_id, "scheduled")[0]
+
+    def wait_for_run(self, dag_id: str, run_id: str, *, seconds: float = 180) -> str:
+        """Wait until a DAG run has ended.
+
+        :return: its state, `success` or `failed`.
+        """
+        ended = ("success", "failed")
+        self.processes.wait_until(
+            f"the run {run_id} of {dag_id} has ended",
+            lambda: self.metadata.state_of_run(dag_id, run_id) in ended,
+            seconds=seconds,
+        )
+        return str(self.metadata.state_of_run(dag_id, run_id))
+
+    def task_logs(self, dag_id: str) -> str:
+        """Return the logs of all tasks of a DAG."""
+        logs = sorted((self.folder / "logs" / f"dag_id={dag_id}").rglob("*.log"))
+        return "\n".join(log.read_text(errors="replace") for log in logs)
+
+    def _dags(self) -> set[str]:
+        errors = self.metadata.import_errors()
+        if errors:
+            raise BackgroundFailed("\n".join(["A DAG file cannot be imported.", *errors]))
+        return self.metadata.dags()
+
+    def _arguments(self, component: str) -> list[str]:
+        if component == "api-server":
+            host, port = self.url.removeprefix("http://").split(":")
+            return ["--host", host, "--port", port]
+        return [] if component == "dag-processor" else ["--skip-serve-logs"]
+
+    def _is_at_work(self, component: str, last_job: int) -> bool:
+        if component in _JOBS:
+            return self.metadata.has_job(_JOBS[component], after=last_job)
+        try:
+            # The one of the tasks' API, which is ready later than the rest.
+            self._ask("GET", "/execution/health")
+        except requests.RequestException:
+            return False
+        return True
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy, no netrc
+            answer = session.request(method, self.url + path, timeout=60, **arguments)
+        answer.raise_for_status()
+        return answer
+
+
+@contextmanager
+def running_airflow(
+    folder: Path,
+    dags: Path,
+    *,
+    connections: Mapping[str, Mapping[str, object]],
+    triggerer: bool = False,
+    environment: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[AirflowHome]:
+    """Run a new Airflow, and stop all of it in the end.
+
+    :param folder: its AIRFLOW_HOME, a folder that does not exist yet.
+    :param dags: the folder with the DAG files.
+    :param connections: the connections by their ids, as `airflow connections import` takes them.
+    :param triggerer: whether to start a triggerer too.
+    :param environment: more environment variables, for instance settings.
+    :param say: told each step before it is taken.
+    """
+    home = AirflowHome(folder, dags, environment)
+    try:
+        say("Creating Airflow's database")
+        home.airflow("db", "migrate")
+        say(f"Adding {', '.join(connections)} to Airflow's connections")
+        home.add_connections(connections)
+        say(f"Starting Airflow {version('apache-airflow')}")
+        home.start("scheduler", *([] if _IS_AIRFLOW_2 else ["api-server"]), *(["triggerer"] if triggerer else []))
+        if not _IS_AIRFLOW_2:
+            # Last, since it finds the DAGs: a task that starts before the API is ready soon gives up.
+            home.start("dag-processor")
+        yield home
+    finally:
+        say("Stopping Airflow")
+        home.processes.stop_all()
+
+
+def _airflow(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "airflow", *arguments]
+
+
+def _settings(folder: Path, dags: Path, url: str) -> dict[str, str]:
+    return {
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        # SQLite takes one writer at a time, and the API's first answer holds the lock for seconds: with more writers,
+        # or with its usual patience of 5 s, components die of "database is locked".
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db?timeout=60",
+        "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor" if _IS_AIRFLOW_2 else "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
+        # Nobody but this machine reaches the user interface, so nobody needs a password.
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    }

@@ -1,0 +1,104 @@
+"""`python -m tools.guard COMMAND…`: run a command, and leave none of its processes behind, however this one ends.
+
+The tests and the demo start schedulers, databases and more, in sessions of their own. Who is killed cannot end them, so
+another process does: it runs the command, and adopts what loses its parent, so that all are its descendants. A pipe
+tells it when the process that was asked for the command is gone, even by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+import psutil
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# How long the command may take to end by itself once it was asked to, and what it left behind after that.
+COMMAND_ENDS_WITHIN = 30.0
+REST_ENDS_WITHIN = 3.0
+_PR_SET_CHILD_SUBREAPER = 36
+_POLL = 0.2
+
+
+def main() -> NoReturn:
+    """Run the command of the command line, and end with its status."""
+    if sys.argv[1:2] == ["--below"]:
+        sys.exit(_run_below(int(sys.argv[2]), sys.argv[3:]))
+    told, tells = os.pipe()
+    command = [sys.executable, "-m", "tools.guard", "--below", str(told), *sys.argv[1:]]
+    # The pipe's other end is ours alone, so it closes when we end. A session of its own survives the end of our group.
+    guard = subprocess.Popen(command, pass_fds=[told], start_new_session=True)
+    os.close(told)
+    for number in FORWARDED:
+        signal.signal(number, lambda number, _: guard.send_signal(number))
+    status = guard.wait()
+    os.close(tells)
+    sys.exit(status)
+
+
+def _run_below(told: int, command: list[str]) -> int:
+    if sys.platform == "linux":  # elsewhere, a process that has lost its parent is not found
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    running = subprocess.Popen(command)
+    asked_at: float | None = None
+
+    def forward(number: int, _: FrameType | None) -> None:
+        nonlocal asked_at
+        asked_at = asked_at or time.monotonic()
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, number)
+
+    for number in FORWARDED:
+        signal.signal(number, forward)
+    status = None
+    while status is None and (asked_at is None or time.monotonic() < asked_at + COMMAND_ENDS_WITHIN):
+        abandoned, _, _ = select.select([told], [], [], _POLL)
+        if abandoned:
+            break
+        status = _reap().get(running.pid)
+    _end_all()
+    return 128 + signal.SIGKILL if status is None else status
+
+
+def _reap() -> dict[int, int]:
+    """Return the exit statuses of the children that have ended, adopted ones too."""
+    ended: dict[int, int] = {}
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                break
+            code = os.waitstatus_to_exitcode(status)
+            ended[pid] = code if code >= 0 else 128 - code
+    return ended
+
+
+def _end_all() -> None:
+    """End all descendants: politely, then by force, until there are none."""
+    begun = time.monotonic()
+    asked: set[int] = set()
+    while left := psutil.Process().children(recursive=True):
+        late = time.monotonic() - begun > REST_ENDS_WITHIN
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                if late:
+                    process.kill()
+                elif process.pid not in asked:
+                    process.terminate()
+        asked |= {process.pid for process in left}
+        if time.monotonic() - begun > 2 * REST_ENDS_WITHIN:
+            return
+        _reap()
+        time.sleep(_POLL)
+
+
+if __name__ == "__main__":
+    main()
