@@ -23,7 +23,7 @@ bin := $(call venv,$(NEWEST))/bin
 guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix test-celery $(MATRIX:%=test-%) fuzz bench lint format constraints clean
+.PHONY: help demo ui test test-matrix test-celery $(MATRIX:%=test-%) fuzz mutate bench lint format constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,10 @@ bench: $(call installed,$(NEWEST)) ## measure what docs/performance.md tells; le
 	@$(bin)/uv pip install --quiet --python $(bin)/python -c constraints/airflow-$(NEWEST).txt --group bench
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(bin)/python -m benchmarks.$$name || exit; done
 
+mutate: $(call installed,$(NEWEST)) ## break the code at random and name what no test notices (an hour)
+	@$(bin)/uv pip install --quiet --python $(bin)/python -c constraints/airflow-$(NEWEST).txt --group mutate
+	$(call guarded,$(call venv,$(NEWEST))) -m tools.mutate $(ARGS)
+
 lint: $(call installed,$(NEWEST)) ## style, types and the direction of imports
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
@@ -69,7 +73,7 @@ format: $(call installed,$(NEWEST)) ## write the code in the one style
 constraints: $(call installed,$(NEWEST)) ## look up the newest packages that go together with each Airflow
 	@for version in $(MATRIX); do \
 		echo "constraints/airflow-$$version.txt"; \
-		$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --all-extras --group dev --group bench --no-header --no-annotate \
+		$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --all-extras --group dev --group bench --group mutate --no-header --no-annotate \
 			--output-file constraints/airflow-$$version.txt \
 			pyproject.toml constraints/tools.in constraints/airflow-$$version.in || exit; \
 	done
