@@ -233,13 +233,16 @@ class SendJournal:
 
     @contextmanager
     def _turn(self, *, is_alert: bool, max_wait: float | None) -> Iterator[float]:
-        """Let the threads of this process reserve one at a time, so that an alert never finds a queue of them."""
+        """Let the threads of this process reserve one at a time, so that an alert never finds a queue of them.
+
+        In a file that needs no turns: all who wait for it are served with one commit.
+        """
         patience = self._store.patience
-        if is_alert:
+        if max_wait is not None and not is_alert:
+            patience = min(patience, max_wait + ONE_STEP)
+        if is_alert or self._store.is_file:
             yield patience
             return
-        if max_wait is not None:
-            patience = min(patience, max_wait + ONE_STEP)
         until = time.monotonic() + patience
         lock = self._store.one_at_a_time(self._account)
         if not lock.acquire(timeout=patience):

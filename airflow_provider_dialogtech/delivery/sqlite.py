@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from airflow_provider_dialogtech.delivery import schema
-from airflow_provider_dialogtech.delivery.faults import StoreAway
+from airflow_provider_dialogtech.delivery.group_commit import GroupCommit
 from airflow_provider_dialogtech.delivery.store import Plan, Reading, Statement
 
 T = TypeVar("T")
@@ -32,53 +31,60 @@ class SqliteBackend:
 
     :param url: its SQLAlchemy URL.
     :param clock: the store's clock, in seconds since 1970.
+    :param within: how many seconds opening it may take.
     """
 
-    def __init__(self, url: str | URL, clock: Callable[[], float]) -> None:
+    def __init__(self, url: str | URL, clock: Callable[[], float], *, within: float) -> None:
         self._path = Path(str(make_url(url).database).removeprefix("file:"))
         self._engine = _engine(url, clock)
-        # SQLite lets those who wait look again now and then, so that some wait long; the threads of a process queue.
-        self._queue = threading.Lock()
+        self._commits = GroupCommit(self._transaction)
+        self.first_commit = self._open(within)
+        """How many seconds the file takes for a commit."""
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T:  # noqa: ARG002
-        with self._transaction(within) as connection:
+        def read_and_write(connection: Connection) -> T:
             asked = time.monotonic()
             row = connection.execute(question.sql, dict(question.values)).one()
             took = time.monotonic() - asked
             answer, statements = plan(row, Reading(row.now, asked + took / 2, took))
-            for statement in statements:
-                connection.execute(statement.sql, dict(statement.values))
+            _execute(connection, statements)
             return answer
 
+        return self._commits.run(read_and_write, within=within, is_urgent=False)
+
     def do(self, statements: Sequence[Statement], *, within: float) -> int:
-        changed = 0
-        with self._transaction(within) as connection:
-            for statement in statements:
-                changed = connection.execute(statement.sql, dict(statement.values)).rowcount
-        return changed
+        # A text that waits to be started has less time than one that waits for a slot.
+        return self._commits.run(lambda connection: _execute(connection, statements), within=within, is_urgent=True)
 
     def ask(self, question: Statement, *, within: float) -> Row[Any]:
-        with self._transaction(within) as connection:
+        def read(connection: Connection) -> Row[Any]:
             return connection.execute(question.sql, dict(question.values)).one()
+
+        return self._commits.run(read, within=within, is_urgent=False)
+
+    def _open(self, within: float) -> float:
+        """Create or upgrade the tables where that is needed; return how long a commit takes.
+
+        A process does that once: the first slot that it takes must be far enough away.
+        """
+        with self._transaction(within) as connection:
+            _write_version(connection)  # a commit without a write takes no time
+            begun = time.monotonic()
+        return time.monotonic() - begun
 
     @contextmanager
     def _transaction(self, within: float) -> Iterator[Connection]:
         until = time.monotonic() + within
-        if not self._queue.acquire(timeout=within):
-            raise StoreAway("the file is locked")
-        try:
-            self._create_private()
-            with self._engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA busy_timeout=0")
-                # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal
-                # that was deleted.
-                connection.exec_driver_sql("PRAGMA journal_mode=TRUNCATE")
-                self._lock_file(connection, max(0.0, until - time.monotonic()))
-                is_new = self._prepare(connection)
-                yield connection
-                connection.exec_driver_sql("COMMIT")
-        finally:
-            self._queue.release()
+        self._create_private()
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout=0")
+            # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal that
+            # was deleted.
+            connection.exec_driver_sql("PRAGMA journal_mode=TRUNCATE")
+            self._lock_file(connection, max(0.0, until - time.monotonic()))
+            is_new = self._prepare(connection)
+            yield connection
+            connection.exec_driver_sql("COMMIT")
         if is_new:
             schema.log_new(str(self._path))
 
@@ -107,8 +113,20 @@ class SqliteBackend:
         if schema.is_current(version):
             return False
         is_new = schema.create_or_upgrade(connection)
-        connection.exec_driver_sql(f"PRAGMA user_version={schema.VERSION}")
+        _write_version(connection)
         return is_new
+
+
+def _write_version(connection: Connection) -> None:
+    connection.exec_driver_sql(f"PRAGMA user_version={schema.VERSION}")
+
+
+def _execute(connection: Connection, statements: Sequence[Statement]) -> int:
+    """Return how many rows the last of the statements changed."""
+    changed = 0
+    for statement in statements:
+        changed = connection.execute(statement.sql, dict(statement.values)).rowcount
+    return changed
 
 
 def _engine(url: str | URL, clock: Callable[[], float]) -> Engine:

@@ -224,7 +224,9 @@ class _Process:
                 if kind_of(self._url) == "sqlite":
                     from airflow_provider_dialogtech.delivery.sqlite import SqliteBackend
 
-                    self._backend = SqliteBackend(self._url, self._clock)
+                    file = SqliteBackend(self._url, self._clock, within=within)
+                    self.timing.first_commit(file.first_commit)
+                    self._backend = file
                 else:
                     from airflow_provider_dialogtech.delivery.postgres import PostgresBackend
 

@@ -92,6 +92,12 @@ class Timing:
             self.commit.guess(2.5 * seconds)
             self.start.guess(2 * seconds)
 
+    def first_commit(self, seconds: float) -> None:
+        """Take the time of a commit to a file, which is all that takes time there, for a first estimate."""
+        with self._lock:
+            self.commit.guess(seconds)
+            self.start.guess(seconds)
+
     def committed(self, seconds: float) -> None:
         with self._lock:
             self.commit.note(seconds)

@@ -1,5 +1,6 @@
 """The journal is some way off: round trips at the wire, and texts that still flow."""
 
+import threading
 import time
 from contextlib import contextmanager
 
@@ -21,9 +22,11 @@ from tests.delivery.attacking import (
     assert_told_the_truth,
     names_of,
     send_list,
+    states,
     with_driver,
 )
 from tests.delivery.delivering import a_message, a_sender, assert_limits_kept, run
+from tests.proxies.sqlite import slow_commits
 
 DRIVERS = ["psycopg2", "psycopg"]
 FAR = 0.05
@@ -176,3 +179,24 @@ def test_texts_that_always_start_too_late_end_and_say_how_slow_the_journal_is(
     lost = [record for record in caplog.records if "lost its slot" in record.getMessage()]
     assert len(lost) == sender_module.SLOTS - 1
     assert eight_numbers.messages() == []
+
+
+def test_a_process_takes_its_first_slot_far_enough_away_for_a_slow_disk(sqlite_url):
+    with slow_commits(0.3):
+        begun = time.monotonic()
+        held = a_journal(sqlite_url).reserve(a_request("k"))
+    assert held.due - begun > 0.3 + 0.3 + 0.3  # opening the file, writing the reservation, writing the start
+
+
+def test_threads_that_reserve_in_a_file_at_once_do_not_wait_for_a_commit_each(sqlite_url):
+    journal = a_journal(sqlite_url)
+    journal.find("opens it")
+    threads = [threading.Thread(target=journal.reserve, args=(a_request(f"text {n}"),)) for n in range(8)]
+    with slow_commits(1.0):
+        begun = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert time.monotonic() - begun < 6
+    assert states(sqlite_url)["reserved"] == len(threads)
