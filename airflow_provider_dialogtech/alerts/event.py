@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_dialogtech.opaque import words_of
+from airflow_provider_dialogtech.safe_repr import safe_str
 
 # An event, and where a notifier hangs that is called for it.
 _TASK_CALLBACKS = {
@@ -57,7 +57,7 @@ def _listed(callbacks: Any) -> list[Any]:
 
 def _dag_event(context: Mapping[str, Any], hung: set[str]) -> str:
     if "reason" in context:
-        return "dag_success" if words_of(context["reason"], _LONGEST_WORD) == "success" else "dag_failed"
+        return "dag_success" if safe_str(context["reason"], _LONGEST_WORD) == "success" else "dag_failed"
     return hung.pop() if len(hung) == 1 else "dag_failed"
 
 
@@ -65,7 +65,7 @@ def _task_event(context: Mapping[str, Any], hung: set[str]) -> str:
     ti = context["ti"]
     state = _read(ti, "state")
     # On 2.11 a skipped task calls its success callbacks as well: the state is what happened.
-    if event := _EVENT_OF_STATE.get(words_of(_read(state, "value", state), _LONGEST_WORD)):
+    if event := _EVENT_OF_STATE.get(safe_str(_read(state, "value", state), _LONGEST_WORD)):
         return event
     if len(hung) == 1:
         return hung.pop()

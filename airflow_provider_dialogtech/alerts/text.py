@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.masking import mask_numbers
-from airflow_provider_dialogtech.opaque import type_name, words_of
+from airflow_provider_dialogtech.safe_repr import safe_str, type_name
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.alerts.dedup import Claim
@@ -53,7 +53,7 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return f"DAG {_clip(dag_id_of(context))}"
     map_index = _of(ti, "map_index")
-    place = f"[{words_of(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
+    place = f"[{safe_str(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
     return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{place}"
 
 
@@ -61,7 +61,7 @@ def dag_id_of(context: Mapping[str, Any]) -> str:
     """Return the id of the DAG that a context is about."""
     owners = [context.get(name) for name in ("ti", "dag", "dag_run")]
     found = next((found for owner in owners if (found := _of(owner, "dag_id")) is not None), "?")
-    return words_of(found, _LONGEST_ID) or "?"
+    return safe_str(found, _LONGEST_ID) or "?"
 
 
 def built_in_text(event: str, context: Mapping[str, Any]) -> str:
@@ -125,7 +125,7 @@ def _printable(text: str) -> str:
 
 
 def _clip(name: object) -> str:
-    text = words_of(name, _LONGEST_ID) or "?"
+    text = safe_str(name, _LONGEST_ID) or "?"
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
 
 
@@ -166,7 +166,7 @@ def _which_try(event: str, context: Mapping[str, Any]) -> str:
 
 def _which_run(context: Mapping[str, Any]) -> str:
     run_id = context.get("run_id") or _of(context.get("dag_run"), "run_id") or _of(context.get("dag_run"), "dag_run_id")
-    return f"run {_clip(_RUN_TIME.sub(_SHORT_RUN_TIME, words_of(run_id, _LONGEST_ID)).strip())}" if run_id else ""
+    return f"run {_clip(_RUN_TIME.sub(_SHORT_RUN_TIME, safe_str(run_id, _LONGEST_ID)).strip())}" if run_id else ""
 
 
 def _why(event: str, context: Mapping[str, Any]) -> str:
@@ -174,10 +174,10 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
         return f"still {state}" if (state := _of(context.get("dag_run"), "state")) in {"queued", "running"} else ""
     if event.startswith("dag_"):
         reason = context.get("reason")
-        words = words_of(reason, _LONGEST_ID) if reason is not None else ""
+        words = safe_str(reason, _LONGEST_ID) if reason is not None else ""
         return words.replace("_", " ") if words != "success" else ""
     if event == "sla":
-        return " ".join(words_of(context.get("task_list", ""), _LONGEST_READ).split())
+        return " ".join(safe_str(context.get("task_list", ""), _LONGEST_READ).split())
     error = context.get("exception") if event in {"failed", "retry"} else None
     return _first_words(error) if error is not None else ""
 
@@ -190,7 +190,7 @@ def _first_words(error: object) -> str:
 
 
 def _scrubbed(error: object) -> str:
-    written = words_of(error, _LONGEST_READ)
+    written = safe_str(error, _LONGEST_READ)
     words = scrub_reason(" ".join(written.split()))
     if len(written) == _LONGEST_READ:
         words = words[:-_LONGEST_SECRET]

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from airflow_provider_dialogtech import __version__
-from airflow_provider_dialogtech.api.connection import (
-    Connection,
-    NoReply,
-    NotLeft,
-    RawReply,
-    checked_url,
-    is_refusal,
-)
-from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented, parse_reply
-from airflow_provider_dialogtech.api.wording import BAD_CREDENTIALS, THROTTLED, has_phrase, says
-from airflow_provider_dialogtech.exceptions import (
-    BadCredentials,
-    DialogTechError,
-    InDoubt,
-    InvalidConnection,
-    Refused,
-    Throttled,
-    Unreachable,
-)
-from airflow_provider_dialogtech.masking import clean, decode, mask_numbers, scrub, scrub_quotes
-from airflow_provider_dialogtech.opaque import Private
+from airflow_provider_dialogtech.api.connection import Connection
+from airflow_provider_dialogtech.api.failures import NoReply, NotLeft
+from airflow_provider_dialogtech.api.outcome import judge
+from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented
+from airflow_provider_dialogtech.api.url import checked_url, may_carry_keys
+from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, Unreachable
+from airflow_provider_dialogtech.opaque import Opaque, without_locals
 
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0
@@ -44,14 +23,6 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
-_LONGEST_DESCRIPTION = 200
-_LONGEST_RETRY_AFTER = 3600.0
-_COUNTS_NOTHING = re.compile(
-    r"^\W{0,9}(?:0+|no|none|nothing)\b(?!\.\d)|\[\W{0,9}0+\W{0,9}\]|\b(?:sent|messages?|texts?)\W{1,9}0+\b(?!\.\d)",
-    re.IGNORECASE,
-)
-
-T = TypeVar("T")
 
 
 class DialogTechClient:
@@ -77,11 +48,11 @@ class DialogTechClient:
         timeout: float = 30.0,
         throttled_words: Sequence[str] = (),
     ) -> None:
-        self._keys = Private({"access_key": access_key, "secret_access_key": secret_access_key})
-        given = Private(url)
-        # From here on something may be raised, and a traceback may show what the names of this function mean.
-        del access_key, secret_access_key, url
-        if not all(self._keys.reveal().values()):
+        # A traceback may show what the names of this function mean.
+        self._keys = {"access_key": Opaque(access_key or ""), "secret_access_key": Opaque(secret_access_key or "")}
+        access_key = secret_access_key = ""
+        url = Opaque(url)
+        if not all(self._keys.values()):
             raise InvalidConnection("The login (access key) or the password (secret access key) is missing.")
         if http_method not in {"GET", "POST"}:
             raise InvalidConnection("http_method must be GET or POST.")
@@ -93,16 +64,7 @@ class DialogTechClient:
             isinstance(word, str) and word.strip() for word in throttled_words
         ):
             raise InvalidConnection("throttled_words must be a list of words or phrases.")
-        called = checked_url(given)
-        if called is None:
-            raise InvalidConnection("The host must be the API's URL without a user, a query or a fragment, or empty.")
-        is_safe = called.startswith("https:") or (called.startswith("http:") and _is_this_machine(called))
-        self._url = called if is_safe else ""
-        del called
-        if not is_safe:
-            raise InvalidConnection(
-                "The host must be an https URL: the keys travel with each call. http is for this machine itself."
-            )
+        self._url = _url_to_call(url)
         self.timeout = timeout
         self._http_method = http_method
         self._throttled_words = tuple(throttled_words)
@@ -122,7 +84,7 @@ class DialogTechClient:
         :raises Unreachable: when that fails, or takes longer than `timeout`.
         """
         try:
-            return _discreetly(self._line)
+            return self._line()
         except NotLeft as failure:
             problem = _unreachable(failure)
         # Outside the except block, so that nothing of what went on below hangs on to it.
@@ -153,8 +115,8 @@ class DialogTechClient:
         :raises DialogTechError: when it did not answer as documented.
         """
         try:
-            with _discreetly(self._line) as line:
-                outcome = _discreetly(lambda: line._outcome(Private({"action": "sms.get_numbers"})))
+            with self._line() as line:
+                outcome = line._outcome({"action": "sms.get_numbers"})
         except NotLeft as failure:
             outcome = Unreachable(f"DialogTech could not be reached ({failure}).")
         except (NoReply, NotDocumented) as failure:
@@ -168,6 +130,7 @@ class DialogTechClient:
         for connection in tuple(self._open):
             connection.cut("it was stopped")
 
+    @without_locals
     def _line(self) -> Line:
         connection = Connection(self._url, self.timeout)
         self._open.add(connection)
@@ -217,9 +180,9 @@ class Line:
         self._client._open.discard(self._connection)
         self._connection.close()
 
-    def _send(self, text: Private[Mapping[str, str]]) -> ApiReply:
+    def _send(self, text: Mapping[str, str]) -> ApiReply:
         try:
-            outcome = _discreetly(lambda: self._outcome(text))
+            outcome = self._outcome(text)
         except NotLeft as failure:
             outcome = _unreachable(failure)
         except (NoReply, NotDocumented) as failure:
@@ -233,121 +196,27 @@ class Line:
             raise outcome
         return outcome
 
-    def _outcome(self, parameters: Private[Mapping[str, str]]) -> ApiReply | DialogTechError:
+    @without_locals
+    def _outcome(self, parameters: Mapping[str, str]) -> ApiReply | DialogTechError:
         client = self._client
-        both = Private({**client._keys.reveal(), **parameters.reveal()})
-        raw = self._connection.carry(client._http_method, _HEADERS, both)
-        return _judged(raw, client._keys, parameters, client._throttled_words)
+        raw = self._connection.carry(client._http_method, _HEADERS, {**client._keys, **parameters})
+        return judge(raw, client._keys, parameters, client._throttled_words)
 
 
-def _text(to: str, from_: str, message: str) -> Private[Mapping[str, str]]:
-    return Private({"action": "sms.send_message", "to": to, "from": from_, "message": message})
+def _text(to: str, from_: str, message: str) -> Mapping[str, str]:
+    return {"action": "sms.send_message", "to": Opaque(to), "from": Opaque(from_), "message": Opaque(message)}
 
 
 def _unreachable(failure: NotLeft) -> Unreachable:
     return Unreachable(f"The text was not sent: DialogTech could not be reached ({failure}). Sending it again is safe.")
 
 
-def _discreetly(step: Callable[[], T]) -> T:
-    """Take a step. What it raises comes out as it is, but without its frames and what led to it: they show the keys."""
-    try:
-        return step()
-    except BaseException as error:
-        raised = error
-    raised.__cause__ = raised.__context__ = None
-    raise raised.with_traceback(None)
-
-
-def _judged(
-    raw: RawReply, keys: Private[dict[str, str]], sent: Private[Mapping[str, str]], throttled_words: Sequence[str]
-) -> ApiReply | Refused | Throttled:
-    """Tell the outcomes apart by the status first, then by the reply's words.
-
-    :raises NotDocumented: when the reply tells nothing for certain.
-    """
-    reply = _shown(raw, keys, sent)
-    result = reply.result if reply is not None else None
-    if raw.status == HTTPStatus.OK and reply is not None and result == "success":
-        if "message" not in sent.reveal():
-            return reply
-        if _counts_nothing(reply.description):
-            raise NotDocumented("its reply was a success that counts no text")
-        return replace(reply, numbers=())
-    # A success contradicts the status of a refusal.
-    if (raw.status == HTTPStatus.OK and result == "failed") or (is_refusal(raw.status) and result != "success"):
-        return _refusal(raw, reply.description if reply is not None else "", throttled_words)
-    raise NotDocumented(_what_came(raw))
-
-
-def _shown(raw: RawReply, keys: Private[dict[str, str]], sent: Private[Mapping[str, str]]) -> ApiReply | None:
-    """Return what people may see of the documented reply; None when it is another."""
-    try:
-        reply = parse_reply(raw.body)
-    except NotDocumented:
-        return None
-    secrets = tuple(map(clean, keys.reveal().values()))
-    text = {name: clean(value) for name, value in sent.reveal().items() if name != "action"}
-    words = clean(decode(clean(reply.description)))
-    if re.fullmatch(r"\[[0-9]{1,9}\] [A-Za-z ]{1,60}", words):
-        return replace(reply, description=words)
-    # The text before the numbers: in hex it holds digits enough for some, and would not be known again without them.
-    words = scrub_quotes(scrub(words, *secrets), text.get("message", ""))
-    words = scrub(mask_numbers(words), text.get("to", ""), text.get("from", ""))
-    # Cut at last: half a key would not be known again.
-    return replace(reply, description=" ".join(words[:_LONGEST_DESCRIPTION].split()))
-
-
-def _refusal(raw: RawReply, description: str, throttled_words: Sequence[str]) -> Refused | Throttled:
-    because = f": {description.rstrip('.')}" if description else f" with HTTP status {raw.status}"
-    keys_refused = raw.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-    too_fast = raw.status == HTTPStatus.TOO_MANY_REQUESTS
-    throttled = has_phrase(description, throttled_words) if throttled_words else says(description, THROTTLED)
-    if too_fast or (throttled and not keys_refused):
-        return Throttled(
-            f"The text was not sent: DialogTech refused it for its rate{because}. It may be sent again later.",
-            retry_after=_seconds(raw.retry_after),
+def _url_to_call(url: str) -> str:
+    called = Opaque(checked_url(url) or "")
+    if not called:
+        raise InvalidConnection("The host must be the API's URL without a user, a query or a fragment, or empty.")
+    if not may_carry_keys(called):
+        raise InvalidConnection(
+            "The host must be an https URL: the keys travel with each call. http is for this machine itself."
         )
-    if keys_refused or says(description, BAD_CREDENTIALS):
-        return BadCredentials(
-            f"The text was not sent: DialogTech did not accept the access keys{because}. "
-            "Check the connection's login and password.",
-            description=description,
-        )
-    advice = "Correct what it names" if description else "Check the connection's host"
-    return Refused(
-        f"The text was not sent: DialogTech refused it{because}. {advice}, then send it again.",
-        description=description,
-    )
-
-
-def _counts_nothing(description: str) -> bool:
-    # The number in brackets counts what was done: `[0]` would be a success at sending nothing.
-    words = re.sub(r"\d", lambda found: str(int(found.group())), description)
-    return bool(_COUNTS_NOTHING.search(words))
-
-
-def _what_came(raw: RawReply) -> str:
-    if raw.status != HTTPStatus.OK:
-        return f"HTTP status {raw.status} came"
-    return "what came was not the documented XML" if raw.body else "an empty reply came"
-
-
-def _is_this_machine(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _seconds(retry_after: str) -> float | None:
-    """Read a Retry-After (RFC 9110, 10.2.3): seconds or a date; nonsense is no advice, and a long time is cut."""
-    text = retry_after.strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return min(float(text), _LONGEST_RETRY_AFTER)
-    try:
-        left = (parsedate_to_datetime(text) - datetime.now(timezone.utc)).total_seconds()
-    # It computes with whatever numbers stand there: years of 20 digits, dates without a zone.
-    except Exception:
-        return None
-    return min(max(left, 0.0), _LONGEST_RETRY_AFTER)
+    return str(called)

@@ -11,7 +11,8 @@ from typing import Any
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
-from airflow_provider_dialogtech.opaque import type_name, without_locals, words_of
+from airflow_provider_dialogtech.opaque import without_locals
+from airflow_provider_dialogtech.safe_repr import safe_str, type_name
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 MOST_ROWS = 1_000_000
@@ -135,7 +136,7 @@ class RecipientList:
         given = self._values(index).get("id")
         if given is None:
             return None
-        written = words_of(given, _LONGEST_ID + 1)
+        written = safe_str(given, _LONGEST_ID + 1)
         if len(written) > _LONGEST_ID or not (written or isinstance(given, str)):
             raise InvalidMessage(f"its `id` must be text of at most {_LONGEST_ID} characters.")
         return written
@@ -144,7 +145,7 @@ class RecipientList:
         """Tell a row's number, shortened."""
         to = self._values(index).get("to")
         # Anything else is no number, and may be too large to be looked through for one.
-        return mask_number(words_of(to, _LONGEST_MASKED) if isinstance(to, str | int) else "")
+        return mask_number(safe_str(to, _LONGEST_MASKED) if isinstance(to, str | int) else "")
 
     def is_duplicate(self, index: int) -> bool:
         """Tell whether a row repeats an earlier one, recipient and text."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_numbers
-from airflow_provider_dialogtech.opaque import type_name, without_locals, words_of
+from airflow_provider_dialogtech.opaque import without_locals
+from airflow_provider_dialogtech.safe_repr import safe_str, type_name
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import BaseOperator, Context
@@ -87,7 +88,7 @@ def _beginning(pieces: Iterable[str]) -> str:
 
 def _in_words(error: Exception, row: Mapping[str, Any] | None = None) -> str:
     """Tell what is wrong, without the row's values: Python's errors like to quote them."""
-    words = words_of(error, _LONGEST_READ).replace(_RECIPIENT_IN_JINJAS_WORDS, "recipient")
+    words = safe_str(error, _LONGEST_READ).replace(_RECIPIENT_IN_JINJAS_WORDS, "recipient")
     for value in _texts_in(row or {}):
         words = words.replace(value, "…")
     words = mask_numbers(words)[:_LONGEST_WORDS]
@@ -110,7 +111,7 @@ def _texts_in(row: Mapping[str, Any]) -> list[str]:
         elif isinstance(value, list | tuple):
             waiting += value[:_MOST_VALUES]
         else:
-            written = words_of(value, _LONGEST_READ)
+            written = safe_str(value, _LONGEST_READ)
             found |= {written, repr(written)[1:-1]}
     return sorted((text for text in found if len(text) >= _SHORTEST_VALUE), key=len, reverse=True)
 

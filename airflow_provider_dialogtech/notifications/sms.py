@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.opaque import shown, type_name, words_of
+from airflow_provider_dialogtech.safe_repr import safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.idempotency import origin_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class DialogTechSmsNotifier(BaseNotifier):
     ) -> None:
         super().__init__(**kwargs)  # from Airflow 3.1 on it takes the context
         if event is not None and not (isinstance(event, str) and event in EVENTS):
-            raise ValueError(f"event must be one of {', '.join(EVENTS)}; not {shown(event)}.")
+            raise ValueError(f"event must be one of {', '.join(EVENTS)}; not {safe_repr(event)}.")
         self.message = message
         self.to = to
         self.dialogtech_conn_id = dialogtech_conn_id
@@ -196,7 +196,7 @@ class _Rendered:
 
 
 def _numbers_in(recipient: object) -> list[str]:
-    written = words_of(recipient, _LONGEST_LIST + 1)
+    written = safe_str(recipient, _LONGEST_LIST + 1)
     if len(written) > _LONGEST_LIST or not (written or isinstance(recipient, str)):
         log.error("A recipient of an alert was not told: it is no number, but a %s.", type_name(recipient))
         return []
@@ -229,9 +229,9 @@ def _cooldown(given: timedelta | float | None) -> timedelta | None:
         seconds = given if 0 <= given <= LONGEST_COOLDOWN.total_seconds() else -1
         cooldown = timedelta(seconds=seconds)
     else:
-        raise ValueError(f"cooldown must be a timedelta, a number of seconds or None; not {shown(given)}.")
+        raise ValueError(f"cooldown must be a timedelta, a number of seconds or None; not {safe_repr(given)}.")
     if cooldown is not None and not timedelta(0) <= cooldown <= LONGEST_COOLDOWN:
-        raise ValueError(f"cooldown must be from 0 to {LONGEST_COOLDOWN.days} days; not {shown(given)}.")
+        raise ValueError(f"cooldown must be from 0 to {LONGEST_COOLDOWN.days} days; not {safe_repr(given)}.")
     return cooldown
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
-from airflow_provider_dialogtech.opaque import Number, Text, shown, type_name, without_locals
+from airflow_provider_dialogtech.opaque import Opaque, without_locals
+from airflow_provider_dialogtech.safe_repr import safe_repr, type_name
 from airflow_provider_dialogtech.sms.gsm import (
     LONGEST_COMPOSED,
     Measure,
@@ -18,7 +19,7 @@ from airflow_provider_dialogtech.sms.gsm import (
     segments_in_gsm7,
     to_gsm7,
 )
-from airflow_provider_dialogtech.sms.numbers import normalize_number
+from airflow_provider_dialogtech.sms.numbers import Number, normalize_number
 from airflow_provider_dialogtech.sms.shortening import shorten
 
 __all__ = ["LONGEST_READ", "MAX_LENGTH", "SmsMessage", "normalize_number", "shorten"]
@@ -47,7 +48,7 @@ class SmsMessage:
     # What a person wrote, and to whom, stays out of logs that show this object.
     to: Number = field(repr=False)
     from_numbers: tuple[Number, ...] = field(repr=False)
-    text: Text = field(repr=False)
+    text: Opaque = field(repr=False)
     encoding: str
     segments: int
     remarks: tuple[str, ...]
@@ -75,7 +76,7 @@ class SmsMessage:
         :raises InvalidMessage: when one of these cannot be sent; nothing was sent then.
         """
         if not isinstance(on_too_long, str) or on_too_long not in {"fail", "truncate"}:
-            given = shown(on_too_long)
+            given = safe_repr(on_too_long)
             raise InvalidMessage(f"The text was not sent: `on_too_long` must be fail or truncate, not {given}.")
         recipient = normalize_number(to, "to")
         senders = _senders(from_numbers, recipient)
@@ -86,7 +87,7 @@ class SmsMessage:
         text = _fitted(whole, on_too_long)
         size = measure(text)
         cut_from = len(written) if len(written) > LONGEST_READ else len(whole)
-        return cls(recipient, senders, Text(text), size.encoding, size.segments, _remarks(cut_from, text, size))
+        return cls(recipient, senders, Opaque(text), size.encoding, size.segments, _remarks(cut_from, text, size))
 
 
 def _senders(from_numbers: Sequence[object], recipient: Number) -> tuple[Number, ...]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
-from airflow_provider_dialogtech.opaque import Number, type_name, without_locals
+from airflow_provider_dialogtech.opaque import Opaque, without_locals
+from airflow_provider_dialogtech.safe_repr import type_name
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
@@ -22,6 +23,15 @@ _BEGINS_WITH_MINUS = re.compile(r"\D*?[\u2010-\u2015\u2212-]")
 _LONGEST_WRITTEN = 100
 _US_DIGITS = 10
 _ADVICE = "The US is meant unless a number begins with + and a country code."
+
+
+class Number(Opaque):
+    """The digits of a phone number that was normalized. Logs and tracebacks show its last four."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(mask_number(self))
 
 
 @without_locals

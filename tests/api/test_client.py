@@ -19,8 +19,10 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
-from airflow_provider_dialogtech.api.connection import LARGEST_REPLY, Connection, RawReply
+from airflow_provider_dialogtech.api.connection import Connection
+from airflow_provider_dialogtech.api.raw_reply import RawReply
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     DialogTechError,

@@ -1,0 +1,150 @@
+"""All that is private to urllib3 and http.client: how a connection is built, and one request goes over it.
+
+`requests` chooses proxy, TLS and trust; urllib3's pool builds the connection; http.client writes the request and reads
+the reply. The connection never returns to the pool: TLS 1.3 sends tickets, for which urllib3 would take it for dropped,
+and silently open a second one.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import requests
+
+from airflow_provider_dialogtech.api import raw_reply
+from airflow_provider_dialogtech.api.bounds import BoundedReader, Deadline
+from airflow_provider_dialogtech.api.raw_reply import RawReply
+
+
+class Transport:
+    """An HTTP connection that is not yet connected. It goes through the proxy that the environment names.
+
+    :param url: the API's URL, as `checked_url` returned it.
+    :param watch: is called with each socket before it connects.
+    :raises Exception: whatever the libraries raise where the environment's proxy or trust cannot be used.
+    """
+
+    def __init__(self, url: str, watch: Callable[[socket.socket], None]) -> None:
+        self._watch = watch
+        # http is for this machine itself; a proxy elsewhere would see the keys.
+        self._is_plain = url.startswith("http:")
+        self._pool = self._pool_for(url)
+        self._http: Any = self._pool._new_conn()
+        self._http.debuglevel = 0  # where somebody sets http.client's own, it prints requests whole
+        self._http.response_class = self._bounded_response
+        self._http._new_conn = self._by_socks if hasattr(self._http, "_socks_options") else self._by_tcp
+        self._deadline = Deadline(0)
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether a proxy opens a tunnel to the API for it."""
+        return bool(self._pool.proxy)
+
+    def connect(self, deadline: Deadline) -> None:
+        """Connect, but write nothing on the connection.
+
+        :param deadline: until when. A second TLS inside of a proxy's own is timed for each of its reads only.
+        :raises Exception: whatever the libraries raise.
+        """
+        self._deadline = deadline
+        self._http.timeout = deadline.left()
+        if self.has_proxy:
+            self._pool._prepare_proxy(self._http)
+        else:
+            self._http.connect()
+        # A request that finds the connection closed must not open another one.
+        self._http.auto_open = 0
+
+    def ready(self, deadline: Deadline) -> bool:
+        """Return whether the connection is still open, and nothing came on it that nobody asked for.
+
+        :param deadline: until when the request that follows has time.
+        :raises TimeoutError: when it has none left.
+        """
+        self._deadline = deadline
+        if self._http.sock is None or _is_closed(self._http.sock):
+            return False
+        self._http.sock.settimeout(deadline.left())
+        return True
+
+    def request(self, prepared: requests.PreparedRequest) -> RawReply:
+        """Write a request and read its reply, after `ready`.
+
+        :param prepared: the request.
+        :raises Exception: whatever the libraries raise.
+        """
+        # http.client's own: urllib3's would log, and unpack what is compressed.
+        http.client.HTTPConnection.request(
+            self._http,
+            prepared.method or "",
+            prepared.path_url,
+            prepared.body,
+            dict(prepared.headers),
+        )
+        with http.client.HTTPConnection.getresponse(self._http) as response:
+            return raw_reply.read(response)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def _pool_for(self, url: str) -> Any:
+        with requests.Session() as session:
+            prepared = requests.Request("GET", url).prepare()
+            settings = session.merge_environment_settings(url, {}, True, None, None)
+            proxies = {} if self._is_plain else settings["proxies"]
+            adapter: Any = session.get_adapter(url)
+            pool = adapter.get_connection_with_tls_context(prepared, settings["verify"], proxies, settings["cert"])
+            adapter.cert_verify(pool, url, settings["verify"], settings["cert"])
+            return pool
+
+    def _by_tcp(self) -> socket.socket:
+        """Connect to the first of the host's addresses that answers, all of them within one time-out."""
+        addresses = socket.getaddrinfo(self._http.host, self._http.port, type=socket.SOCK_STREAM)
+        failure: OSError = socket.gaierror("no address that may be called")
+        for number, (family, kind, protocol, _, address) in enumerate(addresses):
+            if self._is_plain and not ipaddress.ip_address(address[0]).is_loopback:
+                continue
+            connection = socket.socket(family, kind, protocol)
+            try:
+                for option in self._http.socket_options or ():
+                    connection.setsockopt(*option)
+                self._watch(connection)
+                connection.settimeout(self._deadline.left() / (len(addresses) - number))
+                connection.connect(address)
+                connection.settimeout(self._deadline.left())
+            except OSError as error:
+                failure = error
+                connection.close()
+            else:
+                return connection
+        raise failure
+
+    def _by_socks(self) -> socket.socket:
+        # PySocks times each of its few reads.
+        connection: socket.socket = type(self._http)._new_conn(self._http)
+        self._watch(connection)
+        connection.settimeout(self._deadline.left())
+        return connection
+
+    def _bounded_response(self, connection: Any, *args: Any, **options: Any) -> http.client.HTTPResponse:
+        reader: Any = BoundedReader(connection, self._deadline)
+        return http.client.HTTPResponse(reader, *args, **options)
+
+
+def _is_closed(connection: Any) -> bool:
+    """Return whether the other side has closed a connection on which it has nothing to say yet."""
+    connection.settimeout(0)
+    try:
+        connection.recv(1)
+    # TLS 1.3 sends tickets, so "readable" alone would prove nothing. pyOpenSSL's sockets tell a TimeoutError.
+    except (BlockingIOError, ssl.SSLWantReadError, TimeoutError):
+        return False
+    except OSError:
+        return True
+    return True
