@@ -19,11 +19,14 @@ venv = .venv$(if $(filter-out $(NEWEST),$(1)),-$(1))
 python_version := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>&1)
 installed = $(call venv,$(1))/.installed-$(lastword $(python_version))
 bin := $(call venv,$(NEWEST))/bin
+# What builds the documentation and the packages needs no Airflow.
+publishing := .venv-publish/.installed-$(lastword $(python_version))
+publishing_bin := .venv-publish/bin
 # Ends whatever is left when the command has ended or make was terminated: schedulers, databases, their children.
 guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix test-celery $(MATRIX:%=test-%) fuzz mutate bench lint format constraints clean
+.PHONY: help demo ui test test-matrix test-celery $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +63,16 @@ mutate: $(call installed,$(NEWEST)) ## break the code at random and name what no
 	@$(bin)/uv pip install --quiet --python $(bin)/python -c constraints/airflow-$(NEWEST).txt --group mutate
 	$(call guarded,$(call venv,$(NEWEST))) -m tools.mutate $(ARGS)
 
+docs: $(publishing) ## build the documentation's site into site/; a wrong link is an error
+	$(publishing_bin)/mkdocs build --strict --quiet
+
+build: $(publishing) ## build the wheel and the sdist into dist/, and check their contents
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(publishing_bin)/uv build --quiet --no-build-isolation \
+		--python $(publishing_bin)/python --out-dir dist
+	$(publishing_bin)/twine check --strict dist/*.whl dist/*.tar.gz
+	$(publishing_bin)/check-wheel-contents dist/*.whl
+
 lint: $(call installed,$(NEWEST)) ## style, types and the direction of imports
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
@@ -77,9 +90,17 @@ constraints: $(call installed,$(NEWEST)) ## look up the newest packages that go 
 			--output-file constraints/airflow-$$version.txt \
 			pyproject.toml constraints/tools.in constraints/airflow-$$version.in || exit; \
 	done
+	@echo "uv" | $(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate \
+		--group publish --group docs --output-file constraints/publish.txt -
+
+$(publishing): pyproject.toml constraints/publish.txt
+	@$(PYTHON) -m venv --clear .venv-publish
+	@$(publishing_bin)/python -m pip install --quiet --disable-pip-version-check -c constraints/publish.txt uv
+	@$(publishing_bin)/uv pip install --quiet --python $(publishing_bin)/python -c constraints/publish.txt --group publish --group docs
+	@touch $@
 
 clean: ## remove the environments and whatever was written while running
-	rm -rf .venv* .demo dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv* .demo dist site .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define environment
