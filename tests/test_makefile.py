@@ -1,5 +1,6 @@
 """`make` builds an environment anew when it is asked for another Python."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,3 +38,10 @@ def test_the_environment_of_the_same_python_is_used(would_run):
 
 def test_the_environment_of_another_python_is_made_anew(would_run):
     assert "-m venv --clear .venv\n" in would_run("3.12.1", built_with="3.11.7")
+
+
+def test_the_workflow_tests_every_airflow_that_make_tests():
+    makefile, workflow = (ROOT / "Makefile").read_text(), (ROOT / ".github/workflows/ci.yml").read_text()
+    newest = re.search(r"^NEWEST := (.+)$", makefile, re.MULTILINE)[1]
+    tested = re.search(r"^MATRIX := (.+)$", makefile, re.MULTILINE)[1].replace("$(NEWEST)", newest).split()
+    assert set(re.findall(r"airflow: ([0-9.]+)", workflow)) == set(tested)
