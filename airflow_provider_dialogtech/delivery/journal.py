@@ -7,7 +7,8 @@ The states, and who moves a text from one to the next:
     sending  → released            by its owner only, while no byte of the request has left
     sending  → sent | refused | throttled | in_doubt      `settle`, by its owner
     sending  → in_doubt            by anybody, once the request's deadline is long over
-    in_doubt → sent | refused | throttled                 a late `settle`
+    in_doubt → sent | unsent                              by a person, with `texts.Texts.resolve`
+    in_doubt | unsent → sent | refused | throttled        a late `settle`: the owner knows better
 
 A row whose request may have left never moves to another slot and is never used again: a new attempt is a new row that
 takes over the idempotency key.

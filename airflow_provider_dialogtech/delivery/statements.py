@@ -1,4 +1,4 @@
-"""All SQL of the texts in the journal. (`alerts/dedup.py` has that of the alerts, `schema.py` the tables.)
+"""All SQL of a text on its way. (`texts.py` has what people ask, `alerts/dedup.py` the alerts, `schema.py` the tables.)
 
 Every change is a compare-and-set: it names the row, the owner and the state that it expects, and changes nothing where
 these differ.
@@ -151,7 +151,7 @@ PRUNE = sends.delete().where(sends.c.id.in_(_OLD.order_by(sends.c.at).limit(_PRU
 
 
 def _settled() -> Any:
-    """sending or in doubt → what became of the text. Its owner knows better than whoever declared it in doubt."""
+    """sending, in doubt or unsent → what became of the text. Its owner knows better than whoever decided without it."""
     usual = accounts.c.usual_latency
     late = (
         sa.select(sa.case((_took > 2 * usual + MARKEDLY_LATER, _took - usual), else_=0.0))
@@ -159,7 +159,7 @@ def _settled() -> Any:
         .scalar_subquery()
     )
     return _change(
-        _ours("sending", "in_doubt"),
+        _ours("sending", "in_doubt", "unsent"),
         state=_outcome,
         at=sends.c.at + sa.func.coalesce(late, 0.0),
         detail=sa.bindparam("new_detail", type_=sa.Text),
