@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+import requests
+
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from demo import report
 from tools.airflow_home import AirflowHome, running_airflow
@@ -39,7 +41,7 @@ def main() -> None:
         signal.signal(number, lambda number, _: _leave(0 if stay else 128 + number))
     try:
         _run(stay=stay)
-    except (BackgroundFailed, NotAsExpected) as failure:
+    except (BackgroundFailed, NotAsExpected, requests.RequestException) as failure:
         sys.exit(f"\nThe demo failed. {failure}")
 
 

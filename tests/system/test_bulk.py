@@ -29,7 +29,7 @@ def mark_failed(system, dag_id):
         with closing(sqlite3.connect(airflow.folder / "airflow.db", timeout=30)) as database, database:
             database.execute("UPDATE task_instance SET state = 'failed' WHERE dag_id = ?", (dag_id,))
     else:
-        airflow.call("PATCH", f"dags/{dag_id}/dagRuns/{RUN}/taskInstances/text", {"new_state": "failed"})
+        airflow.api.call("PATCH", f"dags/{dag_id}/dagRuns/{RUN}/taskInstances/text", {"new_state": "failed"})
 
 
 def summary_of(system, dag_id):

@@ -1,0 +1,72 @@
+"""The API of an Airflow 3 on this machine, which answers late while the machine is busy."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import requests
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
+
+# The API waits for a lock of its own database for a minute before it gives up; who asks has to wait longer.
+TIMEOUT = 90.0
+_TRIES = 3
+
+
+class AirflowApi:
+    """The API at an address.
+
+    :param url: of the API server, without a path.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def answers(self) -> bool:
+        """Tell whether tasks can be started: their API is ready later than the rest."""
+        try:
+            self._ask("GET", "/execution/health")
+        except requests.RequestException:
+            return False
+        return True
+
+    def call(self, method: str, path: str, body: object) -> None:
+        """Call the public API.
+
+        :param path: what is called, without the API's own prefix.
+        :param body: plain JSON.
+        :raises requests.RequestException: when it refuses, or does not answer.
+        """
+        token = self._ask("GET", "/auth/token").json()["access_token"]
+        self._ask(method, f"/api/v2/{path}", body, token)
+
+    def trigger(self, dag_id: str, run_id: str) -> None:
+        """Start a run of a DAG. A lost answer is no harm: under one id a run starts once, so it is asked for again.
+
+        :raises requests.RequestException: when the API refuses, or does not answer three times.
+        """
+        for attempt in Retrying(
+            stop=stop_after_attempt(_TRIES), wait=wait_fixed(1), retry=retry_if_exception(_may_pass), reraise=True
+        ):
+            with attempt:
+                self._trigger(dag_id, run_id, again=attempt.retry_state.attempt_number > 1)
+
+    def _trigger(self, dag_id: str, run_id: str, *, again: bool) -> None:
+        try:
+            self.call("POST", f"dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+        except requests.HTTPError as refusal:
+            if not (again and refusal.response.status_code == HTTPStatus.CONFLICT):
+                raise
+
+    def _ask(self, method: str, path: str, body: object = None, token: str | None = None) -> requests.Response:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy, no netrc
+            answer = session.request(method, self.url + path, json=body, headers=headers, timeout=TIMEOUT)
+        answer.raise_for_status()
+        return answer
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, requests.HTTPError):
+        return error.response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, (requests.ConnectionError, requests.Timeout))
