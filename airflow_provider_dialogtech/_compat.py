@@ -35,9 +35,9 @@ except ImportError:
         from airflow.utils.log.secrets_masker import redact
 
 try:  # Airflow 3.2
-    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 except ImportError:
-    from airflow.exceptions import AirflowException, AirflowFailException
+    from airflow.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
 
 def trigger_at(moment: datetime) -> BaseTrigger:
@@ -53,6 +53,7 @@ def trigger_at(moment: datetime) -> BaseTrigger:
 __all__ = [
     "AirflowException",
     "AirflowFailException",
+    "AirflowNotFoundException",
     "BaseHook",
     "BaseNotifier",
     "BaseOperator",

@@ -10,9 +10,9 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dialogtech._compat import BaseHook, mask_secret
+from airflow_provider_dialogtech._compat import AirflowNotFoundException, BaseHook, mask_secret
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.exceptions import InvalidConnection
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, NotSent
 from airflow_provider_dialogtech.masking import encodings_of, mask_number
 from airflow_provider_dialogtech.opaque import opaque
 from airflow_provider_dialogtech.settings import config, form
@@ -70,17 +70,27 @@ class DialogTechHook(BaseHook):
 
         :raises InvalidConnection: when one of its fields is missing or wrong.
         """
-        return self._checked(self.get_connection(self.dialogtech_conn_id))
+        try:
+            return self._checked(self.get_connection(self.dialogtech_conn_id))
+        except Exception as error:
+            failure = self._unread(error)
+        raise failure
 
     async def aload(self) -> None:
         """Read the connection from an event loop without blocking it: afterwards `settings` asks nobody any more.
 
         :raises InvalidConnection: when one of its fields is missing or wrong.
         """
-        if hasattr(self, "aget_connection"):  # Airflow 3.1
-            self.settings = self._checked(await self.aget_connection(self.dialogtech_conn_id))
+        try:
+            if hasattr(self, "aget_connection"):  # Airflow 3.1
+                self.settings = self._checked(await self.aget_connection(self.dialogtech_conn_id))
+            else:
+                self.settings = self._checked(await asyncio.to_thread(self.get_connection, self.dialogtech_conn_id))
+        except Exception as error:
+            failure = self._unread(error)
         else:
-            self.settings = self._checked(await asyncio.to_thread(self.get_connection, self.dialogtech_conn_id))
+            return
+        raise failure
 
     def _checked(self, connection: Any) -> ConnectionSettings:
         written = WrittenConnection(connection)
@@ -88,6 +98,17 @@ class DialogTechHook(BaseHook):
         del connection
         _mask(written.password)
         return ConnectionSettings.of(written)
+
+    def _unread(self, error: Exception) -> DialogTechError:
+        """Return why there are no settings, in an error of ours: Airflow's own says nothing about the text."""
+        if isinstance(error, DialogTechError):
+            return error
+        if isinstance(error, AirflowNotFoundException):
+            return invalid(self.dialogtech_conn_id, "Airflow has none of this name, or cannot read it")
+        return NotSent(
+            f"The text was not sent: Airflow did not answer the question for the connection "
+            f"{self.dialogtech_conn_id!r} ({type(error).__name__}). Sending it again is safe."
+        )
 
     def get_conn(self) -> DialogTechClient:
         """Return the client of the connection's account.
@@ -151,22 +172,20 @@ class DialogTechHook(BaseHook):
         """
         # A traceback may show what each frame holds: neither the numbers nor the text show themselves.
         to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))
-        check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
-        seconds = seconds_of(max_wait)
-        text = self._compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
-        key = default_key(text.to, text.text) if idempotency_key is None else given_key(idempotency_key)
-        result = self.make_sender().send(text, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin())
-        log.info(
-            "%s: the text to %s from %s (%d segments, %s, %d tries).%s",
-            "Sent" if result.status == "sent" else "Sent before, so nothing was sent now",
-            result.to,
-            result.from_,
-            result.segments,
-            result.encoding,
-            result.attempts,
-            "" if result.status == "sent" else " To send it again, give it another idempotency_key.",
-        )
-        return result
+        try:
+            check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
+            seconds = seconds_of(max_wait)
+            text = self._compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
+            key = default_key(text.to, text.text) if idempotency_key is None else given_key(idempotency_key)
+            sender = self.make_sender()
+            result = sender.send(text, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin())
+        except DialogTechError as error:
+            # The frames that it came through tell nobody anything, and push what it says off the log page.
+            failure = error.with_traceback(None)
+        else:
+            _log(result)
+            return result
+        raise failure
 
     def senders(self, from_: object = None) -> tuple[str, ...]:
         """Return the numbers a text may leave from, in digits: the one that is asked for, else the connection's.
@@ -217,6 +236,24 @@ class DialogTechHook(BaseHook):
         from airflow_provider_dialogtech.settings.connection_check import check
 
         return check(lambda: (self.settings, self.get_conn()))
+
+
+def _log(result: SendResult) -> None:
+    sent = result.status == "sent"
+    log.info(
+        "%s: the text to %s from %s (%s, %s, %s).%s",
+        "Sent" if sent else "Sent before, so nothing was sent now",
+        result.to,
+        result.from_,
+        _counted(result.segments, "segment", "segments"),
+        result.encoding,
+        _counted(result.attempts, "try", "tries"),
+        "" if sent else " To send it again, give it another idempotency_key.",
+    )
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _mask(secret: str) -> None:

@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.bulk.report import Tally
 from airflow_provider_dialogtech.exceptions import BadCredentials, DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
-from airflow_provider_dialogtech.operators.task_failure import ending_of
+from airflow_provider_dialogtech.operators.task_failure import ending_of, log_ending
 from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.settings.idempotency import key_in, origin_of
 
@@ -251,11 +251,11 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
 
 
 def _failure(beginning: str, tally: Tally, *, final: bool) -> Exception:
-    """Log in one line how the list ended, and return what the task raises: after its `except` block.
+    """Log how the list ended, and return what the task raises: after its `except` block.
 
     :param final: whether a retry by Airflow would be in vain.
     """
-    log.error("%s%s", beginning.replace("\n", " "), tally.in_one_line())
+    log_ending(f"{beginning}{tally.in_one_line()}")
     return (AirflowFailException if final else AirflowException)(f"{beginning}{tally.who_failed()}")
 
 

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import traceback
 from datetime import timedelta
@@ -7,7 +8,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from airflow_provider_dialogtech.exceptions import InDoubt, InvalidConnection, InvalidMessage, Refused
+from airflow_provider_dialogtech.exceptions import InDoubt, InvalidConnection, InvalidMessage, NotSent, Refused
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import FROM_NUMBERS, SECRET
@@ -124,6 +125,36 @@ def test_the_connection_is_read_only_when_it_is_needed():
         hook.get_conn()
 
 
+@pytest.mark.parametrize("written", [None, '{"conn_type": "dialogtech", "password": "a secret'])
+def test_a_connection_that_is_not_there_or_not_read_is_told_in_an_error_of_ours(monkeypatch, written):
+    if written:
+        monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", written)
+    with pytest.raises(InvalidConnection, match=r"nowhere.*Nothing was sent") as raised:
+        DialogTechHook("nowhere").send_sms(to="5556667777", message="hi")
+    assert "".join(traceback.format_exception(raised.value)).count("Traceback") == 1
+    with pytest.raises(InvalidConnection, match="nowhere"):
+        asyncio.run(DialogTechHook("nowhere").aload())
+
+
+def test_an_airflow_that_does_not_answer_is_no_reason_not_to_retry(monkeypatch):
+    def fail(self, conn_id):
+        raise RuntimeError("postgresql://airflow:hidden@metadata")
+
+    monkeypatch.setattr(DialogTechHook, "get_connection", fail)
+    with pytest.raises(NotSent, match=r"was not sent: .*'dialogtech_default'.*RuntimeError") as raised:
+        DialogTechHook().send_sms(to="5556667777", message="hi")
+    assert not isinstance(raised.value, ValueError)
+    assert "hidden" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_failure_shows_the_line_that_asked_for_the_text_and_no_frames_of_ours(hook, sandbox):
+    sandbox.fault("reset_after_accept")
+    with pytest.raises(InDoubt) as raised:
+        hook.send_sms(to="5556667777", message="hi")
+    assert "".join(traceback.format_exception(raised.value)).count("Traceback") == 1
+    assert [frame.name for frame in traceback.extract_tb(raised.value.__traceback__)][1:] == ["send_sms"]
+
+
 def test_a_wrong_connection_is_told_by_its_field(connection):
     connection(extra={"timeout": "soon"})
     with pytest.raises(InvalidConnection, match=r"extra\.timeout must be"):
@@ -133,7 +164,7 @@ def test_a_wrong_connection_is_told_by_its_field(connection):
 def test_the_log_tells_what_happened_without_the_text_or_a_number(hook, sandbox, caplog):
     with caplog.at_level(logging.DEBUG):
         hook.send_sms(to="5556667777", message="a very private text")
-    assert "Sent: the text to …7777 from …2111 (1 segments, GSM-7, 1 tries)" in caplog.text
+    assert "Sent: the text to …7777 from …2111 (1 segment, GSM-7, 1 try)" in caplog.text
     for secret in ("private", "5556667777", *FROM_NUMBERS, *encodings_of(sandbox.secret_access_key)):
         assert secret not in caplog.text
 

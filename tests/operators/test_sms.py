@@ -21,6 +21,7 @@ from airflow_provider_dialogtech.exceptions import (
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import encodings_of
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+from airflow_provider_dialogtech.operators.task_failure import WIDTH
 from airflow_provider_dialogtech.settings.idempotency import given_key, task_key
 from tests.conftest import FROM_NUMBERS, SECRET
 from tests.running import HOME, run_dag
@@ -103,14 +104,21 @@ def test_what_may_go_later_fails_so_that_airflow_retries(failing, error):
         run(failing(error))
 
 
-@pytest.mark.parametrize("error", [*FINAL, Unreachable("down")])
-def test_what_became_of_the_text_is_one_error_line_above_one_short_traceback(failing, error, caplog):
+LONG = InDoubt(
+    "The text may have been sent: its request left, and then no reply came. " + "Look in DialogTech's log. " * 6
+)
+
+
+@pytest.mark.parametrize("error", [*FINAL, Unreachable("down"), LONG])
+def test_what_became_of_the_text_is_one_error_of_short_lines_above_one_short_traceback(failing, error, caplog):
     error.__cause__ = ConnectionError("the library's own")
     with pytest.raises(Exception, match=str(error)) as ended:
         run(failing(error))
     # Airflow 2 adds a warning of its own, since no task runs here.
     ours = [record for record in caplog.records if record.name.startswith("airflow_provider_dialogtech")]
-    assert [(record.levelname, record.getMessage()) for record in ours] == [("ERROR", str(error))]
+    ((level, message),) = [(record.levelname, record.getMessage()) for record in ours]
+    assert (level, message.split()) == ("ERROR", str(error).split())
+    assert max(map(len, message.splitlines())) <= WIDTH
     shown = "".join(traceback.format_exception(ended.value))
     assert shown.count("Traceback") == 1
     assert len(traceback.extract_tb(ended.value.__traceback__)) <= 5
