@@ -38,7 +38,7 @@ def one_account(store_url: str, until: float, late: list[float], took: list[floa
     lost: Reservation | None = None
     key = ""
     while time.time() < until:
-        begun = time.perf_counter()
+        begun, reserving = time.perf_counter(), time.monotonic()
         if lost is None:
             key = uuid.uuid4().hex
         held = journal.reserve(SlotRequest(key, NUMBERS, "5556667777", "Hello"), after=lost)
@@ -48,7 +48,7 @@ def one_account(store_url: str, until: float, late: list[float], took: list[floa
         started = journal.start(held, timeout=30)
         late.append(max(0.0, time.monotonic() - held.due) if started else 1.0)
         if late[-1] > LATE:
-            timing.missed()
+            timing.missed(reserving)
             lost = held
             continue
         timing.met()

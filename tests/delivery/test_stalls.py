@@ -1,5 +1,9 @@
-"""The journal's store stalls, crashes or is locked in the middle of a list: nobody is told wrongly."""
+"""The journal's store stalls, crashes or is locked in the middle of a list: nobody is told wrongly.
 
+With DIALOGTECH_STALL=30 in the environment it does so for 30 s.
+"""
+
+import os
 import time
 from contextlib import contextmanager
 
@@ -27,6 +31,8 @@ from tests.proxies.tcp import running_proxy
 
 DRIVERS = ["psycopg2", "psycopg"]
 TEXTS = 40
+STALL = float(os.environ.get("DIALOGTECH_STALL", "1.5"))
+"""For how many seconds; shorter than anybody waits."""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +80,7 @@ def test_a_server_that_freezes_in_mid_list_holds_the_list_up_and_no_more(fast_sa
         senders.start(fast_sandbox, with_driver(own_url, driver), names_of(TEXTS), limits=FAST)
         wait_for_texts(fast_sandbox, 10)
         with frozen(own_server):
-            time.sleep(2)
+            time.sleep(STALL)
         told = senders.told()
     assert_all_is_told_and_written(fast_sandbox, own_url, told)
 
@@ -116,7 +122,7 @@ def test_a_server_that_crashes_in_mid_list_is_waited_for(fast_sandbox, own_serve
     with Senders(1) as senders:
         senders.start(fast_sandbox, own_url, names_of(TEXTS), limits=FAST)
         wait_for_texts(fast_sandbox, 10)
-        crash_and_restart(own_server, 0.5)
+        crash_and_restart(own_server, STALL)
         told = senders.told()
     assert_all_is_told_and_written(fast_sandbox, own_url, told)
 
@@ -134,7 +140,7 @@ def test_a_pooler_that_is_paused_in_mid_list_is_waited_for(fast_sandbox, own_url
         senders.start(fast_sandbox, pooler.url, names_of(TEXTS), limits=FAST)
         wait_for_texts(fast_sandbox, 10)
         pooler.pause()
-        time.sleep(1)
+        time.sleep(STALL)
         pooler.resume()
         told = senders.told()
     assert_all_is_told_and_written(fast_sandbox, own_url, told)
@@ -163,7 +169,7 @@ def test_a_file_that_is_locked_in_mid_list_is_waited_for(fast_sandbox, sqlite_ur
         senders.start(fast_sandbox, sqlite_url, names_of(TEXTS), limits=FAST)
         wait_for_texts(fast_sandbox, 10)
         with locked(tmp_path / "journal.db"):
-            time.sleep(1)
+            time.sleep(STALL)
         told = senders.told()
     assert_all_is_told_and_written(fast_sandbox, sqlite_url, told)
 

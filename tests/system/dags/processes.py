@@ -1,0 +1,33 @@
+"""Code that Airflow runs in another Python: it sends a text and fails afterwards, in the first try only."""
+
+import os
+import sys
+from datetime import datetime, timedelta, timezone
+
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.decorators import task
+
+OPTIONS = {"retries": 1, "retry_delay": timedelta(seconds=1)}
+TRY = "{{ ti.try_number }}"
+
+
+def text_and_fail_once(to, try_number):
+    from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+
+    result = DialogTechHook().send_sms(to=to, message="From another Python")
+    if try_number == "1":
+        raise RuntimeError("a mistake after the text")
+    return result
+
+
+with DAG("processes_external_python", schedule="@once", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+    task.external_python(python=sys.executable, **OPTIONS)(text_and_fail_once)("5556667931", TRY)
+
+with DAG("processes_virtualenv", schedule="@once", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+    # It finds Airflow and this package where the task does: installing them anew would take minutes.
+    task.virtualenv(requirements=[], env_vars={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, **OPTIONS)(
+        text_and_fail_once
+    )("5556667932", TRY)

@@ -1,0 +1,19 @@
+"""Code that a task runs in another Python, through a real scheduler. (`airflow dags test` of 3.x answers no question of
+such a process: it waits for its connection without end.)
+"""
+
+import pytest
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+NUMBERS = {"processes_external_python": "5556667931", "processes_virtualenv": "5556667932"}
+
+
+@pytest.mark.parametrize("dag_id", list(NUMBERS))
+def test_a_retry_of_code_that_runs_in_another_python_sends_nothing_again(system, dag_id):
+    run = system.airflow.wait_for_scheduled_run(dag_id)
+    assert system.airflow.wait_for_run(dag_id, run) == "success", system.airflow.task_logs(dag_id)
+    (task,) = system.airflow.metadata.tasks_of_run(dag_id, run)
+    assert task["try_number"] == 2
+    assert system.airflow.metadata.results_of_run(dag_id, run)["text_and_fail_once", -1]["status"] == "already_sent"
+    assert len(system.texts_to(NUMBERS[dag_id])) == 1
