@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
 try:  # Airflow 3.0
-    from airflow.sdk import BaseNotifier, BaseOperator, Context, get_current_context
+    from airflow.sdk import BaseNotifier, BaseOperator, BaseOperatorLink, Context, get_current_context
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.log import mask_secret
 except ImportError:
     from airflow.models.baseoperator import BaseOperator
+    from airflow.models.baseoperatorlink import BaseOperatorLink
     from airflow.models.mappedoperator import OperatorPartial
     from airflow.notifications.basenotifier import BaseNotifier
     from airflow.operators.python import get_current_context
@@ -26,8 +27,12 @@ except ImportError:
 try:  # Airflow 3.1
     from airflow.sdk import BaseHook
     from airflow.sdk.log import redact
+
+    HAS_PAGES = True  # a plugin may add a page to the navigation
 except ImportError:
     from airflow.hooks.base import BaseHook
+
+    HAS_PAGES = False
 
     try:  # Airflow 3.0
         from airflow.sdk.execution_time.secrets_masker import redact
@@ -51,12 +56,14 @@ def trigger_at(moment: datetime) -> BaseTrigger:
 
 
 __all__ = [
+    "HAS_PAGES",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
     "BaseHook",
     "BaseNotifier",
     "BaseOperator",
+    "BaseOperatorLink",
     "Context",
     "OperatorPartial",
     "get_current_context",

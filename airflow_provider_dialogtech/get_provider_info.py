@@ -31,6 +31,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_dialogtech.hooks.dialogtech"]}
         ],
+        "extra-links": ["airflow_provider_dialogtech.operators.link.TextsLink"],
         "notifications": ["airflow_provider_dialogtech.notifications.sms.DialogTechSmsNotifier"],
         "connection-types": [
             {

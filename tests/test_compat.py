@@ -4,7 +4,7 @@ import sys
 MODULES = (
     "hooks.dialogtech",
     "operators.sms",
-    "plugins.pools",
+    "plugins.dialogtech",
     "cli",
     "get_provider_info",
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_dialogtech._compat import BaseOperator, OperatorPartial
+from airflow_provider_dialogtech.operators.link import LINKS
 from airflow_provider_dialogtech.settings.config import pool_of
 
 DEFAULT_CONN_ID = "dialogtech_default"
@@ -19,6 +20,8 @@ class PooledOperator(BaseOperator):
     :param pool: the pool. By default the one of the connection's name when the connection is listed in
         `[dialogtech] conn_ids`, else Airflow's default pool.
     """
+
+    operator_extra_links = LINKS
 
     # Named here, a pool from `default_args` arrives here too, and wins.
     def __init__(self, *, dialogtech_conn_id: str = DEFAULT_CONN_ID, pool: str | None = None, **kwargs: Any) -> None:

@@ -1,21 +1,15 @@
-"""What is done when Airflow or one of its tasks starts: the connections' pools, the map index for other processes."""
+"""The connections' pools: created, and resized while nobody else has changed them."""
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Literal
-
-from airflow.listeners import hookimpl
-from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.idempotency import MAP_INDEX_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -132,37 +126,3 @@ def _read_slots(conn_id: str) -> int | str:
     except Exception as error:  # of any kind: a backend's own; its text may show where the backend is
         return type(error).__name__
     return settings.limits.account_per_second
-
-
-class _Listener:
-    @hookimpl
-    def on_starting(self, component: Any) -> None:
-        # Scheduler, dag-processor and triggerer start as a Job; a task's process, which may not touch the database
-        # from Airflow 3 on, does not.
-        if type(component).__name__ != "Job":
-            return
-        try:
-            done = ensure_pools() if config.create_pools() else {}
-        except Exception:
-            # A component of Airflow must start without us, too.
-            log.exception(
-                "The DialogTech pools could not be created. Create them: python -m airflow_provider_dialogtech pools"
-            )
-            return
-        for name, state in done.items():
-            if state != "exists":
-                log.info("The pool %s was %s.", name, state)
-
-    @hookimpl
-    def on_task_instance_running(self, task_instance: Any) -> None:
-        # Airflow tells the processes that a task starts its DAG, run and name, but not which of a mapped task's
-        # instances it is: without it, they would share one idempotency key.
-        with suppress(Exception):  # of any kind: a task must run without us, too
-            os.environ[MAP_INDEX_VARIABLE] = str(int(task_instance.map_index))
-
-
-class DialogTechPlugin(AirflowPlugin):
-    """Creates the connections' pools when Airflow starts, and names the map index to a task's processes."""
-
-    name = "dialogtech"
-    listeners = [_Listener()]  # noqa: RUF012 - Airflow declares it so

@@ -12,7 +12,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from airflow_provider_dialogtech.plugins import pools as module
-from airflow_provider_dialogtech.plugins.pools import DialogTechPlugin, ensure_pools, slots_of_pools
+from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
+from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
 
 
 class Job:
@@ -215,4 +216,4 @@ def test_airflow_loads_the_plugin():
         "print([type(plugin).__module__ for plugin in manager().pm.get_plugins()])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "airflow_provider_dialogtech.plugins.pools" in done.stdout
+    assert "airflow_provider_dialogtech.plugins.listener" in done.stdout

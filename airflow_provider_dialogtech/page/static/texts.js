@@ -1,0 +1,147 @@
+// Shows the texts that the user may see, and keeps them fresh. Nothing from a text or a name ever becomes HTML.
+"use strict";
+
+const EVERY = 5000;
+const filters = document.getElementById("filters");
+const rows = document.getElementById("texts");
+const live = document.getElementById("live");
+const dialog = document.getElementById("settling");
+const problem = document.getElementById("problem");
+let shown = "";
+let settling = null;
+
+function element(name, options = {}, ...children) {
+  const made = Object.assign(document.createElement(name), options);
+  made.append(...children);
+  return made;
+}
+
+function counted(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+// Airflow's own choice where the page stands in its frame, the system's elsewhere.
+function followTheme() {
+  let dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  try {
+    const outer = window.parent === window ? null : window.parent.document.documentElement;
+    if (outer) dark = outer.classList.contains("dark");
+  } catch {
+    // another origin's frame tells nothing
+  }
+  document.documentElement.className = [dark ? "dark" : "light", live.classList.contains("lost") ? "lost" : ""].join(" ");
+}
+
+async function ask(path, options = {}) {
+  const answer = await fetch(path, { credentials: "same-origin", ...options });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(typeof body.detail === "string" ? body.detail : `Airflow answered ${answer.status}.`);
+  return body;
+}
+
+function timeOf(text) {
+  const time = element("time", { dateTime: text.at, textContent: new Date(text.at).toLocaleString() });
+  return element("td", { className: "time" }, time);
+}
+
+function taskOf(text) {
+  const cell = element("td", { className: "task" });
+  if (!text.dag_id) return cell;
+  const index = text.map_index >= 0 ? `[${text.map_index}]` : "";
+  const name = text.task_id ? `${text.dag_id}.${text.task_id}${index}` : `DAG ${text.dag_id}`;
+  cell.append(text.task_url ? element("a", { href: text.task_url, target: "_top", textContent: name }) : name);
+  if (text.run_id) cell.append(element("div", { className: "run", textContent: text.run_id }));
+  return cell;
+}
+
+function rowOf(text) {
+  const words = text.state.replace("_", " ");
+  const state = element("td", {}, element("span", { className: `state ${text.state}`, textContent: words }));
+  if (text.is_alert) state.append(" ", element("span", { className: "state", textContent: "alert" }));
+  const todo = element("td", { className: "todo" });
+  if (text.may_settle) {
+    const button = element("button", { type: "button", textContent: "Settle" });
+    button.setAttribute("aria-label", `Settle the text to ${text.to}`);
+    button.addEventListener("click", () => open(text));
+    todo.append(button);
+  }
+  const to = element("td", { className: "to", textContent: text.to });
+  return element("tr", {}, timeOf(text), state, to, taskOf(text), element("td", { className: "reason", textContent: text.reason }), todo);
+}
+
+function gauge(words, used, limit) {
+  const meter = element("meter", { min: 0, max: limit, high: limit * 0.9, value: Math.min(used, limit) });
+  return element("label", {}, `${words}: ${used} of ${limit}`, meter);
+}
+
+function accountOf(account) {
+  const box = element("div", { className: "account" }, element("h2", { textContent: account.name }));
+  box.append(gauge("Account, in this second", account.used, account.limit));
+  for (const number of account.numbers) box.append(gauge(`Number ${number.name}, in this minute`, number.used, number.limit));
+  if (account.waiting) box.append(element("p", { textContent: `${counted(account.waiting, "text")} waiting for a slot` }));
+  return box;
+}
+
+function showTexts({ texts, more }) {
+  const fresh = JSON.stringify([texts, more]);
+  if (fresh === shown) return; // so that a focused button keeps its focus
+  shown = fresh;
+  rows.replaceChildren(...texts.map(rowOf));
+  document.getElementById("empty").hidden = texts.length > 0;
+  document.getElementById("summary").textContent = more
+    ? `The newest ${texts.length} texts. Choose a shorter period or a DAG to see others.`
+    : counted(texts.length, "text");
+}
+
+function showLimits({ accounts, alerts_sent: sent, alerts_suppressed: suppressed }) {
+  document.getElementById("limits").replaceChildren(...accounts.map(accountOf));
+  const only = suppressed ? `; ${suppressed} only counted, to be named in the next text` : "";
+  document.getElementById("alerts").textContent = `${counted(sent, "alert")} sent in 24 hours${only}`;
+}
+
+async function refresh() {
+  const wanted = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value));
+  try {
+    const [texts, limits] = await Promise.all([ask(`texts?${wanted}`), ask("limits")]);
+    showTexts(texts);
+    showLimits(limits);
+    live.className = "";
+    live.textContent = `Live, ${new Date().toLocaleTimeString()}`;
+  } catch (error) {
+    live.className = "lost";
+    live.textContent = error instanceof TypeError ? "Airflow does not answer. What is shown is old." : error.message;
+  }
+  followTheme();
+}
+
+function open(text) {
+  settling = text;
+  problem.textContent = "";
+  document.getElementById("question").textContent = `What became of the text to ${text.to}?`;
+  dialog.showModal();
+}
+
+async function settle(outcome) {
+  const headers = { "Content-Type": "application/json", "X-DialogTech-Page": "texts" };
+  try {
+    await ask(`texts/${settling.id}/settle`, { method: "POST", headers, body: JSON.stringify({ outcome }) });
+    dialog.close();
+    await refresh();
+  } catch (error) {
+    problem.textContent = error.message;
+  }
+}
+
+dialog.addEventListener("click", (event) => {
+  if (!(event.target instanceof HTMLButtonElement)) return;
+  if (event.target.value) settle(event.target.value);
+  else dialog.close();
+});
+for (const [name, value] of new URLSearchParams(location.search)) {
+  if (filters.elements[name]) filters.elements[name].value = value;
+}
+filters.addEventListener("submit", (event) => event.preventDefault());
+filters.addEventListener("input", refresh);
+followTheme();
+refresh();
+setInterval(() => document.hidden || refresh(), EVERY);

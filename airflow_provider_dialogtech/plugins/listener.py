@@ -1,0 +1,45 @@
+"""What is done when a component of Airflow or a task starts: the pools, and the map index for a task's processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from typing import Any
+
+from airflow.listeners import hookimpl
+
+from airflow_provider_dialogtech.plugins.pools import ensure_pools
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.idempotency import MAP_INDEX_VARIABLE
+
+log = logging.getLogger(__name__)
+
+
+class Listener:
+    """What Airflow calls."""
+
+    @hookimpl
+    def on_starting(self, component: Any) -> None:
+        # Scheduler, dag-processor and triggerer start as a Job; a task's process, which may not touch the database
+        # from Airflow 3 on, does not.
+        if type(component).__name__ != "Job":
+            return
+        try:
+            done = ensure_pools() if config.create_pools() else {}
+        except Exception:
+            # A component of Airflow must start without us, too.
+            log.exception(
+                "The DialogTech pools could not be created. Create them: python -m airflow_provider_dialogtech pools"
+            )
+            return
+        for name, state in done.items():
+            if state != "exists":
+                log.info("The pool %s was %s.", name, state)
+
+    @hookimpl
+    def on_task_instance_running(self, task_instance: Any) -> None:
+        # Airflow tells the processes that a task starts its DAG, run and name, but not which of a mapped task's
+        # instances it is: without it, they would share one idempotency key.
+        with suppress(Exception):  # of any kind: a task must run without us, too
+            os.environ[MAP_INDEX_VARIABLE] = str(int(task_instance.map_index))

@@ -1,0 +1,152 @@
+import time
+
+import pytest
+
+from airflow_provider_dialogtech.delivery.texts import Texts
+from tests.page.conftest import SECRET_DAG
+
+FROM_PAGE = {"X-DialogTech-Page": "texts", "Sec-Fetch-Site": "same-origin"}
+
+
+def settle(client, text_id, outcome="sent", headers=FROM_PAGE):
+    return client.post(f"texts/{text_id}/settle", json={"outcome": outcome}, headers=headers)
+
+
+@pytest.mark.parametrize("path", ["texts", "limits", "static/texts.js", "static/texts.css"])
+def test_who_is_not_logged_in_gets_nothing(client_of, path):
+    assert client_of().get(path).status_code == 401
+
+
+def test_who_is_not_logged_in_and_opens_the_page_is_led_to_airflows_login(client_of):
+    answer = client_of().get("")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/api/v2/auth/login?next=%2Fdialogtech%2F"
+
+
+@pytest.mark.parametrize("path", ["", "texts", "limits", "static/texts.js"])
+def test_who_may_see_no_plugins_page_gets_nothing(client_of, path):
+    assert client_of("nobody").get(path).status_code == 403
+
+
+def test_a_strange_token_opens_nothing(client_of):
+    client = client_of()
+    client.cookies.set("_token", "made up")
+    assert client.get("texts").status_code in {401, 403}
+
+
+def test_a_text_is_shown_with_its_state_its_task_and_a_shortened_number(client_of, write_text):
+    text_id = write_text("sent", run_id="manual__2026-01-02T03:04:05+00:00", task_id="group.load", map_index=3)
+    (shown,) = client_of("admin").get("texts").json()["texts"]
+    assert (shown["id"], shown["state"], shown["to"], shown["may_settle"]) == (text_id, "sent", "…7777", False)
+    assert shown["task_url"] == ("/dags/etl/runs/manual__2026-01-02T03%3A04%3A05%2B00%3A00/tasks/group.load/mapped/3")
+
+
+def test_each_user_sees_the_texts_of_the_dags_that_they_may_read(client_of, write_text):
+    readable, secret, by_hand = (
+        write_text(),
+        write_text(dag_id=SECRET_DAG),
+        write_text(dag_id="", run_id="", task_id=""),
+    )
+
+    def seen(role):
+        return {text["id"] for text in client_of(role).get("texts").json()["texts"]}
+
+    assert seen("admin") == {readable, secret, by_hand}
+    assert seen("reader of etl") == seen("editor of etl") == {readable}
+
+
+def test_texts_are_chosen_by_state_period_dag_run_and_task(client_of, write_text):
+    write_text("released")
+    write_text("refused", at=time.time() - 7200)
+    write_text(run_id="other")
+    wanted = write_text("in_doubt", dag_id=SECRET_DAG, run_id="run 2", task_id="pay")
+    client = client_of("admin")
+
+    def found(query):
+        return [text["id"] for text in client.get(f"texts?{query}").json()["texts"]]
+
+    assert len(found("hours=3")) == 3
+    assert len(found("hours=1")) == 2
+    for query in ("state=in_doubt", f"dag_id={SECRET_DAG}", "run_id=run 2", "task_id=pay"):
+        assert found(query) == [wanted]
+    assert client.get("texts?hours=0").status_code == client.get("texts?state=x").status_code == 422
+
+
+@pytest.mark.parametrize("outcome", ["sent", "unsent"])
+def test_who_may_clear_the_task_settles_its_text(client_of, write_text, journal, outcome):
+    text_id = write_text("in_doubt", key="its key")
+    client = client_of("editor of etl")
+    assert client.get("texts").json()["texts"][0]["may_settle"]
+    assert settle(client, text_id, outcome).json() == {"id": text_id, "state": outcome}
+    settled = Texts(journal).get(text_id)
+    assert (settled.state, settled.detail.get("settled_by")) == (outcome, "ada")
+    assert settle(client, text_id, outcome).status_code == 409
+
+
+def test_who_may_only_read_settles_nothing(client_of, write_text, journal):
+    text_id = write_text("in_doubt", key="its key")
+    client = client_of("reader of etl")
+    assert not client.get("texts").json()["texts"][0]["may_settle"]
+    assert settle(client, text_id).status_code == 403
+    assert Texts(journal).get(text_id).state == "in_doubt"
+
+
+def test_a_text_that_one_may_not_see_is_as_one_that_is_not_there(client_of, write_text):
+    text_id = write_text("in_doubt", key="its key", dag_id=SECRET_DAG)
+    client = client_of("editor of etl")
+    there, missing = settle(client, text_id), settle(client, text_id + 1)
+    assert (there.status_code, there.json()) == (missing.status_code, missing.json())
+    assert there.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-DialogTech-Page": "texts", "Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-origin"}],
+)
+def test_another_sites_page_settles_nothing_with_the_users_cookie(client_of, write_text, journal, headers):
+    text_id = write_text("in_doubt", key="its key")
+    assert settle(client_of("admin"), text_id, headers=headers).status_code == 403
+    assert Texts(journal).get(text_id).state == "in_doubt"
+
+
+def test_the_limits_in_use_have_the_connections_names(client_of, connection, write_text, journal):
+    from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+    from airflow_provider_dialogtech.masking import digest
+
+    connection(extra={"from_numbers": "5554332111, 5554332112", "number_per_minute": 50})
+    account = DialogTechHook().settings.account
+    for age in (0.2, 30, 90):
+        write_text("sent", account=account, number=digest(account, "5554332111"), at=time.time() - age)
+    write_text("reserved", account=account, number=digest(account, "5554332112"), at=time.time() + 20)
+    (shown,) = client_of("reader of etl").get("limits").json()["accounts"]
+    assert (shown["name"], shown["limit"], shown["waiting"]) == ("dialogtech_default", 4, 1)
+    assert shown["numbers"] == [
+        {"name": "…2111", "used": 2, "limit": 50},
+        {"name": "…2112", "used": 0, "limit": 50},
+    ]
+
+
+def test_an_account_without_a_readable_connection_is_shown_by_its_place(client_of, write_text):
+    write_text("sent", at=time.time() - 0.2)
+    (shown,) = client_of("admin").get("limits").json()["accounts"]
+    assert shown["name"] == "account 1"
+    assert shown["numbers"] == [{"name": "another number", "used": 1, "limit": 40}]
+
+
+def test_a_journal_that_cannot_be_used_is_told_in_words(client_of, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", "mysql://nowhere")
+    answer = client_of("admin").get("texts")
+    assert answer.status_code == 503
+    assert "[dialogtech] journal_url must be" in answer.json()["detail"]
+
+
+def test_every_answer_forbids_foreign_frames_and_scripts(client_of):
+    for path in ("", "texts", "static/texts.js"):
+        policy = client_of("admin").get(path).headers["Content-Security-Policy"]
+        assert "default-src 'none'; script-src 'self'" in policy
+        assert "frame-ancestors 'self'" in policy
+
+
+def test_nothing_but_its_own_files_is_served(client_of):
+    for name in ("app.py", "..%2fapp.py", "%2e%2e/app.py"):
+        assert client_of("admin").get(f"static/{name}").status_code in {404, 422}
