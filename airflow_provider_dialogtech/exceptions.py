@@ -1,106 +1,193 @@
-"""Errors named by what they mean for the text: not sent, or in doubt.
+"""Errors named by what they mean for the text: it was certainly not sent, or it may have been.
 
-A message here is shown in task logs, in the UI and in alerts, so it never carries a URL, a key or a full phone number.
+    DialogTechError                            fields: outcome, reason, advice; `str()` is the sentence people read
+    ├─ NotSent
+    │  ├─ InvalidMessage, InvalidConnection    (also ValueError)
+    │  ├─ Refused
+    │  │  └─ BadCredentials
+    │  ├─ Throttled
+    │  ├─ Unreachable
+    │  ├─ WaitTooLong
+    │  └─ JournalUnavailable
+    └─ InDoubt
+
+No other error leaves the package. The sentences are shown in task logs, in the UI and in alerts, so they never carry a
+URL, a key or a full phone number. Whoever needs a part of one reads its field.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from inspect import cleandoc
+from typing import ClassVar, Literal
+
+Outcome = Literal["not sent", "in doubt"]
 
 
 class DialogTechError(Exception):
-    """The text could not be sent.
+    """A text was not sent, or it may have been sent. Catch this class to catch all; only its subclasses are raised.
 
-    The first line of a class's docstring is its message where none is given.
-
-    :param message: what happened to the text, and what to do now.
+    :param reason: why, without a full stop; by default that of the class.
+    :param advice: what to do now, in whole sentences; by default that of the class.
+    :param to: the recipient's number, shortened: `…7777`.
     """
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or cleandoc(self.__doc__ or "").splitlines()[0])
+    outcome: ClassVar[Outcome] = "in doubt"
+    default_reason: ClassVar[str] = "its outcome is unknown"
+    default_advice: ClassVar[str] = "Look for it in DialogTech's message log before you send it again."
+    before_any = False
+
+    def __init__(self, reason: str = "", *, advice: str = "", to: str = "") -> None:
+        self.reason = reason or self.default_reason
+        self.advice = advice or self.default_advice
+        self.to = to
+        super().__init__(self.reason)
+
+    def __str__(self) -> str:
+        text = f"The text to {self.to}" if self.to else "The text"
+        if self.outcome == "in doubt":
+            happened = f"{text} may have been sent"
+        else:
+            happened = "Nothing was sent" if self.before_any else f"{text} was not sent"
+        return f"{happened}: {self.reason}. {self.advice}"
 
 
 class NotSent(DialogTechError):
-    """The text was certainly not sent."""
+    """The text was certainly not sent.
 
+    :param reason: why, without a full stop.
+    :param advice: what to do now.
+    :param to: the recipient's number, shortened.
+    :param before_any: whether this ended a whole list before its first text was sent.
+    """
 
-class InvalidConnection(NotSent, ValueError):
-    """A setting of the DialogTech connection is wrong; nothing was sent. Correct the connection."""
+    outcome = "not sent"
+    default_reason = "it was stopped before it left"
+    default_advice = "Sending it again is safe."
+
+    def __init__(self, reason: str = "", *, advice: str = "", to: str = "", before_any: bool = False) -> None:
+        super().__init__(reason, advice=advice, to=to)
+        self.before_any = before_any
 
 
 class InvalidMessage(NotSent, ValueError):
-    """The text was not sent: our own check refused it. Correct the task's arguments."""
+    """An argument or a text is wrong, so it was not sent."""
+
+    default_reason = "one of its arguments is wrong"
+    default_advice = "Correct it in the DAG, then clear the task."
+
+
+class InvalidConnection(NotSent, ValueError):
+    """A setting of the connection, or in `[dialogtech]`, is missing or wrong."""
+
+    default_reason = "a setting of the DialogTech connection is wrong"
+    default_advice = "Correct the connection, then clear the task."
 
 
 class Refused(NotSent):
-    """The text was not sent: DialogTech refused it.
+    """DialogTech refused the text.
 
-    :param message: what happened to the text, and what to do now.
+    :param reason: that it did, and why.
+    :param advice: what to do now.
+    :param to: the recipient's number, shortened.
     :param description: the reason as the API gave it, scrubbed of keys and phone numbers.
     """
 
-    def __init__(self, message: str | None = None, *, description: str = "") -> None:
-        super().__init__(message)
+    default_reason = "DialogTech refused it"
+    default_advice = "Correct it in the DAG, then clear the task."
+
+    def __init__(self, reason: str = "", *, advice: str = "", to: str = "", description: str = "") -> None:
+        super().__init__(reason, advice=advice, to=to)
         self.description = description
 
 
 class BadCredentials(Refused):
-    """The text was not sent: DialogTech did not accept the access keys. Check the connection's login and password."""
+    """DialogTech did not accept the connection's access keys."""
+
+    default_reason = "DialogTech did not accept the access keys"
+    default_advice = (
+        "Check the access key and the secret access key in the connection, correct them, then clear the task."
+    )
 
 
 class Throttled(NotSent):
-    """The text was not sent: DialogTech refused it for its rate. It may go later.
+    """DialogTech refused the text because too many were sent in a short time.
 
-    :param message: what happened to the text, and what to do now.
+    :param reason: that it did, and why.
+    :param advice: what to do now.
+    :param to: the recipient's number, shortened.
     :param retry_after: how many seconds the API asked to wait, if it said so.
     """
 
-    def __init__(self, message: str | None = None, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    default_reason = "DialogTech throttled it, because too many texts were sent in a short time"
+    default_advice = "Send it again later; that is safe."
+
+    def __init__(self, reason: str = "", *, advice: str = "", to: str = "", retry_after: float | None = None) -> None:
+        super().__init__(reason, advice=advice, to=to)
         self.retry_after = retry_after
 
 
 class Unreachable(NotSent):
-    """The text was not sent: DialogTech could not be reached, and no byte of the request left."""
+    """DialogTech could not be reached, and no byte of the request left."""
+
+    default_reason = "DialogTech could not be reached"
+    default_advice = "Check the network and the proxy. Sending it again is safe."
 
 
 class WaitTooLong(NotSent):
-    """The text was not sent: the rate limits leave no slot within `max_wait`.
+    """The rate limits leave no slot for the text within `max_wait`.
 
-    :param message: what happened to the text, and what to do now.
+    :param reason: when the next slot is.
+    :param advice: what to do now.
+    :param to: the recipient's number, shortened.
     :param sendable_at: when the limits allow the text, in UTC.
     """
 
-    def __init__(self, message: str | None = None, *, sendable_at: datetime | None = None) -> None:
-        super().__init__(message)
+    default_reason = "the rate limits leave no slot within max_wait"
+    default_advice = "Send it again later, or with a longer max_wait."
+
+    def __init__(
+        self, reason: str = "", *, advice: str = "", to: str = "", sendable_at: datetime | None = None
+    ) -> None:
+        super().__init__(reason, advice=advice, to=to)
         self.sendable_at = sendable_at
 
 
+class JournalUnavailable(NotSent):
+    """The delivery journal could not be read or written, so the text was not sent."""
+
+    default_reason = "the delivery journal could not be read or written"
+    default_advice = "Check [dialogtech] journal_url and its database. Sending the text again is safe."
+
+
 class InDoubt(DialogTechError):
-    """The text may have been sent: the outcome of its request is unknown.
+    """The text may have been sent: the outcome of its request is unknown. It is not sent again by itself.
 
-    It is not sent again by itself. Look it up in DialogTech's message log; to send it anyway, use `in_doubt="resend"`.
-
-    :param message: what happened to the text, and what to do now.
-    :param since: when its request went out, in UTC.
+    :param reason: what is known.
+    :param advice: what to do now.
+    :param to: the recipient's number, shortened.
+    :param since: when its request left, in UTC.
     :param key: the text's idempotency key in the journal.
-    :param earlier: whether it went out earlier, and nothing was sent now.
+    :param earlier: whether it left in an earlier try, and nothing was sent now.
     """
+
+    outcome = "in doubt"
+    default_reason = "its request left, and its outcome is unknown"
+    default_advice = (
+        "Look for this recipient and time in DialogTech's message log. To send it again in any case, set "
+        'in_doubt="resend" in the DAG, then clear the task.'
+    )
 
     def __init__(
         self,
-        message: str | None = None,
+        reason: str = "",
         *,
+        advice: str = "",
+        to: str = "",
         since: datetime | None = None,
         key: str | None = None,
         earlier: bool = False,
     ) -> None:
-        super().__init__(message)
+        super().__init__(reason, advice=advice, to=to)
         self.since = since
         self.key = key
         self.earlier = earlier
-
-
-class JournalUnavailable(NotSent):
-    """The text was not sent: the delivery journal could not be read or written."""

@@ -23,10 +23,6 @@ _RELEASE_WITHIN = 2.0
 _SETTLED_BEFORE_END = 6.0
 
 
-class LeftBehind(NotSent):
-    """The text was not sent: the journal did not answer in time, and another has taken over."""
-
-
 class Attempt:
     """Work that asks one journal, in a thread that can be left behind: a daemon, which holds up no process's end.
 
@@ -59,8 +55,7 @@ class Attempt:
         if answer.done():
             return answer.result()
         raise JournalUnavailable(
-            f"The text was not sent: the delivery journal has taken longer than the {self._seconds:g} s that an alert "
-            "waits for it."
+            f"the delivery journal has taken longer than the {self._seconds:g} s that an alert waits for it"
         )
 
     @contextmanager
@@ -86,10 +81,10 @@ class Attempt:
     def check(self) -> None:
         """Go on only where no other journal has taken over.
 
-        :raises LeftBehind: else.
+        :raises NotSent: else.
         """
         if self.is_left_behind:
-            raise LeftBehind
+            raise NotSent("the journal did not answer in time, and another one has taken over")
 
     def _work(self, work: Callable[[], T], answer: Future[T]) -> None:
         try:

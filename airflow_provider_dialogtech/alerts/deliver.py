@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from airflow_provider_dialogtech.alerts import fallback
 from airflow_provider_dialogtech.alerts.text import fit, suffix_of
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
-from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, JournalUnavailable, NotSent
+from airflow_provider_dialogtech.exceptions import (
+    DialogTechError,
+    InDoubt,
+    InvalidMessage,
+    JournalUnavailable,
+    NotSent,
+    WaitTooLong,
+)
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import mask_number, scrub
 
@@ -111,15 +118,11 @@ class Deadline:
     def pause(self, seconds: float) -> None:
         """Sleep, unless there would be no time left to send.
 
-        :raises OutOfTime: instead of sleeping.
+        :raises WaitTooLong: instead of sleeping.
         """
         if seconds > self.left() - CALL:
-            raise OutOfTime
+            raise WaitTooLong("a callback may take no longer")
         time.sleep(seconds)
-
-
-class OutOfTime(NotSent):
-    """The text was not sent: a callback may not take longer."""
 
 
 def _numbers(alert: Alert, recipients: Sequence[object]) -> list[str]:
@@ -179,8 +182,7 @@ class _Telling:
             try:
                 return attempt.run(partial(self._tell_by, open_journal, attempt))
             except JournalUnavailable as error:
-                reason = str(error).removeprefix("The text was not sent: ")
-                self._log(logging.WARNING, "is told by another journal, for this one failed: %s", reason)
+                self._log(logging.WARNING, "is told by another journal, for this one failed: %s", error.reason)
         self._log(logging.WARNING, "is told without a journal: no limit is kept and no storm is stopped.")
         return self._tell_unpaced()
 
@@ -214,7 +216,7 @@ class _Telling:
             raise
         except Exception as error:  # a driver that is not installed, say
             problem = type(error).__name__
-        raise JournalUnavailable(f"The delivery journal cannot be used ({problem}).")
+        raise JournalUnavailable(f"the delivery journal cannot be used ({problem})")
 
     def _release(self, gate: AlertGate, claim: Claim) -> None:
         try:

@@ -32,8 +32,8 @@ def shared_journal() -> Store:
     try:
         return journal_store(patience=PATIENCE)
     except InvalidConnection as error:
-        problem = str(error)
-    raise JournalUnavailable(problem)
+        problem, advice = error.reason, error.advice
+    raise JournalUnavailable(problem, advice=advice)
 
 
 def journal_in_airflow_home() -> Store:
@@ -57,8 +57,8 @@ def journal_in_temporary_directory() -> Store:
         found = None
     if found is None or not _is_ours_alone(found):
         raise JournalUnavailable(
-            f"The temporary directory cannot hold a journal: {directory.name} in it must be a directory "
-            "that nobody else can write to."
+            f"the temporary directory cannot hold a journal: {directory.name} in it must be a directory that nobody "
+            "else can write to"
         )
     return _file_in(directory)
 

@@ -11,7 +11,7 @@ from airflow_provider_dialogtech.api.failures import NoReply, NotLeft
 from airflow_provider_dialogtech.api.outcome import judge
 from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented
 from airflow_provider_dialogtech.api.url import checked_url, may_carry_keys
-from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, Unreachable
+from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, NotSent, Unreachable
 from airflow_provider_dialogtech.opaque import Opaque, without_locals
 
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
@@ -53,17 +53,15 @@ class DialogTechClient:
         access_key = secret_access_key = ""
         url = Opaque(url)
         if not all(self._keys.values()):
-            raise InvalidConnection("The login (access key) or the password (secret access key) is missing.")
+            raise InvalidConnection("the access key or the secret access key is missing")
         if http_method not in {"GET", "POST"}:
-            raise InvalidConnection("http_method must be GET or POST.")
+            raise InvalidConnection("http_method must be GET or POST")
         if not 0 < timeout <= LONGEST_TIMEOUT:
-            raise InvalidConnection(
-                f"timeout must be a number of seconds greater than 0 and at most {LONGEST_TIMEOUT:g}."
-            )
+            raise InvalidConnection(f"timeout must be a number of seconds above 0 and at most {LONGEST_TIMEOUT:g}")
         if isinstance(throttled_words, str) or not all(
             isinstance(word, str) and word.strip() for word in throttled_words
         ):
-            raise InvalidConnection("throttled_words must be a list of words or phrases.")
+            raise InvalidConnection("throttled_words must be a list of words or phrases")
         self._url = _url_to_call(url)
         self.timeout = timeout
         self._http_method = http_method
@@ -86,7 +84,7 @@ class DialogTechClient:
         try:
             return self._line()
         except NotLeft as failure:
-            problem = _unreachable(failure)
+            problem = self._unreachable(failure)
         # Outside the except block, so that nothing of what went on below hangs on to it.
         raise problem
 
@@ -112,15 +110,15 @@ class DialogTechClient:
         :raises Refused: when the API refused it; `BadCredentials` when it did not accept the keys.
         :raises Throttled: when it was refused for its rate.
         :raises Unreachable: when DialogTech could not be reached.
-        :raises DialogTechError: when it did not answer as documented.
+        :raises NotSent: when it did not answer as documented.
         """
         try:
             with self._line() as line:
                 outcome = line._outcome({"action": "sms.get_numbers"})
         except NotLeft as failure:
-            outcome = Unreachable(f"DialogTech could not be reached ({failure}).")
+            outcome = self._unreachable(failure)
         except (NoReply, NotDocumented) as failure:
-            outcome = DialogTechError(f"DialogTech did not answer as documented: {failure}.")
+            outcome = NotSent(f"DialogTech did not answer as documented ({failure})", advice="Check the API URL.")
         if isinstance(outcome, DialogTechError):
             raise outcome
         return outcome.numbers
@@ -129,6 +127,12 @@ class DialogTechClient:
         """Cut every line that is out or being connected, from another thread. Texts that are out are in doubt then."""
         for connection in tuple(self._open):
             connection.cut("it was stopped")
+
+    def _unreachable(self, failure: NotLeft) -> Unreachable:
+        called = urlsplit(self._url)
+        host = f"[{called.hostname}]" if ":" in (called.hostname or "") else called.hostname
+        port = called.port or (443 if called.scheme == "https" else 80)
+        return Unreachable(f"DialogTech could not be reached at {host}:{port} ({failure})")
 
     @without_locals
     def _line(self) -> Line:
@@ -184,12 +188,11 @@ class Line:
         try:
             outcome = self._outcome(text)
         except NotLeft as failure:
-            outcome = _unreachable(failure)
+            outcome = self._client._unreachable(failure)
         except (NoReply, NotDocumented) as failure:
-            outcome = InDoubt(
-                f"The text may have been sent: its request left, and then {failure}.",
-                since=self._connection.left_at,
-            )
+            left_at = self._connection.left_at
+            when = f" at {left_at:%Y-%m-%d %H:%M:%S} UTC" if left_at is not None else ""
+            outcome = InDoubt(f"its request left{when}, and then {failure}", since=left_at)
         finally:
             self.close()
         if isinstance(outcome, DialogTechError):
@@ -207,16 +210,13 @@ def _text(to: str, from_: str, message: str) -> Mapping[str, str]:
     return {"action": "sms.send_message", "to": Opaque(to), "from": Opaque(from_), "message": Opaque(message)}
 
 
-def _unreachable(failure: NotLeft) -> Unreachable:
-    return Unreachable(f"The text was not sent: DialogTech could not be reached ({failure}). Sending it again is safe.")
-
-
 def _url_to_call(url: str) -> str:
     called = Opaque(checked_url(url) or "")
     if not called:
-        raise InvalidConnection("The host must be the API's URL without a user, a query or a fragment, or empty.")
+        raise InvalidConnection("the API URL must be a URL without a user, a query and a fragment, or empty")
     if not may_carry_keys(called):
         raise InvalidConnection(
-            "The host must be an https URL: the keys travel with each call. http is for this machine itself."
+            "the API URL must begin with https, because the keys travel with each call; http is only for this machine "
+            "itself"
         )
     return str(called)

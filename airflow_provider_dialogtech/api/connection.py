@@ -72,7 +72,7 @@ class Connection:
             prepared = _prepared(method, self._url, headers, parameters)
             return self._ready(deadline).request(prepared)
         except TimeoutError:
-            reason = f"no reply within {self._timeout:g} s"
+            reason = f"no reply came within {self._timeout:g} s"
         except Exception as error:
             reason = in_words(error)
         finally:

@@ -68,26 +68,17 @@ def _shown(raw: RawReply, keys: Mapping[str, str], sent: Mapping[str, str]) -> A
 
 
 def _refusal(raw: RawReply, description: str, throttled_words: Sequence[str]) -> Refused | Throttled:
-    because = f": {description.rstrip('.')}" if description else f" with HTTP status {raw.status}"
+    because = f": {description.rstrip('.')}" if description else f" (HTTP status {raw.status})"
     keys_refused = raw.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     too_fast = raw.status == HTTPStatus.TOO_MANY_REQUESTS
     throttled = has_phrase(description, throttled_words) if throttled_words else says(description, THROTTLED)
     if too_fast or (throttled and not keys_refused):
-        return Throttled(
-            f"The text was not sent: DialogTech refused it for its rate{because}. It may be sent again later.",
-            retry_after=_seconds(raw.retry_after),
-        )
+        return Throttled(f"DialogTech throttled it{because}", retry_after=_seconds(raw.retry_after))
     if keys_refused or says(description, BAD_CREDENTIALS):
-        return BadCredentials(
-            f"The text was not sent: DialogTech did not accept the access keys{because}. "
-            "Check the connection's login and password.",
-            description=description,
-        )
-    advice = "Correct what it names" if description else "Check the connection's host"
-    return Refused(
-        f"The text was not sent: DialogTech refused it{because}. {advice}, then send it again.",
-        description=description,
-    )
+        return BadCredentials(f"DialogTech did not accept the access keys{because}", description=description)
+    # One that gives no reason may not be the API.
+    advice = "" if description else "Check the connection's API URL, then clear the task."
+    return Refused(f"DialogTech refused it{because}", advice=advice, description=description)
 
 
 def _counts_nothing(description: str) -> bool:

@@ -39,7 +39,7 @@ class Tally:
     def note(self, index: int, outcome: SendResult | DialogTechError) -> None:
         """Count what became of a row."""
         if isinstance(outcome, DialogTechError):
-            name, reason = _name_of(outcome), _reason_of(outcome)
+            name, reason = _name_of(outcome), outcome.reason
             self.failures.append({**self._row(index), "outcome": name, "reason": reason})
             self._remember(index, name, reason=reason)
         else:
@@ -98,7 +98,7 @@ class Tally:
     def in_one_line(self) -> str:
         """Tell all outcomes, one of the failures, and what to do."""
         first = min(self.failures, key=lambda failure: int(failure["row"]), default=None)
-        named = [f"Row {first['row']} (to {first['to']}): {first['reason']}"] if first else []
+        named = [f"Row {first['row']} (to {first['to']}): {first['reason']}."] if first else []
         return " ".join([self.in_words(), *named, self._advice()]).replace("\n", " ")
 
     def _advice(self) -> str:
@@ -141,14 +141,6 @@ class Tally:
 def _name_of(error: DialogTechError) -> str:
     names = {InDoubt: "in_doubt", Refused: "refused", InvalidMessage: "invalid"}
     return next((name for kind, name in names.items() if isinstance(error, kind)), "not_sent")
-
-
-def _reason_of(error: DialogTechError) -> str:
-    """Say why, without what the outcome says already and without advice for a single text."""
-    if not isinstance(error, InDoubt):
-        return str(error).removeprefix("The text was not sent: ")
-    since = f" at {error.since:%Y-%m-%d %H:%M:%S} UTC" if error.since else ""
-    return f"its request left{since}, and its outcome is unknown."
 
 
 def _duration(seconds: float) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.exceptions import InvalidMessage, NotSent
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.opaque import without_locals
 from airflow_provider_dialogtech.safe_repr import safe_str, type_name
@@ -70,12 +70,15 @@ class RecipientList:
         if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes | bytearray):
             kind = "text that is no JSON list" if isinstance(recipients, str) else type_name(recipients)
             raise InvalidMessage(
-                f"Nothing was sent: recipients must be a list of numbers or mappings, not {kind}. "
-                "A Jinja template needs render_template_as_native_obj=True, or |tojson."
+                f"recipients must be a list of numbers or mappings, not {kind}",
+                advice="A Jinja template needs render_template_as_native_obj=True, or |tojson.",
+                before_any=True,
             )
-        rows = list(islice(given, MOST_ROWS + 1))
+        rows = _rows_of(given)
         if len(rows) > MOST_ROWS:
-            raise InvalidMessage(f"Nothing was sent: there are more than {MOST_ROWS} rows. Give each task fewer.")
+            raise InvalidMessage(
+                f"there are more than {MOST_ROWS} rows", advice="Give each task fewer.", before_any=True
+            )
         return cls(rows, compose)
 
     def check(self, before_each: Callable[[], None] = lambda: None) -> None:
@@ -91,7 +94,7 @@ class RecipientList:
             try:
                 message, id_ = self.text(index), self.id(index)
             except InvalidMessage as error:
-                self._leave_out(index, str(error))
+                self._leave_out(index, error.reason)
                 continue
             name, text = _digest(message.to, id_), _digest(message.text)
             if name not in texts:
@@ -113,8 +116,9 @@ class RecipientList:
         named = "; ".join(f"row {row.index} (to {row.to}): {row.problem}" for row in self.bad[:_SHOWN])
         more = f"; and {len(self.bad) - _SHOWN} more" if len(self.bad) > _SHOWN else ""
         raise InvalidMessage(
-            f"Nothing was sent: {len(self.bad)} of {len(self.rows)} rows are bad: {named}{more}. "
-            'Correct them, or use invalid="skip" to send the others.'
+            f"{len(self.bad)} of {len(self.rows)} rows are bad: {named}{more}",
+            advice='Correct them, or use invalid="skip" to send the others.',
+            before_any=True,
         )
 
     def to_send(self) -> Iterator[int]:
@@ -138,7 +142,7 @@ class RecipientList:
             return None
         written = safe_str(given, _LONGEST_ID + 1)
         if len(written) > _LONGEST_ID or not (written or isinstance(given, str)):
-            raise InvalidMessage(f"its `id` must be text of at most {_LONGEST_ID} characters.")
+            raise InvalidMessage(f"its `id` must be text of at most {_LONGEST_ID} characters")
         return written
 
     def masked(self, index: int) -> str:
@@ -174,7 +178,15 @@ class RecipientList:
 
     def _leave_out(self, index: int, problem: str) -> None:
         self._left_out.add(index)
-        self.bad.append(BadRow(index, self.masked(index), problem.removeprefix("The text was not sent: ")))
+        self.bad.append(BadRow(index, self.masked(index), problem))
+
+
+def _rows_of(given: Iterable[Any]) -> list[Any]:
+    try:
+        return list(islice(given, MOST_ROWS + 1))
+    except Exception as error:  # of any kind: a lazy XCom asks Airflow for its rows
+        problem = type_name(error)
+    raise NotSent(f"the recipients could not be read ({problem})", before_any=True)
 
 
 def _json_list(text: str) -> list[Any] | None:

@@ -144,7 +144,7 @@ class BulkSender:
             return end.outcome
         self._out.pop(end.row, None)
         if not isinstance(end.outcome, Stopped):
-            record(end.row, InDoubt("The text may have been sent: an unexpected error ended its sending."))
+            record(end.row, InDoubt("an unexpected error ended its sending"))
         raise end.outcome
 
     def _hand_out(self, text: Text | None) -> bool:
@@ -169,7 +169,7 @@ class BulkSender:
         # Whoever has not ended by now hangs in a step of the journal. What has not left will not leave any more: every
         # sleep raises now, also the one right before the request.
         for row, key in self._out.items():
-            record(row, sender.under_way(key) or NotSent("The text was not sent: it was stopped before it left."))
+            record(row, sender.under_way(key) or NotSent("it was stopped before it left"))
 
     def _next_end(self, seconds: float) -> _End | None:
         try:

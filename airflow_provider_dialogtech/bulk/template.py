@@ -38,7 +38,7 @@ class RowTemplate:
         environment = dag.get_template_env(force_sandboxed=True) if dag is not None else SandboxedEnvironment()
         environment = environment.overlay(undefined=jinja2.StrictUndefined)
         if len(message) > LONGEST_TEMPLATE:
-            raise InvalidMessage(f"Nothing was sent: `message` has more than {LONGEST_TEMPLATE} characters.")
+            raise InvalidMessage(f"`message` has more than {LONGEST_TEMPLATE} characters", before_any=True)
         try:
             if message.endswith(tuple(task.template_ext)):
                 self._template = environment.get_template(message)
@@ -46,13 +46,16 @@ class RowTemplate:
                 self._template = environment.from_string(message)
         except UnicodeDecodeError:
             name = mask_numbers(message)[:_LONGEST_WORDS]
-            problem = f"the file {name} is not in UTF-8. Save it as UTF-8"
+            problem, advice = f"cannot be read: the file {name} is not in UTF-8", "Save it as UTF-8."
         except Exception as error:  # of any kind: one that is nested too deep ends Jinja's and Python's own parsers
-            problem = f"is no valid template ({_in_words(error)})"
+            problem, advice = (
+                f"is no valid template ({_in_words(error)})",
+                "Correct it in the DAG, then clear the task.",
+            )
         else:
             self._context = context
             return
-        raise InvalidMessage(f"Nothing was sent: `message` {problem}.")
+        raise InvalidMessage(f"`message` {problem}", advice=advice, before_any=True)
 
     @without_locals
     def render(self, row: Mapping[str, Any]) -> str:
@@ -70,7 +73,7 @@ class RowTemplate:
         try:
             return _beginning(template.root_render_func(context))
         except Exception as error:
-            problem = f"its message cannot be rendered ({_in_words(error, row)})."
+            problem = f"its message cannot be rendered ({_in_words(error, row)})"
         raise InvalidMessage(problem)
 
 

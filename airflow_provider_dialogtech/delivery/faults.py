@@ -93,15 +93,15 @@ def _unknown(error: Exception, kind: str) -> StoreAway | DialogTechError:
         return StoreAway(kind)
     if isinstance(error, (TypeError, ValueError)):
         return InvalidConnection(
-            f"The text was not sent: [dialogtech] journal_url has an option that its driver does not take ({kind})."
+            f"[dialogtech] journal_url has an option that its driver does not take ({kind})",
+            advice="Correct [dialogtech] journal_url, then clear the task.",
         )
-    return JournalUnavailable(f"The text was not sent: the delivery journal cannot be used ({kind}).")
+    return JournalUnavailable(f"the delivery journal cannot be used ({kind})")
 
 
 def _unusable(fault: _Fault) -> JournalUnavailable:
     return JournalUnavailable(
-        f"The text was not sent: the delivery journal cannot be used ({fault.words}). {fault.advice}; sending it again "
-        "is safe then."
+        f"the delivery journal cannot be used ({fault.words})", advice=f"{fault.advice}. Sending it again is safe then."
     )
 
 

@@ -247,10 +247,7 @@ class SendJournal:
         until = time.monotonic() + patience
         lock = self._store.one_at_a_time(self._account)
         if not lock.acquire(timeout=patience):
-            raise JournalUnavailable(
-                f"The text was not sent: the delivery journal has not answered for {patience:.0f} s. Sending it again "
-                "is safe."
-            )
+            raise JournalUnavailable(f"the delivery journal has not answered for {patience:.0f} s")
         try:
             yield max(ONE_STEP, until - time.monotonic())
         finally:

@@ -266,8 +266,9 @@ class Planner:
         if is_same:
             return None
         return InvalidMessage(
-            f"The text was not sent: its idempotency_key belongs to a text to …{earlier.recipient_tail}, and this one "
-            f"goes to …{self.request.recipient[-4:]}. Give each recipient a key of its own."
+            f"its idempotency_key belongs to a text to …{earlier.recipient_tail}, and this one goes to "
+            f"…{self.request.recipient[-4:]}",
+            advice="Give each recipient an idempotency_key of its own.",
         )
 
     def _account(self, found: list[list[float]], reading: Reading) -> tuple[dict[str, float], list[Statement]]:
@@ -359,7 +360,7 @@ class Planner:
 def _too_long(at: float, max_wait: float) -> WaitTooLong:
     sendable_at = datetime.fromtimestamp(at, timezone.utc)
     return WaitTooLong(
-        f"The text was not sent: the next slot is at {sendable_at:%Y-%m-%d %H:%M:%S} UTC, later than max_wait "
-        f"({max_wait:g} s) allows. Retry after that.",
+        f"the next slot is at {sendable_at:%Y-%m-%d %H:%M:%S} UTC, later than max_wait ({max_wait:g} s) allows",
+        advice="Retry after that.",
         sendable_at=sendable_at,
     )

@@ -175,8 +175,9 @@ def is_current(version: int | None) -> bool:
     found = version or 0
     if found // 100 > MAJOR:
         raise JournalUnavailable(
-            f"The text was not sent: the delivery journal was written by a newer version of this package (journal "
-            f"version {found // 100}, this one reads {MAJOR}). Upgrade airflow-provider-dialogtech here."
+            f"the delivery journal was written by a newer version of this package (journal version {found // 100}, "
+            f"this one reads {MAJOR})",
+            advice="Upgrade airflow-provider-dialogtech here. Sending it again is safe then.",
         )
     return found >= VERSION
 

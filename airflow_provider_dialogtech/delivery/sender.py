@@ -65,11 +65,6 @@ LONGEST_PAUSE = 60.0
 # What became of a text is told to a journal that is away for so long.
 SETTLE_WITHIN = 60.0
 
-_HOW_TO_RESEND = (
-    "Look in DialogTech's message log whether it arrived; to send it in any case, clear the task with "
-    'in_doubt="resend" or another idempotency_key.'
-)
-
 
 class SmsSender:
     """Sends texts of one account, each once under its idempotency key, each in a slot that the rate limits allow.
@@ -150,7 +145,7 @@ class SmsSender:
         """
         if key not in self._left:
             return None
-        return self._left[key] or InDoubt("The text may have been sent: its request is out.", key=key)
+        return self._left[key] or InDoubt("its request is out", key=key)
 
     def abort(self) -> None:
         """Cut every request that is out, from another thread. Their texts are in doubt then."""
@@ -252,7 +247,7 @@ class SmsSender:
             raise
         except InDoubt as error:
             self._settle(text, held, "in_doubt", {}, left)
-            doubt = InDoubt(f"{error} {_HOW_TO_RESEND}", since=_moment(left), key=key)
+            doubt = InDoubt(error.reason, to=text.to, since=_moment(left), key=key)
         except BaseException:
             self._settle(text, held, "in_doubt", {}, left)
             raise
@@ -296,13 +291,13 @@ class SmsSender:
             step(*args, **{"within": self._settle_within, "sleep": self._settle_sleep, **options})
         except Exception as error:
             # Whatever sleep raised when it was stopped has no words of ours.
-            reason = str(error) if isinstance(error, JournalUnavailable) else type(error).__name__
+            reason = error.reason if isinstance(error, JournalUnavailable) else type(error).__name__
             log.error(  # noqa: TRY400
                 "The text to %s %s, but the journal could not be told%s: %s",
                 text.to,
                 what,
                 ", so a retry will report it as in doubt" if text.started else "",
-                reason.removeprefix("The text was not sent: "),
+                reason,
             )
             return False
         return True
@@ -323,8 +318,9 @@ class SmsSender:
             text.slots -= 1  # that was no slot of ours
             raise _SlotLost("another process was sending it")
         raise InDoubt(
-            f"The text to {text.to} may have been sent: its request left at {record.since:%Y-%m-%d %H:%M:%S} UTC, "
-            f"and its outcome is unknown. Nothing was sent now. {_HOW_TO_RESEND}",
+            f"its request left at {record.since:%Y-%m-%d %H:%M:%S} UTC, and its outcome is unknown",
+            advice=f"Nothing was sent now. {InDoubt.default_advice}",
+            to=text.to,
             since=record.since,
             key=text.request.key,
             earlier=True,
@@ -346,9 +342,9 @@ class SmsSender:
 
     def _too_slow(self, text: _Text) -> JournalUnavailable:
         return JournalUnavailable(
-            f"The text to {text.to} was not sent: it lost {text.slots} slots, since the journal or this machine is too "
-            f"slow ({self._journal.timing}). Sending it again is safe; move the journal nearer, or send from fewer "
-            "tasks at once."
+            f"it lost {text.slots} slots, because the journal or this machine is too slow ({self._journal.timing})",
+            advice="Sending it again is safe. Move the journal nearer, or send from fewer tasks at once.",
+            to=text.to,
         )
 
     def _sleep_until(self, due: float) -> None:

@@ -176,8 +176,8 @@ class Store:
         else:
             return result
         raise JournalUnavailable(
-            f"The text was not sent: the delivery journal is not available ({reason}). "
-            "See [dialogtech] journal_url; sending it again is safe once the journal is back."
+            f"the delivery journal is not available ({reason})",
+            advice="Check [dialogtech] journal_url and its database. Sending it again is safe once it is back.",
         )
 
     def _try_once(self, work: Callable[[Backend, float], T], until: float) -> T:

@@ -14,6 +14,7 @@ _DRIVERS = {
     "psycopg2": ("psycopg2", "psycopg2-binary"),
     "psycopg": ("psycopg", "'psycopg[binary]'"),
 }
+_CORRECT = "Correct it, then clear the task."
 _INSTALL = "pip install 'airflow-provider-dialogtech[postgres]'"
 
 
@@ -30,8 +31,9 @@ def kind_of(url: str | URL) -> str:
         _check_driver(parsed, {"psycopg2", "psycopg"}, "postgresql+psycopg2://…")
         return "postgresql"
     raise InvalidConnection(
-        "The text was not sent: [dialogtech] journal_url must be the SQLAlchemy URL of a SQLite file (sqlite:////…) or "
-        "of PostgreSQL (postgresql+psycopg2://…)."
+        "[dialogtech] journal_url must be the SQLAlchemy URL of a SQLite file (sqlite:////…) or of PostgreSQL "
+        "(postgresql+psycopg2://…)",
+        advice=_CORRECT,
     )
 
 
@@ -51,14 +53,14 @@ def _check_driver(url: URL, known: set[str], example: str) -> None:
         known = known - {driver} if driver == "psycopg" else known  # SQLAlchemy 1.4, of Airflow 2, cannot use it
     if driver not in known:
         raise InvalidConnection(
-            f"The text was not sent: [dialogtech] journal_url names the driver {driver[:40]!r}, which the journal does "
-            f"not work with. Write {example}"
+            f"[dialogtech] journal_url names the driver {driver[:40]!r}, which the journal does not work with",
+            advice=f"Write {example}, then clear the task.",
         )
     module, package = _DRIVERS.get(driver, (None, ""))
     if module is None or find_spec(module) is not None:
         return
     install = _INSTALL if driver == "psycopg2" else f"pip install {package}"
     raise InvalidConnection(
-        f"The text was not sent: the driver {driver} that [dialogtech] journal_url names is not installed. "
-        f"Install it with: {install}"
+        f"the driver {driver} that [dialogtech] journal_url names is not installed",
+        advice=f"Install it where Airflow runs: {install}",
     )

@@ -104,10 +104,14 @@ class DialogTechHook(BaseHook):
         if isinstance(error, DialogTechError):
             return error
         if isinstance(error, AirflowNotFoundException):
-            return invalid(self.dialogtech_conn_id, "Airflow has none of this name, or cannot read it")
+            return InvalidConnection(
+                f"Airflow has no connection {self.dialogtech_conn_id!r}, or cannot read it",
+                advice="Create it, or check the secrets backend, then clear the task.",
+                before_any=True,
+            )
         return NotSent(
-            f"The text was not sent: Airflow did not answer the question for the connection "
-            f"{self.dialogtech_conn_id!r} ({type(error).__name__}). Sending it again is safe."
+            f"Airflow could not read the connection {self.dialogtech_conn_id!r} ({type(error).__name__})",
+            before_any=True,
         )
 
     def get_conn(self) -> DialogTechClient:
@@ -137,7 +141,7 @@ class DialogTechHook(BaseHook):
             )
         except InvalidConnection as error:
             # The client knows neither the connection nor the text.
-            problem = invalid(settings.conn_id, str(error).removesuffix(".").replace("The ", "the ", 1))
+            problem = invalid(settings.conn_id, error.reason)
         raise problem
 
     def send_sms(
@@ -196,7 +200,8 @@ class DialogTechHook(BaseHook):
         from airflow_provider_dialogtech.sms.message import normalize_number
 
         listed = self.settings.from_numbers
-        if not from_:
+        # Nothing else is asked whether it is true: it may raise.
+        if from_ is None or (isinstance(from_, str | int) and not from_):
             return listed
         sender = normalize_number(from_, "from_")
         if listed and sender not in listed:

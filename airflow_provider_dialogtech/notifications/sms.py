@@ -13,7 +13,7 @@ from airflow_provider_dialogtech._compat import BaseNotifier
 from airflow_provider_dialogtech.alerts.deliver import Alert, tell
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, subject_of
-from airflow_provider_dialogtech.exceptions import DialogTechError
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.safe_repr import safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.idempotency import origin_of
@@ -57,7 +57,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         the context.
     :param cooldown: for how long (or how many seconds) a person is not told again, ten years at most; the next text
         says how many more there were. None texts each time.
-    :raises ValueError: when `event` or `cooldown` is none of these.
+    :raises InvalidMessage: when `event` or `cooldown` is none of these.
     """
 
     template_fields: Sequence[str] = ("message", "to", "dialogtech_conn_id", "dedup_key")
@@ -75,7 +75,7 @@ class DialogTechSmsNotifier(BaseNotifier):
     ) -> None:
         super().__init__(**kwargs)  # from Airflow 3.1 on it takes the context
         if event is not None and not (isinstance(event, str) and event in EVENTS):
-            raise ValueError(f"event must be one of {', '.join(EVENTS)}; not {safe_repr(event)}.")
+            raise InvalidMessage(f"event must be one of {', '.join(EVENTS)}, not {safe_repr(event)}", before_any=True)
         self.message = message
         self.to = to
         self.dialogtech_conn_id = dialogtech_conn_id
@@ -229,9 +229,13 @@ def _cooldown(given: timedelta | float | None) -> timedelta | None:
         seconds = given if 0 <= given <= LONGEST_COOLDOWN.total_seconds() else -1
         cooldown = timedelta(seconds=seconds)
     else:
-        raise ValueError(f"cooldown must be a timedelta, a number of seconds or None; not {safe_repr(given)}.")
+        raise InvalidMessage(
+            f"cooldown must be a timedelta, a number of seconds or None, not {safe_repr(given)}", before_any=True
+        )
     if cooldown is not None and not timedelta(0) <= cooldown <= LONGEST_COOLDOWN:
-        raise ValueError(f"cooldown must be from 0 to {LONGEST_COOLDOWN.days} days; not {safe_repr(given)}.")
+        raise InvalidMessage(
+            f"cooldown must be from 0 to {LONGEST_COOLDOWN.days} days, not {safe_repr(given)}", before_any=True
+        )
     return cooldown
 
 

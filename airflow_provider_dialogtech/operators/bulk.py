@@ -16,6 +16,7 @@ from airflow_provider_dialogtech.exceptions import BadCredentials, DialogTechErr
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
 from airflow_provider_dialogtech.operators.task_failure import ending_of, log_ending
+from airflow_provider_dialogtech.safe_repr import safe_repr, type_name
 from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.settings.idempotency import key_in, origin_of
 
@@ -93,11 +94,13 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         check_choices(in_doubt=in_doubt, on_too_long=on_too_long, invalid=invalid)
         seconds_of(max_wait)
         if isinstance(max_failures, bool) or not isinstance(max_failures, int) or max_failures < 0:
-            raise InvalidMessage(f"max_failures must be a whole number, not {max_failures!r}. Nothing was sent.")
+            raise InvalidMessage(f"max_failures must be a whole number, not {safe_repr(max_failures)}", before_any=True)
         if not isinstance(message, str):
             raise InvalidMessage(
-                f"message must be a template as text, not a {type(message).__name__}. Nothing was sent. What another "
-                "task returns can stand in a row's values, or in the template: {{ ti.xcom_pull('…') }}."
+                f"message must be a template as text, not a {type_name(message)}",
+                advice="What another task returns can stand in a row's values, or in the template: "
+                "{{ ti.xcom_pull('…') }}.",
+                before_any=True,
             )
         super().__init__(**kwargs)
         self.recipients = recipients

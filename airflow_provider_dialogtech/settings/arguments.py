@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from datetime import timedelta
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.safe_repr import safe_repr
 
 _CHOICES = {"in_doubt": ("fail", "resend"), "on_too_long": ("fail", "truncate"), "invalid": ("fail", "skip")}
 
@@ -16,9 +17,9 @@ def check_choices(**arguments: object) -> None:
     :raises InvalidMessage: when one of them has no such value.
     """
     for name, value in arguments.items():
-        if value not in _CHOICES[name]:
+        if not isinstance(value, str) or value not in _CHOICES[name]:
             wanted = " or ".join(f'"{choice}"' for choice in _CHOICES[name])
-            raise InvalidMessage(f"{name} must be {wanted}, not {value!r}. Nothing was sent.")
+            raise InvalidMessage(f"{name} must be {wanted}, not {safe_repr(value)}", before_any=True)
 
 
 def seconds_of(max_wait: timedelta | float | None) -> float | None:
@@ -29,8 +30,8 @@ def seconds_of(max_wait: timedelta | float | None) -> float | None:
     if max_wait is None:
         return None
     seconds = max_wait.total_seconds() if isinstance(max_wait, timedelta) else max_wait
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= sys.float_info.max:
         raise InvalidMessage(
-            f"max_wait must be a number of seconds or a timedelta, not {max_wait!r}. Nothing was sent."
+            f"max_wait must be a number of seconds or a timedelta, not {safe_repr(max_wait)}", before_any=True
         )
     return float(seconds)

@@ -197,8 +197,8 @@ def _text(name: str) -> str:
     # Outside the except block: the error may show the command and what it printed.
     if problem and OPTIONS[name].get("sensitive"):
         raise JournalUnavailable(
-            f"The text was not sent: Airflow could not read [{SECTION}] {name} ({problem}). Check its command or "
-            "its secrets backend; the text may be sent again then."
+            f"Airflow could not read [{SECTION}] {name} ({problem})",
+            advice="Check its command or its secrets backend. Sending it again is safe then.",
         )
     if problem:
         _fail(name, f"readable for Airflow ({problem})")
@@ -229,4 +229,4 @@ def _flag(name: str) -> bool:
 def _fail(name: str, wanted: str) -> NoReturn:
     variable = f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
     where = f"the environment variable {variable}" if variable in os.environ else "airflow.cfg"
-    raise InvalidConnection(f"[{SECTION}] {name} must be {wanted}. Nothing was sent; correct it in {where}.")
+    raise InvalidConnection(f"[{SECTION}] {name} must be {wanted}", advice=f"Correct it in {where}.", before_any=True)

@@ -24,6 +24,8 @@ from airflow_provider_dialogtech.settings.idempotency import account_of
 
 _LONGEST_EXTRA = 65_536
 LONGEST_FIELD = 2_000
+# As the form labels them; in brackets, what Airflow calls them in a URI and on the command line.
+_LABELS = {"login": "access key (login)", "password": "secret access key (password)", "host": "API URL (host)"}
 # What has more digits fits no setting and no phone number.
 _LONGEST_INTEGER = 40
 
@@ -113,17 +115,17 @@ class _Reader:
         if written.unreadable:
             self._fail(f"Airflow could not read it ({written.unreadable}); check Airflow's fernet_key")
         if written.port_or_schema:
-            self._fail("port and schema must be empty: the host holds the whole API URL")
-        for name, content in (("login", "access key"), ("password", "secret access key")):
+            self._fail("port and schema must be empty: the API URL (host) holds the whole URL")
+        for name in ("login", "password"):
             if not getattr(written, name):
-                self._fail(f"the {name} is missing: it holds the DialogTech {content}")
-        for name in ("login", "password", "host"):
+                self._fail(f"the {_LABELS[name]} is missing")
+        for name, label in _LABELS.items():
             if len(getattr(written, name)) > LONGEST_FIELD:
-                self._fail(f"the {name} must have at most {LONGEST_FIELD:,} characters")
+                self._fail(f"the {label} must have at most {LONGEST_FIELD:,} characters")
         self._parse_extra()
         if self._get("throttled_pattern") is not None:
             self._fail(
-                "extra.throttled_pattern is no longer supported. Write the words themselves, separated by commas, "
+                "extra.throttled_pattern is no longer supported: write the words themselves, separated by commas, "
                 'into extra.throttled_words, like "slow down, too many"'
             )
         return ConnectionSettings(
@@ -239,7 +241,9 @@ def invalid(conn_id: str, problem: str) -> InvalidConnection:
     :param conn_id: its id.
     :param problem: what is wrong, without a full stop.
     """
-    return InvalidConnection(f"The connection {conn_id!r}: {problem}. Nothing was sent; correct the connection.")
+    return InvalidConnection(
+        problem, advice=f"Correct the connection {conn_id!r}, then clear the task.", before_any=True
+    )
 
 
 class _Extra(dict[str, Any]):
@@ -293,7 +297,7 @@ def _normalized(numbers: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         # Plain text: what is normalized is marked by its own kind.
         return tuple(normalize_number(str(number), "extra.from_numbers") for number in numbers), ""
     except InvalidMessage as error:
-        return (), str(error).removeprefix("The text was not sent: ").rstrip(".")
+        return (), error.reason
 
 
 def _whole_number_within(value: Any, field: Field) -> int | None:

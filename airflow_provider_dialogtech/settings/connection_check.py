@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
-    DialogTechError,
     InvalidConnection,
+    NotSent,
     Refused,
     Throttled,
     Unreachable,
@@ -20,12 +19,9 @@ if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
     from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
-_CONNECTION = re.compile(r"\AThe connection (?:'[^']*'|\"[^\"]*\")")
 _WORDS: dict[type[Exception], str] = {
-    BadCredentials: "DialogTech did not accept the access keys. Check the login and the password.",
-    Throttled: "DialogTech asks for a pause, so the keys could not be tested. Try again in a minute.",
-    Unreachable: "DialogTech could not be reached. Check the host, the network and the proxy.",
-    DialogTechError: "DialogTech did not answer as documented, so the keys could not be tested. Check the host.",
+    BadCredentials: "DialogTech did not accept the access keys. Check the access key and the secret access key.",
+    Throttled: "DialogTech throttled the test, so the keys could not be tested. Try again in a minute.",
 }
 
 
@@ -56,8 +52,12 @@ def _judge(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool, s
 
 def _words_for(error: Exception) -> str:
     if isinstance(error, InvalidConnection):
-        # In the browser it has an id that Airflow made up for the test.
-        return _CONNECTION.sub("This connection", str(error), count=1)
+        # Without its advice, which names the connection: in the browser it has an id that Airflow made up for the test.
+        return f"This connection: {error.reason}. Correct it, then test it again."
     if type(error) is Refused:
         return f"DialogTech refused the test: {mask_numbers(error.description) or 'it gave no reason'}."
+    if isinstance(error, Unreachable):
+        return f"{error.reason}. Check the API URL, the network and the proxy."
+    if type(error) is NotSent:
+        return f"The connection could not be tested: {error.reason}. {error.advice}"
     return _WORDS.get(type(error), f"The connection could not be tested ({type(error).__name__}).")

@@ -22,7 +22,7 @@ def on_container_layer(path: Path, mounts: Path = _MOUNTS) -> bool:
         with mounts.open(encoding="utf-8", errors="surrogateescape") as file:
             lines = file.read(_LONGEST_MOUNTS).splitlines()
         place = path.resolve()
-    except (OSError, RuntimeError):  # no Linux, or a loop of links
+    except (OSError, RuntimeError, ValueError):  # no Linux, a loop of links, or no path at all
         return False
     holding = [mount for mount in map(_mount_of, lines) if mount and place.is_relative_to(mount[0])]
     if not holding:

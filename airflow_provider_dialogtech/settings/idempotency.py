@@ -56,8 +56,8 @@ def given_key(key: object) -> str:
         text = ""
     if not text.strip() or len(text) > LONGEST_KEY:
         raise InvalidMessage(
-            f"The text was not sent: `idempotency_key` must be text of 1 to {LONGEST_KEY:,} characters. "
-            "Leave it out to send each text once per run of its task."
+            f"`idempotency_key` must be text of 1 to {LONGEST_KEY:,} characters",
+            advice="Leave it out to send each text once per run of its task.",
         )
     return digest(*_named("given"), text)
 

@@ -44,10 +44,11 @@ def _refuse_to_forget() -> None:
     elsewhere = [name for name in _executor_names() if name not in _LOCAL_EXECUTORS]
     if elsewhere:
         raise InvalidConnection(
-            f"The text was not sent: {', '.join(elsewhere)} may run tasks on several machines, but the delivery "
-            "journal is a file on one of them. Set [dialogtech] journal_url to a PostgreSQL that all of them reach "
+            f"{', '.join(elsewhere)} may run tasks on several machines, but the delivery journal is a file on one of "
+            "them",
+            advice="Set [dialogtech] journal_url to a PostgreSQL that all of them reach "
             "(AIRFLOW__DIALOGTECH__JOURNAL_URL=postgresql+psycopg2://…), or, if all tasks share this file and it "
-            "outlives them, [dialogtech] allow_local_journal = True."
+            "outlives them, [dialogtech] allow_local_journal = True.",
         )
 
 

@@ -77,7 +77,7 @@ class SmsMessage:
         """
         if not isinstance(on_too_long, str) or on_too_long not in {"fail", "truncate"}:
             given = safe_repr(on_too_long)
-            raise InvalidMessage(f"The text was not sent: `on_too_long` must be fail or truncate, not {given}.")
+            raise InvalidMessage(f"`on_too_long` must be fail or truncate, not {given}")
         recipient = normalize_number(to, "to")
         senders = _senders(from_numbers, recipient)
         written = _written(message)
@@ -94,14 +94,14 @@ def _senders(from_numbers: Sequence[object], recipient: Number) -> tuple[Number,
     numbers = dict.fromkeys(normalize_number(number, "from_") for number in from_numbers)
     if not numbers:
         raise InvalidMessage(
-            "The text was not sent: there is no number to send it from. "
-            "Give `from_`, or set `from_numbers` in the connection's extra."
+            "there is no number to send it from",
+            advice="Give `from_`, or set `from_numbers` in the connection's extra.",
         )
     numbers.pop(recipient, None)
     if not numbers:
         raise InvalidMessage(
-            f"The text was not sent: it would go to the number it leaves from, {mask_number(recipient)}. "
-            "Give another `to` or `from_`."
+            f"it would go to the number it leaves from, {mask_number(recipient)}",
+            advice="Give another `to` or `from_`.",
         )
     return tuple(numbers)
 
@@ -109,12 +109,10 @@ def _senders(from_numbers: Sequence[object], recipient: Number) -> tuple[Number,
 def _written(message: object) -> str:
     if message is not None and not isinstance(message, str | int | float):
         kind = type_name(message)
-        raise InvalidMessage(f"The text was not sent: `message` must be text, not a {kind}. Render it to text.")
+        raise InvalidMessage(f"`message` must be text, not a {kind}", advice="Render it to text.")
     # Python refuses to write a number of thousands of digits, and needs long for it where it does not.
     if isinstance(message, int) and abs(message) >= 10**MAX_LENGTH:
-        raise InvalidMessage(
-            f"The text was not sent: `message` is a number of more than {MAX_LENGTH} digits. Render it to text."
-        )
+        raise InvalidMessage(f"`message` is a number of more than {MAX_LENGTH} digits", advice="Render it to text.")
     # Some editors begin a file with a byte order mark. It is not seen, and would make the whole text UCS-2.
     return "" if message is None else str(message).removeprefix("\ufeff")
 
@@ -129,12 +127,12 @@ def _readable(text: str, on_too_long: str) -> str:
 def _checked(text: str) -> str:
     # In GSM-7 all that is not seen is a space or nothing, so smart encoding never leaves an empty text either.
     if not to_gsm7(text).strip():
-        raise InvalidMessage("The text was not sent: `message` is empty. Check what its template renders to.")
+        raise InvalidMessage("`message` is empty", advice="Check what its template renders to.")
     for position, char in enumerate(text, start=1):
         if unicodedata.category(char) in {"Cc", "Cs"} and char not in _LINE_CHARACTERS:
             raise InvalidMessage(
-                f"The text was not sent: character {position} of `message` is U+{ord(char):04X}, which no SMS "
-                "can show. Check how the text was decoded."
+                f"character {position} of `message` is U+{ord(char):04X}, which no SMS can show",
+                advice="Check how the text was decoded.",
             )
     return text
 
@@ -153,8 +151,8 @@ def _fitted(text: str, on_too_long: str) -> str:
 
 def _too_long(text: str) -> InvalidMessage:
     return InvalidMessage(
-        f"The text was not sent: `message` has {len(text)} characters, and DialogTech takes at most {MAX_LENGTH}. "
-        'Shorten it, or use on_too_long="truncate".'
+        f"`message` has {len(text)} characters, and DialogTech takes at most {MAX_LENGTH}",
+        advice='Shorten it, or use on_too_long="truncate".',
     )
 
 

@@ -22,7 +22,7 @@ _BEGINS_WITH_MINUS = re.compile(r"\D*?[\u2010-\u2015\u2212-]")
 # The longest has 15 digits. More room than people need to set them apart, and little to look through.
 _LONGEST_WRITTEN = 100
 _US_DIGITS = 10
-_ADVICE = "The US is meant unless a number begins with + and a country code."
+_ADVICE = "Begin a number outside of the US with + and its country code."
 
 
 class Number(Opaque):
@@ -53,28 +53,31 @@ def normalize_number(value: object, parameter: str) -> Number:
     written = _written(value, parameter)
     number = _parsed(written)
     if number is None:
-        _refuse(parameter, written, f"is no phone number. {_ADVICE}")
+        _refuse(parameter, written, "is no phone number")
     if problem := _problem(number):
-        _refuse(parameter, written, problem)
+        _refuse(parameter, written, *problem)
     return Number(_digits(number))
 
 
 def _written(value: object, parameter: str) -> str:
     if value is None or (isinstance(value, str) and not value.strip()):
-        raise InvalidMessage(f"The text was not sent: `{parameter}` is empty. Give a phone number.")
+        raise InvalidMessage(f"`{parameter}` is empty", advice="Give a phone number.")
     if isinstance(value, bool) or not isinstance(value, str | int):
         kind = type_name(value)
-        raise InvalidMessage(f"The text was not sent: `{parameter}` must be a phone number as text, not a {kind}.")
+        raise InvalidMessage(f"`{parameter}` must be a phone number as text, not a {kind}")
     # A number of thousands of digits has no text: Python refuses to write it.
     if isinstance(value, int) and abs(value) >= 10**_LONGEST_WRITTEN:
-        _refuse(parameter, "", "has more digits than any phone number.")
+        _refuse(parameter, "", "has more digits than any phone number", "Give a phone number.")
     written = str(value)
     if len(written) > _LONGEST_WRITTEN:
-        _refuse(parameter, written[-_LONGEST_WRITTEN:], f"has more than {_LONGEST_WRITTEN} characters.")
+        problem = f"has more than {_LONGEST_WRITTEN} characters"
+        _refuse(parameter, written[-_LONGEST_WRITTEN:], problem, "Give one phone number.")
     if not _AS_PEOPLE_WRITE.fullmatch(written):
-        _refuse(parameter, written, "has letters or signs that no phone number has. Give its digits, and no extension.")
+        _refuse(
+            parameter, written, "has letters or signs that no phone number has", "Give its digits, and no extension."
+        )
     if _BEGINS_WITH_MINUS.match(written):
-        _refuse(parameter, written, "begins with a minus, which no phone number does.")
+        _refuse(parameter, written, "begins with a minus, which no phone number does", "Give its digits.")
     return written
 
 
@@ -87,24 +90,29 @@ def _parsed(written: str) -> PhoneNumber | None:
         return None
 
 
-def _problem(number: PhoneNumber) -> str | None:
+def _problem(number: PhoneNumber) -> tuple[str, str] | None:
+    """Return what is wrong with a number, and what to do about it."""
     from phonenumbers import ValidationResult, is_possible_number_with_reason
 
-    problems = {
-        ValidationResult.TOO_SHORT: f"is too short. {_ADVICE}",
-        ValidationResult.TOO_LONG: f"is too long. {_ADVICE}",
-        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "lacks its area code. Give the whole number.",
+    problems: dict[int, tuple[str, str] | None] = {
+        ValidationResult.TOO_SHORT: (f"is too short for a number of {_country(number)}", _ADVICE),
+        ValidationResult.TOO_LONG: (f"is too long for a number of {_country(number)}", _ADVICE),
+        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: ("lacks its area code", "Give the whole number."),
         ValidationResult.IS_POSSIBLE: None,
     }
-    if problem := problems.get(is_possible_number_with_reason(number), f"is no phone number. {_ADVICE}"):
+    if problem := problems.get(is_possible_number_with_reason(number), ("is no phone number", _ADVICE)):
         return problem
     if number.country_code == 1 and _digits(number)[0] in "01":
-        return "begins like no area code, so a digit may be missing. Give the whole number."
+        return "does not begin with a valid US area code, so a digit may be missing", "Give the whole number."
     # The API is given no +, so it would take such a number for one of the US, and text a stranger.
     if number.country_code != 1 and len(_digits(number)) == _US_DIGITS:
-        country = f"is a number of +{number.country_code}"
-        return f"{country}, but DialogTech would take it for one of the US. If it is one, write +1."
+        foreign = f"is a number of {_country(number)}, but DialogTech would take it for one of the US"
+        return foreign, "If it is one of the US, begin it with +1."
     return None
+
+
+def _country(number: PhoneNumber) -> str:
+    return "the US" if number.country_code == 1 else f"+{number.country_code}"
 
 
 def _digits(number: PhoneNumber) -> str:
@@ -114,5 +122,5 @@ def _digits(number: PhoneNumber) -> str:
     return national if number.country_code == 1 else f"{number.country_code}{national}"
 
 
-def _refuse(parameter: str, written: str, problem: str) -> NoReturn:
-    raise InvalidMessage(f"The text was not sent: `{parameter}` {mask_number(written)} {problem}")
+def _refuse(parameter: str, written: str, problem: str, advice: str = _ADVICE) -> NoReturn:
+    raise InvalidMessage(f"`{parameter}` {mask_number(written)} {problem}", advice=advice)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from airflow_provider_dialogtech.alerts import deliver
+from airflow_provider_dialogtech.exceptions import WaitTooLong
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.sandbox.faults import NAMES
 from tests.alerts.conftest import ALICE, BOB, failure, texts
@@ -109,7 +110,7 @@ def test_what_hangs_for_good_is_left_behind(alerting, monkeypatch, caplog):
 def test_a_pause_that_would_leave_no_time_to_send_is_not_begun():
     deadline = deliver.Deadline(HELD)
     begun = time.monotonic()
-    with pytest.raises(deliver.OutOfTime):
+    with pytest.raises(WaitTooLong):
         deadline.pause(HELD)
     assert time.monotonic() - begun < HELD
     deadline.pause(0)

@@ -184,12 +184,20 @@ REFUSED = {
     "400": (an_answer(b"", "400 Bad Request"), Refused, "HTTP status 400"),
     "404": (an_answer(b"<html/>", "404 Not Found"), Refused, "HTTP status 404"),
     "400 with a reason": (an_answer(failed("No credit"), "400 Bad Request"), Refused, "No credit"),
-    "401": (an_answer(b"", "401 Unauthorized"), BadCredentials, "login and password"),
-    "403": (an_answer(failed("rate limit of logins"), "403 Forbidden"), BadCredentials, "login and password"),
-    "wrong keys by their words": (an_answer(failed("Invalid access_key")), BadCredentials, "login and password"),
-    "429": (an_answer(b"", "429 Too Many Requests"), Throttled, "for its rate"),
+    "401": (an_answer(b"", "401 Unauthorized"), BadCredentials, "access key and the secret access key"),
+    "403": (
+        an_answer(failed("rate limit of logins"), "403 Forbidden"),
+        BadCredentials,
+        "access key and the secret access key",
+    ),
+    "wrong keys by their words": (
+        an_answer(failed("Invalid access_key")),
+        BadCredentials,
+        "access key and the secret access key",
+    ),
+    "429": (an_answer(b"", "429 Too Many Requests"), Throttled, "throttled it"),
     "failed for the rate": (an_answer(failed("Rate limit reached")), Throttled, "Rate limit reached"),
-    "400 for the rate": (an_answer(failed("Too many requests"), "400 Bad Request"), Throttled, "for its rate"),
+    "400 for the rate": (an_answer(failed("Too many requests"), "400 Bad Request"), Throttled, "throttled it"),
 }
 
 
@@ -713,7 +721,7 @@ def test_a_wrong_setting_is_named(wrong):
 
 @pytest.mark.parametrize("keys", [("", SECRET), (ACCESS_KEY, "")])
 def test_missing_keys_are_told(keys):
-    with pytest.raises(InvalidConnection, match=r"login.*password"):
+    with pytest.raises(InvalidConnection, match=r"access key.*secret access key"):
         DialogTechClient(*keys)
 
 
@@ -742,8 +750,8 @@ def test_numbers_are_found_wherever_they_stand(data):
 @pytest.mark.parametrize(
     ("behave", "kind"),
     [
-        (say_nothing, DialogTechError),
-        (answering(an_answer(b"<html/>")), DialogTechError),
+        (say_nothing, NotSent),
+        (answering(an_answer(b"<html/>")), NotSent),
         (answering(an_answer(failed("Invalid access_key"))), BadCredentials),
         (answering(an_answer(b"", "429 Too Many Requests")), Throttled),
     ],

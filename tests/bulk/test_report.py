@@ -50,7 +50,7 @@ def test_the_summary_counts_every_row_once():
 
 def test_the_details_hold_every_row_in_order():
     tally = a_tally([*numbers(3), "5556661000", "12"], detailed=True)
-    tally.note(1, Refused("The text was not sent: DialogTech refused it: no."))
+    tally.note(1, Refused("DialogTech refused it: no"))
     tally.note(0, SENT)
     rows = tally.summary()["rows"]
     assert [(row["row"], row["outcome"]) for row in rows] == [
@@ -61,19 +61,19 @@ def test_the_details_hold_every_row_in_order():
         (4, "invalid"),
     ]
     assert rows[0] == {"row": 0, "to": "…1000", "outcome": "sent", "from": "…2111", "sent_at": "2026-01-01"}
-    assert rows[1]["reason"] == "DialogTech refused it: no."
+    assert rows[1]["reason"] == "DialogTech refused it: no"
 
 
 def test_of_many_failures_the_first_are_listed_and_fewer_are_named():
     tally = a_tally(numbers(SHOWN + 10))
     for row in reversed(range(SHOWN + 10)):
-        tally.note(row, Refused("The text was not sent: DialogTech refused it."))
+        tally.note(row, Refused("DialogTech refused it"))
     summary = tally.summary()
     assert [row["row"] for row in summary["failures"]] == list(range(SHOWN))
     assert summary["failures_left_out"] == 10
     words = tally.who_failed().splitlines()
-    assert words[1] == "row 0 (to …1000): DialogTech refused it."
-    assert words[NAMED] == f"row {NAMED - 1} (to …{999 + NAMED}): DialogTech refused it."
+    assert words[1] == "row 0 (to …1000): DialogTech refused it"
+    assert words[NAMED] == f"row {NAMED - 1} (to …{999 + NAMED}): DialogTech refused it"
     assert words[NAMED + 1] == f"and {SHOWN + 10 - NAMED} more"
     assert words[NAMED + 2 :] == ["Retried or cleared, the task goes on with those who have not got their text."]
 
@@ -141,7 +141,7 @@ def test_those_who_got_their_text_in_an_earlier_try_are_no_pace(clock):
 def test_one_line_tells_all_outcomes_the_first_failure_and_what_to_do():
     tally = a_tally(numbers(3))
     tally.note(2, InDoubt())
-    tally.note(1, Refused("The text was not sent: DialogTech refused it:\nno."))
+    tally.note(1, Refused("DialogTech refused it:\nno"))
     tally.note(0, SENT)
     line = tally.in_one_line()
     assert "\n" not in line

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_dialogtech.bulk import rows as module
 from airflow_provider_dialogtech.bulk.rows import RecipientList
-from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.exceptions import InvalidMessage, NotSent
 from airflow_provider_dialogtech.sms.message import SmsMessage
 from airflow_provider_dialogtech.sms.numbers import normalize_number
 
@@ -41,6 +41,15 @@ def test_text_that_is_no_json_list_says_how_to_give_one(text):
 def test_what_is_no_list_is_told(recipients, kind):
     with pytest.raises(InvalidMessage, match=rf"recipients must be a list of numbers or mappings, not {kind}\."):
         RecipientList.of(recipients, compose)
+
+
+def test_a_list_that_cannot_be_read_is_told_by_the_kind_of_its_error():
+    def lazy():
+        yield ADA
+        raise ConnectionError("the API of Airflow at https://airflow.example is away")
+
+    with pytest.raises(NotSent, match=r"^Nothing was sent: the recipients could not be read \(ConnectionError\)"):
+        RecipientList.of(lazy(), compose)
 
 
 def test_each_bad_row_is_kept_with_its_place_and_what_is_wrong():

@@ -121,8 +121,21 @@ def test_a_text_that_may_be_out_is_not_sent_again(hook, sandbox, fault):
 
 def test_the_connection_is_read_only_when_it_is_needed():
     hook = DialogTechHook("nowhere")
-    with pytest.raises(Exception, match="nowhere"):
+    with pytest.raises(NotSent, match=r"did not find the connection 'nowhere' \(AirflowNotFoundException\)") as raised:
         hook.get_conn()
+    assert raised.value.__cause__ is raised.value.__context__ is None
+    with pytest.raises(NotSent, match=r"did not find the connection 'nowhere'"):
+        asyncio.run(hook.aload())
+
+
+def test_a_sender_of_no_kind_is_refused_by_name(connection):
+    class Array:
+        def __bool__(self):
+            raise ValueError
+
+    connection(extra={"from_numbers": FROM_NUMBERS[0]})
+    with pytest.raises(InvalidMessage, match="`from_` must be a phone number as text, not a Array"):
+        DialogTechHook().senders(Array())
 
 
 @pytest.mark.parametrize("written", [None, '{"conn_type": "dialogtech", "password": "a secret'])

@@ -258,7 +258,7 @@ def test_missing_keys_do_not_raise_and_the_log_names_the_field(connection, caplo
     connection(login=None)
     DialogTechSmsNotifier()(failure())
     assert "nobody was told" in caplog.text
-    assert "the login is missing" in caplog.text
+    assert "the access key (login) is missing" in caplog.text
 
 
 def test_a_context_that_is_none_of_airflows_does_not_raise(alerting, caplog):

@@ -12,7 +12,7 @@ def refusal(monkeypatch, name: str, written: str, call) -> str:
     monkeypatch.setenv(f"AIRFLOW__DIALOGTECH__{name.upper()}", written)
     with pytest.raises(InvalidConnection) as refused:
         call()
-    assert f"correct it in the environment variable AIRFLOW__DIALOGTECH__{name.upper()}" in str(refused.value)
+    assert f"Correct it in the environment variable AIRFLOW__DIALOGTECH__{name.upper()}" in str(refused.value)
     return str(refused.value)
 
 

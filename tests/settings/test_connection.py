@@ -192,9 +192,12 @@ def test_an_extra_that_is_too_deep_or_too_long_is_told(extra):
     assert "the extra must be a JSON object of at most 65,536 characters" in refusal(extra)
 
 
+LABELS = {"login": "access key (login)", "password": "secret access key (password)", "host": "API URL (host)"}
+
+
 @pytest.mark.parametrize("name", ["login", "password", "host"])
 def test_an_endless_standard_field_is_named(name):
-    assert f"the {name} must have at most 2,000 characters" in refusal(**{name: "x" * 2001})
+    assert f"the {LABELS[name]} must have at most 2,000 characters" in refusal(**{name: "x" * 2001})
 
 
 def test_a_field_that_airflow_cannot_decrypt_is_told():
@@ -269,12 +272,12 @@ def test_an_extra_that_is_no_json_object_is_not_taken_for_an_empty_one(extra):
 @pytest.mark.parametrize("field", ["login", "password"])
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_missing_key_is_named(field, value):
-    assert f"the {field} is missing" in refusal(**{field: value})
+    assert f"the {LABELS[field]} is missing" in refusal(**{field: value})
 
 
 @pytest.mark.parametrize("fields", [{"port": 8443}, {"schema": "ibp_api.php"}])
 def test_a_port_or_path_beside_the_host_is_not_ignored(fields):
-    assert "the host holds the whole API URL" in refusal(host="sms.example.com", **fields)
+    assert "the API URL (host) holds the whole URL" in refusal(host="sms.example.com", **fields)
 
 
 def test_the_settings_show_neither_keys_nor_numbers():

@@ -35,15 +35,18 @@ def test_keys_without_numbers_are_said_to_work(connect_sandbox):
 
 def test_a_wrong_key_is_said_to_be_wrong(connect_sandbox):
     connect_sandbox(password="another secret")
-    assert check() == (False, "DialogTech did not accept the access keys. Check the login and the password.")
+    assert check() == (
+        False,
+        "DialogTech did not accept the access keys. Check the access key and the secret access key.",
+    )
 
 
-@pytest.mark.parametrize("field", ["login", "password"])
-def test_a_missing_key_is_named(connection, field):
+@pytest.mark.parametrize(("field", "label"), [("login", "access key"), ("password", "secret access key")])
+def test_a_missing_key_is_named(connection, field, label):
     connection(**{field: None})
     worked, words = check()
     assert not worked
-    assert f"the {field} is missing" in words
+    assert f"the {label} ({field}) is missing" in words
 
 
 def test_a_wrong_field_is_named_without_the_id_that_airflow_makes_up_for_the_test(connection):
@@ -61,7 +64,8 @@ def test_an_empty_port_is_none_also_as_the_browser_sends_it(connect_sandbox, por
 
 def test_nothing_listening_is_said_to_be_unreachable(connection, unused_port):
     connection(host=f"http://127.0.0.1:{unused_port}/ibp_api.php")
-    assert check() == (False, "DialogTech could not be reached. Check the host, the network and the proxy.")
+    reason = f"DialogTech could not be reached at 127.0.0.1:{unused_port} (the connection was refused)"
+    assert check() == (False, f"{reason}. Check the API URL, the network and the proxy.")
 
 
 def test_a_connection_that_does_not_exist_fails_in_words():

@@ -180,6 +180,10 @@ def test_without_a_list_of_mounts_nothing_is_said(tmp_path):
     assert not on_container_layer(Path("/opt/airflow/journal.db"), tmp_path / "none")
 
 
+def test_what_is_no_path_is_no_ones():
+    assert not on_container_layer(Path("/opt/\0/journal.db"))
+
+
 def test_a_journal_on_a_containers_own_layer_is_warned_of_once(tmp_path, monkeypatch, caplog):
     path = tmp_path / "journal?.db"
     monkeypatch.setattr(journal_place.config, "journal_url", lambda: journal_place.config.file_url(str(path)))

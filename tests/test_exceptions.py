@@ -1,0 +1,168 @@
+"""The tree of errors: what each says, what it carries, and that nobody takes its words apart."""
+
+import ast
+import pickle
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_dialogtech
+from airflow_provider_dialogtech import exceptions
+from airflow_provider_dialogtech.exceptions import (
+    BadCredentials,
+    DialogTechError,
+    InDoubt,
+    InvalidConnection,
+    InvalidMessage,
+    JournalUnavailable,
+    NotSent,
+    Refused,
+    Throttled,
+    Unreachable,
+    WaitTooLong,
+)
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+TREE = {
+    NotSent: DialogTechError,
+    InvalidMessage: NotSent,
+    InvalidConnection: NotSent,
+    Refused: NotSent,
+    BadCredentials: Refused,
+    Throttled: NotSent,
+    Unreachable: NotSent,
+    WaitTooLong: NotSent,
+    JournalUnavailable: NotSent,
+    InDoubt: DialogTechError,
+}
+SENTENCES = {
+    NotSent: "The text was not sent: no way. Sending it again is safe.",
+    InvalidMessage: "The text was not sent: no way. Correct it in the DAG, then clear the task.",
+    InvalidConnection: "The text was not sent: no way. Correct the connection, then clear the task.",
+    Refused: "The text was not sent: no way. Correct it in the DAG, then clear the task.",
+    BadCredentials: "The text was not sent: no way. Check the access key and the secret access key in the connection, "
+    "correct them, then clear the task.",
+    Throttled: "The text was not sent: no way. Send it again later; that is safe.",
+    Unreachable: "The text was not sent: no way. Check the network and the proxy. Sending it again is safe.",
+    WaitTooLong: "The text was not sent: no way. Send it again later, or with a longer max_wait.",
+    JournalUnavailable: "The text was not sent: no way. Check [dialogtech] journal_url and its database. Sending the "
+    "text again is safe.",
+    InDoubt: "The text may have been sent: no way. Look for this recipient and time in DialogTech's message log. To "
+    'send it again in any case, set in_doubt="resend" in the DAG, then clear the task.',
+}
+FULL = [
+    InvalidMessage("no way", advice="Do this.", before_any=True),
+    Refused("no way", advice="Do this.", to="…7777", description="Not allowed"),
+    Throttled("no way", retry_after=7.0),
+    WaitTooLong("no way", sendable_at=NOW),
+    InDoubt("no way", to="…7777", since=NOW, key="abc", earlier=True),
+]
+SOURCES = sorted(Path(airflow_provider_dialogtech.__file__).parent.rglob("*.py"))
+_CUTS = {"removeprefix", "removesuffix", "split", "rsplit", "partition", "rpartition", "replace", "strip", "rstrip"}
+_CUTS |= {"lstrip", "splitlines", "startswith", "endswith"}
+
+
+def classes_in_the_tree():
+    return {kind for kind in vars(exceptions).values() if isinstance(kind, type) and issubclass(kind, Exception)}
+
+
+def test_the_tree_is_the_one_that_the_file_begins_with():
+    assert classes_in_the_tree() == {DialogTechError, *TREE}
+    assert all(kind.__bases__[0] is parent for kind, parent in TREE.items())
+    assert all(issubclass(kind, ValueError) for kind in (InvalidMessage, InvalidConnection))
+    drawn = re.findall(r"[A-Z]\w+", exceptions.__doc__.split("\n\n")[1])
+    assert {getattr(exceptions, name) for name in drawn if hasattr(exceptions, name)} == classes_in_the_tree()
+
+
+def test_no_other_file_adds_to_the_tree():
+    names = {kind.__name__ for kind in classes_in_the_tree()}
+    for source in SOURCES:
+        if source.name == "exceptions.py":
+            continue
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.ClassDef):
+                assert not names & {ast.unparse(base) for base in node.bases}, f"{node.name} in {source}"
+
+
+@pytest.mark.parametrize("kind", sorted(TREE, key=lambda kind: kind.__name__))
+def test_a_class_says_what_happened_why_and_what_to_do_now(kind):
+    error = kind()
+    assert error.outcome == ("in doubt" if kind is InDoubt else "not sent")
+    assert error.reason
+    assert not error.reason.endswith(".")
+    assert error.reason[0].islower() or error.reason.startswith("DialogTech")
+    assert error.advice.endswith(".")
+    assert f": {error.reason}. {error.advice}" in str(error)
+
+
+@pytest.mark.parametrize("kind", sorted(TREE, key=lambda kind: kind.__name__))
+def test_the_documented_sentences_stand(kind):
+    assert str(kind("no way")) == SENTENCES[kind]
+    assert str(kind("no way", advice="Do this.")).endswith(": no way. Do this.")
+
+
+def test_a_sentence_names_its_recipient_where_it_is_known():
+    assert str(Refused("no way", to="…7777")).startswith("The text to …7777 was not sent: no way. ")
+    assert str(InDoubt("no way", to="…7777")).startswith("The text to …7777 may have been sent: no way. ")
+
+
+def test_what_ends_a_list_says_that_nothing_was_sent():
+    assert str(InvalidMessage("no way", before_any=True)).startswith("Nothing was sent: no way. ")
+
+
+@pytest.mark.parametrize("error", [*(kind() for kind in TREE), *FULL], ids=repr)
+def test_an_error_comes_whole_out_of_another_process(error):
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert type(copy) is type(error)
+    assert vars(copy) == vars(error)
+    assert str(copy) == str(error)
+
+
+def takes_words_apart(source):
+    """Return where a file cuts or searches what `str()` made of an error."""
+    tree = ast.parse(source)
+    caught = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
+
+    def is_of_an_error(node):
+        if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "str" and node.args):
+            return False
+        return ast.unparse(node.args[0]) in caught | {"error", "failure", "problem", "doubt"}
+
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if (
+            isinstance(node, ast.Call)
+            and (
+                (isinstance(node.func, ast.Attribute) and node.func.attr in _CUTS and is_of_an_error(node.func.value))
+                or (ast.unparse(node.func).rpartition(".")[2] in {"sub", "match", "search", "fullmatch"}
+                    and any(map(is_of_an_error, node.args)))
+            )
+        )
+        or (isinstance(node, ast.Subscript) and is_of_an_error(node.value))
+        # A beginning that only `str()` of an error has.
+        or (isinstance(node, ast.Constant) and node.value == "The text was not sent: ")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_no_file_takes_an_errors_words_apart(source):
+    assert takes_words_apart(source.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'str(error).removeprefix("The text")',
+        'str(error).replace("a", "b")',
+        "str(error)[4:]",
+        're.sub("a", "b", str(error))',
+        '_CONNECTION.sub("This connection", str(error), count=1)',
+        'reason.removeprefix("The text was not sent: ")',
+        "try: ...\nexcept ValueError as away: x = str(away).rstrip()",
+    ],
+)
+def test_the_look_would_find_what_takes_words_apart(code):
+    assert takes_words_apart(code)
