@@ -22,7 +22,7 @@ _BEGINS_WITH_MINUS = re.compile(r"\D*?[\u2010-\u2015\u2212-]")
 # The longest has 15 digits. More room than people need to set them apart, and little to look through.
 _LONGEST_WRITTEN = 100
 _US_DIGITS = 10
-_ADVICE = "Begin a number outside of the US with + and its country code."
+_ADVICE = "The US is meant unless a number begins with + and a country code."
 
 
 class Number(Opaque):
