@@ -109,10 +109,7 @@ class DialogTechHook(BaseHook):
                 advice="Create it, or check the secrets backend, then clear the task.",
                 before_any=True,
             )
-        return NotSent(
-            f"Airflow could not read the connection {self.dialogtech_conn_id!r} ({type(error).__name__})",
-            before_any=True,
-        )
+        return NotSent(f"Airflow could not read the connection {self.dialogtech_conn_id!r} ({type(error).__name__})")
 
     def get_conn(self) -> DialogTechClient:
         """Return the client of the connection's account.
