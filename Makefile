@@ -64,7 +64,7 @@ mutate: $(call installed,$(NEWEST)) ## break the code at random and name what no
 	$(call guarded,$(call venv,$(NEWEST))) -m tools.mutate $(ARGS)
 
 docs: $(publishing) ## build the documentation's site into site/; a wrong link is an error
-	$(publishing_bin)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(publishing_bin)/mkdocs build --strict --quiet
 
 build: $(publishing) ## build the wheel and the sdist into dist/, and check their contents
 	rm -rf dist
