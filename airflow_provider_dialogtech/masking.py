@@ -44,7 +44,7 @@ def mask_numbers(text: str) -> str:
 
 
 def encodings_of(secret: str) -> tuple[str, ...]:
-    """Tell every form in which a secret may appear in a URL, a log line or a page, the longest first."""
+    """Return every form in which a secret may appear in a URL, a log line or a page, the longest first."""
     forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), escape(secret), escape(secret, False)}
     forms |= {quote(form) for form in forms}
     forms |= {escape(secret).replace("&#x27;", "&#39;"), escape(secret).replace("&#x27;", "&apos;")}
@@ -53,7 +53,7 @@ def encodings_of(secret: str) -> tuple[str, ...]:
 
 
 def digest(*parts: object) -> str:
-    """Name something, where it must not stand itself."""
+    """Return a digest that stands for a value where the value itself must not appear."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

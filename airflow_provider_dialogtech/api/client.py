@@ -34,7 +34,7 @@ class DialogTechClient:
     :param http_method: `GET`, as the vendor's page has it, or `POST` with the same as a form.
     :param timeout: for how many seconds connecting may take, all addresses together, and then the request with its
         reply. Only the system's resolver knows no bound: what it takes to find a name's addresses comes on top.
-    :param throttled_words: words or phrases that tell a refusal for the rate; by default the known ones.
+    :param throttled_words: words or phrases of a refusal that mean "throttled"; by default the known ones.
     :raises InvalidConnection: when one of these is wrong.
     """
 
@@ -108,7 +108,7 @@ class DialogTechClient:
         The names of the reply's elements are documented nowhere: what looks like a number is taken for one.
 
         :raises Refused: when the API refused it; `BadCredentials` when it did not accept the keys.
-        :raises Throttled: when it was refused for its rate.
+        :raises Throttled: when the API throttled it.
         :raises Unreachable: when DialogTech could not be reached.
         :raises NotSent: when it did not answer as documented.
         """
@@ -170,7 +170,7 @@ class Line:
         :param from_: the number it leaves from, in digits.
         :param message: what it says; it arrives letter for letter.
         :raises Refused: when the API refused it; `BadCredentials` when it did not accept the keys.
-        :raises Throttled: when it was refused for its rate.
+        :raises Throttled: when the API throttled it.
         :raises Unreachable: when no byte of the request left.
         :raises InDoubt: when the text may have been sent.
         """

@@ -31,9 +31,9 @@ def judge(
     :param raw: the reply.
     :param keys: the account's keys, of which nothing may be kept.
     :param sent: the call's parameters, of which nothing may be kept either.
-    :param throttled_words: words or phrases that tell a refusal for the rate; the known ones where there are none.
+    :param throttled_words: words or phrases of a refusal that mean "throttled"; the known ones where there are none.
     :return: what people may see of the reply, or the error that it means.
-    :raises NotDocumented: when the reply tells nothing for certain.
+    :raises NotDocumented: when nothing is certain from the reply.
     """
     reply = _shown(raw, keys, sent)
     result = reply.result if reply is not None else None

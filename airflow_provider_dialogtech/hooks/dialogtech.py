@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import AirflowNotFoundException, BaseHook, mask_secret
+from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, NotSent
 from airflow_provider_dialogtech.masking import encodings_of, mask_number
@@ -181,7 +182,7 @@ class DialogTechHook(BaseHook):
             sender = self.make_sender()
             result = sender.send(text, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin())
         except DialogTechError as error:
-            # The frames that it came through tell nobody anything, and push what it says off the log page.
+            # The frames that it came through help nobody, and push what it says off the log page.
             failure = error.with_traceback(None)
         else:
             _log(result)
@@ -191,7 +192,7 @@ class DialogTechHook(BaseHook):
     def senders(self, from_: object = None) -> tuple[str, ...]:
         """Return the numbers a text may leave from, in digits: the one that is asked for, else the connection's.
 
-        :param from_: the number asked for. A stranger to the connection is used, but the log says so.
+        :param from_: the number asked for. One that the connection does not list is used, with a warning in the log.
         :raises InvalidMessage: when it is no phone number.
         """
         from airflow_provider_dialogtech.sms.message import normalize_number
@@ -203,7 +204,8 @@ class DialogTechHook(BaseHook):
         sender = normalize_number(from_, "from_")
         if listed and sender not in listed:
             log.warning(
-                "The sender %s is not among the from_numbers of the connection %s (%s).",
+                "The sender %s is not among the from_numbers of the connection %s (%s). It is used all the same; add "
+                "it there if it belongs to the account.",
                 mask_number(sender),
                 self.dialogtech_conn_id,
                 ", ".join(map(mask_number, listed)),
@@ -234,7 +236,7 @@ class DialogTechHook(BaseHook):
         return SmsSender(self.get_conn(), journal, sleep=pause)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask DialogTech for the account's numbers, which sends nothing, and tell whether the keys and numbers work."""
+        """Ask DialogTech for the account's numbers, which sends nothing, and return whether the keys and numbers work."""
         from airflow_provider_dialogtech.settings.connection_check import check
 
         return check(lambda: (self.settings, self.get_conn()))
@@ -244,18 +246,14 @@ def _log(result: SendResult) -> None:
     sent = result.status == "sent"
     log.info(
         "%s: the text to %s from %s (%s, %s, %s).%s",
-        "Sent" if sent else "Sent before, so nothing was sent now",
+        "Sent" if sent else "Already sent, so nothing was sent now",
         result.to,
         result.from_,
-        _counted(result.segments, "segment", "segments"),
+        plural(result.segments, "segment"),
         result.encoding,
-        _counted(result.attempts, "try", "tries"),
+        plural(result.attempts, "try", "tries"),
         "" if sent else " To send it again, give it another idempotency_key.",
     )
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _mask(secret: str) -> None:

@@ -1,4 +1,4 @@
-"""What is certainly wrong in the arguments of a send, told before anything is done."""
+"""The checks of a send's arguments that need nothing else, made before anything is done."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_choices(**arguments: object) -> None:
 def seconds_of(max_wait: timedelta | float | None) -> float | None:
     """Return `max_wait` in seconds; None waits as long as it takes.
 
-    :raises InvalidMessage: when it is no time, or a negative one.
+    :raises InvalidMessage: when it is no length of time, or a negative one.
     """
     if max_wait is None:
         return None

@@ -44,7 +44,7 @@ class ConnectionSettings:
     :param http_method: `GET` or `POST`.
     :param timeout: how many seconds one call of the API may take.
     :param limits: what the account may send.
-    :param throttled_words: words or phrases in the API's reason when it refuses a text for its rate; empty for the
+    :param throttled_words: words or phrases in DialogTech's reason that mean that it throttled a text; empty for the
         known wordings.
     :param account_name: the account's name where several access keys belong to one account.
     """

@@ -1,4 +1,4 @@
-"""The connection test: its words reach the browser as they are, so they never echo the connection."""
+"""The connection test. What it says is shown in the browser as it is, so it never repeats what the connection holds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _WORDS: dict[type[Exception], str] = {
     BadCredentials: "DialogTech did not accept the access keys. Check the access key and the secret access key.",
-    Throttled: "DialogTech throttled the test, so the keys could not be tested. Try again in a minute.",
+    Throttled: "DialogTech throttled the request, so the keys could not be tested. Try again in a minute.",
 }
 
 
@@ -32,22 +32,22 @@ def check(connect: Callable[[], tuple[ConnectionSettings, DialogTechClient]]) ->
     """
     try:
         settings, client = connect()
-        return _judge(settings.from_numbers, client.get_numbers())
+        return _compared(settings.from_numbers, client.get_numbers())
     except Exception as error:
         return False, _words_for(error)
 
 
-def _judge(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool, str]:
+def _compared(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool, str]:
     accepted = "DialogTech accepted the access keys."
     if not from_numbers:
-        return True, f"{accepted} The extra has no from_numbers, so every text must name its sender."
+        return True, f"{accepted} The connection has no from_numbers, so every text must name its sender (from_)."
     if not enabled:
-        return True, f"{accepted} No numbers were recognised in its answer, so from_numbers could not be checked."
-    strange = [number for number in from_numbers if number not in enabled]
+        return True, f"{accepted} Its answer has no numbers that could be read, so from_numbers could not be checked."
+    not_enabled = [number for number in from_numbers if number not in enabled]
     words = "; ".join(
-        f"{mask_number(number)} is {'not ' if number in strange else ''}SMS-enabled" for number in from_numbers
+        f"{mask_number(number)} is {'not ' if number in not_enabled else ''}SMS-enabled" for number in from_numbers
     )
-    return not strange, f"{accepted} From numbers: {words}."
+    return not not_enabled, f"{accepted} From numbers: {words}."
 
 
 def _words_for(error: Exception) -> str:

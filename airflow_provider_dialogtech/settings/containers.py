@@ -13,10 +13,10 @@ _LAYERED = {"overlay", "aufs", "fuse.fuse-overlayfs"}
 
 
 def on_container_layer(path: Path, mounts: Path = _MOUNTS) -> bool:
-    """Tell whether a file lies on a container's root file system and on no volume. In doubt it does not.
+    """Return whether a file lies on a container's root file system and on no volume; False where that is not known.
 
     :param path: the file; it need not exist yet.
-    :param mounts: the list of what is mounted, as Linux tells it (proc(5), mountinfo).
+    :param mounts: the list of what is mounted, as Linux reports it (proc(5), mountinfo).
     """
     try:
         with mounts.open(encoding="utf-8", errors="surrogateescape") as file:

@@ -104,9 +104,9 @@ EXTRA_FIELDS = (
     ),
     Field(
         "throttled_words",
-        "Words of throttling",
+        "Words that mean throttled",
         "string",
-        "Words or phrases, separated by commas, in the API's reason when it refuses a text for its rate. Empty: the "
+        "Words or phrases, separated by commas, in DialogTech's reason that mean that it throttled a text. Empty: the "
         "known wordings.",
     ),
     Field(

@@ -138,7 +138,7 @@ def _task_of_this_process() -> tuple[str, str, str, int] | None:
 
 
 def _environment_at_start() -> Mapping[str, str]:
-    """Read the environment that this process was started with; where the system does not tell it, the present one."""
+    """Read the environment that this process was started with; where the system does not give it, the present one."""
     try:
         with Path("/proc/self/environ").open("rb") as file:
             entries = file.read(_LONGEST_ENVIRONMENT).split(b"\0")

@@ -46,7 +46,7 @@ def _refuse_to_forget() -> None:
         raise InvalidConnection(
             f"{', '.join(elsewhere)} may run tasks on several machines, but the delivery journal is a file on one of "
             "them",
-            advice="Set [dialogtech] journal_url to a PostgreSQL that all of them reach "
+            advice="Set [dialogtech] journal_url to a PostgreSQL database that all of them reach "
             "(AIRFLOW__DIALOGTECH__JOURNAL_URL=postgresql+psycopg2://…), or, if all tasks share this file and it "
             "outlives them, [dialogtech] allow_local_journal = True.",
         )
@@ -70,8 +70,8 @@ def _warn_of_a_container(url: Any) -> None:
 def _warn_once_of(path: str) -> None:
     if on_container_layer(Path(path)):
         log.warning(
-            "The delivery journal %s lies in this container's own file system: it is gone with the container, and "
-            "other containers do not see it, so a text may be sent twice. Put it on a volume that the scheduler, the "
-            "dag-processor and the triggerer share, or set [dialogtech] journal_url to a PostgreSQL.",
+            "The delivery journal %s is in this container's own file system: it is lost with the container, and other "
+            "containers do not see it, so a text may be sent twice. Put it on a volume that the scheduler, the "
+            "dag-processor and the triggerer share, or set [dialogtech] journal_url to a PostgreSQL database.",
             path,
         )

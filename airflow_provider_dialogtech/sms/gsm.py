@@ -56,14 +56,14 @@ class Measure:
 
 
 def measure(text: str) -> Measure:
-    """Tell a text's encoding and count its segments."""
+    """Return a text's encoding and how many segments it is sent as."""
     if is_gsm7(text):
         return Measure("GSM-7", _segments([1 + (char in _EXTENSION) for char in text], alone=160, each=153))
     return Measure("UCS-2", _segments([1 + (char > "\uffff") for char in text], alone=70, each=67))
 
 
 def is_gsm7(text: str) -> bool:
-    """Tell whether every character is in the GSM-7 alphabet."""
+    """Return whether every character is in the GSM-7 alphabet."""
     return _GSM7.issuperset(text)
 
 
