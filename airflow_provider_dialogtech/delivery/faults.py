@@ -18,7 +18,7 @@ class _Fault(NamedTuple):
     """A kind of failure.
 
     :param pattern: what the driver says, or the SQLSTATE in brackets.
-    :param words: what people are told.
+    :param words: what people read.
     :param advice: what to do, where no retry mends it; empty where one may.
     """
 
@@ -37,7 +37,7 @@ _POSTGRES = (
            "the database does not exist", "Create it, or correct [dialogtech] journal_url"),
     _Fault(r"permission denied for schema|must be owner of",
            "its tables must be created or upgraded, and PostgreSQL denied the right to",
-           "Open it once with this version as their owner, who needs CREATE on the schema"),
+           "Open the journal once with this version as their owner, who needs CREATE on the schema"),
     _Fault(r"\[42501\]|permission denied", "PostgreSQL denied a right",
            "Grant the journal's user SELECT, INSERT, UPDATE and DELETE on its tables, and USAGE on its sequence"),
     _Fault(r"could not translate host name|name or service not known|failed to resolve host|nodename nor servname"
@@ -69,7 +69,7 @@ _SQLITE = (
     _Fault(r"readonly|read-only", "the file is read-only", "Make the file of [dialogtech] journal_url writable"),
     _Fault(r"full|disk I/O", "the file cannot be written", "Make room on its disk"),
     _Fault(r"not a database|malformed", "the file is no journal, or is damaged",
-           "Move it away; a new journal is begun then, which does not know what was sent before"),
+           "Move it away; a new journal is created then, which does not know what was sent before"),
 )  # fmt: skip
 
 

@@ -181,11 +181,11 @@ class SendJournal:
         within: float | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Record what became of a text, also where somebody has declared it in doubt meanwhile: its owner knows better.
+        """Record what became of a text, also where it was declared in doubt in the meantime: its owner knows better.
 
         :param held: the reservation.
         :param outcome: what became of it.
-        :param detail: what is told when its key comes again; plain JSON without text, key or full number.
+        :param detail: what is returned when its key comes again; plain JSON without text, key or full number.
         :param took: seconds from the slot to the reply. After markedly more than usual the text may have arrived late,
             so its row moves to when the reply came.
         :param pause: for how many seconds all texts of the account are held back.
@@ -226,7 +226,7 @@ class SendJournal:
         return found.record(row.now)
 
     def give_up(self, record: Record) -> None:
-        """Declare a text in doubt whose process has not told within its time what became of it.
+        """Declare a text in doubt whose process has not recorded in its time what became of it.
 
         :raises JournalUnavailable: when the journal cannot be used.
         """

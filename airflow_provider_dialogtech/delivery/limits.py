@@ -101,7 +101,7 @@ def earliest_send_time(not_before: float, occupied: Iterable[Occupied]) -> float
 
 
 def overflows(time: float, occupied: Iterable[Occupied]) -> bool:
-    """Say whether one more text at this time would overflow a window."""
+    """Return whether one more text at this time would overflow a window."""
     return any(
         start < time < end
         for windows, times in occupied

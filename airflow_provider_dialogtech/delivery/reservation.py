@@ -130,7 +130,7 @@ class JournalRow:
         return cls(rows[0]) if rows else None
 
     def record(self, now: float) -> Record:
-        """Return what people may be told of it."""
+        """Return what may be shown of it."""
         return Record(
             self.id,
             self.owner,
@@ -144,7 +144,7 @@ class JournalRow:
         )
 
     def is_overdue(self, now: float) -> bool:
-        """Say whether its request must be over, so that nobody will tell any more what became of it."""
+        """Return whether its request must be over, so that its own process will not record its outcome any more."""
         return self.state == "sending" and self._undecided_for(now) <= 0
 
     def _undecided_for(self, now: float) -> float:
@@ -204,7 +204,7 @@ class Planner:
             if earlier.owner == self.owner:
                 # The answer to this reservation's own COMMIT was lost.
                 return self._reservation(earlier.id, earlier.at, self._index_of(earlier.number), reading), []
-            answer, freed = self._judge(earlier, now)
+            answer, freed = self._by_earlier_text(earlier, now)
             writes += freed
             if answer is not None:
                 return answer, writes
@@ -230,7 +230,7 @@ class Planner:
             earlier.deadline -= by
         return [Statement(statements.SHIFT_LINE, {"of_account": self.account, "by": by})]
 
-    def _judge(self, earlier: JournalRow, now: float) -> tuple[Answer | None, list[Statement]]:
+    def _by_earlier_text(self, earlier: JournalRow, now: float) -> tuple[Answer | None, list[Statement]]:
         """Decide by the key's earlier text: an answer, or None and what frees the key."""
         of_row = {"of_id": earlier.id, "of_owner": earlier.owner}
         if self._is_ours_and_unsent(earlier):
@@ -251,7 +251,7 @@ class Planner:
         return None, [*writes, Statement(statements.TAKE_KEY, {**of_row, "in_state": earlier.state})]
 
     def _is_ours_and_unsent(self, earlier: JournalRow) -> bool:
-        """Say whether this is the row of the reservation that this one replaces, and no byte of it has left."""
+        """Return whether this is the row of the reservation that this one replaces, and no byte of it has left."""
         return (
             self.after is not None
             and earlier.owner == self.after.owner

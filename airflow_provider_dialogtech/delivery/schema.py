@@ -168,7 +168,7 @@ def _sqlite_json(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 def is_current(version: int | None) -> bool:
-    """Say whether a journal of this version has all tables and columns.
+    """Return whether a journal of this version has all tables and columns.
 
     :raises JournalUnavailable: when a newer major version of this package has written it.
     """

@@ -62,7 +62,7 @@ TRY_FOR = 120.0
 SLOTS = 12
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-# What became of a text is told to a journal that is away for so long.
+# For so many seconds the outcome of a text is written again to a journal that is away.
 SETTLE_WITHIN = 60.0
 
 
@@ -72,8 +72,8 @@ class SmsSender:
     :param client: the API.
     :param journal: the account's journal.
     :param sleep: sleeps for so many seconds; what it raises ends the sending, and what has not left is not sent.
-    :param settle_within: for how many seconds at most a journal that is away is told what became of a text.
-    :param settle_sleep: sleeps meanwhile; by default `sleep`.
+    :param settle_within: for how many seconds at most an outcome is written again to a journal that is away.
+    :param settle_sleep: sleeps between these tries; by default `sleep`.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class SmsSender:
         :raises WaitTooLong: when there is no slot within `max_wait`.
         :raises InvalidMessage: when the key belongs to a text to somebody else.
         :raises Refused: when the API refused the text.
-        :raises Throttled: when it was refused for its rate, again and again.
+        :raises Throttled: when the API throttled it, again and again.
         :raises Unreachable: when the API could not be reached, again and again.
         :raises JournalUnavailable: when the journal cannot be used, or is too slow; nothing was sent.
         :raises InDoubt: when the text may have been sent, now or under the same key before.
@@ -207,7 +207,7 @@ class SmsSender:
             if time.monotonic() > held.due:
                 self._journal.timing.missed(text.reserving)
                 raise _SlotLost(f"the journal is slow: {self._journal.timing}")
-            raise _SlotLost("an alert, another process or a pause of the account took it")
+            raise _SlotLost("an alert or another process took it, or the account is paused")
 
     def _check_in_time(self, text: _Text, held: Reservation) -> float:
         """Return when the request leaves: now, on the monotonic clock.
@@ -218,7 +218,7 @@ class SmsSender:
         late = left - held.due
         if late > min(LATE * STRETCH**text.slots, LONGEST_LATE):
             self._journal.timing.missed(text.reserving)
-            raise _SlotLost(f"it came {late:.3f} s too late; {self._journal.timing}")
+            raise _SlotLost(f"the request would leave {late:.3f} s too late; {self._journal.timing}")
         self._journal.timing.met()
         return left
 
@@ -286,17 +286,17 @@ class SmsSender:
         return self._record(text, words, self._journal.settle, held, outcome, detail, took=took, pause=pause)
 
     def _record(self, text: _Text, what: str, step: Callable[..., None], *args: Any, **options: Any) -> bool:
-        """Tell the journal what became of the text, but let no failure of that hide it; return whether it knows."""
+        """Write what became of the text into the journal, and return whether that worked. A failure is only logged."""
         try:
             step(*args, **{"within": self._settle_within, "sleep": self._settle_sleep, **options})
         except Exception as error:
             # Whatever sleep raised when it was stopped has no words of ours.
             reason = error.reason if isinstance(error, JournalUnavailable) else type(error).__name__
             log.error(  # noqa: TRY400
-                "The text to %s %s, but the journal could not be told%s: %s",
+                "The text to %s %s, but that could not be written into the journal%s: %s. Check the journal.",
                 text.to,
                 what,
-                ", so a retry will report it as in doubt" if text.started else "",
+                ", so a retry will report the text as in doubt" if text.started else "",
                 reason,
             )
             return False
@@ -307,8 +307,8 @@ class SmsSender:
         if record.state == "sent":
             if record.digest != text.request.digest:
                 log.warning(
-                    "This idempotency key has sent another text to …%s; nothing is sent now. "
-                    "To send this one as well, give it an idempotency_key of its own.",
+                    "Another text to …%s was sent under this idempotency key, so nothing is sent now. To send this one "
+                    "as well, give it an idempotency_key of its own.",
                     record.recipient_tail,
                 )
             return already_sent(record.detail)
@@ -327,7 +327,7 @@ class SmsSender:
         )
 
     def _await_outcome(self, text: _Text, record: Record) -> None:
-        """Wait until another process has told what became of the text, or until its time is over."""
+        """Wait until another process has written down what became of the text, or until its time is over."""
         retrying = Retrying(
             retry=retry_if_result(lambda found: found is not None and found.undecided_for > 0),
             # By our own clock, so that no clock that is set can make this longer.
@@ -400,7 +400,7 @@ class _Text:
 _IN_WORDS: dict[Outcome, str] = {
     "sent": "was sent",
     "refused": "was refused",
-    "throttled": "was refused for its rate",
+    "throttled": "was throttled",
     "in_doubt": "may have been sent",
 }
 

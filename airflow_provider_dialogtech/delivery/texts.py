@@ -98,7 +98,7 @@ _REASONS: dict[State, str] = {
     "sending": "its request is out, or about to leave",
     "sent": "",
     "refused": "DialogTech gave no reason",
-    "throttled": "refused for its rate",
+    "throttled": "DialogTech throttled it",
     "in_doubt": "its request left, and no outcome is known",
     "released": "not sent; its slot was given back",
     "unsent": "",

@@ -236,7 +236,7 @@ class DialogTechHook(BaseHook):
         return SmsSender(self.get_conn(), journal, sleep=pause)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask DialogTech for the account's numbers, which sends nothing, and return whether the keys and numbers work."""
+        """Ask DialogTech for the account's numbers, which sends nothing; return whether keys and numbers work."""
         from airflow_provider_dialogtech.settings.connection_check import check
 
         return check(lambda: (self.settings, self.get_conn()))

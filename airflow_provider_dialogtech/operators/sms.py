@@ -114,17 +114,17 @@ class DialogTechSendSmsOperator(PooledOperator):
         :param until: when `max_wait` is over, in seconds since 1970.
         """
         try:
-            return self._send(context, self._patience(until))
+            return self._send(context, self._wait_left(until))
         except DialogTechError as error:
             failure = error
         slot = failure.sendable_at if isinstance(failure, WaitTooLong) else None
         if not self.deferrable or slot is None or (until is not None and slot.timestamp() > until):
             raise ending_of(failure)
-        log.info("No slot before %s; giving the worker back until shortly before.", slot.isoformat(timespec="seconds"))
+        log.info("The text's slot is at %s; the task is deferred until then.", slot.isoformat(timespec="seconds"))
         return self.defer(trigger=trigger_at(slot - RESUMED_BEFORE), method_name="resume", kwargs={"until": until})
 
-    def _patience(self, until: float | None) -> float | None:
-        """Return for how many seconds this worker may wait."""
+    def _wait_left(self, until: float | None) -> float | None:
+        """Return for how many seconds at most this worker may wait for the slot."""
         limits = [until - time.time()] if until is not None else []
         limits += [DEFERRED_BEYOND.total_seconds()] if self.deferrable else []
         return max(0.0, min(limits)) if limits else None

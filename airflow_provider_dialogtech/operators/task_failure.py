@@ -24,7 +24,7 @@ def ending_of(error: DialogTechError) -> Exception:
     log_ending(str(error))
     if isinstance(error, _FINAL):
         return AirflowFailException(str(error))
-    # Its own type tells an alert what happened; the frames that it came through tell nobody anything.
+    # Its own type tells an alert what happened; the frames that it came through help nobody.
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 

@@ -14,7 +14,7 @@ from airflow_provider_dialogtech.settings import config
 log = logging.getLogger(__name__)
 
 _DESCRIPTION = "Tasks that text through the DialogTech connection of this name"
-_RECORDED = re.compile(re.escape(_DESCRIPTION) + r" \(([0-9]{1,9}) slots\)")
+_RECORDED = re.compile(re.escape(_DESCRIPTION) + r" \(([0-9]{1,9}) slots?\)")
 # What DialogTech allows an account per second, when the connection does not say otherwise.
 _SLOTS = 4
 # A secrets backend that does not answer must not keep Airflow from starting.
@@ -82,7 +82,7 @@ def _ensure(name: str, slots: int | None) -> State:
 
 
 def _described(slots: int) -> str:
-    return f"{_DESCRIPTION} ({slots} slots)"
+    return f"{_DESCRIPTION} ({slots} {'slot' if slots == 1 else 'slots'})"
 
 
 def _slots_of_connections(conn_ids: Sequence[str]) -> dict[str, int | None]:
@@ -99,12 +99,12 @@ def _slots_of_connections(conn_ids: Sequence[str]) -> dict[str, int | None]:
     reader.join(_SECONDS_TO_READ)
     slots: dict[str, int | None] = {}
     for conn_id in conn_ids:
-        answer = found.get(conn_id, f"it did not come within {_SECONDS_TO_READ:.0f} s")
+        answer = found.get(conn_id, f"no answer within {_SECONDS_TO_READ:.0f} s")
         slots[conn_id] = answer if isinstance(answer, int) else None
         if isinstance(answer, str):
             log.warning(
-                "The connection %s could not be read (%s), so its pool is not fitted to its account now. A new pool "
-                "gets %d slots, corrected when Airflow starts with a connection that can be read.",
+                "The connection %s could not be read (%s), so its pool keeps its slots; a new pool gets %d. Correct "
+                "the connection, then restart the scheduler, or run: python -m airflow_provider_dialogtech pools",
                 conn_id,
                 answer,
                 _SLOTS,
@@ -113,7 +113,7 @@ def _slots_of_connections(conn_ids: Sequence[str]) -> dict[str, int | None]:
 
 
 def _read_slots(conn_id: str) -> int | str:
-    """Return the slots, or in words why they are not known."""
+    """Return the slots, or why they are not known."""
     from airflow.models.connection import Connection
 
     from airflow_provider_dialogtech.settings.connection import ConnectionSettings
@@ -122,7 +122,7 @@ def _read_slots(conn_id: str) -> int | str:
         # Not by a hook: on Airflow 3 hooks ask the task's supervisor, and this is no task.
         settings = ConnectionSettings.of(Connection.get_connection_from_secrets(conn_id))
     except InvalidConnection as error:
-        return str(error)
+        return error.reason
     except Exception as error:  # of any kind: a backend's own; its text may show where the backend is
         return type(error).__name__
     return settings.limits.account_per_second

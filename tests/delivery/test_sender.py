@@ -79,7 +79,7 @@ def test_the_same_key_with_another_text_sends_nothing_and_says_so(sandbox, sqlit
     result = a_sender(sandbox, sqlite_url).send(a_message(sandbox, "Try 2 at 12:00"), key="k")
     assert result.status == "already_sent"
     assert len(sandbox.messages()) == 1
-    assert "This idempotency key has sent another text to …7777; nothing is sent now" in caplog.text
+    assert "Another text to …7777 was sent under this idempotency key, so nothing is sent now" in caplog.text
 
 
 def test_texts_arrive_no_faster_than_the_limits_allow(sandbox, store_url):
@@ -212,7 +212,10 @@ def test_a_journal_that_goes_while_the_text_is_out_does_not_hide_that_it_was_sen
 ):
     monkeypatch.setattr(SendJournal, "settle", side_effect_of(JournalUnavailable()))
     assert a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k").status == "sent"
-    assert "was sent, but the journal could not be told, so a retry will report it as in doubt" in caplog.text
+    assert (
+        "was sent, but that could not be written into the journal, so a retry will report the text as in doubt"
+        in caplog.text
+    )
 
 
 def side_effect_of(error):
