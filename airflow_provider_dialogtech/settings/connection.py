@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -18,16 +15,20 @@ from airflow_provider_dialogtech.settings.fields import (
     MOST_NUMBERS,
     MOST_WORDS,
     SHORTEST_WORD,
-    Field,
 )
 from airflow_provider_dialogtech.settings.idempotency import account_of
+from airflow_provider_dialogtech.settings.values import (
+    LONGEST_EXTRA,
+    json_object,
+    list_of,
+    name_within,
+    number_within,
+    whole_number_within,
+)
 
-_LONGEST_EXTRA = 65_536
 LONGEST_FIELD = 2_000
 # As the form labels them; in brackets, what Airflow calls them in a URI and on the command line.
 _LABELS = {"login": "access key (login)", "password": "secret access key (password)", "host": "API URL (host)"}
-# What has more digits fits no setting and no phone number.
-_LONGEST_INTEGER = 40
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,9 @@ class _Reader:
         )
 
     def _parse_extra(self) -> None:
-        extra = _json_object(self._written.extra)
+        extra = json_object(self._written.extra)
         if extra is None:
-            self._fail(f"the extra must be a JSON object of at most {_LONGEST_EXTRA:,} characters")
+            self._fail(f"the extra must be a JSON object of at most {LONGEST_EXTRA:,} characters")
         self._extra = extra
 
     def _from_numbers(self) -> tuple[str, ...]:
@@ -157,7 +158,7 @@ class _Reader:
 
     def _numbers(self, name: str) -> tuple[str, ...]:
         """Read comma-separated text, a JSON list (also as text), or a single number."""
-        numbers = _list_of(self._get(name), (str, int))
+        numbers = list_of(self._get(name), (str, int))
         if numbers is None:
             self._fail(f"extra.{name} must be phone numbers separated by commas, or a JSON list of them")
         if len(numbers) > MOST_NUMBERS:
@@ -189,7 +190,7 @@ class _Reader:
         if self._get(name) is None:
             return default
         field = FIELDS[name]
-        number = _whole_number_within(self._get(name), field)
+        number = whole_number_within(self._get(name), field)
         if number is None:
             self._fail(f"extra.{name} must be {field.bounds}")
         return number
@@ -197,7 +198,7 @@ class _Reader:
     def _timeout(self) -> float:
         if self._get("timeout") is None:
             return ConnectionSettings.timeout
-        seconds = _number_within(self._get("timeout"), FIELDS["timeout"])
+        seconds = number_within(self._get("timeout"), FIELDS["timeout"])
         if seconds is None:
             self._fail(f"extra.timeout must be {FIELDS['timeout'].bounds} (seconds)")
         return seconds
@@ -209,7 +210,7 @@ class _Reader:
         return self._fail(f"extra.http_method must be {' or '.join(FIELDS['http_method'].choices)}")
 
     def _throttled_words(self) -> tuple[str, ...]:
-        words = _list_of(self._get("throttled_words"), (str,))
+        words = list_of(self._get("throttled_words"), (str,))
         if words is None:
             self._fail("extra.throttled_words must be words or phrases separated by commas, or a JSON list of them")
         if len(words) > MOST_WORDS or not all(SHORTEST_WORD <= len(word) <= LONGEST_WORD for word in words):
@@ -220,7 +221,7 @@ class _Reader:
         return tuple(str(word) for word in words)
 
     def _account_name(self) -> str:
-        name = _name(self._get("account"))
+        name = name_within(self._get("account"), FIELDS["account"])
         if name is None:
             self._fail(f"extra.account must be a name of at most {FIELDS['account'].maximum} characters")
         return name
@@ -246,49 +247,6 @@ def invalid(conn_id: str, problem: str) -> InvalidConnection:
     )
 
 
-class _Extra(dict[str, Any]):
-    """A parsed extra, which does not show itself."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "{'***'}"
-
-
-def _json_object(text: Any) -> Mapping[str, Any] | None:
-    """Read a JSON object; None when it is none. Airflow's own extra_dejson takes such an extra for an empty one."""
-    if not isinstance(text, str) or len(text) > _LONGEST_EXTRA:
-        return None
-    found = _json(text)
-    return _Extra(found) if isinstance(found, dict) else None
-
-
-def _json(text: str) -> Any:
-    """Read JSON; None when it is none."""
-    try:
-        return json.loads(text, parse_int=_integer_or_text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _integer_or_text(digits: str) -> int | str:
-    """Leave an endless number to the check of its field: Python itself refuses it without a name."""
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else digits
-
-
-def _list_of(value: Any, kinds: tuple[type, ...]) -> tuple[str, ...] | None:
-    """Read text separated by commas, a JSON list (also as text), or a single value; None when it is none of these."""
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        value = _json(value) if value.lstrip().startswith("[") else value.split(",")
-    elif type(value) in kinds:
-        value = [value]
-    if not isinstance(value, list) or any(type(item) not in kinds for item in value):
-        return None
-    return tuple(dict.fromkeys(Opaque(str(item).strip()) for item in value if str(item).strip()))
-
-
 def _normalized(numbers: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     """Return the numbers in digits, and what is wrong with one of them."""
     from airflow_provider_dialogtech.sms.message import normalize_number
@@ -298,36 +256,3 @@ def _normalized(numbers: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         return tuple(normalize_number(str(number), "extra.from_numbers") for number in numbers), ""
     except InvalidMessage as error:
         return (), error.reason
-
-
-def _whole_number_within(value: Any, field: Field) -> int | None:
-    """Read a whole number, also as text from a URI; None when it is none, or out of the field's bounds."""
-    if type(value) not in {int, str} or not re.fullmatch(r"\s*\+?[0-9]{1,40}\s*", str(value), re.ASCII):
-        return None
-    number = int(value)
-    return number if _within(number, field) else None
-
-
-def _number_within(value: Any, field: Field) -> float | None:
-    """Read a number, also as text from a URI; None when it is none, or out of the field's bounds."""
-    if type(value) not in {int, float, str}:
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) and _within(number, field) else None
-
-
-def _within(number: float, field: Field) -> bool:
-    return (field.minimum is None or number >= field.minimum) and (field.maximum is None or number <= field.maximum)
-
-
-def _name(value: Any) -> str | None:
-    """Read the account's name: empty when there is none, None when it is wrong. Ids of digits are names, too."""
-    if value is None:
-        return ""
-    if type(value) not in {int, str}:
-        return None
-    name = str(value).strip()
-    return name if _within(len(name), FIELDS["account"]) else None
