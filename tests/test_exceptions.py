@@ -59,6 +59,7 @@ FULL = [
     WaitTooLong("no way", sendable_at=NOW),
     InDoubt("no way", to="…7777", since=NOW, key="abc", earlier=True),
 ]
+TROUBLESHOOTING = Path(__file__).parents[1] / "docs" / "troubleshooting.md"
 SOURCES = sorted(Path(airflow_provider_dialogtech.__file__).parent.rglob("*.py"))
 _CUTS = {"removeprefix", "removesuffix", "split", "rsplit", "partition", "rpartition", "replace", "strip", "rstrip"}
 _CUTS |= {"lstrip", "splitlines", "startswith", "endswith"}
@@ -166,3 +167,25 @@ def test_no_file_takes_an_errors_words_apart(source):
 )
 def test_the_look_would_find_what_takes_words_apart(code):
     assert takes_words_apart(code)
+
+
+def written_sentences():
+    """Return what the package's strings say, with `…` for what is filled in."""
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+                yield "".join(parts)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield re.sub(r"%[sd]", "…", node.value)
+
+
+def test_what_the_troubleshooting_page_quotes_is_said():
+    said = "\n".join(written_sentences())
+    quoted = [
+        words for line in TROUBLESHOOTING.read_text().splitlines() for words in re.findall(r'"([^"]+)"', line[:120])
+    ]
+    assert len(quoted) > 10
+    for words in quoted:
+        pattern = ".*".join(map(re.escape, words.split("…")))
+        assert re.search(pattern, said, re.IGNORECASE), f"nothing says {words!r}"
