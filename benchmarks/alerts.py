@@ -111,7 +111,7 @@ def beside_lists(new_database: Any, options: argparse.Namespace) -> None:
 
 
 def measure(line: Line, store_url: str, alerts: int) -> tuple[list[float], str, int]:
-    """Tell how long each alert took by the sandbox's times, the lists' share, and how many texts were refused."""
+    """Return how long each alert took by the sandbox's times, the lists' share, and how many texts were refused."""
     spawn = multiprocessing.get_context("spawn")
     with (
         running_sandbox(numbers=numbers_of(line.numbers)) as sandbox,

@@ -48,7 +48,7 @@ def send(sandbox: RunningSandbox, store_url: str, account: str, name: str) -> st
 
 
 def kill_and_try_again(sandbox: RunningSandbox, store_url: str, account: str, count: int) -> dict[str, str]:
-    """Tell of each text what the second try knew."""
+    """Return for each text what the second try knew."""
     moments = random.Random(account)
     outcomes = {}
     for name in (f"{account} {n}" for n in range(count)):

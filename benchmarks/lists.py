@@ -57,7 +57,7 @@ def through_a_scheduler(folder: Path, length: int) -> None:
 
 
 def processor_seconds() -> float:
-    """Tell how long this machine's processors have worked."""
+    """Return how long this machine's processors have worked."""
     times = psutil.cpu_times()
     return times.user + times.system
 

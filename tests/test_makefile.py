@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def would_run(tmp_path):
-    """Tell what `make demo` would run with a Python of one version where that of another built the environment."""
+    """Return what `make demo` would run with a Python of one version where that of another built the environment."""
     if shutil.which("make") is None:
         pytest.skip("needs make")
     for name in ("Makefile", "pyproject.toml", "constraints"):

@@ -22,7 +22,7 @@ class AirflowApi:
         self.url = url
 
     def answers(self) -> bool:
-        """Tell whether tasks can be started: their API is ready later than the rest."""
+        """Return whether tasks can be started: their API is ready later than the rest."""
         try:
             self._ask("GET", "/execution/health")
         except requests.RequestException:

@@ -29,7 +29,7 @@ class Metadata:
         return int(self.rows("SELECT coalesce(max(id), 0) FROM job")[0][0])
 
     def has_job(self, kind: str, *, after: int) -> bool:
-        """Tell whether a component of this kind, younger than the job `after`, is at work."""
+        """Return whether a component of this kind, younger than the job `after`, is at work."""
         return bool(self.rows("SELECT 1 FROM job WHERE job_type = ? AND id > ? AND state = 'running'", kind, after))
 
     def dags(self) -> set[str]:

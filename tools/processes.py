@@ -62,11 +62,11 @@ class Background:
         return done.stdout
 
     def pid_of(self, name: str) -> int:
-        """Tell the process id of a running program."""
+        """Return the process id of a running program."""
         return self._running[name].pid
 
     def log_of(self, name: str) -> Path:
-        """Tell where a program's output goes."""
+        """Return where a program's output goes."""
         return self._logs / f"{name}.log"
 
     def wait_until(self, what: str, condition: Callable[[], bool], *, seconds: float = 120) -> None:

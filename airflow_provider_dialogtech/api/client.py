@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from airflow_provider_dialogtech import __version__
 from airflow_provider_dialogtech.api.connection import Connection
 from airflow_provider_dialogtech.api.failures import NoReply, NotLeft
-from airflow_provider_dialogtech.api.outcome import judge
+from airflow_provider_dialogtech.api.outcome import outcome_of
 from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented
 from airflow_provider_dialogtech.api.url import checked_url, may_carry_keys
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, NotSent, Unreachable
@@ -202,8 +202,8 @@ class Line:
     @without_locals
     def _outcome(self, parameters: Mapping[str, str]) -> ApiReply | DialogTechError:
         client = self._client
-        raw = self._connection.carry(client._http_method, _HEADERS, {**client._keys, **parameters})
-        return judge(raw, client._keys, parameters, client._throttled_words)
+        raw = self._connection.request(client._http_method, _HEADERS, {**client._keys, **parameters})
+        return outcome_of(raw, client._keys, parameters, client._throttled_words)
 
 
 def _text(to: str, from_: str, message: str) -> Mapping[str, str]:

@@ -55,7 +55,7 @@ class Connection:
             self.close()
             raise NotLeft(self._cut or reason)
 
-    def carry(self, method: str, headers: Mapping[str, str], parameters: Mapping[str, str]) -> RawReply:
+    def request(self, method: str, headers: Mapping[str, str], parameters: Mapping[str, str]) -> RawReply:
         """Write the request, read its reply and close.
 
         :param method: `GET` or `POST`.

@@ -1,4 +1,4 @@
-"""A failed call in words. The libraries' own words carry URLs and hosts, so only the kind of an error is told."""
+"""A failed call in words. The libraries' own words hold URLs and hosts, so only the kind of an error is named."""
 
 from __future__ import annotations
 

@@ -23,10 +23,10 @@ _COUNTS_NOTHING = re.compile(
 )
 
 
-def judge(
+def outcome_of(
     raw: RawReply, keys: Mapping[str, str], sent: Mapping[str, str], throttled_words: Sequence[str]
 ) -> ApiReply | Refused | Throttled:
-    """Judge a reply by its status first, then by its words.
+    """Return what a reply means, by its status first, then by its words.
 
     :param raw: the reply.
     :param keys: the account's keys, of which nothing may be kept.

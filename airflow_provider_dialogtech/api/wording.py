@@ -62,7 +62,7 @@ BAD_CREDENTIALS = (
 
 
 def says(description: str, wordings: Iterable[Wording]) -> bool:
-    """Say whether a description has one of these wordings.
+    """Return whether a description has one of these wordings.
 
     :param description: the API's words, in one line of bounded length.
     :param wordings: a table of this file.
@@ -71,7 +71,7 @@ def says(description: str, wordings: Iterable[Wording]) -> bool:
 
 
 def has_phrase(description: str, phrases: Iterable[str]) -> bool:
-    """Say whether a description has one of these words or phrases, without regard to case.
+    """Return whether a description has one of these words or phrases, without regard to case.
 
     :param description: the API's words, in one line of bounded length.
     :param phrases: what to look for.

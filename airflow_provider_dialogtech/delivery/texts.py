@@ -82,7 +82,7 @@ class JournalText:
 
     @property
     def reason(self) -> str:
-        """Say in a few words why it is in its state."""
+        """Return in a few words why it is in its state."""
         if self.state == "reserved":
             gone = self.age > ABANDONED
             return "not sent; its process is gone, so the next attempt takes it over" if gone else "waits for its slot"

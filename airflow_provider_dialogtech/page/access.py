@@ -29,14 +29,14 @@ class Access:
         return str(self._user.get_name())
 
     def may_see(self, dag_id: str) -> bool:
-        """Say whether the user may see a DAG's texts.
+        """Return whether the user may see a DAG's texts.
 
         :param dag_id: the DAG; empty for a text that no task has sent, which only who may read every DAG may see.
         """
         return self._may("GET", dag_id)
 
     def may_settle(self, dag_id: str) -> bool:
-        """Say whether the user may settle a DAG's texts, as who may clear its tasks may.
+        """Return whether the user may settle a DAG's texts, as who may clear its tasks may.
 
         :param dag_id: the DAG; empty as in `may_see`.
         """

@@ -71,7 +71,7 @@ class Wanted(BaseModel):
     task_id: str = ""
 
     def holds(self, text: JournalText) -> bool:
-        """Say whether a text of the wanted DAG is of the wanted run and task."""
+        """Return whether a text of the wanted DAG is of the wanted run and task."""
         return self.run_id in {"", text.run_id} and self.task_id in {"", text.task_id}
 
 

@@ -162,7 +162,7 @@ def _bad_request(words: str, *, status: int = 400) -> Response:
 
 
 def _use_of(account: Account, now: float) -> dict[str, Any]:
-    """Tell how much of its limits an account uses. Its keys are nobody's business."""
+    """Return how much of its limits an account uses. Its keys are nobody's business."""
     return {
         "used_per_second": account.per_second.used(now),
         "limits": asdict(account.limits),

@@ -13,7 +13,7 @@ BEFORE = {
     "reset_before_accept": "the connection is reset, the text is not accepted",
     "error_before_accept": "an HTTP error comes, the text is not accepted",
     "refused": "the API says failed",
-    "throttled": "the API refuses the text for its rate",
+    "throttled": "the API throttles the text",
 }
 AFTER = {
     "late": "the text is accepted and answered after so many seconds",
@@ -92,7 +92,7 @@ class Fault:
         )
 
     def concerns(self, to: str, number: str) -> bool:
-        """Say whether it is to happen to a text between these numbers."""
+        """Return whether it is to happen to a text between these numbers."""
         return self.to in {None, to} and self.number in {None, number}
 
 

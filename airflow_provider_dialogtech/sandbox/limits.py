@@ -18,7 +18,7 @@ class Limits:
 class SlidingWindow:
     """At most `texts` in any `seconds`.
 
-    Only accepted texts count: one that was refused for its rate takes no room from the next.
+    Only accepted texts count: one that was throttled takes no room from the next.
     """
 
     def __init__(self, texts: int, seconds: float) -> None:
@@ -27,7 +27,7 @@ class SlidingWindow:
         self._times: deque[float] = deque()
 
     def used(self, now: float) -> int:
-        """Tell how many texts count at this time of a monotonic clock."""
+        """Return how many texts count at this time of a monotonic clock."""
         while self._times and self._times[0] <= now - self._seconds:
             self._times.popleft()
         return len(self._times)
@@ -65,7 +65,7 @@ class Account:
         )
 
     def overflows(self, number: str, now: float) -> str | None:
-        """Tell which limit one more text would overflow, if any."""
+        """Return which limit one more text would overflow, if any."""
         second, minute = self.of_number[number]
         if minute.is_full(now):
             return f"Rate limit: {minute.texts} sms per number per 60 seconds"

@@ -176,7 +176,7 @@ class Vendor:
 
 
 def _problem(arrival: Arrival, account: Account) -> str | None:
-    """Tell what is wrong with a text, if anything."""
+    """Return what is wrong with a text, if anything."""
     given = {"to": arrival.to, "from": arrival.from_, "message": arrival.message}
     missing = [name for name, value in given.items() if not value]
     if missing:

@@ -775,7 +775,7 @@ BODIES = st.binary(max_size=600) | st.builds(a_body, RESULTS, st.text(max_size=6
 @settings(max_examples=400, deadline=None)
 def test_whatever_bytes_come_there_is_a_reply_or_a_named_error(status, body, retry_after):
     class Replying(Connection):
-        def carry(self, *_):
+        def request(self, *_):
             return RawReply(status, retry_after or "", body)
 
     client = a_client("https://any.example/x")

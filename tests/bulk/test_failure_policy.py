@@ -23,7 +23,7 @@ ALREADY_SENT = SendResult.from_xcom({**SENT.as_xcom(), "status": "already_sent"}
 
 
 def judged(patience: Patience, *outcomes: object) -> bool:
-    """Tell whether it is patient with all of these."""
+    """Return whether it is patient with all of these."""
     try:
         for outcome in outcomes:
             patience.judge(outcome)

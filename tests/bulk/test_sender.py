@@ -49,13 +49,13 @@ def arrivals(sandbox):
 
 
 def states(sandbox, store_url, count):
-    """Tell each row's state in the journal, None where nothing was reserved."""
+    """Return each row's state in the journal, None where nothing was reserved."""
     journal = a_sender(sandbox, store_url)._journal
     return {n: record and record.state for n, record in ((n, journal.find(f"key {n}")) for n in range(count))}
 
 
 def slots_held(sqlite_url):
-    """Tell the slots of the texts that wait for one, in seconds since 1970; one that was given back has passed."""
+    """Return the slots of the texts that wait for one, in seconds since 1970; one that was given back has passed."""
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as journal:
         return [at for (at,) in journal.execute("SELECT at FROM dialogtech_sends WHERE state = 'reserved'")]
 

@@ -135,13 +135,13 @@ class Cluster:
         psutil.wait_procs(gone, timeout=10)
 
     def worker_of(self, dag_id: str) -> str:
-        """Tell which worker runs the only task of a DAG."""
+        """Return which worker runs the only task of a DAG."""
         (task,) = self.tasks(dag_id)
         above = {process.pid for process in psutil.Process(task.pid).parents()}
         return next(worker for worker in WORKERS if self.processes.pid_of(worker) in above)
 
     def workers_that_ran(self, dag_id: str) -> set[str]:
-        """Tell which workers ran tasks of a DAG: each writes logs into its own home."""
+        """Return which workers ran tasks of a DAG: each writes logs into its own home."""
         return {worker for worker in WORKERS if (self._folder / worker / "logs" / f"dag_id={dag_id}").exists()}
 
     def trigger(self, dag_id: str) -> str:

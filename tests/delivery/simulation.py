@@ -92,11 +92,11 @@ class Schedule:
         return self
 
     def delays(self) -> list[float]:
-        """Tell for each alert how long after its call its slot is."""
+        """Return for each alert how long after its call its slot is."""
         return [text.held.at - text.called for text in self.texts if text.is_alert and text.held is not None]
 
     def forgotten(self) -> list[Text]:
-        """Tell the alerts that got no slot."""
+        """Return the alerts that got no slot."""
         return [text for text in self.texts if text.is_alert and text.held is None]
 
     def _remember_a_list(self) -> None:
@@ -187,7 +187,7 @@ def _as_json(row: dict[str, Any]) -> str:
 
 
 def overruns(left: list[tuple[float, str, bool]], limits: RateLimits) -> Iterator[tuple[Window, float]]:
-    """Tell each window that more texts left in than it allows, and when."""
+    """Return each window that more texts left in than it allows, and when."""
     by_number = defaultdict(list)
     ordinary = defaultdict(list)
     for at, number, is_alert in left:

@@ -16,7 +16,7 @@ windows = st.builds(Window, texts=st.integers(1, 5), seconds=st.integers(1, 12))
 
 
 def overflows(window: Window, times: list[float]) -> bool:
-    """Say whether any `seconds` (one end excluded) hold more than `texts`, by looking at each."""
+    """Return whether any `seconds` (one end excluded) hold more than `texts`, by looking at each."""
     return any(sum(start <= time < start + window.seconds for time in times) > window.texts for start in times)
 
 

@@ -32,7 +32,7 @@ def own_server(folder):
 
 @pytest.fixture
 def errors(folder, own_server):
-    """Tell the errors that the server has logged since the test began; drivers and retries hide some."""
+    """Return the errors that the server has logged since the test began; drivers and retries hide some."""
     log = folder / "pg" / "log"
     before = len(log.read_text())
     return lambda: [line for line in log.read_text()[before:].splitlines() if "ERROR:" in line or "FATAL:" in line]

@@ -17,7 +17,7 @@ def left(*times, number=A, first_id=100, is_alert=False):
 
 
 def fits(places, limits):
-    """Say whether no window holds more than it may, by looking at each."""
+    """Return whether no window holds more than it may, by looking at each."""
 
     def most(times, seconds):
         return max((sum(start <= time < start + seconds for time in times) for start in times), default=0)

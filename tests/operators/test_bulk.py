@@ -290,7 +290,7 @@ def test_lists_templates_files_and_mapping_reach_everybody(metadata_db, sandbox,
 
 @pytest.fixture
 def asked():
-    """Tell which threads asked for Airflow's variables."""
+    """Return which threads asked for Airflow's variables."""
 
     threads = set()
 

@@ -15,7 +15,7 @@ ARGUMENTS = {"task_id": "text", "message": "hello"}
 
 @pytest.fixture(params=["single", "mapped"])
 def pool_of_task(request):
-    """Tell the pool of a task as Airflow's scheduler reads it, from the serialised DAG."""
+    """Return the pool of a task as Airflow's scheduler reads it, from the serialised DAG."""
 
     def pool_of(*, default_args=None, group_args=None, **arguments):
         with (

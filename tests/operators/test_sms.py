@@ -132,7 +132,7 @@ def test_an_impossible_recipient_ends_the_task_without_retries(sandbox, sandbox_
 
 @pytest.fixture
 def keys_of(monkeypatch, connection):
-    """Tell the idempotency key under which a task's text is delivered."""
+    """Return the idempotency key under which a task's text is delivered."""
     connection(extra={"from_numbers": FROM_NUMBERS[0]})
     keys: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Tells commits in a PostgreSQL conversation, and chooses whose answers are lost."""
+"""Recognises commits in a PostgreSQL conversation, and chooses whose answers are lost."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Conversation:
         self._requests += message.kind in _ENDS_OF_REQUESTS
 
     def server_said(self, message: Message) -> bytes | None:
-        """Tell the transaction that this message commits; None when it commits none."""
+        """Return the transaction that this message commits; None when it commits none."""
         if message.kind in _COPIES:
             self._requests = 0
         if message.kind == b"C":
@@ -92,7 +92,7 @@ class Conversation:
 
 
 def _commits(tags: list[bytes], transaction: bytes) -> bool:
-    """Tell whether work was written for good: by COMMIT, or by a statement that commits itself."""
+    """Return whether work was written for good: by COMMIT, or by a statement that commits itself."""
     if not tags or any(tag.startswith(b"ROLLBACK") for tag in tags):
         return False
     return any(tag.startswith((b"COMMIT", *_WRITING_TAGS)) for tag in tags) or bool(_WRITES.search(transaction))

@@ -50,7 +50,7 @@ class Messages:
         self._rest = data[place:]
 
     def _length(self, data: bytes, place: int) -> int:
-        """Tell how long the message at this place is; 0 when that has not come yet."""
+        """Return how long the message at this place is; 0 when that has not come yet."""
         kind = 0 if self._start_up else 1
         if len(data) < place + kind + _LENGTH.size:
             return 0

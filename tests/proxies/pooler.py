@@ -147,7 +147,7 @@ def real_pgbouncer(store_url: str, *, size: int = 3, **settings: str) -> Iterato
 
 
 def _who_runs_it(address: Target) -> str | int | None:
-    """Tell a user who may open the server's socket: PgBouncer refuses to run as root."""
+    """Return a user who may open the server's socket: PgBouncer refuses to run as root."""
     if os.geteuid() != 0:
         return None
     return Path(address).stat().st_uid if isinstance(address, str) else "nobody"

@@ -183,7 +183,7 @@ class _Client:
         await self._said.put(None)
 
     async def _start_up(self) -> bytes | None:
-        """Tell the start-up to pass on; None when there is none to serve."""
+        """Return the start-up to pass on; None when there is none to serve."""
         while (heard := await self._said.get()) is not None:
             if heard.start_up_code in {SSL_REQUEST, GSS_REQUEST}:
                 self.writer.write(b"N")

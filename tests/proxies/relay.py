@@ -205,7 +205,7 @@ class _Connection:
         return message.whole
 
     def _heard_from_server(self, message: Message) -> bytes:
-        """Tell what to pass on: everything, or while answers may be lost, only whole answers."""
+        """Return what to pass on: everything, or while answers may be lost, only whole answers."""
         cutter = self.relay.cutter
         transaction = self.conversation.server_said(message)
         if cutter is not None and transaction is not None and cutter.chooses(transaction):

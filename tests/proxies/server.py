@@ -39,12 +39,12 @@ class OwnPostgres:
         return said
 
     def processes(self) -> list[psutil.Process]:
-        """Tell the postmaster and its children: a backend for each connection, and the server's own helpers."""
+        """Return the postmaster and its children: a backend for each connection, and the server's own helpers."""
         postmaster = psutil.Process(self._server.get_pid())
         return [postmaster, *postmaster.children(recursive=True)]
 
     def processor_seconds(self) -> float:
-        """Tell the processor time of all its processes so far, those included that have ended."""
+        """Return the processor time of all its processes so far, those included that have ended."""
         postmaster, *others = self.processes()
         seconds = sum(postmaster.cpu_times()[:4])  # user and system, its own and those of ended children
         for process in others:

@@ -34,7 +34,7 @@ class TcpProxy:
         self.port = port
 
     def to(self, store_url: str) -> TcpProxy:
-        """Tell of the same proxy how it leads to another database of its server."""
+        """Return how the same proxy leads to another database of its server."""
         return TcpProxy(self._remote, url_to(store_url, self.port), self.port)
 
     def calm(self) -> None:
@@ -51,7 +51,7 @@ class TcpProxy:
         self._remote.call("set_delay", delay)
 
     def counts(self) -> Counts:
-        """Tell round trips, connections and commits since `reset_counts`."""
+        """Return round trips, connections and commits since `reset_counts`."""
         counts: Counts = self._remote.call("counts")
         return counts
 
@@ -106,7 +106,7 @@ def running_proxy(store_url: str, *, delay: float = 0.0) -> Iterator[TcpProxy]:
 
 
 def address_of(store_url: str) -> Target:
-    """Tell where a PostgreSQL listens: the path of its Unix socket, or host and port."""
+    """Return where a PostgreSQL listens: the path of its Unix socket, or host and port."""
     url = make_url(store_url)
     host = url.query.get("host", url.host or "127.0.0.1")
     port = int(str(url.query.get("port", url.port or _PORT)))
@@ -116,7 +116,7 @@ def address_of(store_url: str) -> Target:
 
 
 def url_to(store_url: str, port: int) -> str:
-    """Tell the URL of the same database at a port of this machine."""
+    """Return the URL of the same database at a port of this machine."""
     url = make_url(store_url)
     query = {name: value for name, value in url.query.items() if name not in {"host", "port"}} | {"sslmode": "disable"}
     through = URL.create(url.drivername, url.username, url.password, "127.0.0.1", port, url.database, query)

@@ -108,7 +108,7 @@ print("SAID", default_key("5556667777", "hi"), current_origin())
 
 
 def said(before: str = "", **environment: str) -> str:
-    """Tell the key and the origin of a text in a process of its own."""
+    """Return the key and the origin of a text in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", before + SAY], capture_output=True, text=True, env=os.environ | environment, check=True
     )
