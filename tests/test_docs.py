@@ -1,6 +1,7 @@
 """Every snippet of the documentation works as it stands. (test_readme.py does the same for the README.)"""
 
 import configparser
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.settings.config import OPTIONS
+from airflow_provider_dialogtech.settings.contacts import Contacts
 from tests.test_readme import _imports as imports_for_this_airflow
 from tests.test_readme import new_postgres
 
@@ -60,7 +63,13 @@ def test_every_kind_of_snippet_is_tested():
     assert kinds <= {"python", "ini", "bash", "sql", "json", *SHOWN_ONLY}
 
 
-@pytest.mark.parametrize("snippet", [*snippets("bash"), *snippets("json")])
+@pytest.mark.parametrize("snippet", snippets("json"))
+def test_an_extra_is_read(snippet, connection):
+    connection(extra=json.loads(snippet))
+    assert DialogTechHook().settings.contacts != Contacts()
+
+
+@pytest.mark.parametrize("snippet", snippets("bash"))
 def test_every_command_is_one_that_a_test_runs(snippet):
     tested = (ROOT / "README.md").read_text() + "\n".join(RUN_ELSEWHERE)
     for line in filter(None, map(str.strip, snippet.splitlines())):

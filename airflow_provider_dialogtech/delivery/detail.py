@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_dialogtech.delivery.result import SendResult
+from airflow_provider_dialogtech.masking import mask_number
+from airflow_provider_dialogtech.sms.message import SmsMessage
 
 _TEXTS = ("result", "result_description", "xml", "to", "from", "encoding", "sent_at")
 
@@ -47,6 +49,23 @@ def already_sent(detail: Mapping[str, Any]) -> SendResult:
         sent_at=texts["sent_at"],
         waited_seconds=float(waited) if isinstance(waited, (int, float)) else 0.0,
         attempts=_count(detail.get("attempts")),
+    )
+
+
+def held_back(message: SmsMessage) -> SendResult:
+    """Return the result of a text whose recipient must not be texted."""
+    return SendResult(
+        status="held_back",
+        result="",
+        result_description="",
+        xml="",
+        to=mask_number(message.to),
+        from_="",
+        segments=message.segments,
+        encoding=message.encoding,
+        sent_at="",
+        waited_seconds=0.0,
+        attempts=0,
     )
 
 

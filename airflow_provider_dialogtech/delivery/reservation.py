@@ -16,7 +16,7 @@ from airflow_provider_dialogtech.delivery.store import Reading, Statement
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.masking import digest
 
-State = Literal["reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent"]
+State = Literal["reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent", "held_back"]
 
 # The other side's clock and a busy machine get this long after a request's deadline before the text counts as in doubt.
 GRACE = 5.0
@@ -38,6 +38,7 @@ class SlotRequest:
     :param text: what it says. Only a digest of it is stored.
     :param is_alert: whether it goes before everything that is no alert.
     :param origin: the task that it belongs to.
+    :param is_held_back: whether it is only written down, since its recipient must not be texted.
     """
 
     key: str
@@ -46,6 +47,7 @@ class SlotRequest:
     text: str = field(repr=False)
     is_alert: bool = False
     origin: Origin = NO_TASK
+    is_held_back: bool = False
 
     @property
     def digest(self) -> str:
@@ -201,6 +203,8 @@ class Planner:
         earlier = JournalRow.of(row.text)
         writes = self._follow_clock(now, line, earlier)
         if earlier is not None:
+            if earlier.owner == self.owner and self.request.is_held_back:
+                return earlier.record(now), []
             if earlier.owner == self.owner:
                 # The answer to this reservation's own COMMIT was lost.
                 return self._reservation(earlier.id, earlier.at, self._index_of(earlier.number), reading), []
@@ -208,6 +212,8 @@ class Planner:
             writes += freed
             if answer is not None:
                 return answer, writes
+        if self.request.is_held_back:
+            return self._hold_back(row.next_id, now, writes)
         account, changed = self._account(json.loads(row.account), reading)
         writes += changed
         slot = self._slot(line, now, head_start, account, without=earlier)
@@ -309,7 +315,7 @@ class Planner:
             )
             for row in rows
             if row["id"] != unused
-            and row["state"] != "released"
+            and row["state"] not in {"released", "held_back"}
             and not (row["state"] == "reserved" and row["at"] < now - ABANDONED)
         ]
         extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0
@@ -318,14 +324,22 @@ class Planner:
         numbers = [self.name_of(number) for number in self.request.numbers]
         return find(numbers, max(now + head_start, account["paused_until"]))
 
-    def _insert(self, id_: int, slot: Slot, now: float, earlier: JournalRow | None) -> Statement:
+    def _hold_back(self, id_: int, now: float, writes: list[Statement]) -> tuple[Answer, list[Statement]]:
+        """Write the text down under its key, without a slot."""
+        insert = self._insert(id_, Slot(now, 0), now, None, state="held_back")
+        held_back = JournalRow([insert.values[name] for name in statements.KEY_COLUMNS])
+        return held_back.record(now), [*writes, insert]
+
+    def _insert(
+        self, id_: int, slot: Slot, now: float, earlier: JournalRow | None, state: State = "reserved"
+    ) -> Statement:
         request = self.request
         values = {
             "id": id_,
             "account": self.account,
             "number": self.name_of(request.numbers[slot.number]),
             "at": slot.at,
-            "state": "reserved",
+            "state": state,
             "key": digest(request.key),
             "owner": self.owner,
             "attempt": 1,

@@ -1,4 +1,4 @@
-"""What became of a text that was sent."""
+"""What became of a text that did not fail."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 
 class SendResult(dict[str, Any]):
-    """A text that is out.
+    """What became of a text that did not fail.
 
     It is a dict of plain JSON, so that a task can return it as it is: Airflow 3 refuses to read an object of any other
     class back from XCom. Each value is an attribute, too (`from` is `from_`).
 
-    :param status: `sent` now, or `already_sent` under the same idempotency key before.
+    :param status: `sent` now, `already_sent` under the same idempotency key before, or `held_back`, since the
+        connection's `only_to` does not name its recipient: nothing was sent then.
     :param result: the API's word: `success`.
     :param result_description: the API's description: `[1] Message Sent`.
     :param xml: the API's reply as it came.
@@ -25,7 +26,7 @@ class SendResult(dict[str, Any]):
     :param attempts: how many requests it took.
     """
 
-    status: Literal["sent", "already_sent"]
+    status: Literal["sent", "already_sent", "held_back"]
     result: str
     result_description: str
     xml: str
@@ -39,7 +40,7 @@ class SendResult(dict[str, Any]):
 
     def __init__(  # noqa: PLR0917 - the values in the order of the XCom
         self,
-        status: Literal["sent", "already_sent"],
+        status: Literal["sent", "already_sent", "held_back"],
         result: str,
         result_description: str,
         xml: str,

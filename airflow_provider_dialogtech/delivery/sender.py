@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -22,7 +22,7 @@ from tenacity import (
 
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.reply import ApiReply
-from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of
+from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of, held_back
 from airflow_provider_dialogtech.delivery.journal import (
     ONE_STEP,
     Outcome,
@@ -72,6 +72,8 @@ class SmsSender:
     :param client: the API.
     :param journal: the account's journal.
     :param sleep: sleeps for so many seconds; what it raises ends the sending, and what has not left is not sent.
+    :param only_to: the only numbers that are texted, in digits; a text to another one is only written into the journal.
+        None texts everybody.
     :param settle_within: for how many seconds at most an outcome is written again to a journal that is away.
     :param settle_sleep: sleeps between these tries; by default `sleep`.
     """
@@ -82,12 +84,14 @@ class SmsSender:
         journal: SendJournal,
         *,
         sleep: Callable[[float], None] = time.sleep,
+        only_to: Collection[str] | None = None,
         settle_within: float = SETTLE_WITHIN,
         settle_sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._client = client
         self._journal = journal
         self._sleep = sleep
+        self._only_to = only_to
         self._settle_within = settle_within
         self._settle_sleep = settle_sleep or sleep
         self._left: dict[str, SendResult | DialogTechError | None] = {}
@@ -118,7 +122,8 @@ class SmsSender:
         :raises JournalUnavailable: when the journal cannot be used, or is too slow; nothing was sent.
         :raises InDoubt: when the text may have been sent, now or under the same key before.
         """
-        request = SlotRequest(key, message.from_numbers, message.to, message.text, is_alert, origin)
+        is_held_back = self._only_to is not None and message.to not in self._only_to
+        request = SlotRequest(key, message.from_numbers, message.to, message.text, is_alert, origin, is_held_back)
         text = _Text(message, request, resend=in_doubt == "resend", max_wait=max_wait)
         retrying = Retrying(
             retry=retry_if_exception_type((_SlotLost, Throttled, Unreachable)),
@@ -312,6 +317,8 @@ class SmsSender:
                     record.recipient_tail,
                 )
             return already_sent(record.detail)
+        if record.state == "held_back":
+            return held_back(text.message)
         if record.state in {"sending", "reserved"}:
             log.info("Another process is sending this text to %s; waiting for its outcome.", text.to)
             self._await_outcome(text, record)

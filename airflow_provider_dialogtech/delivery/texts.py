@@ -19,7 +19,7 @@ MOST_LISTED = 10_000
 _LONGEST_NAME = 100
 
 STATES: tuple[State, ...] = (
-    "reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent",
+    "reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent", "held_back",
 )  # fmt: skip
 
 _COLUMNS = (
@@ -102,6 +102,7 @@ _REASONS: dict[State, str] = {
     "in_doubt": "its request left, and no outcome is known",
     "released": "not sent; its slot was given back",
     "unsent": "",
+    "held_back": "the connection's only_to does not name its recipient",
 }
 
 

@@ -15,7 +15,7 @@ _SECOND = 1.0
 _MINUTE = 60.0
 _DAY = 86400.0
 
-_left = sends.c.state.not_in(("reserved", "released"))
+_left = sends.c.state.not_in(("reserved", "released", "held_back"))
 _waits = sa.and_(sends.c.state == "reserved", sends.c.at > now())
 
 

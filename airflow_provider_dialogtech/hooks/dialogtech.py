@@ -156,7 +156,8 @@ class DialogTechHook(BaseHook):
     ) -> SendResult:
         """Send a text, once under its idempotency key.
 
-        :param to: the number it goes to, as people write it. The US is meant unless it says otherwise.
+        :param to: the number it goes to, as people write it (the US is meant unless it says otherwise), or the name of
+            one of the connection's `contacts` with one number.
         :param message: what it says: at most 256 characters.
         :param from_: the DialogTech number it leaves from; by default any of the connection's `from_numbers`.
         :param idempotency_key: under one key a text goes out once. By default each text goes out once per run of the
@@ -189,6 +190,16 @@ class DialogTechHook(BaseHook):
             return result
         raise failure
 
+    def recipient(self, to: object) -> str:
+        """Return the number that a text goes to, in digits.
+
+        :param to: a number as people write it, or the name of a contact with one number.
+        :raises InvalidMessage: when it is neither.
+        """
+        from airflow_provider_dialogtech.sms.message import normalize_number
+
+        return normalize_number(self.settings.contacts.number_of(to), "to")
+
     def senders(self, from_: object = None) -> tuple[str, ...]:
         """Return the numbers a text may leave from, in digits: the one that is asked for, else the connection's.
 
@@ -215,7 +226,7 @@ class DialogTechHook(BaseHook):
     def _compose(self, to: object, message: object, from_: object, **options: Any) -> SmsMessage:
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
-        text = SmsMessage.create(to=to, message=message, from_numbers=self.senders(from_), **options)
+        text = SmsMessage.create(to=self.recipient(to), message=message, from_numbers=self.senders(from_), **options)
         for remark in text.remarks:
             log.warning("%s", remark)
         return text
@@ -233,7 +244,7 @@ class DialogTechHook(BaseHook):
         settings = self.settings
         retention = config.journal_retention()
         journal = SendJournal(journal_store(), settings.account, settings.limits, retention=retention)
-        return SmsSender(self.get_conn(), journal, sleep=pause)
+        return SmsSender(self.get_conn(), journal, sleep=pause, only_to=settings.only_to)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask DialogTech for the account's numbers, which sends nothing; return whether keys and numbers work."""
@@ -243,6 +254,9 @@ class DialogTechHook(BaseHook):
 
 
 def _log(result: SendResult) -> None:
+    if result.status == "held_back":
+        log.info("Held back, so nothing was sent: the connection's only_to does not name %s.", result.to)
+        return
     sent = result.status == "sent"
     log.info(
         "%s: the text to %s from %s (%s, %s, %s).%s",

@@ -44,7 +44,8 @@ class DialogTechSendSmsOperator(PooledOperator):
     A task sends its text once per DAG run and recipient, however often it is retried or cleared. A text that may be
     out is not sent again; the task then fails and says so. Pushed to XCom: what became of the text, as plain JSON.
 
-    :param to: the number it goes to, as people write it. (templated)
+    :param to: the number it goes to, as people write it, or the name of one of the connection's `contacts` with one
+        number. (templated)
     :param message: what it says, at most 256 characters; or the path of a `.sms` file that says it. (templated)
     :param from_: the DialogTech number it leaves from; by default any of the connection's `from_numbers`. (templated)
     :param idempotency_key: under one key a text goes out once; by default once per task, recipient and DAG run.
@@ -130,13 +131,11 @@ class DialogTechSendSmsOperator(PooledOperator):
         return max(0.0, min(limits)) if limits else None
 
     def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:
-        from airflow_provider_dialogtech.sms.message import normalize_number
-
         return self.hook.send_sms(
             to=self.to,
             message=self.message,
             from_=self.from_,
-            idempotency_key=key_in(context, normalize_number(self.to, "to"))
+            idempotency_key=key_in(context, self.hook.recipient(self.to))
             if self.idempotency_key is None
             else self.idempotency_key,
             in_doubt=self.in_doubt,

@@ -9,6 +9,13 @@ from typing import Any, NoReturn
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.exceptions import InvalidConnection, InvalidMessage
 from airflow_provider_dialogtech.opaque import Opaque
+from airflow_provider_dialogtech.settings.contacts import (
+    LONGEST_CONTACT,
+    MOST_CONTACTS,
+    MOST_NUMBERS_OF_CONTACT,
+    Contacts,
+    contacts_in,
+)
 from airflow_provider_dialogtech.settings.fields import (
     FIELDS,
     LONGEST_WORD,
@@ -47,6 +54,8 @@ class ConnectionSettings:
     :param limits: what the account may send.
     :param throttled_words: words or phrases in DialogTech's reason that mean that it throttled a text; empty for the
         known wordings.
+    :param contacts: names for numbers.
+    :param only_to: the only numbers that are texted, in digits; None when everybody is.
     :param account_name: the account's name where several access keys belong to one account.
     """
 
@@ -61,6 +70,8 @@ class ConnectionSettings:
     timeout: float = 30.0
     limits: RateLimits = field(default_factory=RateLimits)
     throttled_words: tuple[str, ...] = ()
+    contacts: Contacts = field(default_factory=Contacts)
+    only_to: frozenset[str] | None = field(default=None, repr=False)
     account_name: str = ""
 
     @property
@@ -129,6 +140,7 @@ class _Reader:
                 "extra.throttled_pattern is no longer supported: write the words themselves, separated by commas, "
                 'into extra.throttled_words, like "slow down, too many"'
             )
+        contacts = self._contacts()
         return ConnectionSettings(
             conn_id=written.conn_id,
             access_key=Opaque(written.login),
@@ -141,6 +153,8 @@ class _Reader:
             timeout=self._timeout(),
             limits=self._limits(),
             throttled_words=self._throttled_words(),
+            contacts=contacts,
+            only_to=self._only_to(contacts),
             account_name=self._account_name(),
         )
 
@@ -151,7 +165,7 @@ class _Reader:
         self._extra = extra
 
     def _from_numbers(self) -> tuple[str, ...]:
-        numbers, problem = _normalized(self._numbers("from_numbers"))
+        numbers, problem = _normalized(self._numbers("from_numbers"), "extra.from_numbers")
         if problem:
             self._fail(problem)
         return numbers
@@ -164,6 +178,28 @@ class _Reader:
         if len(numbers) > MOST_NUMBERS:
             self._fail(f"extra.{name} must have at most {MOST_NUMBERS:,} numbers")
         return numbers
+
+    def _contacts(self) -> Contacts:
+        if self._get("contacts") is None:
+            return Contacts()
+        contacts = contacts_in(self._get("contacts"))
+        if contacts is None:
+            self._fail(
+                f"extra.contacts must be a JSON object of at most {MOST_CONTACTS:,} names, each with a phone number or "
+                f"a list of at most {MOST_NUMBERS_OF_CONTACT}; a name has a letter, no comma, and at most "
+                f"{LONGEST_CONTACT} characters"
+            )
+        return contacts
+
+    def _only_to(self, contacts: Contacts) -> frozenset[str] | None:
+        if self._get("only_to") is None:
+            return None
+        written, problem = _found(self._numbers("only_to"), contacts)
+        if not problem:
+            written, problem = _normalized(written, "extra.only_to")
+        if problem:
+            self._fail(problem)
+        return frozenset(written)
 
     def _limits(self) -> RateLimits:
         documented = RateLimits()
@@ -247,12 +283,20 @@ def invalid(conn_id: str, problem: str) -> InvalidConnection:
     )
 
 
-def _normalized(numbers: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """Return the numbers in digits, and what is wrong with one of them."""
+def _found(listed: tuple[str, ...], contacts: Contacts) -> tuple[tuple[str, ...], str]:
+    """Return the numbers of contacts, and which of them there is not."""
+    try:
+        return tuple(contacts.all_numbers_of(listed)), ""
+    except InvalidMessage as error:
+        return (), f"in extra.only_to, {error.reason}"
+
+
+def _normalized(written: tuple[str, ...], field_name: str) -> tuple[tuple[str, ...], str]:
+    """Return numbers in digits, and what is wrong with one of them."""
     from airflow_provider_dialogtech.sms.message import normalize_number
 
     try:
         # Plain text: what is normalized is marked by its own kind.
-        return tuple(normalize_number(str(number), "extra.from_numbers") for number in numbers), ""
+        return tuple(normalize_number(str(number), field_name) for number in written), ""
     except InvalidMessage as error:
         return (), error.reason

@@ -48,7 +48,24 @@ EXTRA_FIELDS = (
         "one that may send first.",
     ),
     Field(
-        "alert_to", "Alert recipients", "string", "Numbers that alerts without a recipient go to, separated by commas."
+        "alert_to",
+        "Alert recipients",
+        "string",
+        "Numbers or contacts that alerts without a recipient go to, separated by commas.",
+    ),
+    Field(
+        "contacts",
+        "Contacts",
+        "string",
+        'Names for numbers, as JSON: {"oncall": "(555) 666-7777", "finance": ["…", "…"]}. A name may stand wherever a '
+        "recipient's number may.",
+    ),
+    Field(
+        "only_to",
+        "Only to",
+        "string",
+        "The only numbers or contacts that are texted, separated by commas; texts to anybody else are held back, and "
+        "their tasks succeed. [] holds everything back. Empty: everybody is texted.",
     ),
     Field(
         "alert_budget",

@@ -452,3 +452,15 @@ def test_a_clock_set_ahead_for_a_moment_opens_no_window_before_its_time(clocked,
     clock.ahead = 0
     again = clocked.reserve(a_request("back again"))
     assert again.due - time.monotonic() > 50
+
+
+def test_a_text_that_is_held_back_takes_no_slot_and_frees_its_key_for_a_later_attempt(journal, store_url):
+    for n in range(3):
+        record = journal.reserve(a_request(f"held {n}", is_held_back=True))
+        assert (type(record), record.state) == (Record, "held_back")
+    again = journal.reserve(a_request("held 0", is_held_back=True))
+    assert again.id != record.id
+    held = journal.reserve(a_request("held 0"))
+    assert isinstance(held, Reservation)
+    assert held.due - time.monotonic() < SOON, "what is held back stands in nobody's way"
+    assert sorted(row.state for row in rows(store_url)) == ["held_back"] * 4 + ["reserved"]

@@ -206,3 +206,30 @@ def test_no_local_variable_of_the_hook_shows_a_number_or_the_text(connection, wr
     shown = "".join(str(frame.locals) for frame in frames if "/hooks/" in frame.filename)
     assert shown
     assert not [private for private in ("5556667", "private", *FROM_NUMBERS) if private in shown], shown
+
+
+def test_a_contact_is_texted_by_its_name(sandbox, connect_sandbox):
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "contacts": {"oncall": "(555) 666-7777"}})
+    assert DialogTechHook().send_sms(to="OnCall", message="hi")["to"] == "…7777"
+    assert [text["to"] for text in sandbox.accepted()] == ["5556667777"]
+
+
+def test_only_those_whom_the_connection_names_are_texted(sandbox, connect_sandbox, caplog):
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "only_to": "5556667777"})
+    with caplog.at_level("INFO"):
+        held_back = DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")
+        again = DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")
+    sent = DialogTechHook().send_sms(to="5556667777", message="hi")
+    assert (held_back["status"], again["status"], sent["status"]) == ("held_back", "held_back", "sent")
+    assert [text["to"] for text in sandbox.accepted()] == ["5556667777"]
+    assert "Held back, so nothing was sent: the connection's only_to does not name …8888." in caplog.text
+
+
+def test_what_was_held_back_is_sent_when_everybody_may_be_texted_again(sandbox, connect_sandbox):
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "only_to": []})
+    assert DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")["status"] == "held_back"
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0]})
+    assert DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")["status"] == "sent"
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "only_to": []})
+    again = DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")
+    assert again["status"] == "already_sent", "what was sent is told as sent"

@@ -1,0 +1,105 @@
+"""Names for phone numbers, so that no number stands in a DAG, on Airflow's pages or in a deadline's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.opaque import Opaque
+from airflow_provider_dialogtech.settings.values import json_object, list_of
+
+MOST_CONTACTS = 1000
+LONGEST_CONTACT = 100
+MOST_NUMBERS_OF_CONTACT = 100
+# Fewer digits than this are no phone number, so text with a letter and fewer of them is meant as a name.
+_FEWEST_DIGITS = 7
+_SHOWN = 10
+
+
+class Contacts:
+    """The contacts of a connection. They do not show their numbers.
+
+    :param numbers: each contact's numbers as they were written.
+    """
+
+    def __init__(self, numbers: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        self._names = tuple(numbers or ())
+        self._numbers = {name.casefold(): found for name, found in (numbers or {}).items()}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(self._names) or 'none'}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Contacts) and self._numbers == other._numbers
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def numbers_of(self, to: object) -> tuple[Any, ...]:
+        """Return a contact's numbers; what is no name is returned as it is.
+
+        :param to: a contact's name, in any case, or a number as people write it.
+        :raises InvalidMessage: when it can only be a name, and there is no such contact.
+        """
+        if not isinstance(to, str):
+            return (to,)
+        found = self._numbers.get(to.strip().casefold())
+        if found is not None:
+            return found
+        if _is_name(to):
+            raise InvalidMessage(f"there is no contact {to.strip()[:LONGEST_CONTACT]!r} ({self._known()})")
+        return (to,)
+
+    def number_of(self, to: object) -> Any:
+        """Return the one number of a contact; what is no name is returned as it is.
+
+        :param to: as for `numbers_of`.
+        :raises InvalidMessage: when there is no such contact, or when it has several numbers.
+        """
+        numbers = self.numbers_of(to)
+        if len(numbers) == 1:
+            return numbers[0]
+        raise InvalidMessage(
+            f"the contact {str(to).strip()[:LONGEST_CONTACT]!r} has {len(numbers)} numbers, and this is one text",
+            advice="Text them with DialogTechSendBulkSmsOperator, a row for each, or with the notifier.",
+        )
+
+    def all_numbers_of(self, listed: Iterable[object]) -> list[Any]:
+        """Return the numbers of several contacts and numbers.
+
+        :param listed: names and numbers.
+        :raises InvalidMessage: when there is no such contact.
+        """
+        return [number for each in listed for number in self.numbers_of(each)]
+
+    def _known(self) -> str:
+        if not self._names:
+            return "the connection has no contacts"
+        more = f" and {len(self._names) - _SHOWN} more" if len(self._names) > _SHOWN else ""
+        return f"the connection has {', '.join(self._names[:_SHOWN])}{more}"
+
+
+def contacts_in(value: Any) -> Contacts | None:
+    """Read contacts, a JSON object (also as text) of names and numbers; None when it is none.
+
+    :param value: what stands in the extra: each name has a number, several separated by commas, or a list of them.
+    """
+    given = json_object(value) if isinstance(value, str) else value
+    if not isinstance(given, Mapping) or len(given) > MOST_CONTACTS:
+        return None
+    found: dict[str, tuple[str, ...]] = {}
+    for name, written in given.items():
+        numbers = list_of(written, (str, int))
+        if not _may_be_named(name) or not numbers or len(numbers) > MOST_NUMBERS_OF_CONTACT:
+            return None
+        found[Opaque(name.strip())] = numbers
+    return Contacts({str(name): numbers for name, numbers in found.items()})
+
+
+def _may_be_named(name: object) -> bool:
+    return isinstance(name, str) and len(name) <= LONGEST_CONTACT and _is_name(name) and "," not in name
+
+
+def _is_name(text: str) -> bool:
+    has_letter = any(sign.isalpha() for sign in text)
+    return has_letter and sum(sign.isdigit() for sign in text) < _FEWEST_DIGITS
