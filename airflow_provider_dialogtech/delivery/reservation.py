@@ -101,8 +101,11 @@ class Record:
 
     @property
     def since(self) -> datetime:
-        """When it left, or was to leave."""
-        return datetime.fromtimestamp(self.at, timezone.utc)
+        """When it left, or was to leave; 1970 where somebody has written a time into the journal that is none."""
+        try:
+            return datetime.fromtimestamp(self.at, timezone.utc)
+        except (OverflowError, OSError, ValueError, TypeError):
+            return datetime.fromtimestamp(0, timezone.utc)
 
 
 class JournalRow:

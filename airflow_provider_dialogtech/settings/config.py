@@ -164,8 +164,19 @@ def executors() -> str:
 
 
 def deferrable_by_default() -> bool:
-    """Return `[operators] default_deferrable`."""
-    return bool(_conf().getboolean("operators", "default_deferrable", fallback=False))
+    """Return `[operators] default_deferrable`.
+
+    :raises InvalidConnection: when it is neither true nor false.
+    """
+    try:
+        return bool(_conf().getboolean("operators", "default_deferrable", fallback=False))
+    except Exception as error:  # of any kind: Airflow's own, and those of an interpolation
+        problem = type(error).__name__
+    raise InvalidConnection(
+        f"[operators] default_deferrable must be True or False ({problem})",
+        advice="Correct it in Airflow's configuration, or give the operator deferrable=True or False.",
+        before_any=True,
+    )
 
 
 def pool_of(conn_id: str | None) -> str | None:

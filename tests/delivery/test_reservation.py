@@ -159,3 +159,9 @@ def test_whoever_missed_its_slot_gives_it_back_and_is_not_in_its_own_way():
     found, writes = plan(a_planner(after=ours), row, text=row)
     assert found.at == NOW + 0.1
     assert sql_of(writes) == [statements.RELEASE_OURS, statements.INSERT]
+
+
+@pytest.mark.parametrize("at", [1e300, -1e300, float("nan"), float("inf"), "soon", None])
+def test_a_time_that_is_none_is_the_first_of_all(at):
+    record = Record(1, "owner", "in_doubt", "digest", "7777", {}, at, 0.0, 0.0)
+    assert record.since.year == 1970

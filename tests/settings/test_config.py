@@ -55,3 +55,9 @@ def test_a_flag_is_true_or_false(monkeypatch, name, call):
 @pytest.mark.parametrize("written", [",".join(f"id{n}" for n in range(101)), "x" * 251, "x" * 20_000])
 def test_too_many_or_too_long_connection_ids_are_refused_by_name(monkeypatch, written):
     assert "[dialogtech] conn_ids must be at most" in refusal(monkeypatch, "conn_ids", written, config.conn_ids)
+
+
+def test_a_wrong_default_of_airflows_own_is_named(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "perhaps")
+    with pytest.raises(InvalidConnection, match=r"\[operators\] default_deferrable must be True or False"):
+        config.deferrable_by_default()
