@@ -1,4 +1,4 @@
-"""What Airflow is told about this provider, without importing anything of it that is heavy."""
+"""What Airflow learns about this provider, without importing anything of it that is heavy."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Keys, numbers, texts and errors that do not show what they must not.
 
-Airflow 3.0 prints a traceback with the locals of its frames, and so do other tools: what stands in a local is shown.
+Airflow 3.0 prints a traceback with the locals of its frames, and so do other tools: what a local holds is shown.
 """
 
 from __future__ import annotations

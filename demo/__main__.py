@@ -27,7 +27,7 @@ _STARTED = time.monotonic()
 
 
 class NotAsExpected(Exception):
-    """Airflow and the local DialogTech do not tell the same story."""
+    """Airflow and the local DialogTech do not agree."""
 
 
 def main() -> None:
@@ -104,10 +104,10 @@ def _show_and_check(results: dict[str, Any], accepted: list[dict[str, Any]]) -> 
     for task, value in results.items():
         print(report.result_of(task, value), end="\n\n", flush=True)
     sent = [value for value in results.values() if isinstance(value, dict) and value.get("status") == "sent"]
-    told = sorted([result["to"][-4:] for result in sent] + [ALERT_TO[-4:]])
+    expected = sorted([result["to"][-4:] for result in sent] + [ALERT_TO[-4:]])
     arrived = sorted(message["to"][-4:] for message in accepted)
-    if not sent or told != arrived:
-        raise NotAsExpected(f"Airflow sent texts to {', '.join(told)}; those to {', '.join(arrived)} arrived.")
+    if not sent or expected != arrived:
+        raise NotAsExpected(f"Airflow sent texts to {', '.join(expected)}; those to {', '.join(arrived)} arrived.")
     _say(f"All {len(arrived)} texts arrived, each once")
 
 

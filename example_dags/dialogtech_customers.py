@@ -4,7 +4,7 @@
 `read_customers` reads a list of customers and their orders, here from a CSV file, and one task texts them all: it keeps
 the account's line full, and killed, retried or cleared it goes on with those who have not got their text.
 
-The text is rendered for each row of the list; it stands in a file beside this one. Somebody may stand in the list twice
+The text is rendered for each row of the list; it is in a file beside this one. A person may be in the list twice
 with different texts, since each row has an `id`.
 """
 

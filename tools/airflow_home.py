@@ -137,7 +137,7 @@ def running_airflow(
     :param connections: the connections by their ids, as `airflow connections import` takes them.
     :param triggerer: whether to start a triggerer too.
     :param environment: more environment variables, for instance settings.
-    :param say: told each step before it is taken.
+    :param say: called with each step before it is taken.
     """
     home = AirflowHome(folder, dags, environment)
     try:

@@ -32,19 +32,19 @@ def main() -> NoReturn:
     """Run the command of the command line, and end with its status."""
     if sys.argv[1:2] == ["--below"]:
         sys.exit(_run_below(int(sys.argv[2]), sys.argv[3:]))
-    told, tells = os.pipe()
-    command = [sys.executable, "-m", "tools.guard", "--below", str(told), *sys.argv[1:]]
+    read_end, write_end = os.pipe()
+    command = [sys.executable, "-m", "tools.guard", "--below", str(read_end), *sys.argv[1:]]
     # The pipe's other end is ours alone, so it closes when we end. A session of its own survives the end of our group.
-    guard = subprocess.Popen(command, pass_fds=[told], start_new_session=True)
-    os.close(told)
+    guard = subprocess.Popen(command, pass_fds=[read_end], start_new_session=True)
+    os.close(read_end)
     for number in FORWARDED:
         signal.signal(number, lambda number, _: guard.send_signal(number))
     status = guard.wait()
-    os.close(tells)
+    os.close(write_end)
     sys.exit(status)
 
 
-def _run_below(told: int, command: list[str]) -> int:
+def _run_below(read_end: int, command: list[str]) -> int:
     if sys.platform == "linux":  # elsewhere, a process that has lost its parent is not found
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     running = subprocess.Popen(command)
@@ -60,7 +60,7 @@ def _run_below(told: int, command: list[str]) -> int:
         signal.signal(number, forward)
     status = None
     while status is None and (asked_at is None or time.monotonic() < asked_at + COMMAND_ENDS_WITHIN):
-        abandoned, _, _ = select.select([told], [], [], _POLL)
+        abandoned, _, _ = select.select([read_end], [], [], _POLL)
         if abandoned:
             break
         status = _reap().get(running.pid)

@@ -147,7 +147,7 @@ class DialogTechClient:
 
 
 class Line:
-    """A connection to the API that stands, for one text. Close it, or use it in a `with` statement.
+    """An open connection to the API, for one text. Close it, or use it in a `with` statement.
 
     :param client: whose keys it uses.
     :param connection: the connection.

@@ -60,7 +60,7 @@ class Connection:
 
         :param method: `GET` or `POST`.
         :param headers: the request's headers.
-        :param parameters: what stands in the query, or in the form.
+        :param parameters: the parameters of the query, or of the form.
         :raises NotLeft: when no byte has left.
         :raises NoReply: when the request has left, at least in part, and no whole reply came.
         """
@@ -138,7 +138,7 @@ class Connection:
             )
 
     def _ready(self, deadline: Deadline) -> Transport:
-        """Look whether the connection still stands, for what is written on a closed one is in doubt."""
+        """Check that the connection is still open: what is written on a closed one is in doubt."""
         if self._transport is None or self._handle is None:
             raise NotLeft("the connection was closed")
         if not self._transport.ready(deadline):

@@ -48,7 +48,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def in_words(error: BaseException) -> str:
-    """Name the kind of a failure, by the most telling of the errors that led to it."""
+    """Name the kind of a failure, by the most specific of the errors that led to it."""
     if isinstance(error, NotLeft):
         return str(error)
     found = tuple(_chain(error))

@@ -25,7 +25,7 @@ class ApiReply:
 
     :param result: `success` or `failed`.
     :param description: what the API says of it, such as `[1] Message Sent`.
-    :param numbers: what stands in it that looks like phone numbers, in digits and without the US's country code.
+    :param numbers: what looks like phone numbers in it, in digits and without the US's country code.
     """
 
     result: str

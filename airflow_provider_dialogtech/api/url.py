@@ -19,8 +19,8 @@ def checked_url(written: str) -> str | None:
         agreed = _readers_agree(written, called)
     except (ValueError, requests.RequestException, urllib3.exceptions.HTTPError):
         return None
-    strange = any(sign in written for sign in "\\@?#") or any(sign.isspace() or sign < " " for sign in written)
-    return called if agreed and not strange else None
+    unsafe = any(sign in written for sign in "\\@?#") or any(sign.isspace() or sign < " " for sign in written)
+    return called if agreed and not unsafe else None
 
 
 def may_carry_keys(url: str) -> bool:

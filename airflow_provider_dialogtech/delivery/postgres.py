@@ -194,6 +194,6 @@ def _engine(url: str | URL) -> Engine:
 
 
 def _go_to_last_result(_connection: Any, cursor: Any, *_: Any) -> None:
-    """Let what a message of several statements changed be told of the last of them, as psycopg2 does."""
+    """Count what a message of several statements changed for the last of them, as psycopg2 does."""
     while cursor.nextset():
         pass

@@ -239,7 +239,7 @@ def _mapping(detail: str) -> Mapping[str, Any]:
 
 
 def _detail(text: JournalText, outcome: str) -> dict[str, Any]:
-    """Return what a later attempt tells of the text, in the words that a result has."""
+    """Return what a later attempt returns for the text, in the words that a result has."""
     if outcome != "sent":
         return {}
     return {

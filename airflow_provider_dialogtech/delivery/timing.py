@@ -72,7 +72,7 @@ class StepTime:
 
 
 class Timing:
-    """What stands between a slot that was found and the request that leaves in it.
+    """The steps between a slot that was found and the request that leaves in it.
 
     The threads of a process that use one journal share it.
     """

@@ -70,7 +70,7 @@ class Usage:
 
     :param numbers: the numbers that have sent in the last minute, or have texts waiting.
     :param alerts_sent: alerts that were texted in the last 24 hours.
-    :param alerts_suppressed: alerts that were only counted since the last text about the same; the next text tells.
+    :param alerts_suppressed: alerts that were only counted since the last text about the same; the next text says so.
     """
 
     numbers: tuple[NumberUsage, ...]

@@ -78,7 +78,7 @@ class DialogTechHook(BaseHook):
         raise failure
 
     async def aload(self) -> None:
-        """Read the connection from an event loop without blocking it: afterwards `settings` asks nobody any more.
+        """Read the connection from an event loop without blocking it: afterwards `settings` has it.
 
         :raises InvalidConnection: when one of its fields is missing or wrong.
         """

@@ -1,4 +1,4 @@
-"""How a task ends whose text was not sent: in its log, what became of the text stands before the traceback."""
+"""How a task ends whose text was not sent: its log says what became of the text before the traceback."""
 
 from __future__ import annotations
 

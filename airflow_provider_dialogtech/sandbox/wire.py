@@ -12,7 +12,7 @@ _UNSPEAKABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 def reply_xml(result: str, description: str, rows: Sequence[str] | None = None) -> str:
     """Write a reply.
 
-    :param rows: what stands in its `<data>`; None for a reply without one.
+    :param rows: what its `<data>` holds; None for a reply without one.
     """
     data = "" if rows is None else f" <data>\n{''.join(rows)} </data>\n"
     return (

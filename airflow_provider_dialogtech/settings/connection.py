@@ -83,7 +83,7 @@ class ConnectionSettings:
     def of(cls, connection: Any) -> ConnectionSettings:
         """Read an Airflow connection.
 
-        :param connection: the connection, of any Airflow version, or what stands in it.
+        :param connection: the connection, of any Airflow version, or its content.
         :raises InvalidConnection: when a field is missing or wrong; it is named, its value is not shown.
         """
         written = connection if isinstance(connection, WrittenConnection) else WrittenConnection(connection)
@@ -93,7 +93,7 @@ class ConnectionSettings:
 
 
 class WrittenConnection:
-    """What stands in a connection, in an object that does not show it."""
+    """A connection's content, in an object that does not show it."""
 
     __slots__ = ("conn_id", "extra", "host", "login", "password", "port_or_schema", "unreadable")
 

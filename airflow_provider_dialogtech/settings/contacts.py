@@ -1,4 +1,4 @@
-"""Names for phone numbers, so that no number stands in a DAG, on Airflow's pages or in a deadline's arguments."""
+"""Names for phone numbers, so that no number is in a DAG, on Airflow's pages or in a deadline's arguments."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Contacts:
 def contacts_in(value: Any) -> Contacts | None:
     """Read contacts, a JSON object (also as text) of names and numbers; None when it is none.
 
-    :param value: what stands in the extra: each name has a number, several separated by commas, or a list of them.
+    :param value: the extra's value: each name has a number, several separated by commas, or a list of them.
     """
     given = json_object(value) if isinstance(value, str) else value
     if not isinstance(given, Mapping) or len(given) > MOST_CONTACTS:

@@ -1,6 +1,6 @@
 """What the journal calls a text, an account and a task.
 
-Texts and accounts are digests, so that no phone number and no access key stands in the journal. Under one idempotency
+Texts and accounts are digests, so that no phone number and no access key is in the journal. Under one idempotency
 key a text goes out once.
 """
 

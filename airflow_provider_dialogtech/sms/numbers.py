@@ -39,7 +39,7 @@ def normalize_number(value: object, parameter: str) -> Number:
     """Turn a phone number as people write it into the digits that the API takes.
 
     Numbers of the US and its neighbours (+1) become ten digits, others their country code and number. A number need
-    only be possible; nobody asks whether it exists. Letters and extensions are refused: in a list of numbers they
+    only be possible; whether it exists is not checked. Letters and extensions are refused: in a list of numbers they
     are a slip more often than a wish. Normalizing twice changes nothing.
 
     :param value: text or an int, like `(555) 666-7777`, `+44 20 7946 0958`, `5556667777`.
