@@ -14,6 +14,8 @@ from airflow_provider_dialogtech.delivery.faults import StoreAway
 
 T = TypeVar("T")
 
+_STOPPED = "the thread that wrote to the file was stopped"
+
 
 class GroupCommit:
     """Runs the work of several threads in one transaction: whoever gets the file does it for all who wait by then.
@@ -28,7 +30,7 @@ class GroupCommit:
         self._transaction = transaction
         self._changed = threading.Condition()
         self._waiting: list[_Work[Any]] = []
-        self._somebody_commits = False
+        self._committing: _Work[Any] | None = None
 
     def run(self, work: Callable[[Connection], T], *, within: float, is_urgent: bool) -> T:
         """Do some work and commit it, alone or together with that of others.
@@ -40,27 +42,37 @@ class GroupCommit:
         """
         ours = _Work(work, is_urgent)
         until = time.monotonic() + within
-        with self._changed:
-            self._waiting.append(ours)
         try:
+            with self._changed:
+                self._waiting.append(ours)
             while self._wait_for_turn(ours, until):
                 self._commit_for_all(max(0.0, until - time.monotonic()))
         finally:
-            with self._changed:
-                if ours in self._waiting:
-                    self._waiting.remove(ours)
+            self._leave(ours)
         return ours.result()
 
     def _wait_for_turn(self, ours: _Work[Any], until: float) -> bool:
         """Wait until another thread has done our work, or until it is our turn to commit; return whether it is."""
         with self._changed:
             if not self._changed.wait_for(
-                lambda: ours.is_over or not self._somebody_commits, max(0.0, until - time.monotonic())
+                lambda: ours.is_over or self._committing is None, max(0.0, until - time.monotonic())
             ):
                 raise StoreAway("the file is locked")
-            if not ours.is_over:
-                self._somebody_commits = True
-            return not ours.is_over
+            if ours.is_over:
+                return False
+            if ours not in self._waiting:
+                raise StoreAway(_STOPPED)
+            self._committing = ours
+            return True
+
+    def _leave(self, ours: _Work[Any]) -> None:
+        """Let others go on, wherever this thread was stopped: Airflow 2 ends a task by an exception at any moment."""
+        with self._changed:
+            if ours in self._waiting:
+                self._waiting.remove(ours)
+            if self._committing is ours:
+                self._committing = None
+                self._changed.notify_all()
 
     def _commit_for_all(self, within: float) -> None:
         done: list[_Work[Any]] = []
@@ -74,11 +86,8 @@ class GroupCommit:
             error = caught
             raise
         finally:
-            with self._changed:
-                for work in done:
-                    work.end(error)
-                self._somebody_commits = False
-                self._changed.notify_all()
+            for work in done:
+                work.end(error)
 
     def _next(self) -> _Work[Any] | None:
         with self._changed:
@@ -114,7 +123,7 @@ class _Work(Generic[T]):
         if isinstance(error, Exception):
             self._error = self._error or error
         elif error is not None:
-            self._error = StoreAway("the thread that wrote to the file was stopped")
+            self._error = StoreAway(_STOPPED)
         self.is_over = True
 
     def result(self) -> T:

@@ -8,10 +8,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
+from airflow_provider_dialogtech.delivery import group_commit
 from airflow_provider_dialogtech.delivery.faults import StoreAway
 from airflow_provider_dialogtech.delivery.group_commit import GroupCommit
 
-SOON = 30.0
+SOON = 10.0
+LONG = 30.0
 
 
 class GatedFile:
@@ -54,7 +56,7 @@ class Callers:
         self._threads = []
         self.outcomes = {}
 
-    def call(self, what, *, within=SOON, is_urgent=False, fails=False):
+    def call(self, what, *, within=LONG, is_urgent=False, fails=False):
         """Let another thread wait for its turn, and return once it does."""
 
         def write(connection):
@@ -149,6 +151,33 @@ def test_whoever_shares_a_commit_with_a_thread_that_is_stopped_may_try_again(fil
     assert isinstance(callers.outcomes["the one that commits"], KeyboardInterrupt)
     assert isinstance(callers.outcomes["the other"], StoreAway)
     assert file.told() == []
+
+
+def test_a_thread_that_is_stopped_before_it_commits_leaves_that_to_the_next(file, callers, monkeypatch):
+    """Airflow 2 raises in the middle of anything when it stops a task, and then runs the task's callbacks."""
+    file.gate.set()
+    with monkeypatch.context() as patch:
+        patch.setattr(GroupCommit, "_commit_for_all", stop)
+        callers.call("stopped")
+        callers.join()
+    callers.call("the next")
+    callers.join()
+    assert isinstance(callers.outcomes["stopped"], KeyboardInterrupt)
+    assert callers.outcomes["the next"] == "the next is written"
+    assert file.told() == ["the next"]
+
+
+def test_a_thread_that_is_stopped_after_it_has_committed_holds_nobody_up(file, callers, monkeypatch):
+    callers.call("the one that commits")
+    callers.call("the other")
+    monkeypatch.setattr(group_commit._Work, "end", stop)
+    file.gate.set()
+    callers.join()
+    assert isinstance(callers.outcomes["the other"], StoreAway)
+
+
+def stop(*_):
+    raise KeyboardInterrupt
 
 
 def test_what_nobody_waits_for_any_more_is_not_written(file, callers):
