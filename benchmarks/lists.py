@@ -15,7 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from airflow_provider_dialogtech.bulk.rows import RecipientList
+from airflow_provider_dialogtech.bulk.check import check_rows
+from airflow_provider_dialogtech.bulk.rows import Rows
+from airflow_provider_dialogtech.bulk.stop import Stop
 from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
@@ -63,7 +65,7 @@ def processor_seconds() -> float:
 
 
 def memory(length: int) -> None:
-    rows = [{"to": f"5556{n:06}", "name": f"Customer {n}"} for n in range(length)]
+    rows = Rows.of({"to": f"5556{n:06}", "name": f"Customer {n}"} for n in range(length))
 
     senders = [normalize_number(number, "from_") for number in SENDERS]  # as the hook gives them
 
@@ -71,10 +73,10 @@ def memory(length: int) -> None:
         return SmsMessage.create(to=row["to"], message=f"Hi {row['name']}, " + "x" * 100, from_numbers=senders)
 
     begun = time.monotonic()
-    RecipientList.of(rows, compose).check()
+    check_rows(rows, compose, Stop())
     took = time.monotonic() - begun
     tracemalloc.start()
-    RecipientList.of(rows, compose).check()
+    check_rows(rows, compose, Stop())
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     print(f"{length:,} rows checked in {took:.0f} s: {most / 2**20:.0f} MiB at most beside the rows themselves")

@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.rows import RecipientList
+from airflow_provider_dialogtech.bulk.rows import Rows
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.opaque import Opaque, opaque, without_locals
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
@@ -102,7 +102,7 @@ def test_no_refusal_of_a_number_shows_it(number):
 @pytest.mark.parametrize("recipients", [{"to": NUMBER}, 5556667777, f'["{NUMBER}"', NUMBER.encode()], ids=str)
 def test_no_refusal_of_a_list_shows_it(recipients):
     with pytest.raises(InvalidMessage) as refused:
-        RecipientList.of(recipients, lambda row: None)
+        Rows.of(recipients)
 
     assert "55566" not in seen_of(refused.value)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from airflow_provider_dialogtech.bulk.report import Report
+from airflow_provider_dialogtech.bulk.stop import ListFailed
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import BadCredentials, DialogTechError, InDoubt, Refused, WaitTooLong
 
@@ -15,25 +17,29 @@ IN_DOUBT_IN_A_ROW = 10
 REFUSED_IN_A_ROW = 20
 
 
-class GivenUp(Exception):
+class GivenUp(ListFailed):
     """The rest of a list is not tried.
 
-    :param message: why.
+    :param reason: why.
     :param last: what became of the last text.
     """
 
-    def __init__(self, message: str, last: DialogTechError) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, last: DialogTechError) -> None:
+        message = f"Given up early. {reason} The last reason: {last}\n"
+        super().__init__(message, final=isinstance(last, BadCredentials))
         self.last = last
 
 
-class Patience:
-    """Judges the texts of a list one after the other.
+class FailurePolicy:
+    """Decides whether a list goes on, after each text, and whether it has failed, at its end.
 
     :param max_failures: so many failures are expected: that many refusals are no reason to give up.
+    :param skip_invalid: whether rows that cannot be sent are no failures.
     """
 
-    def __init__(self, max_failures: int = 0) -> None:
+    def __init__(self, max_failures: int = 0, *, skip_invalid: bool = False) -> None:
+        self._max_failures = max_failures
+        self._skip_invalid = skip_invalid
         self._limits = {
             "refused": max(REFUSED_IN_A_ROW, max_failures + 1),
             "in doubt": IN_DOUBT_IN_A_ROW,
@@ -41,10 +47,10 @@ class Patience:
         }
         self._in_a_row: Counter[str] = Counter()
 
-    def judge(self, outcome: SendResult | DialogTechError) -> None:
-        """Take what became of the next text.
+    def check_next(self, outcome: SendResult | DialogTechError) -> None:
+        """Take the outcome of the next text.
 
-        :raises GivenUp: when it is time to.
+        :raises GivenUp: when the rest is not to be tried.
         """
         if isinstance(outcome, SendResult):
             if outcome.status == "sent":
@@ -53,6 +59,16 @@ class Patience:
             raise GivenUp("DialogTech does not accept the access keys.", outcome)
         elif not (isinstance(outcome, WaitTooLong) or (isinstance(outcome, InDoubt) and outcome.earlier)):
             self._count(outcome)
+
+    def check_end(self, report: Report) -> None:
+        """Take the outcomes of all texts.
+
+        :raises ListFailed: when too many failed, or were not tried.
+        """
+        # Also rows that were good when they were checked, and turned out to be bad when they were to be sent.
+        skipped = report.count("invalid") if self._skip_invalid else 0
+        if len(report.failures) - skipped > self._max_failures or report.not_tried:
+            raise ListFailed(final=not report.retry_helps)
 
     def _count(self, error: DialogTechError) -> None:
         kind = "refused" if isinstance(error, Refused) else "in doubt" if isinstance(error, InDoubt) else "not sent"

@@ -1,22 +1,22 @@
-"""Many texts at once: threads keep the line full, while every text goes the way of a single one."""
+"""Many texts at once: threads keep the account's line full, while every text goes the way of a single one."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
+from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
+from airflow_provider_dialogtech.bulk.texts import Text
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, NotSent, WaitTooLong
-from airflow_provider_dialogtech.sms.message import SmsMessage
 
-Outcome: TypeAlias = "SendResult | DialogTechError"
+Outcome: TypeAlias = SendResult | DialogTechError
 
 # Airflow 3 kills a task 5 seconds after it was stopped. What is out may take this long to be answered, then it is cut.
 LAST_REPLIES = 2.5
@@ -24,162 +24,135 @@ LAST_RECORDS = 1.0
 POLL = 0.2
 
 
-class Stopped(Exception):
-    """The sending was stopped. What has not left by then is not sent, and its slot is free again."""
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text of a list.
-
-    :param row: its row's place in the list.
-    :param message: the text.
-    :param key: its idempotency key.
-    """
-
-    row: int
-    message: SmsMessage = field(repr=False)
-    key: str
-
-
 class BulkSender:
     """Sends the texts of one list side by side, so that the time an answer takes does not slow the line.
 
-    :param stop: ends the sending when it is set, also by a signal handler. So nothing in the main thread waits for it:
-        a handler that interrupts such a wait could not set it.
+    .. code-block:: python
+
+        try:
+            for row, outcome in bulk.outcomes(texts):
+                ...
+        finally:
+            for row, outcome in bulk.last_outcomes():
+                ...
+
+    :param sender: sends each text; it must sleep with `stop.sleep`.
+    :param stop: ends the sending when it is set.
+    :param threads: how many texts may be under way at once, each in a thread of its own.
+    :param in_doubt: what to do with texts that may be out: `fail`, or `resend`.
+    :param until: when no slot is good any more, on the monotonic clock; then no more texts are asked for.
+    :param origin: the task that the texts belong to.
     """
 
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._waiting: SimpleQueue[Text | None] = SimpleQueue()
-        self._ended: SimpleQueue[_End] = SimpleQueue()
-        self._out: dict[int, str] = {}
-
-    def pause(self, seconds: float) -> None:
-        """Sleep; every wait of the texts under way is one of these.
-
-        :raises Stopped: as soon as the sending is stopped.
-        """
-        if self._stop.wait(seconds):
-            raise Stopped
-
-    def run(
+    def __init__(
         self,
-        texts: Iterator[Text],
         sender: SmsSender,
+        stop: Stop,
         *,
         threads: int,
-        record: Callable[[int, Outcome], None],
-        judge: Callable[[Outcome], None] = lambda _: None,
-        meanwhile: Callable[[], None] = lambda: None,
         in_doubt: Literal["fail", "resend"] = "fail",
         until: float | None = None,
         origin: Origin = NO_TASK,
     ) -> None:
-        """Send all texts. However this ends, by any exception too, nothing goes on afterwards.
+        self._sender = sender
+        self._stop = stop
+        self._threads = threads
+        self._in_doubt = in_doubt
+        self._until = until
+        self._origin = origin
+        self._ended: SimpleQueue[tuple[int, Outcome | Exception]] = SimpleQueue()
+        self._under_way: dict[int, _Sending] = {}
+
+    def outcomes(
+        self, texts: Iterator[Text], *, heartbeat: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Send all texts, and return what became of each row's as soon as it is known.
 
         :param texts: the texts, asked for one by one in this thread, shortly before they are needed.
-        :param sender: sends them; it must sleep with `pause`.
-        :param threads: how many may be under way at once.
-        :param record: told, in this thread, what became of each row's text; not of those that were not started.
-        :param judge: told the same right afterwards; what it raises ends the sending.
-        :param meanwhile: called several times a second.
-        :param in_doubt: what to do with texts that may be out: `fail`, or `resend`.
-        :param until: when no slot is good any more, on the monotonic clock; then no more texts are asked for.
-        :param origin: the task that the texts belong to.
+        :param heartbeat: called several times a second.
         :raises Stopped: when it was stopped.
         """
+        more = True
+        while more or self._under_way:
+            self._stop.check()
+            heartbeat()
+            if more and len(self._under_way) < self._threads:
+                more = self._start(next(texts, None))
+            elif ended := self._next_ended():
+                row, end = ended
+                if not isinstance(end, Outcome):
+                    raise end
+                # Those who have a slot keep it, but nobody else gets one.
+                more = more and not isinstance(end, WaitTooLong)
+                yield row, end
+                # Only now: an outcome that a signal handler has kept from whom it was for is one of the last.
+                del self._under_way[row]
 
-        def work() -> None:
-            for text in iter(self._waiting.get, None):
-                self._ended.put(_End(text.row, self._try(text, sender, in_doubt, until, origin)))
+    def last_outcomes(self) -> Iterator[tuple[int, Outcome]]:
+        """Send nothing more, let what is out be answered, and return the outcomes that were not taken yet.
 
+        To be called however `outcomes` has ended, by any exception too. What was taken last may come again.
+        """
+        self._stop.set()
+        self._await_last_replies()
+        for row, sending in self._under_way.items():
+            outcome = self._last_outcome(sending)
+            if outcome is not None:
+                yield row, outcome
+
+    def _start(self, text: Text | None) -> bool:
+        if text is None:
+            return False
+        self._under_way[text.row] = sending = _Sending(text)
+        # A daemon: a thread that hangs in a step of the journal must not keep the process from ending.
+        threading.Thread(target=self._work, args=[sending], name=f"dialogtech-row-{text.row}", daemon=True).start()
+        return True
+
+    def _work(self, sending: _Sending) -> None:
+        sending.end = end = self._send(sending.text)
+        self._ended.put((sending.text.row, end))
+
+    def _send(self, text: Text) -> Outcome | Exception:
+        wait = None if self._until is None else max(0.0, self._until - time.monotonic())
         try:
-            for number in range(threads):
-                threading.Thread(target=work, name=f"dialogtech-{number}", daemon=True).start()
-            self._keep_busy(texts, threads, record, judge, meanwhile)
-        finally:
-            self._wind_down(threads, record, sender)
-
-    def _try(
-        self,
-        text: Text,
-        sender: SmsSender,
-        in_doubt: Literal["fail", "resend"],
-        until: float | None,
-        origin: Origin,
-    ) -> SendResult | Exception:
-        try:
-            self.pause(0)
-            wait = None if until is None else max(0.0, until - time.monotonic())
-            return sender.send(text.message, key=text.key, in_doubt=in_doubt, max_wait=wait, origin=origin)
+            return self._sender.send(
+                text.message, key=text.key, in_doubt=self._in_doubt, max_wait=wait, origin=self._origin
+            )
         except Exception as error:
             return error
 
-    def _keep_busy(
-        self,
-        texts: Iterator[Text],
-        threads: int,
-        record: Callable[[int, Outcome], None],
-        judge: Callable[[Outcome], None],
-        meanwhile: Callable[[], None],
-    ) -> None:
-        more = True
-        while more or self._out:
-            if self._stop.is_set():
-                raise Stopped
-            meanwhile()
-            if more and len(self._out) < threads:
-                more = self._hand_out(next(texts, None))
-            elif end := self._next_end(POLL):
-                outcome = self._settle(end, record)
-                # Those who have a slot keep it, but nobody else gets one.
-                more = more and not isinstance(outcome, WaitTooLong)
-                judge(outcome)
-
-    def _settle(self, end: _End, record: Callable[[int, Outcome], None]) -> Outcome:
-        if isinstance(end.outcome, (SendResult, DialogTechError)):
-            record(end.row, end.outcome)
-            self._out.pop(end.row, None)
-            return end.outcome
-        self._out.pop(end.row, None)
-        if not isinstance(end.outcome, Stopped):
-            record(end.row, InDoubt("an unexpected error ended its sending"))
-        raise end.outcome
-
-    def _hand_out(self, text: Text | None) -> bool:
-        if text is None:
-            return False
-        self._out[text.row] = text.key
-        self._waiting.put(text)
-        return True
-
-    def _wind_down(self, threads: int, record: Callable[[int, Outcome], None], sender: SmsSender) -> None:
-        """Let what is out be answered, cut what is not, and leave no thread waiting."""
-        self._stop.set()
-        for _ in range(threads):
-            self._waiting.put(None)
-        cut = time.monotonic() + LAST_REPLIES
-        while self._out and time.monotonic() < cut + LAST_RECORDS:
-            if time.monotonic() >= cut:
-                sender.abort()
-            if end := self._next_end(POLL):
-                with suppress(Exception):  # what ended it is on its way up already
-                    self._settle(end, record)
-        # Whoever has not ended by now hangs in a step of the journal. What has not left will not leave any more: every
-        # sleep raises now, also the one right before the request.
-        for row, key in self._out.items():
-            record(row, sender.under_way(key) or NotSent("it was stopped before it left"))
-
-    def _next_end(self, seconds: float) -> _End | None:
+    def _next_ended(self) -> tuple[int, Outcome | Exception] | None:
         try:
-            return self._ended.get(timeout=seconds)
+            return self._ended.get(timeout=POLL)
         except Empty:
             return None
 
+    def _await_last_replies(self) -> None:
+        cut = time.monotonic() + LAST_REPLIES
+        while any(sending.end is None for sending in self._under_way.values()):
+            if time.monotonic() >= cut + LAST_RECORDS:
+                return
+            if time.monotonic() >= cut:
+                self._sender.abort()
+            self._next_ended()
 
-class _End(NamedTuple):
-    """How a thread came to an end with a text."""
+    def _last_outcome(self, sending: _Sending) -> Outcome | None:
+        # Asked first: a text whose thread ends right now is not known as under way any more.
+        known = self._sender.under_way(sending.text.key)
+        if sending.end is None:
+            # Its thread hangs in a step of the journal. What has not left will not leave any more: every sleep raises
+            # now, also the one right before the request.
+            return known or NotSent("it was stopped before it left")
+        if isinstance(sending.end, Stopped):
+            return None
+        if isinstance(sending.end, Outcome):
+            return sending.end
+        return InDoubt("an unexpected error ended its sending")
 
-    row: int
-    outcome: SendResult | Exception
+
+@dataclass
+class _Sending:
+    """A text that was handed to a thread, and what the thread came to with it."""
+
+    text: Text
+    end: Outcome | Exception | None = None

@@ -13,7 +13,7 @@ from airflow_provider_dialogtech.safe_repr import safe_str, type_name
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import BaseOperator, Context
-
+    from airflow_provider_dialogtech.sms.message import SmsMessage
 
 LONGEST_TEMPLATE = 100_000
 """No text of 256 characters needs more, and what compiles it takes its time."""
@@ -56,6 +56,16 @@ class RowTemplate:
             self._context = context
             return
         raise InvalidMessage(f"`message` {problem}", advice=advice, before_any=True)
+
+    def compose(self, row: Mapping[str, Any], **options: Any) -> SmsMessage:
+        """Return the text for a row.
+
+        :param options: those of `SmsMessage.create`.
+        :raises InvalidMessage: when it cannot be sent.
+        """
+        from airflow_provider_dialogtech.sms.message import SmsMessage
+
+        return SmsMessage.create(to=row.get("to"), message=self.render(row), **options)
 
     @without_locals
     def render(self, row: Mapping[str, Any]) -> str:

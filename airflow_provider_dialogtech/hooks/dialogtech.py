@@ -231,10 +231,10 @@ class DialogTechHook(BaseHook):
             log.warning("%s", remark)
         return text
 
-    def make_sender(self, *, pause: Callable[[float], None] = time.sleep) -> SmsSender:
+    def make_sender(self, *, sleep: Callable[[float], None] = time.sleep) -> SmsSender:
         """Return the sender of the connection's account: it keeps the rate limits and knows what was sent.
 
-        :param pause: sleeps for so many seconds; what it raises ends the sending.
+        :param sleep: sleeps for so many seconds; what it raises ends the sending.
         :raises InvalidConnection: when a field of the connection, or the journal's URL, is missing or wrong.
         :raises JournalUnavailable: when the journal cannot keep its promise here.
         """
@@ -244,7 +244,7 @@ class DialogTechHook(BaseHook):
         settings = self.settings
         retention = config.journal_retention()
         journal = SendJournal(journal_store(), settings.account, settings.limits, retention=retention)
-        return SmsSender(self.get_conn(), journal, sleep=pause, only_to=settings.only_to)
+        return SmsSender(self.get_conn(), journal, sleep=sleep, only_to=settings.only_to)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask DialogTech for the account's numbers, which sends nothing; return whether keys and numbers work."""

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
-from airflow_provider_dialogtech.bulk.report import Tally
-from airflow_provider_dialogtech.exceptions import BadCredentials, DialogTechError, InvalidMessage
+from airflow_provider_dialogtech.bulk.check import check_rows
+from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy
+from airflow_provider_dialogtech.bulk.progress import Progress
+from airflow_provider_dialogtech.bulk.report import Report
+from airflow_provider_dialogtech.bulk.rows import Rows
+from airflow_provider_dialogtech.bulk.stop import ListFailed, Stop
+from airflow_provider_dialogtech.bulk.template import RowTemplate
+from airflow_provider_dialogtech.bulk.texts import Text, texts_of
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
-from airflow_provider_dialogtech.operators.task_failure import ending_of, log_ending
+from airflow_provider_dialogtech.operators.task_failure import ending_of, ending_of_list, pushing_summary
 from airflow_provider_dialogtech.safe_repr import safe_repr, type_name
 from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
-from airflow_provider_dialogtech.settings.idempotency import key_in, origin_of
+from airflow_provider_dialogtech.settings.idempotency import origin_of
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
-    from airflow_provider_dialogtech.bulk.rows import RecipientList
-    from airflow_provider_dialogtech.bulk.sender import Text
+    from airflow_provider_dialogtech.bulk.sender import BulkSender
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
@@ -31,7 +35,6 @@ log = logging.getLogger(__name__)
 PROGRESS_SECONDS = 5.0
 # Each text waits a second or so for its slot with its connection open, so the line stays full while replies take long.
 TEXTS_UNDER_WAY_PER_SLOT = 3
-_LOGGED = 20
 
 
 class DialogTechSendBulkSmsOperator(PooledOperator):
@@ -113,7 +116,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         self.smart_encoding = smart_encoding
         self.max_wait = max_wait
         self.detailed = detailed
-        self._stop: threading.Event | None = None
+        self._stop: Stop | None = None
 
     @cached_property
     def hook(self) -> DialogTechHook:
@@ -127,163 +130,65 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         :raises AirflowFailException: when a retry by Airflow could not send what was not sent.
         :raises AirflowException: when it could.
         """
-        self._stop = threading.Event()
+        stop = self._stop = Stop()
+        failure: Exception
         try:
-            recipients = self._listed(context)
+            compose = self._composer(context)
+            rows = Rows.of(self.recipients)
+            report = Report(rows, detailed=self.detailed)
+            with pushing_summary(report, context["ti"] if self.do_xcom_push else None):
+                checked = check_rows(rows, compose, stop)
+                report.note_check(checked)
+                if self.invalid == "fail":
+                    checked.require_all_good()
+                checked.log()
+                self._send(texts_of(checked, compose, report, context), report, stop, context)
         except DialogTechError as error:
             failure = ending_of(error)
+        except ListFailed as end:
+            failure = ending_of_list(end, report)
         else:
-            return self._text_all(recipients, context)
+            return report.summary()
         raise failure
-
-    def _text_all(self, recipients: RecipientList, context: Context) -> dict[str, Any]:
-        """Text the rows, and push the summary however it ends."""
-        tally = Tally(recipients, detailed=self.detailed)
-        try:
-            self._text(recipients, tally, context)
-        except BaseException as end:
-            self._push(tally, context)
-            if not isinstance(end, Exception):  # Airflow 2 stops a task so
-                log.warning("Stopped. %s", tally.who_failed())
-            raise
-        return tally.summary()
 
     def on_kill(self) -> None:
         """Start no more texts; those that are out get a moment for their reply."""
         if self._stop is not None:
             self._stop.set()
 
-    def _listed(self, context: Context) -> RecipientList:
-        """Return the rows, and what makes one of them into a text."""
-        from airflow_provider_dialogtech.bulk.rows import RecipientList
-        from airflow_provider_dialogtech.bulk.template import RowTemplate
-        from airflow_provider_dialogtech.sms.message import SmsMessage
-
-        template = RowTemplate(self, self.message, context)
-        senders = self.hook.senders(self.from_)
-
-        def compose(row: Mapping[str, Any]) -> SmsMessage:
-            return SmsMessage.create(
-                to=row.get("to"),
-                message=template.render(row),
-                from_numbers=senders,
-                on_too_long=self.on_too_long,
-                smart_encoding=self.smart_encoding,
-            )
-
-        return RecipientList.of(self.recipients, compose)
-
-    def _text(self, recipients: RecipientList, tally: Tally, context: Context) -> None:
-        """Check and send, and say for Airflow how it ended."""
-        from airflow_provider_dialogtech.bulk.failure_policy import GivenUp
-        from airflow_provider_dialogtech.bulk.sender import Stopped
-
-        failure: Exception
-        try:
-            self._check(recipients)
-            self._send_all(recipients, tally, context)
-        except DialogTechError as error:
-            failure = ending_of(error)
-        except GivenUp as error:
-            final = isinstance(error.last, BadCredentials)
-            failure = _failure(f"Given up early. {error} The last reason: {error.last}\n", tally, final=final)
-        except Stopped:
-            failure = _failure("Stopped. ", tally, final=False)
-        else:
-            return self._judge(tally)
-        raise failure
-
-    def _check(self, recipients: RecipientList) -> None:
-        recipients.check(before_each=self._go_on)
-        if self.invalid == "fail":
-            recipients.require_all_good()
-        for row in recipients.bad[:_LOGGED]:
-            log.warning("Skipping row %d (to %s): %s", row.index, row.to, row.problem)
-        for remark in recipients.remarks:
-            log.warning("%s", remark)
-        log.info(
-            "%d rows: %d texts (%d segments) to send, %d duplicates, %d bad rows skipped, %d texts with remarks.",
-            len(recipients.rows),
-            recipients.count,
-            recipients.segments,
-            recipients.duplicates,
-            len(recipients.bad),
-            recipients.remarked,
+    def _composer(self, context: Context) -> Callable[[Mapping[str, Any]], SmsMessage]:
+        """Return what makes a row's values into a text."""
+        return partial(
+            RowTemplate(self, self.message, context).compose,
+            from_numbers=self.hook.senders(self.from_),
+            on_too_long=self.on_too_long,
+            smart_encoding=self.smart_encoding,
         )
 
-    def _go_on(self) -> None:
-        from airflow_provider_dialogtech.bulk.sender import Stopped
+    def _send(self, texts: Iterator[Text], report: Report, stop: Stop, context: Context) -> None:
+        """Send all texts, and note what became of each, however it ends."""
+        policy = FailurePolicy(self.max_failures, skip_invalid=self.invalid == "skip")
+        progress = Progress(report, every=PROGRESS_SECONDS)
+        bulk = self._sender(stop, context)
+        try:
+            for row, outcome in bulk.outcomes(texts, heartbeat=progress.log_when_due):
+                report.note(row, outcome)
+                policy.check_next(outcome)
+        finally:
+            for row, outcome in bulk.last_outcomes():
+                report.note(row, outcome)
+        log.info("%s", report.in_words())
+        policy.check_end(report)
 
-        if self._stop is not None and self._stop.is_set():
-            raise Stopped
-
-    def _send_all(self, recipients: RecipientList, tally: Tally, context: Context) -> None:
-        from airflow_provider_dialogtech.bulk.failure_policy import Patience
+    def _sender(self, stop: Stop, context: Context) -> BulkSender:
         from airflow_provider_dialogtech.bulk.sender import BulkSender
 
         seconds = seconds_of(self.max_wait)
-        bulk = BulkSender(self._stop or threading.Event())
-        threads = TEXTS_UNDER_WAY_PER_SLOT * self.hook.settings.limits.account_per_second
-        bulk.run(
-            _texts(recipients, tally, context),
-            self.hook.make_sender(pause=bulk.pause),
-            threads=max(1, min(recipients.count, threads)),
-            record=tally.note,
-            judge=Patience(self.max_failures).judge,
-            meanwhile=_every(PROGRESS_SECONDS, lambda: log.info("%s", tally.progress())),
+        return BulkSender(
+            self.hook.make_sender(sleep=stop.sleep),
+            stop,
+            threads=TEXTS_UNDER_WAY_PER_SLOT * self.hook.settings.limits.account_per_second,
             in_doubt=self.in_doubt,
             until=None if seconds is None else time.monotonic() + seconds,
             origin=origin_of(context),
         )
-        log.info("%s", tally.in_words())
-
-    def _judge(self, tally: Tally) -> None:
-        # Bad rows that were to be skipped are no failures, also where they turn out to be bad only now.
-        failures = [row for row in tally.failures if self.invalid == "fail" or row["outcome"] != "invalid"]
-        if len(failures) > self.max_failures or tally.not_tried:
-            raise _failure("", tally, final=tally.all_final)
-
-    def _push(self, tally: Tally, context: Context) -> None:
-        """Push the summary, which Airflow does only for a task that succeeds."""
-        if not self.do_xcom_push:
-            return
-        try:
-            context["ti"].xcom_push(key="return_value", value=tally.summary())
-        except Exception:  # of any kind: Airflow may have taken the task for ended
-            log.warning("The summary could not be pushed to XCom. %s", tally.in_words(), exc_info=True)
-
-
-def _failure(beginning: str, tally: Tally, *, final: bool) -> Exception:
-    """Log how the list ended, and return what the task raises: after its `except` block.
-
-    :param final: whether a retry by Airflow would be in vain.
-    """
-    log_ending(f"{beginning}{tally.in_one_line()}")
-    return (AirflowFailException if final else AirflowException)(f"{beginning}{tally.who_failed()}")
-
-
-def _texts(recipients: RecipientList, tally: Tally, context: Context) -> Iterator[Text]:
-    """Make the texts again, one by one; what turns out bad only now is counted."""
-    from airflow_provider_dialogtech.bulk.sender import Text
-
-    for row in recipients.to_send():
-        try:
-            message = recipients.text(row)
-        except InvalidMessage as error:
-            tally.note(row, error)
-            continue
-        row_id = recipients.id(row)
-        yield Text(row, message, key_in(context, message.to, *([row_id] if row_id is not None else [])))
-
-
-def _every(seconds: float, work: Callable[[], None]) -> Callable[[], None]:
-    """Return a function that does the work whenever so much time has gone by since it did so last."""
-    last = time.monotonic()
-
-    def maybe() -> None:
-        nonlocal last
-        if time.monotonic() - last >= seconds:
-            last = time.monotonic()
-            work()
-
-    return maybe

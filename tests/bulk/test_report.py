@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from airflow_provider_dialogtech.bulk import report as tally_module
-from airflow_provider_dialogtech.bulk.report import NAMED, SHOWN, Tally
-from airflow_provider_dialogtech.bulk.rows import RecipientList
+from airflow_provider_dialogtech.bulk.check import check_rows
+from airflow_provider_dialogtech.bulk.report import NAMED, SHOWN, Report
+from airflow_provider_dialogtech.bulk.rows import Rows
+from airflow_provider_dialogtech.bulk.stop import Stop
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import InDoubt, InvalidMessage, Refused, Throttled, Unreachable
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -13,13 +14,14 @@ SENT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "�
 ALREADY_SENT = SendResult.from_xcom({**SENT.as_xcom(), "status": "already_sent"})
 
 
-def a_tally(rows, **options) -> Tally:
+def a_report(given, **options) -> Report:
     def compose(row):
         return SmsMessage.create(to=row["to"], message="Hi", from_numbers=["5554332111"])
 
-    recipients = RecipientList.of(rows, compose)
-    recipients.check()
-    return Tally(recipients, **options)
+    rows = Rows.of(given)
+    report = Report(rows, **options)
+    report.note_check(check_rows(rows, compose, Stop()))
+    return report
 
 
 def numbers(count):
@@ -27,11 +29,11 @@ def numbers(count):
 
 
 def test_the_summary_counts_every_row_once():
-    tally = a_tally([*numbers(8), "5556661000", "12"])
+    report = a_report([*numbers(8), "5556661000", "12"])
     outcomes = [SENT, SENT, ALREADY_SENT, Refused(), InDoubt(), Throttled(), Unreachable()]
     for row, outcome in enumerate(outcomes):
-        tally.note(row, outcome)
-    summary = tally.summary()
+        report.note(row, outcome)
+    summary = report.summary()
     assert json.loads(json.dumps(summary)) == summary
     counts = {"sent": 2, "already_sent": 1, "refused": 1, "in_doubt": 1, "not_sent": 2}
     counts |= {"duplicates": 1, "invalid": 1, "not_tried": 1}
@@ -49,10 +51,10 @@ def test_the_summary_counts_every_row_once():
 
 
 def test_the_details_hold_every_row_in_order():
-    tally = a_tally([*numbers(3), "5556661000", "12"], detailed=True)
-    tally.note(1, Refused("DialogTech refused it: no"))
-    tally.note(0, SENT)
-    rows = tally.summary()["rows"]
+    report = a_report([*numbers(3), "5556661000", "12"], detailed=True)
+    report.note(1, Refused("DialogTech refused it: no"))
+    report.note(0, SENT)
+    rows = report.summary()["rows"]
     assert [(row["row"], row["outcome"]) for row in rows] == [
         (0, "sent"),
         (1, "refused"),
@@ -65,13 +67,13 @@ def test_the_details_hold_every_row_in_order():
 
 
 def test_of_many_failures_the_first_are_listed_and_fewer_are_named():
-    tally = a_tally(numbers(SHOWN + 10))
+    report = a_report(numbers(SHOWN + 10))
     for row in reversed(range(SHOWN + 10)):
-        tally.note(row, Refused("DialogTech refused it"))
-    summary = tally.summary()
+        report.note(row, Refused("DialogTech refused it"))
+    summary = report.summary()
     assert [row["row"] for row in summary["failures"]] == list(range(SHOWN))
     assert summary["failures_left_out"] == 10
-    words = tally.who_failed().splitlines()
+    words = report.in_lines().splitlines()
     assert words[1] == "row 0 (to …1000): DialogTech refused it"
     assert words[NAMED] == f"row {NAMED - 1} (to …{999 + NAMED}): DialogTech refused it"
     assert words[NAMED + 1] == f"and {SHOWN + 10 - NAMED} more"
@@ -79,9 +81,9 @@ def test_of_many_failures_the_first_are_listed_and_fewer_are_named():
 
 
 def test_what_to_do_about_those_in_doubt_is_told():
-    tally = a_tally(numbers(1))
-    tally.note(0, InDoubt())
-    assert 'DialogTech\'s message log; in_doubt="resend"' in tally.who_failed()
+    report = a_report(numbers(1))
+    report.note(0, InDoubt())
+    assert 'DialogTech\'s message log; in_doubt="resend"' in report.in_lines()
 
 
 @pytest.mark.parametrize(
@@ -93,67 +95,29 @@ def test_what_to_do_about_those_in_doubt_is_told():
     ],
 )
 def test_a_retry_helps_only_where_something_could_still_be_sent(outcomes, final):
-    tally = a_tally(numbers(4))
+    report = a_report(numbers(4))
     for row, outcome in enumerate(outcomes):
-        tally.note(row, outcome)
-    assert tally.all_final is final
+        report.note(row, outcome)
+    assert report.retry_helps is not final
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that goes only when it is told to."""
-
-    class Clock:
-        now = 100.0
-
-        def monotonic(self):
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(tally_module, "time", clock)
-    return clock
-
-
-def test_progress_tells_the_time_left_at_the_pace_of_the_last_minute(clock):
-    tally = a_tally(numbers(1000))
-    assert tally.progress() == "0 of 1000 done, 0 refused, 0 in doubt."
-    for row in range(700):  # sent before, so they take no time
-        tally.note(row, ALREADY_SENT)
-    for second in range(70):
-        clock.now += 1
-        tally.note(700 + second, SENT if second else Refused())
-        words = tally.progress()
-    assert words == "770 of 1000 done, 1 refused, 0 in doubt; about 3 min 50 s left at 1.00 per second."
-
-
-def test_those_who_got_their_text_in_an_earlier_try_are_no_pace(clock):
-    tally = a_tally(numbers(1000))
-    for row in range(700):
-        tally.note(row, ALREADY_SENT)
-    clock.now += 10
-    assert tally.progress() == "700 of 1000 done, 0 refused, 0 in doubt."
-    for second in range(10):
-        clock.now += 1
-        tally.note(700 + second, SENT)
-    assert tally.progress().endswith("; about 9 min 40 s left at 0.50 per second.")
+def test_a_row_whose_outcome_is_known_is_not_counted_again():
+    """What a sender was interrupted with may come twice."""
+    report = a_report(numbers(3), detailed=True)
+    for outcome in (Refused(), Refused(), SENT):
+        report.note(1, outcome)
+    summary = report.summary()
+    assert (summary["sent"], summary["refused"], summary["not_tried"]) == (0, 1, 2)
+    assert len(summary["failures"]) == 1
+    assert summary["rows"][1]["outcome"] == "refused"
 
 
 def test_one_line_tells_all_outcomes_the_first_failure_and_what_to_do():
-    tally = a_tally(numbers(3))
-    tally.note(2, InDoubt())
-    tally.note(1, Refused("DialogTech refused it:\nno"))
-    tally.note(0, SENT)
-    line = tally.in_one_line()
+    report = a_report(numbers(3))
+    report.note(2, InDoubt())
+    report.note(1, Refused("DialogTech refused it:\nno"))
+    report.note(0, SENT)
+    line = report.in_one_line()
     assert "\n" not in line
     assert line.startswith("Of 3 recipients: 1 sent, 1 refused, 1 in doubt, in ")
     assert "Row 1 (to …1001): DialogTech refused it: no. Retried or cleared" in line
-
-
-@pytest.mark.parametrize(("per_row", "words"), [(0.5, "4 s"), (36, "4 min 48 s"), (1800, "4 h 0 min")])
-def test_the_time_left_is_told_as_people_do(clock, monkeypatch, per_row, words):
-    monkeypatch.setattr(tally_module, "_PACE_SECONDS", 1e6)
-    tally = a_tally(numbers(10))
-    for row in range(2):
-        clock.now += per_row
-        tally.note(row, SENT)
-    assert f"about {words} left" in tally.progress()

@@ -1,46 +1,34 @@
 import itertools
 import json
-import tracemalloc
 
 import pytest
 
 from airflow_provider_dialogtech.bulk import rows as module
-from airflow_provider_dialogtech.bulk.rows import RecipientList
-from airflow_provider_dialogtech.exceptions import InvalidMessage, NotSent
-from airflow_provider_dialogtech.sms.message import SmsMessage
-from airflow_provider_dialogtech.sms.numbers import normalize_number
+from airflow_provider_dialogtech.bulk.rows import FailedRow, Rows
+from airflow_provider_dialogtech.exceptions import BadCredentials, InDoubt, InvalidMessage, NotSent, Throttled
 
-SENDERS = (normalize_number("5554332111", "from_"),)
 ADA = {"to": "(555) 666-7777", "text": "Hi Ada"}
 GRACE = {"to": "(555) 666-8888", "text": "Hi Grace"}
 
 
-def compose(row) -> SmsMessage:
-    return SmsMessage.create(to=row.get("to"), message=row.get("text", "Hi"), from_numbers=SENDERS)
-
-
-def checked(rows) -> RecipientList:
-    found = RecipientList.of(rows, compose)
-    found.check()
-    return found
-
-
 @pytest.mark.parametrize("form", [list, tuple, iter, json.dumps, lambda rows: (row for row in rows)])
 def test_a_list_is_taken_in_any_form(form):
-    found = checked(form([ADA, GRACE, "5556669999"]))
-    assert [found.text(row).to for row in found.to_send()] == ["5556667777", "5556668888", "5556669999"]
+    rows = Rows.of(form([ADA, GRACE, "5556669999"]))
+    assert [row.index for row in rows] == [0, 1, 2]
+    assert [row.values["to"] for row in rows] == [ADA["to"], GRACE["to"], "5556669999"]
+    assert [row.to for row in rows] == ["…7777", "…8888", "…9999"]
 
 
 @pytest.mark.parametrize("text", ["[{'to': '5556667777'}]", "5556667777", "", '{"to": "5556667777"}'])
 def test_text_that_is_no_json_list_says_how_to_give_one(text):
     with pytest.raises(InvalidMessage, match=r"^Nothing was sent: recipients must be .* no JSON list\. .*tojson"):
-        RecipientList.of(text, compose)
+        Rows.of(text)
 
 
 @pytest.mark.parametrize(("recipients", "kind"), [(ADA, "dict"), (b"[]", "bytes"), (7, "int"), (None, "NoneType")])
 def test_what_is_no_list_is_told(recipients, kind):
     with pytest.raises(InvalidMessage, match=rf"recipients must be a list of numbers or mappings, not {kind}\."):
-        RecipientList.of(recipients, compose)
+        Rows.of(recipients)
 
 
 def test_a_list_that_cannot_be_read_is_told_by_the_kind_of_its_error():
@@ -49,141 +37,38 @@ def test_a_list_that_cannot_be_read_is_told_by_the_kind_of_its_error():
         raise ConnectionError("the API of Airflow at https://airflow.example is away")
 
     with pytest.raises(NotSent, match=r"^Nothing was sent: the recipients could not be read \(ConnectionError\)"):
-        RecipientList.of(lazy(), compose)
-
-
-def test_each_bad_row_is_kept_with_its_place_and_what_is_wrong():
-    found = checked([ADA, {"to": "12"}, {"text": "no number"}, ["5556667777"], {**GRACE, "text": "x" * 300}, GRACE])
-    assert [(row.index, row.to) for row in found.bad] == [(1, "…12"), (2, "…"), (3, "…"), (4, "…8888")]
-    assert "too short" in found.bad[0].problem
-    assert "`to` is empty" in found.bad[1].problem
-    assert "not a list" in found.bad[2].problem
-    assert "300 characters" in found.bad[3].problem
-    assert list(found.to_send()) == [0, 5]
-
-
-def test_one_error_names_the_first_bad_rows_and_counts_the_others():
-    found = checked([{"to": f"{number}"} for number in range(30)])
-    with pytest.raises(InvalidMessage) as raised:
-        found.require_all_good()
-    words = str(raised.value)
-    assert words.startswith("Nothing was sent: 30 of 30 rows are bad: row 0 (to …0):")
-    assert "row 19 (to …19)" in words
-    assert "row 20" not in words
-    assert 'and 10 more. Correct them, or use invalid="skip"' in words
-
-
-def test_no_whole_number_is_told():
-    found = checked([{"to": "55566677771234567"}, ADA, {**ADA, "text": "another"}])
-    with pytest.raises(InvalidMessage) as raised:
-        found.require_all_good()
-    assert "555666" not in str(raised.value)
-    assert "555666" not in repr(found)
-
-
-def test_the_same_recipient_and_text_are_sent_once():
-    found = checked([ADA, GRACE, {**ADA, "to": "+1 555-666-7777"}, ADA])
-    assert list(found.to_send()) == [0, 1]
-    assert (found.count, found.duplicates, found.bad) == (2, 2, [])
-    assert [found.is_duplicate(row) for row in range(4)] == [False, False, True, True]
-
-
-def test_the_same_recipient_with_another_text_needs_an_id():
-    found = checked([ADA, {**ADA, "text": "Bye"}])
-    assert [row.index for row in found.bad] == [1]
-    assert "`id`" in found.bad[0].problem
-    found = checked([{**ADA, "id": 1}, {**ADA, "text": "Bye", "id": 2}, {**ADA, "text": "Ciao", "id": "2"}])
-    assert [row.index for row in found.bad] == [2]
-
-
-def test_an_id_sets_texts_apart_that_say_the_same():
-    found = checked([{**ADA, "id": "A-1"}, {**ADA, "id": "A-2"}, {**ADA, "id": "A-1"}])
-    assert (list(found.to_send()), found.duplicates) == ([0, 1], 1)
-
-
-def test_segments_are_counted_and_the_first_remarks_kept():
-    found = checked([{"to": f"555666{number}", "text": "’" * 80} for number in range(1000, 1020)])
-    assert found.segments == 40
-    assert found.remarked == 20
-    assert len(found.remarks) == 5
-    assert found.remarks[0].startswith("Row 0 (to …1000): The character ’")
-
-
-def test_a_check_can_be_ended():
-    class Enough(Exception):
-        pass
-
-    def end():
-        raise Enough
-
-    with pytest.raises(Enough):
-        RecipientList.of([ADA], compose).check(before_each=end)
-
-
-def test_a_long_list_of_long_texts_takes_little_memory():
-    """A text here takes 300 bytes, let alone its objects."""
-    count = 5_000
-    found = RecipientList.of([f"55{5_000_0000 + number}" for number in range(count)], compose_long)
-    tracemalloc.start()
-    try:
-        found.check()
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert found.count == count
-    assert peak / count < 250
-
-
-def compose_long(row) -> SmsMessage:
-    return SmsMessage.create(to=row["to"], message=f"{row['to']} {'x' * 240}", from_numbers=SENDERS)
-
-
-def nested(depth: int, core: object = "5556667777") -> object:
-    for _ in range(depth):
-        core = [core]
-    return core
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        None,
-        True,
-        5556667777.0,
-        -2125550187,
-        10**5000,
-        b"5556667777",
-        object(),
-        nested(100_000),
-        {},
-        {"to": nested(100_000)},
-        {"to": {"to": "5556667777"}},
-        {**ADA, "id": 10**5000},
-        {**ADA, "id": nested(100_000)},
-        {**ADA, "id": "x" * 1001},
-        {**ADA, "text": 10**5000},
-        {**ADA, "text": nested(100_000)},
-    ],
-    ids=lambda row: type(row).__name__,
-)
-def test_a_row_of_an_odd_kind_is_a_bad_row(row):
-    found = checked([GRACE, row])
-
-    assert [bad.index for bad in found.bad] == [1]
-    assert "555666" not in f"{found.bad}"
-
-
-def test_an_empty_id_is_an_id():
-    assert checked([{**ADA, "id": ""}]).bad == []
+        Rows.of(lazy())
 
 
 def test_a_list_nested_too_deep_is_no_list():
     with pytest.raises(InvalidMessage, match="text that is no JSON list"):
-        RecipientList.of("[" * 100_000, compose)
+        Rows.of("[" * 100_000)
 
 
 def test_a_list_without_end_is_refused(monkeypatch):
     monkeypatch.setattr(module, "MOST_ROWS", 10)
-    assert len(RecipientList.of(iter(range(10)), compose).rows) == 10
+    assert len(Rows.of(iter(range(10)))) == 10
     with pytest.raises(InvalidMessage, match="more than 10 rows"):
-        RecipientList.of(itertools.count(), compose)
+        Rows.of(itertools.count())
+
+
+def test_rows_show_how_many_they_are_and_none_of_their_values():
+    rows = Rows.of([ADA, "5556668888"])
+    assert repr(rows) == "<2 rows>"
+    assert "555" not in repr(list(rows))
+    assert "Ada" not in repr(list(rows))
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (InDoubt("no reply came"), "in_doubt"),
+        (BadCredentials("no"), "refused"),
+        (InvalidMessage("no"), "invalid"),
+        (Throttled("no"), "not_sent"),
+    ],
+)
+def test_a_row_that_failed_says_how_and_why(error, outcome):
+    failed = FailedRow.of(Rows.of(["5556668888"])[0], error)
+    assert (failed.row, failed.to, failed.outcome, failed.reason) == (0, "…8888", outcome, error.reason)
+    assert str(failed) == f"row 0 (to …8888): {error.reason}"

@@ -8,7 +8,9 @@ from multiprocessing import get_context
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.sender import BulkSender, Stopped, Text
+from airflow_provider_dialogtech.bulk.sender import BulkSender
+from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
+from airflow_provider_dialogtech.bulk.texts import Text
 from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, NotSent
 from tests.delivery.delivering import TIMEOUT, a_message, a_sender
@@ -36,20 +38,20 @@ def names_of(count, what="text"):
 def send_list(sandbox, store_url, names, *, threads=12, timeout=TIMEOUT, stop_after=None, **options):
     """Send a list as the bulk operator does; tell what was told of each text, and how long it took."""
     told = {}
-    stop = threading.Event()
+    stop = Stop()
     if stop_after is not None:
         threading.Timer(stop_after, stop.set).start()
-    bulk = BulkSender(stop)
-    sender = a_sender(sandbox, store_url, sleep=bulk.pause, timeout=timeout, **options)
-
-    def record(row, outcome):
-        told[names[row]] = kind_of(outcome)
-
+    sender = a_sender(sandbox, store_url, sleep=stop.sleep, timeout=timeout, **options)
+    bulk = BulkSender(sender, stop, threads=threads)
     texts = (Text(row, a_message(sandbox, name), name) for row, name in enumerate(names))
     try:
-        bulk.run(texts, sender, threads=threads, record=record)
+        for row, outcome in bulk.outcomes(texts):
+            told[names[row]] = kind_of(outcome)
     except Stopped:
         assert stop_after is not None
+    finally:
+        for row, outcome in bulk.last_outcomes():
+            told[names[row]] = kind_of(outcome)
     return told
 
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.text import built_in_text, fit
-from airflow_provider_dialogtech.bulk.rows import RecipientList
+from airflow_provider_dialogtech.bulk.check import check_rows
+from airflow_provider_dialogtech.bulk.rows import Rows
+from airflow_provider_dialogtech.bulk.stop import Stop
 from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
@@ -204,37 +206,35 @@ def compose(row):
 rows = numbers | st.fixed_dictionaries({}, optional={"to": numbers, "text": messages, "id": anything})
 
 
-def check_list(recipients):
+def check_list(listed):
     with soon():
-        recipients.check()
-        sent = [recipients.text(index) for index in recipients.to_send()]
-    assert len(sent) + len(recipients.bad) + recipients.duplicates == len(recipients.rows)
+        checked = check_rows(listed, compose, Stop())
+        sent = [compose(row.values) for row in checked.to_send()]
+    assert len(sent) + len(checked.bad) + len(checked.duplicates) == len(listed)
     for message in sent:
         check_message(message)
-    shown = repr(recipients)
+    shown = repr(checked)
     assert not [canary for canary in SHOWS_TOO_MUCH if canary in shown]
-    attack(recipients.require_all_good)
+    attack(checked.require_all_good)
 
 
 @settings(PROFILE)
 @given(st.lists(rows, max_size=6))
 def test_every_row_of_a_list_is_sent_or_bad(given_rows):
-    check_list(RecipientList.of(given_rows, compose))
+    check_list(Rows.of(given_rows))
 
 
 @pytest.mark.parametrize("name", MONSTERS)
 def test_a_monster_in_a_row_is_a_bad_row(name):
     monster = MONSTERS[name]
     good = {"to": TO}
-    check_list(
-        RecipientList.of([monster, {"to": monster}, good, good | {"text": monster}, good | {"id": monster}], compose)
-    )
+    check_list(Rows.of([monster, {"to": monster}, good, good | {"text": monster}, good | {"id": monster}]))
 
 
 @settings(PROFILE)
 @given(anything | words | st.sampled_from(["[" * 100_000, '{"to":' * 50_000, f'["{TO}"', f"[{TO * 1000}]"]))
 def test_a_list_is_a_list_or_refused(recipients):
-    listed = attack(RecipientList.of, recipients, compose)
+    listed = attack(Rows.of, recipients)
     if listed is not None:
         check_list(listed)
 
