@@ -41,6 +41,8 @@ def test_stopped_by_somebody_it_ends_soon_and_goes_on_when_cleared(system):
     system.airflow.trigger(STOPPED, RUN)
     wait("texts arrive", lambda: len(system.texts_to(STOPPED_NUMBERS)) >= 3)
     system.sandbox.fault("late", seconds=60, times=1)  # so one of them is out when it is stopped
+    before = len(system.texts_to(STOPPED_NUMBERS))
+    wait("the one that is answered late arrives", lambda: len(system.texts_to(STOPPED_NUMBERS)) > before)
     task = system.process_of(STOPPED)
     mark_failed(system, STOPPED)
     asked = system.airflow.folder / "asked_to_stop_at"
