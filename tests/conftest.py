@@ -37,15 +37,15 @@ FROM_NUMBERS = ("5554332111", "5554332112")
 
 
 _CELERY = Path(__file__).parent / "celery"
-# The tests of one of these folders share what takes long to set up: a running Airflow, an environment.
-_TOGETHER = ("tests/system/", "tests/wheel/")
+# The tests of one of these share what takes long to set up: a running Airflow, its runs, an environment.
+_TOGETHER = ("tests/system/", "tests/wheel/", "tests/operators/test_in_airflow.py")
 
 
 class OneAirflow(LoadScopeScheduling):
-    """Gives the tests of a folder that share an Airflow to one worker, and any other test to any."""
+    """Gives the tests that share an Airflow to one worker, and any other test to any."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), nodeid)
+        return next((together for together in _TOGETHER if nodeid.startswith(together)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -90,14 +90,18 @@ def own_journal(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'journal_of_the_test.db'}")
 
 
+def connection_as_json(**fields: object) -> str:
+    """Return a connection as Airflow reads it from a variable."""
+    defaults = {"conn_type": "dialogtech", "login": ACCESS_KEY, "password": SECRET}
+    return json.dumps({name: field for name, field in (defaults | fields).items() if field is not None})
+
+
 @pytest.fixture
 def connection(monkeypatch):
     """Set a connection up as a user would: `connection(host=..., extra={...})`."""
 
     def set_up(conn_id: str = "dialogtech_default", **fields: object) -> str:
-        defaults = {"conn_type": "dialogtech", "login": ACCESS_KEY, "password": SECRET}
-        value = {name: field for name, field in (defaults | fields).items() if field is not None}
-        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", connection_as_json(**fields))
         return conn_id
 
     return set_up

@@ -32,7 +32,7 @@ def test_an_example_parses_without_a_deprecation_warning(path):
 
 
 def test_the_daily_notification_texts_its_recipient_once(metadata_db, sandbox, sandbox_connection):
-    run = run_dag(EXAMPLES / "dialogtech_daily_notification.py", "dialogtech_daily_notification")
+    run = run_dag(EXAMPLES / "dialogtech_daily_notification.py")
     assert run.states == {"good_morning": ["success"]}, run.output
     (arrival,) = sandbox.messages()
     assert arrival["to"] == "5556667777"
@@ -43,7 +43,7 @@ def test_the_daily_notification_texts_its_recipient_once(metadata_db, sandbox, s
 
 
 def test_every_row_gets_its_own_text(metadata_db, sandbox, sandbox_connection):
-    run = run_dag(EXAMPLES / "dialogtech_text_per_row.py", "dialogtech_text_per_row")
+    run = run_dag(EXAMPLES / "dialogtech_text_per_row.py")
     assert run.states["text_each_customer"] == ["success"] * 3, run.output
     arrivals = {arrival["to"]: arrival["message"] for arrival in sandbox.messages()}
     assert arrivals == {
@@ -55,7 +55,7 @@ def test_every_row_gets_its_own_text(metadata_db, sandbox, sandbox_connection):
 
 
 def test_each_customer_of_the_file_gets_a_text_for_each_order(metadata_db, sandbox, sandbox_connection):
-    run = run_dag(EXAMPLES / "dialogtech_customers.py", "dialogtech_customers")
+    run = run_dag(EXAMPLES / "dialogtech_customers.py")
     assert run.states == {"read_customers": ["success"], "text_customers": ["success"]}, run.output
     assert sorted((text["to"], text["message"]) for text in sandbox.accepted()) == [
         ("5556667781", "Hi Ada, your order A-1001 comes today from 9 to 11."),

@@ -6,7 +6,6 @@ import time
 import traceback
 from collections import UserDict
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,14 +21,12 @@ from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOpera
 from airflow_provider_dialogtech.operators.task_failure import WIDTH
 from airflow_provider_dialogtech.settings.idempotency import task_key
 from airflow_provider_dialogtech.settings.journal_place import journal_store
-from tests.running import run_dag
 
 try:
     from airflow.sdk import DAG
 except ImportError:
     from airflow import DAG
 
-DAGS = Path(__file__).parent / "dags"
 ADA = {"to": "(555) 666-7777", "name": "Ada"}
 GRACE = {"to": "555-666-8888", "name": "Grace"}
 
@@ -257,35 +254,6 @@ def test_a_template_that_is_none_is_told_before_anything_is_sent(sandbox_connect
 def test_what_is_certainly_wrong_is_told_when_the_dag_is_parsed(wrong, words):
     with pytest.raises(ValueError, match=words):
         bulk_task([], **wrong)
-
-
-def test_lists_templates_files_and_mapping_reach_everybody(metadata_db, sandbox, sandbox_connection):
-    sandbox.fault("refused", to="5556667708")
-    done = run_dag(DAGS / "dialogtech_bulk.py", "dialogtech_bulk")
-    assert done.states == {
-        "rows": ["success"],
-        "a_from_taskflow": ["success"],
-        "b_from_a_file": ["success"],
-        "c_from_jinja": ["success"],
-        "d_mapped": ["success", "success"],
-        "e_fails": ["failed"],
-    }, done.output
-    arrivals = {arrival["to"]: (arrival["from"], arrival["message"]) for arrival in sandbox.messages()}
-    assert {to: message for to, (_, message) in arrivals.items()} == {
-        "5556667701": "007",
-        "5556667702": "Hi ADA,\nthe load of dialogtech_bulk is done.",
-        "5556667703": "Hi {{ not rendered }}",
-        "5556667704": "Hi 5556667704",
-        "5556667705": "Hi 5556667705",
-        "5556667706": "Hi 5556667706",
-        "5556667707": "Hi",
-        "5556667708": "Hi",
-    }
-    assert arrivals["5556667702"][0] == "5554332112"
-    assert [result["sent"] for result in done.results["d_mapped"]] == [1, 2]
-    # Airflow itself pushes nothing for a task that fails.
-    (summary,) = done.results["e_fails"]
-    assert [(row["to"], row["outcome"]) for row in summary["rows"]] == [("…7707", "sent"), ("…7708", "refused")]
 
 
 @pytest.fixture

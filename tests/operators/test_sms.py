@@ -1,8 +1,5 @@
 import json
-import re
 import traceback
-from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,17 +16,11 @@ from airflow_provider_dialogtech.exceptions import (
     Unreachable,
 )
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.masking import encodings_of
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from airflow_provider_dialogtech.operators.task_failure import WIDTH
 from airflow_provider_dialogtech.settings.idempotency import given_key, task_key
-from tests.conftest import FROM_NUMBERS, SECRET
-from tests.running import HOME, run_dag
+from tests.conftest import FROM_NUMBERS
 
-DAGS = Path(__file__).parent / "dags"
-# At DEBUG, `airflow dags test` shows what a task tells its supervisor: what to mask (raw passwords too), and how its
-# template fields were rendered.
-OF_AIRFLOW = re.compile(r"MaskSecret\(value=|SetRenderedFields\(")
 TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)
 
 
@@ -162,35 +153,6 @@ def test_another_recipient_and_a_key_of_ones_own_are_other_texts(keys_of):
     assert len({keys_of(), keys_of(to="5556667778"), keys_of(idempotency_key="again"), keys_of(idempotency_key=1)}) == 4
 
 
-def test_files_templates_native_rendering_and_mapping_reach_the_recipient(metadata_db, sandbox, sandbox_connection):
-    done = run_dag(DAGS / "dialogtech_rendering.py", "dialogtech_rendering")
-    assert done.states == {
-        "by_hand": ["success"],
-        "from_a_file": ["success"],
-        "mapped": ["success", "success"],
-    }, done.output
-    arrivals = {arrival["to"]: (arrival["from"], arrival["message"]) for arrival in sandbox.messages()}
-    # The new line at the end of the file is the file's, not the text's.
-    assert arrivals["5556667771"] == (
-        "5554332112",
-        "Hi Ada,\nthe load of dialogtech_rendering is done & 100% right.",
-    )
-    assert arrivals["5556667772"][1] == arrivals["5556667773"][1] == "42"
-    # A task may text somebody twice, but not twice the same.
-    assert done.results["by_hand"] == [["sent", "sent", "already_sent"]]
-    assert [text["message"] for text in sandbox.accepted() if text["to"] == "5556667774"] == ["one", "two"]
-
-
-def test_a_tasks_own_processes_send_once_and_mapped_ones_once_each(metadata_db, sandbox, sandbox_connection):
-    done = run_dag(DAGS / "dialogtech_processes.py", "dialogtech_processes")
-    assert {state for states in done.states.values() for state in states} == {"success"}, done.output
-    assert Counter(text["to"] for text in sandbox.accepted()) == {
-        "5556667771": 1,
-        "5556667772": 1,
-        "5556667773": 2,
-    }
-
-
 @pytest.mark.parametrize("key", [0, "0"])
 def test_a_given_key_counts_also_when_it_is_nought(sandbox, sandbox_connection, key):
     for task in ("first", "second"):
@@ -211,33 +173,3 @@ def test_a_journal_that_other_machines_do_not_see_ends_the_task_without_retries(
     with pytest.raises(AirflowFailException, match="CeleryExecutor may run tasks on several machines"):
         run(text_task())
     assert sandbox.messages() == []
-
-
-def test_what_the_hook_returns_can_be_returned_by_a_task_and_read_by_others(metadata_db, sandbox, sandbox_connection):
-    done = run_dag(DAGS / "dialogtech_returned.py", "dialogtech_returned")
-    assert set(map(tuple, done.states.values())) == {("success",)}, done.output
-    assert done.results["read"] == [["sent", "…2111", "…7778", "…7779"]]
-    assert done.results["read_a_template"] == [["…7777 sent"]]
-
-
-def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(metadata_db, sandbox, connect_sandbox, unused_port):
-    numbers = {"from_numbers": FROM_NUMBERS[0]}
-    closed = f"http://127.0.0.1:{unused_port}/ibp_api.php"
-    connect_sandbox("unreachable", host=closed, extra=numbers)
-    connect_sandbox("in_doubt", extra=numbers)
-    connect_sandbox("refused", password=SECRET, extra=numbers)
-    connect_sandbox("wrong_setting", extra=numbers | {"timeout": "soon"})
-    sandbox.fault("reset_after_accept", to="5556667772")
-    done = run_dag(DAGS / "dialogtech_leaks.py", "dialogtech_leaks", AIRFLOW__LOGGING__LOGGING_LEVEL="DEBUG")
-
-    assert list(done.states.values()) == [["failed"]] * 4, done.output
-    logged = done.output + "".join(file.read_text() for file in HOME.glob("logs/**/*.log"))
-    logged = "\n".join(line for line in logged.splitlines() if not OF_AIRFLOW.search(line))
-    for words in ("could not be reached", "may have been sent", "did not accept", "extra.timeout must be"):
-        assert words in logged
-    for secret in (*encodings_of(sandbox.secret_access_key), *encodings_of(SECRET)):
-        assert secret not in logged
-    # On its console, but not in a task's log, Airflow 3.0 shows the local variables of a traceback in a box.
-    logged = "\n".join(line for line in logged.splitlines() if not line.startswith("│ │"))
-    for private in ("555666777", "a very private text"):
-        assert private not in logged

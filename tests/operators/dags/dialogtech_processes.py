@@ -25,10 +25,10 @@ def shell(to: str) -> str:
 
 
 with DAG(dag_id="dialogtech_processes", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
-    BashOperator(task_id="single", bash_command=shell("5556667771"), do_xcom_push=False)
+    BashOperator(task_id="single", bash_command=shell("5556667621"), do_xcom_push=False)
     BashOperator(
-        task_id="with_env", bash_command=shell("5556667772"), do_xcom_push=False, env={"MORE": "1"}, append_env=True
+        task_id="with_env", bash_command=shell("5556667622"), do_xcom_push=False, env={"MORE": "1"}, append_env=True
     )
-    BashOperator.partial(task_id="mapped", bash_command=shell("5556667773"), do_xcom_push=False).expand(
+    BashOperator.partial(task_id="mapped", bash_command=shell("5556667623"), do_xcom_push=False).expand(
         env=[{"N": "1"}, {"N": "2"}], append_env=[True]
     )

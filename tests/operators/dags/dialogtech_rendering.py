@@ -15,7 +15,7 @@ with DAG(
     dag_id="dialogtech_rendering",
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
-    params={"to": 5556667771, "connection": "dialogtech_default", "name": "Ada", "sender": 5554332112},
+    params={"to": 5556667611, "connection": "dialogtech_default", "name": "Ada", "sender": 5554332112},
     render_template_as_native_obj=True,
 ):
     DialogTechSendSmsOperator(
@@ -26,12 +26,12 @@ with DAG(
         dialogtech_conn_id="{{ params.connection }}",
     )
     DialogTechSendSmsOperator.partial(task_id="mapped", message="{{ 40 + 2 }}").expand(
-        to=["(555) 666-7772", "555.666.7773"]
+        to=["(555) 666-7612", "555.666.7613"]
     )
 
     @task
     def by_hand() -> list[str]:
         send = DialogTechHook().send_sms
-        return [send(to="5556667774", message=text).status for text in ("one", "two", "one")]
+        return [send(to="5556667614", message=text).status for text in ("one", "two", "one")]
 
     by_hand()

@@ -14,11 +14,11 @@ with DAG("dialogtech_returned", schedule=None, start_date=datetime(2026, 1, 1, t
 
     @task
     def text_one():
-        return DialogTechHook().send_sms(to="5556667777", message="one")
+        return DialogTechHook().send_sms(to="5556667631", message="one")
 
     @task
     def text_two():
-        return [DialogTechHook().send_sms(to=to, message="two") for to in ("5556667778", "5556667779")]
+        return [DialogTechHook().send_sms(to=to, message="two") for to in ("5556667632", "5556667633")]
 
     @task
     def read(one, two):
