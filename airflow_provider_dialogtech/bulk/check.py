@@ -29,7 +29,7 @@ class CheckedRows:
 
     :param rows: all rows.
     :param bad: those that cannot be sent.
-    :param duplicates: where those stand that repeat an earlier one, recipient and text.
+    :param duplicates: where those stand in the list, from 1, that repeat an earlier one, recipient and text.
     :param segments: how many segments all texts to be sent have.
     :param remarked: how many of these texts there is something to say about.
     :param remarks: what there is to say about the first of them.
@@ -50,7 +50,7 @@ class CheckedRows:
     def to_send(self) -> Iterator[Row]:
         """Return the rows that are to be sent."""
         left_out = self.duplicates.union(row.row for row in self.bad)
-        return (row for row in self.rows if row.index not in left_out)
+        return (row for row in self.rows if row.number not in left_out)
 
     def require_all_good(self) -> None:
         """Refuse the list when a row is bad.
@@ -110,11 +110,11 @@ def check_rows(rows: Rows, compose: Callable[[Mapping[str, Any]], SmsMessage], s
             segments += message.segments
             remarked += bool(message.remarks)
             if message.remarks and remarked <= _REMARKED:
-                remarks.append(f"Row {row.index} (to {row.to}): {' '.join(message.remarks)}")
+                remarks.append(f"Row {row.number} (to {row.to}): {' '.join(message.remarks)}")
         elif texts[name] == text:
-            duplicates.add(row.index)
+            duplicates.add(row.number)
         else:
-            bad.append(FailedRow(row.index, row.to, "invalid", _ANOTHER_TEXT))
+            bad.append(FailedRow(row.number, row.to, "invalid", _ANOTHER_TEXT))
     return CheckedRows(rows, tuple(bad), frozenset(duplicates), segments, remarked, tuple(remarks))
 
 

@@ -123,12 +123,13 @@ class Report:
 
     def _remember(self, index: int, outcome: str, **more: str) -> None:
         if self._details is not None:
-            self._details[index] = {"row": index, "to": self._rows[index].to, "outcome": outcome, **more}
+            row = self._rows[index]
+            self._details[row.number] = {"row": row.number, "to": row.to, "outcome": outcome, **more}
 
     def _all_rows(self, failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
         known = {failure["row"]: failure for failure in failures} | (self._details or {})
-        return [known.get(row.index) or self._unsent(row) for row in self._rows]
+        return [known.get(row.number) or self._unsent(row) for row in self._rows]
 
     def _unsent(self, row: Row) -> dict[str, Any]:
-        outcome = "duplicate" if row.index in self._checked.duplicates else "not_tried"
-        return {"row": row.index, "to": row.to, "outcome": outcome}
+        outcome = "duplicate" if row.number in self._checked.duplicates else "not_tried"
+        return {"row": row.number, "to": row.to, "outcome": outcome}

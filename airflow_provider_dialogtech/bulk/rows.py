@@ -78,8 +78,13 @@ class Row:
     values: Mapping[str, Any] = field(repr=False)
 
     @property
+    def number(self) -> int:
+        """Where it stands in the list, from 1: as people count."""
+        return self.index + 1
+
+    @property
     def to(self) -> str:
-        """Its number, shortened."""
+        """Its phone number, shortened."""
         to = self.values.get("to")
         # Anything else is no number, and may be too large to be looked through for one.
         return mask_number(safe_str(to, _LONGEST_MASKED) if isinstance(to, str | int) else "")
@@ -103,8 +108,8 @@ class Row:
 class FailedRow:
     """A row whose text was not sent, or may have been.
 
-    :param row: where it stands in the list, from 0.
-    :param to: its number, shortened.
+    :param row: where it stands in the list, from 1.
+    :param to: its phone number, shortened.
     :param outcome: `invalid`, `refused`, `in_doubt` or `not_sent`.
     :param reason: why.
     """
@@ -119,7 +124,7 @@ class FailedRow:
         """Say what an error means for a row."""
         outcomes = {InDoubt: "in_doubt", Refused: "refused", InvalidMessage: "invalid"}
         outcome = next((name for kind, name in outcomes.items() if isinstance(error, kind)), "not_sent")
-        return cls(row.index, row.to, outcome, error.reason)
+        return cls(row.number, row.to, outcome, error.reason)
 
     def __str__(self) -> str:
         return f"row {self.row} (to {self.to}): {self.reason}"

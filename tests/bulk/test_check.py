@@ -28,7 +28,7 @@ def indexes(found: CheckedRows) -> list[int]:
 
 def test_each_bad_row_is_kept_with_its_place_and_what_is_wrong():
     found = checked([ADA, {"to": "12"}, {"text": "no number"}, ["5556667777"], {**GRACE, "text": "x" * 300}, GRACE])
-    assert [(row.row, row.to) for row in found.bad] == [(1, "…12"), (2, "…"), (3, "…"), (4, "…8888")]
+    assert [(row.row, row.to) for row in found.bad] == [(2, "…12"), (3, "…"), (4, "…"), (5, "…8888")]
     assert "too short" in found.bad[0].reason
     assert "`to` is empty" in found.bad[1].reason
     assert "not a list" in found.bad[2].reason
@@ -41,9 +41,9 @@ def test_one_error_names_the_first_bad_rows_and_counts_the_others():
     with pytest.raises(InvalidMessage) as raised:
         found.require_all_good()
     words = str(raised.value)
-    assert words.startswith("Nothing was sent: 30 of 30 rows are bad: row 0 (to …0):")
-    assert "row 19 (to …19)" in words
-    assert "row 20" not in words
+    assert words.startswith("Nothing was sent: 30 of 30 rows are bad: row 1 (to …0):")
+    assert "row 20 (to …19)" in words
+    assert "row 21" not in words
     assert 'and 10 more. Correct them, or use invalid="skip"' in words
 
 
@@ -58,20 +58,20 @@ def test_no_whole_number_is_told():
 def test_the_same_recipient_and_text_are_sent_once():
     found = checked([ADA, GRACE, {**ADA, "to": "+1 555-666-7777"}, ADA])
     assert indexes(found) == [0, 1]
-    assert (found.count, found.duplicates, found.bad) == (2, {2, 3}, ())
+    assert (found.count, found.duplicates, found.bad) == (2, {3, 4}, ())
 
 
 def test_the_same_recipient_with_another_text_needs_an_id():
     found = checked([ADA, {**ADA, "text": "Bye"}])
-    assert [row.row for row in found.bad] == [1]
+    assert [row.row for row in found.bad] == [2]
     assert "`id`" in found.bad[0].reason
     found = checked([{**ADA, "id": 1}, {**ADA, "text": "Bye", "id": 2}, {**ADA, "text": "Ciao", "id": "2"}])
-    assert [row.row for row in found.bad] == [2]
+    assert [row.row for row in found.bad] == [3]
 
 
 def test_an_id_sets_texts_apart_that_say_the_same():
     found = checked([{**ADA, "id": "A-1"}, {**ADA, "id": "A-2"}, {**ADA, "id": "A-1"}])
-    assert (indexes(found), found.duplicates) == ([0, 1], {2})
+    assert (indexes(found), found.duplicates) == ([0, 1], {3})
 
 
 def test_segments_are_counted_and_the_first_remarks_kept():
@@ -79,7 +79,7 @@ def test_segments_are_counted_and_the_first_remarks_kept():
     assert found.segments == 40
     assert found.remarked == 20
     assert len(found.remarks) == 5
-    assert found.remarks[0].startswith("Row 0 (to …1000): The character ’")
+    assert found.remarks[0].startswith("Row 1 (to …1000): The character ’")
 
 
 def test_a_check_can_be_ended():
@@ -145,7 +145,7 @@ def nested(depth: int, core: object = "5556667777") -> object:
 def test_a_row_of_an_odd_kind_is_a_bad_row(row):
     found = checked([GRACE, row])
 
-    assert [bad.row for bad in found.bad] == [1]
+    assert [bad.row for bad in found.bad] == [2]
     assert "555666" not in f"{found.bad}"
 
 

@@ -41,11 +41,11 @@ def test_the_summary_counts_every_row_once():
     assert sum(counts.values()) == summary["recipients"] == 10
     assert summary["segments"] == 4
     assert [(row["row"], row["to"], row["outcome"]) for row in summary["failures"]] == [
-        (3, "…1003", "refused"),
-        (4, "…1004", "in_doubt"),
-        (5, "…1005", "not_sent"),
-        (6, "…1006", "not_sent"),
-        (9, "…12", "invalid"),
+        (4, "…1003", "refused"),
+        (5, "…1004", "in_doubt"),
+        (6, "…1005", "not_sent"),
+        (7, "…1006", "not_sent"),
+        (10, "…12", "invalid"),
     ]
     assert "rows" not in summary
 
@@ -56,13 +56,13 @@ def test_the_details_hold_every_row_in_order():
     report.note(0, SENT)
     rows = report.summary()["rows"]
     assert [(row["row"], row["outcome"]) for row in rows] == [
-        (0, "sent"),
-        (1, "refused"),
-        (2, "not_tried"),
-        (3, "duplicate"),
-        (4, "invalid"),
+        (1, "sent"),
+        (2, "refused"),
+        (3, "not_tried"),
+        (4, "duplicate"),
+        (5, "invalid"),
     ]
-    assert rows[0] == {"row": 0, "to": "…1000", "outcome": "sent", "from": "…2111", "sent_at": "2026-01-01"}
+    assert rows[0] == {"row": 1, "to": "…1000", "outcome": "sent", "from": "…2111", "sent_at": "2026-01-01"}
     assert rows[1]["reason"] == "DialogTech refused it: no"
 
 
@@ -71,11 +71,11 @@ def test_of_many_failures_the_first_are_listed_and_fewer_are_named():
     for row in reversed(range(SHOWN + 10)):
         report.note(row, Refused("DialogTech refused it"))
     summary = report.summary()
-    assert [row["row"] for row in summary["failures"]] == list(range(SHOWN))
+    assert [row["row"] for row in summary["failures"]] == list(range(1, SHOWN + 1))
     assert summary["failures_left_out"] == 10
     words = report.in_lines().splitlines()
-    assert words[1] == "row 0 (to …1000): DialogTech refused it"
-    assert words[NAMED] == f"row {NAMED - 1} (to …{999 + NAMED}): DialogTech refused it"
+    assert words[1] == "row 1 (to …1000): DialogTech refused it"
+    assert words[NAMED] == f"row {NAMED} (to …{999 + NAMED}): DialogTech refused it"
     assert words[NAMED + 1] == f"and {SHOWN + 10 - NAMED} more"
     assert words[NAMED + 2 :] == ["Retried or cleared, the task goes on with those who have not got their text."]
 
@@ -120,4 +120,4 @@ def test_one_line_tells_all_outcomes_the_first_failure_and_what_to_do():
     line = report.in_one_line()
     assert "\n" not in line
     assert line.startswith("Of 3 recipients: 1 sent, 1 refused, 1 in doubt, in ")
-    assert "Row 1 (to …1001): DialogTech refused it: no. Retried or cleared" in line
+    assert "Row 2 (to …1001): DialogTech refused it: no. Retried or cleared" in line

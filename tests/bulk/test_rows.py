@@ -70,5 +70,5 @@ def test_rows_show_how_many_they_are_and_none_of_their_values():
 )
 def test_a_row_that_failed_says_how_and_why(error, outcome):
     failed = FailedRow.of(Rows.of(["5556668888"])[0], error)
-    assert (failed.row, failed.to, failed.outcome, failed.reason) == (0, "…8888", outcome, error.reason)
-    assert str(failed) == f"row 0 (to …8888): {error.reason}"
+    assert (failed.row, failed.to, failed.outcome, failed.reason) == (1, "…8888", outcome, error.reason)
+    assert str(failed) == f"row 1 (to …8888): {error.reason}"

@@ -103,7 +103,7 @@ def test_every_bad_row_is_named_in_one_error_before_anything_is_sent(sandbox, sa
         bulk_task(rows).execute(context)
     words = str(raised.value)
     assert "4 of 5 rows are bad" in words
-    assert all(f"row {index} " in words for index in (1, 2, 3, 4))
+    assert all(f"row {index} " in words for index in (2, 3, 4, 5))
     assert "'recipient' has no attribute 'name'" in words
     assert sandbox.messages() == []
 
@@ -111,7 +111,7 @@ def test_every_bad_row_is_named_in_one_error_before_anything_is_sent(sandbox, sa
 def test_bad_rows_may_be_skipped_and_are_reported(sandbox, sandbox_connection, context):
     summary = bulk_task([{"to": "12", "name": "x"}, ADA], invalid="skip").execute(context)
     assert (summary["sent"], summary["invalid"]) == (1, 1)
-    assert summary["failures"][0]["row"] == 0
+    assert summary["failures"][0]["row"] == 1
     assert summary["failures"][0]["to"] == "…12"
 
 
@@ -123,7 +123,7 @@ def test_the_same_text_to_the_same_person_is_sent_once_and_counted(sandbox, sand
 
 def test_different_texts_to_the_same_person_need_an_id(sandbox, sandbox_connection, context):
     rows = [{**ADA, "name": "your order 1"}, {**ADA, "name": "your order 2"}]
-    with pytest.raises(AirflowFailException, match=r"row 1 .*give both rows an `id`"):
+    with pytest.raises(AirflowFailException, match=r"row 2 .*give both rows an `id`"):
         bulk_task(rows).execute(context)
     bulk_task([{**row, "id": n} for n, row in enumerate(rows)]).execute(context)
     assert texts(sandbox) == [("5556667777", "Hi your order 1"), ("5556667777", "Hi your order 2")]
@@ -131,7 +131,7 @@ def test_different_texts_to_the_same_person_need_an_id(sandbox, sandbox_connecti
 
 def test_a_second_try_goes_on_with_those_who_have_not_got_it(sandbox, sandbox_connection, context):
     sandbox.fault("refused", to="5556668888", times=1)
-    with pytest.raises(AirflowFailException, match=r"1 sent, 1 refused, in .*\nrow 1 \(to …8888\): DialogTech refused"):
+    with pytest.raises(AirflowFailException, match=r"1 sent, 1 refused, in .*\nrow 2 \(to …8888\): DialogTech refused"):
         bulk_task([ADA, GRACE]).execute(context)
     summary = bulk_task([ADA, GRACE]).execute(context)
     assert (summary["sent"], summary["already_sent"]) == (1, 1)
@@ -291,7 +291,7 @@ def test_somebody_elses_number_as_sender_is_told_once(sandbox, sandbox_connectio
 def test_what_costs_more_than_it_need_is_told(sandbox, sandbox_connection, context, caplog):
     caplog.set_level(logging.INFO)
     bulk_task([ADA, GRACE], message="“" + "x" * 80).execute(context)
-    assert "Row 0 (to …7777): The character “" in caplog.text
+    assert "Row 1 (to …7777): The character “" in caplog.text
     assert "2 rows: 2 texts (4 segments) to send" in caplog.text
     assert "2 texts with remarks" in caplog.text
 
@@ -308,7 +308,7 @@ def test_the_summary_is_in_xcom_also_when_a_row_is_bad(sandbox, sandbox_connecti
     with pytest.raises(AirflowFailException):
         bulk_task([ADA, {"to": "12", "name": "x"}]).execute(context)
     summary = context["pushed"]["return_value"]
-    assert (summary["invalid"], summary["not_tried"], summary["failures"][0]["row"]) == (1, 1, 1)
+    assert (summary["invalid"], summary["not_tried"], summary["failures"][0]["row"]) == (1, 1, 2)
     assert sandbox.messages() == []
 
 
@@ -350,7 +350,7 @@ def test_a_template_that_renders_another_text_later_may_turn_out_bad_later(sandb
     """Rows are rendered twice: to be checked, and to be sent."""
     context["lengths"] = iter([1, 1, 300, 1])
     message = "{{ 'x' * (lengths | next) }}"
-    with pytest.raises(AirflowFailException, match=r"1 sent, 1 invalid.*\nrow 0 \(to …7777\): .*300 characters"):
+    with pytest.raises(AirflowFailException, match=r"1 sent, 1 invalid.*\nrow 1 \(to …7777\): .*300 characters"):
         bulk_task([ADA, GRACE], message=message, dag=dag_with(next=next)).execute(context)
 
 
