@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows
+from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class CheckedRows:
         named = "; ".join(map(str, self.bad[:_SHOWN]))
         more = f"; and {len(self.bad) - _SHOWN} more" if len(self.bad) > _SHOWN else ""
         raise InvalidMessage(
-            f"{len(self.bad)} of {len(self.rows)} rows are bad: {named}{more}",
+            f"{len(self.bad)} of {plural(len(self.rows), 'row')} cannot be sent: {named}{more}",
             advice='Correct them, or use invalid="skip" to send the others.',
             before_any=True,
         )
@@ -74,13 +75,13 @@ class CheckedRows:
         for remark in self.remarks:
             log.warning("%s", remark)
         log.info(
-            "%d rows: %d texts (%d segments) to send, %d duplicates, %d bad rows skipped, %d texts with remarks.",
-            len(self.rows),
-            self.count,
-            self.segments,
-            len(self.duplicates),
-            len(self.bad),
-            self.remarked,
+            "%s: %s (%s) to send, %s, %s skipped, %s with remarks.",
+            plural(len(self.rows), "row"),
+            plural(self.count, "text"),
+            plural(self.segments, "segment"),
+            plural(len(self.duplicates), "duplicate"),
+            plural(len(self.bad), "bad row"),
+            plural(self.remarked, "text"),
         )
 
 

@@ -1,4 +1,4 @@
-"""When to give a list up: nothing gets through, so going on would only burn through it."""
+"""When to stop a list early: no text gets through, so that the others would only fail, too."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 
 from airflow_provider_dialogtech.bulk.report import Report
 from airflow_provider_dialogtech.bulk.stop import ListFailed
+from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import BadCredentials, DialogTechError, InDoubt, Refused, WaitTooLong
 
@@ -18,14 +19,14 @@ REFUSED_IN_A_ROW = 20
 
 
 class GivenUp(ListFailed):
-    """The rest of a list is not tried.
+    """The list was stopped early: the rest of it is not tried.
 
     :param reason: why.
     :param last: what became of the last text.
     """
 
     def __init__(self, reason: str, last: DialogTechError) -> None:
-        message = f"Given up early. {reason} The last reason: {last}\n"
+        message = f"Stopped early: {reason}. The last one: {last}\n"
         super().__init__(message, final=isinstance(last, BadCredentials))
         self.last = last
 
@@ -56,7 +57,7 @@ class FailurePolicy:
             if outcome.status == "sent":
                 self._in_a_row.clear()
         elif isinstance(outcome, BadCredentials):
-            raise GivenUp("DialogTech does not accept the access keys.", outcome)
+            raise GivenUp("DialogTech does not accept the access keys", outcome)
         elif not (isinstance(outcome, WaitTooLong) or (isinstance(outcome, InDoubt) and outcome.earlier)):
             self._count(outcome)
 
@@ -74,4 +75,4 @@ class FailurePolicy:
         kind = "refused" if isinstance(error, Refused) else "in doubt" if isinstance(error, InDoubt) else "not sent"
         self._in_a_row[kind] += 1
         if self._in_a_row[kind] >= self._limits[kind]:
-            raise GivenUp(f"{self._in_a_row[kind]} texts were {kind}, and not one got through between them.", error)
+            raise GivenUp(f"{plural(self._in_a_row.total(), 'text')} in a row failed", error)

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_dialogtech.bulk.check import CheckedRows
 from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows
+from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import DialogTechError
@@ -15,7 +16,16 @@ from airflow_provider_dialogtech.exceptions import DialogTechError
 SHOWN = 100
 NAMED = 20
 _COUNTED = ("sent", "already_sent", "refused", "in_doubt", "not_sent")
-_IN_WORDS = ("sent", "already_sent", "duplicates", "invalid", "refused", "in_doubt", "not_sent", "not_tried")
+_IN_WORDS = {
+    "sent": "sent",
+    "already_sent": "already sent",
+    "duplicates": "left out as duplicates",
+    "invalid": "invalid",
+    "refused": "refused",
+    "in_doubt": "in doubt",
+    "not_sent": "not sent",
+    "not_tried": "not tried",
+}
 
 
 class Report:
@@ -80,8 +90,9 @@ class Report:
     def in_words(self) -> str:
         """Return all outcomes as a sentence."""
         summary = self.summary()
-        counted = ", ".join(f"{summary[name]} {name.replace('_', ' ')}" for name in _IN_WORDS if summary[name])
-        return f"Of {summary['recipients']} recipients: {counted or 'nothing to send'}, in {summary['seconds']:.1f} s."
+        counted = ", ".join(plural(summary[name], words, words) for name, words in _IN_WORDS.items() if summary[name])
+        recipients = plural(summary["recipients"], "recipient")
+        return f"Of {recipients}: {counted or 'nothing to send'}, in {summary['seconds']:.1f} s."
 
     def in_lines(self) -> str:
         """Return all outcomes, whose texts failed and why (of many the first ones), and what to do."""
@@ -96,11 +107,13 @@ class Report:
         return " ".join(" ".join([self.in_words(), named, self._advice()]).split())
 
     def _advice(self) -> str:
-        advice = "Retried or cleared, the task goes on with those who have not got their text."
+        advice = "When the task is retried or cleared, it texts only those who have not got their text."
         if not self._counts["in_doubt"]:
             return advice
-        look_up = "Look those in doubt up in DialogTech's message log"
-        return f'{advice} {look_up}; in_doubt="resend" texts them again in any case.'
+        look_up = "Look for those in doubt in DialogTech's message log."
+        return (
+            f'{advice} {look_up} To text them again in any case, set in_doubt="resend" in the DAG, then clear the task.'
+        )
 
     def count(self, outcome: str) -> int:
         """Return how many texts have had this outcome."""

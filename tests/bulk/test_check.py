@@ -41,7 +41,7 @@ def test_one_error_names_the_first_bad_rows_and_counts_the_others():
     with pytest.raises(InvalidMessage) as raised:
         found.require_all_good()
     words = str(raised.value)
-    assert words.startswith("Nothing was sent: 30 of 30 rows are bad: row 1 (to …0):")
+    assert words.startswith("Nothing was sent: 30 of 30 rows cannot be sent: row 1 (to …0):")
     assert "row 20 (to …19)" in words
     assert "row 21" not in words
     assert 'and 10 more. Correct them, or use invalid="skip"' in words

@@ -77,13 +77,15 @@ def test_of_many_failures_the_first_are_listed_and_fewer_are_named():
     assert words[1] == "row 1 (to …1000): DialogTech refused it"
     assert words[NAMED] == f"row {NAMED} (to …{999 + NAMED}): DialogTech refused it"
     assert words[NAMED + 1] == f"and {SHOWN + 10 - NAMED} more"
-    assert words[NAMED + 2 :] == ["Retried or cleared, the task goes on with those who have not got their text."]
+    assert words[NAMED + 2 :] == [
+        "When the task is retried or cleared, it texts only those who have not got their text."
+    ]
 
 
 def test_what_to_do_about_those_in_doubt_is_told():
     report = a_report(numbers(1))
     report.note(0, InDoubt())
-    assert 'DialogTech\'s message log; in_doubt="resend"' in report.in_lines()
+    assert 'set in_doubt="resend" in the DAG, then clear the task.' in report.in_lines()
 
 
 @pytest.mark.parametrize(
@@ -120,4 +122,4 @@ def test_one_line_tells_all_outcomes_the_first_failure_and_what_to_do():
     line = report.in_one_line()
     assert "\n" not in line
     assert line.startswith("Of 3 recipients: 1 sent, 1 refused, 1 in doubt, in ")
-    assert "Row 2 (to …1001): DialogTech refused it: no. Retried or cleared" in line
+    assert "Row 2 (to …1001): DialogTech refused it: no. When the task is retried or cleared" in line

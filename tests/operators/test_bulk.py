@@ -102,7 +102,7 @@ def test_every_bad_row_is_named_in_one_error_before_anything_is_sent(sandbox, sa
     with pytest.raises(AirflowFailException) as raised:
         bulk_task(rows).execute(context)
     words = str(raised.value)
-    assert "4 of 5 rows are bad" in words
+    assert "4 of 5 rows cannot be sent" in words
     assert all(f"row {index} " in words for index in (2, 3, 4, 5))
     assert "'recipient' has no attribute 'name'" in words
     assert sandbox.messages() == []
@@ -163,7 +163,7 @@ def test_what_is_in_doubt_is_reported_and_resent_only_when_a_person_says_so(sand
 
 def test_wrong_keys_end_it_at_once_and_for_good(sandbox, connection, context):
     connection(host=sandbox.url, extra={"from_numbers": "5554332111"})
-    with pytest.raises(AirflowFailException, match="Given up early"):
+    with pytest.raises(AirflowFailException, match="Stopped early"):
         bulk_task([f"55566{n:05}" for n in range(200)], message="Hi").execute(context)
     assert len(sandbox.messages()) < 50
     assert context["pushed"]["return_value"]["not_tried"] > 100
@@ -197,7 +197,7 @@ def assert_one_error_above_one_short_traceback(caplog, error, words):
 
 def test_refusals_in_a_row_end_it_and_a_retry_may_go_on(sandbox, eight_numbers, context, monkeypatch):
     sandbox.fault("refused")
-    with pytest.raises(AirflowException, match="Given up early") as raised:
+    with pytest.raises(AirflowException, match="Stopped early") as raised:
         bulk_task([f"55566{n:05}" for n in range(400)], message="Hi").execute(context)
     assert not isinstance(raised.value, AirflowFailException)
     assert REFUSED_IN_A_ROW <= len(sandbox.messages()) < 400
@@ -323,9 +323,9 @@ def test_an_xcom_that_cannot_be_pushed_hides_no_failure(sandbox, sandbox_connect
         raise RuntimeError("the task is not running")
 
     context["ti"].xcom_push = refuse
-    with pytest.raises(AirflowFailException, match="1 of 1 rows are bad"):
+    with pytest.raises(AirflowFailException, match="1 of 1 row cannot be sent"):
         bulk_task([{"to": "12"}]).execute(context)
-    assert "The summary could not be pushed to XCom. Of 1 recipients: 1 invalid" in caplog.text
+    assert "The summary could not be pushed to XCom. Of 1 recipient: 1 invalid" in caplog.text
 
 
 def test_stopped_while_it_checks_it_sends_nothing(sandbox, sandbox_connection, context):
@@ -336,7 +336,7 @@ def test_stopped_while_it_checks_it_sends_nothing(sandbox, sandbox_connection, c
             yield {"to": f"555666{1000 + number}", "name": "x"}
 
     task = bulk_task(rows())
-    with pytest.raises(AirflowException, match=r"Stopped\. Of 1000 recipients: 1000 not tried"):
+    with pytest.raises(AirflowException, match=r"Stopped\. Of 1,000 recipients: 1,000 not tried"):
         task.execute(context)
     assert sandbox.messages() == []
     assert context["pushed"]["return_value"]["not_tried"] == 1000
@@ -374,7 +374,7 @@ def test_when_max_wait_is_over_the_rest_is_left_to_a_retry(sandbox, sandbox_conn
 def test_an_api_that_is_away_ends_it_early_and_a_retry_goes_on(connect_sandbox, unused_port, context, monkeypatch):
     monkeypatch.setattr(sender_module, "TRIES", 1)
     connect_sandbox(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": "5554332111, 5554332112"})
-    with pytest.raises(AirflowException, match=r"Given up early\. 3 texts were not sent") as raised:
+    with pytest.raises(AirflowException, match="Stopped early: 3 texts in a row failed") as raised:
         bulk_task([f"55566{n:05}" for n in range(200)], message="Hi").execute(context)
     assert not isinstance(raised.value, AirflowFailException)
     assert "could not be reached" in str(raised.value)
