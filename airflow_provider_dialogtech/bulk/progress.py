@@ -38,8 +38,8 @@ class Progress:
         """Return how far it is, and how long the rest will take at the pace of the last minute."""
         report, now = self._report, self._clock.monotonic()
         done = report.to_send - report.not_tried
-        # Those who got their text in an earlier try are done in no time, so they are no pace.
-        done_now = done - report.count("already_sent")
+        # Texts that were sent in an earlier try, or are held back, are done in no time, so they are no pace.
+        done_now = done - report.count("already_sent") - report.count("held_back")
         self._points.append((now, done_now))
         while now - self._points[0][0] > PACE_SECONDS:
             self._points.popleft()

@@ -15,10 +15,11 @@ from airflow_provider_dialogtech.exceptions import DialogTechError
 
 SHOWN = 100
 NAMED = 20
-_COUNTED = ("sent", "already_sent", "refused", "in_doubt", "not_sent")
+_COUNTED = ("sent", "already_sent", "held_back", "refused", "in_doubt", "not_sent")
 _IN_WORDS = {
     "sent": "sent",
     "already_sent": "already sent",
+    "held_back": "held back",
     "duplicates": "left out as duplicates",
     "invalid": "invalid",
     "refused": "refused",

@@ -12,6 +12,7 @@ from airflow_provider_dialogtech.sms.message import SmsMessage
 
 SENT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 2, "GSM-7", "2026-01-01", 0.0, 1)
 ALREADY_SENT = SendResult.from_xcom({**SENT.as_xcom(), "status": "already_sent"})
+HELD_BACK = SendResult.from_xcom({**SENT.as_xcom(), "status": "held_back"})
 
 
 def a_report(given, **options) -> Report:
@@ -29,23 +30,23 @@ def numbers(count):
 
 
 def test_the_summary_counts_every_row_once():
-    report = a_report([*numbers(8), "5556661000", "12"])
-    outcomes = [SENT, SENT, ALREADY_SENT, Refused(), InDoubt(), Throttled(), Unreachable()]
+    report = a_report([*numbers(9), "5556661000", "12"])
+    outcomes = [SENT, SENT, ALREADY_SENT, Refused(), InDoubt(), Throttled(), Unreachable(), HELD_BACK]
     for row, outcome in enumerate(outcomes):
         report.note(row, outcome)
     summary = report.summary()
     assert json.loads(json.dumps(summary)) == summary
-    counts = {"sent": 2, "already_sent": 1, "refused": 1, "in_doubt": 1, "not_sent": 2}
+    counts = {"sent": 2, "already_sent": 1, "held_back": 1, "refused": 1, "in_doubt": 1, "not_sent": 2}
     counts |= {"duplicates": 1, "invalid": 1, "not_tried": 1}
     assert {name: summary[name] for name in counts} == counts
-    assert sum(counts.values()) == summary["recipients"] == 10
+    assert sum(counts.values()) == summary["recipients"] == 11
     assert summary["segments"] == 4
     assert [(row["row"], row["to"], row["outcome"]) for row in summary["failures"]] == [
         (4, "…1003", "refused"),
         (5, "…1004", "in_doubt"),
         (6, "…1005", "not_sent"),
         (7, "…1006", "not_sent"),
-        (10, "…12", "invalid"),
+        (11, "…12", "invalid"),
     ]
     assert "rows" not in summary
 
