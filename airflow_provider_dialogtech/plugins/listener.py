@@ -1,4 +1,4 @@
-"""What is done when a component of Airflow or a task starts: the pools, and the map index for a task's processes."""
+"""What is done when a component of Airflow or a task starts, and when a DAG file cannot be parsed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
+from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.idempotency import MAP_INDEX_VARIABLE
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 class Listener:
     """What Airflow calls."""
+
+    def __init__(self) -> None:
+        self._import_errors = ImportErrorWatch()
 
     @hookimpl
     def on_starting(self, component: Any) -> None:
@@ -36,6 +40,14 @@ class Listener:
         for name, state in done.items():
             if state != "exists":
                 log.info("The pool %s was %s.", name, state)
+
+    @hookimpl
+    def on_new_dag_import_error(self, filename: str, stacktrace: str) -> None:
+        self._import_errors.note(filename, stacktrace)
+
+    @hookimpl
+    def on_existing_dag_import_error(self, filename: str, stacktrace: str) -> None:
+        self._import_errors.note(filename, stacktrace)
 
     @hookimpl
     def on_task_instance_running(self, task_instance: Any) -> None:

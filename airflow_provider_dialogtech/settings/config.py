@@ -18,6 +18,7 @@ RETENTION_DAYS = (1, 3650)
 POOL_SLOTS = (1, 10_000)
 MOST_CONN_IDS = 100
 LONGEST_NAME = 250
+ALERT_ON = ("dag_failed", "import_error")
 _LONGEST_VALUE = 10_000
 
 # As Airflow reads it from the provider's metadata; the defaults hold there and here.
@@ -70,6 +71,21 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "type": "boolean",
         "example": "False",
         "default": "True",
+    },
+    "alert_on": {
+        "description": "What is texted to the connection's alert_to without a notifier in any DAG, separated by "
+        "commas: dag_failed (a run of any DAG failed) and import_error (a DAG file cannot be parsed). Empty: nothing.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "dag_failed,import_error",
+        "default": "",
+    },
+    "alert_conn_id": {
+        "description": "The connection whose alert_to is texted about what alert_on names.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "dialogtech_oncall",
+        "default": "dialogtech_default",
     },
     "namespace": {
         "description": "A name for this Airflow, of at most 250 characters, where several share one journal: their "
@@ -145,6 +161,22 @@ def journal_retention() -> timedelta:
     """
     days = _whole_number("journal_retention_days", *RETENTION_DAYS)
     return timedelta(days=days or int(OPTIONS["journal_retention_days"]["default"]))
+
+
+def alert_on() -> frozenset[str]:
+    """Return what is texted without a notifier in any DAG.
+
+    :raises InvalidConnection: when one of the names is none of `ALERT_ON`.
+    """
+    names = frozenset(part.strip() for part in _text("alert_on").split(",") if part.strip())
+    if not names <= set(ALERT_ON):
+        _fail("alert_on", f"some of {', '.join(ALERT_ON)}, separated by commas")
+    return names
+
+
+def alert_conn_id() -> str:
+    """Return the connection whose `alert_to` is texted about what `alert_on` names."""
+    return str(_text("alert_conn_id") or OPTIONS["alert_conn_id"]["default"])
 
 
 def namespace() -> str:

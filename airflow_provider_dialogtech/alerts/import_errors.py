@@ -1,0 +1,112 @@
+"""`python -m airflow_provider_dialogtech.alerts.import_errors FILE`: text that DAG files cannot be parsed.
+
+The listener starts this as a process of its own: it is called in the dag-processor's open transaction, where nothing
+may wait. Here there is time to wait for that transaction, and to read from Airflow's database which files are broken.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import PurePath
+from typing import NamedTuple
+
+from airflow_provider_dialogtech.alerts.deliver import Alert, tell
+from airflow_provider_dialogtech.alerts.text import scrub_reason
+from airflow_provider_dialogtech.counting import plural
+from airflow_provider_dialogtech.exceptions import DialogTechError
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+
+log = logging.getLogger(__name__)
+
+# The dag-processor commits soon after it has called the listener; files that break together are told together.
+_SECONDS_TO_COMMIT = 2.0
+_MOST_READ = 1000
+_LONGEST_LINE = 300
+# All broken files are one alert.
+_DEDUP_KEY = '["import_error"]'
+_COOLDOWN = timedelta(minutes=15)
+
+
+class Broken(NamedTuple):
+    """A DAG file that cannot be parsed.
+
+    :param file: its name, without its folders.
+    :param reason: the last line of its traceback.
+    """
+
+    file: str
+    reason: str
+
+
+def main(wait: float = _SECONDS_TO_COMMIT) -> None:
+    """Text the broken files to the `alert_to` of `[dialogtech] alert_conn_id`; what became of it stands in the log.
+
+    :param wait: seconds until the listener's transaction is over.
+    """
+    time.sleep(wait)
+    try:
+        broken = broken_files()
+        if broken:
+            hook = _hook(config.alert_conn_id())
+            tell(_alert(broken), hook.settings.alert_to, hook)
+    except DialogTechError as error:
+        log.error("Nobody was told that DAG files cannot be parsed. %s", error)  # noqa: TRY400
+    except Exception as error:  # its words could hold anything
+        log.error("Nobody was told that DAG files cannot be parsed (%s).", type(error).__name__)  # noqa: TRY400
+
+
+def _hook(conn_id: str) -> DialogTechHook:
+    from airflow.models.connection import Connection
+
+    hook = DialogTechHook(conn_id)
+    # No task runs here, so a hook could ask nobody for it on Airflow 3.
+    hook.settings = ConnectionSettings.of(Connection.get_connection_from_secrets(conn_id))
+    return hook
+
+
+def broken_files() -> list[Broken]:
+    """Return the files that Airflow cannot parse now, the newest error first."""
+    from airflow.models.errors import ParseImportError
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    newest = select(ParseImportError.filename, ParseImportError.stacktrace).order_by(ParseImportError.timestamp.desc())
+    with create_session() as session:
+        rows = session.execute(newest.limit(_MOST_READ)).all()
+    return [Broken(PurePath(filename or "?").name, _last_line(stacktrace or "")) for filename, stacktrace in rows]
+
+
+def text_of(broken: Sequence[Broken]) -> str:
+    """Return what is texted: how many files, and the newest error.
+
+    :param broken: the files, the newest error first.
+    """
+    count = plural(len(broken), "DAG file does", "DAG files do")
+    return f"Airflow: {count} not parse: {broken[0].file}: {scrub_reason(broken[0].reason)}"
+
+
+def _last_line(stacktrace: str) -> str:
+    lines = [line.strip() for line in stacktrace[-10_000:].splitlines() if line.strip()]
+    return lines[-1][:_LONGEST_LINE] if lines else "the reason is in Airflow's import errors"
+
+
+def _alert(broken: Sequence[Broken]) -> Alert:
+    return Alert(
+        subject="DAG files that cannot be parsed (import_error)",
+        text=text_of(broken),
+        built_in=True,
+        note="",
+        dedup_key=_DEDUP_KEY,
+        cooldown=_COOLDOWN,
+    )
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    main()

@@ -1,0 +1,48 @@
+"""A cluster policy: with `alert_on = dag_failed`, every DAG gets a notifier for its failed runs.
+
+So the text is sent where DAG callbacks run, in the dag-processor, and nothing of ours runs in the scheduler.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from airflow.policies import hookimpl
+
+from airflow_provider_dialogtech.settings import config
+
+log = logging.getLogger(__name__)
+
+
+@hookimpl
+def dag_policy(dag: Any) -> None:
+    """Airflow calls this for every DAG that it parses, and takes what is raised for an error in the DAG's file."""
+    try:
+        if "dag_failed" in config.alert_on():
+            _add_notifier(dag)
+    except Exception:  # of any kind: no DAG may fail because of us
+        log.exception("The DAG %s got no notifier, though [dialogtech] alert_on asks for one.", dag.dag_id)
+
+
+def _add_notifier(dag: Any) -> None:
+    from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+
+    if any(isinstance(callback, DialogTechSmsNotifier) for callback in _failure_callbacks(dag)):
+        return
+    notifier = DialogTechSmsNotifier(dialogtech_conn_id=config.alert_conn_id(), event="dag_failed")
+    dag.on_failure_callback = [*_listed(dag.on_failure_callback), notifier]
+    # The scheduler asks for a DAG's callbacks only where the serialized DAG says that there are some.
+    dag.has_on_failure_callback = True
+
+
+def _failure_callbacks(dag: Any) -> Iterator[Any]:
+    for owner in (dag, *dag.tasks):
+        yield from _listed(getattr(owner, "on_failure_callback", None))
+
+
+def _listed(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

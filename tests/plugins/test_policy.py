@@ -1,0 +1,77 @@
+from datetime import datetime, timezone
+
+import pytest
+from airflow import settings
+
+from airflow_provider_dialogtech._compat import BaseOperator
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow import DAG
+
+
+@pytest.fixture(autouse=True)
+def alert_on(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", "dag_failed")
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_CONN_ID", "oncall")
+
+
+def a_dag(**options):
+    with DAG("etl", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), **options) as dag:
+        BaseOperator(task_id="load")
+    return dag
+
+
+def ours(dag):
+    callbacks = dag.on_failure_callback
+    listed = callbacks if isinstance(callbacks, list) else [callbacks]
+    return [callback for callback in listed if isinstance(callback, DialogTechSmsNotifier)]
+
+
+def test_every_dag_gets_a_notifier_and_is_marked_as_having_a_callback():
+    dag = a_dag()
+    settings.dag_policy(dag)
+    (notifier,) = ours(dag)
+    assert (notifier.dialogtech_conn_id, notifier.event) == ("oncall", "dag_failed")
+    assert dag.has_on_failure_callback
+
+
+def test_the_callbacks_of_a_dag_stay_beside_it():
+    dag = a_dag(on_failure_callback=print)
+    settings.dag_policy(dag)
+    assert dag.on_failure_callback[0] is print
+    assert len(ours(dag)) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"on_failure_callback": DialogTechSmsNotifier()},
+        {"on_failure_callback": [print, DialogTechSmsNotifier()]},
+        {"default_args": {"on_failure_callback": DialogTechSmsNotifier()}},
+    ],
+)
+def test_a_dag_that_has_a_notifier_is_left_alone(options):
+    dag = a_dag(**options)
+    before = dag.on_failure_callback
+    settings.dag_policy(dag)
+    assert dag.on_failure_callback is before
+
+
+@pytest.mark.parametrize("alert_on", ["", "import_error"])
+def test_without_the_setting_nothing_is_added(monkeypatch, alert_on):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", alert_on)
+    dag = a_dag()
+    settings.dag_policy(dag)
+    assert not ours(dag)
+    assert not dag.has_on_failure_callback
+
+
+def test_a_wrong_setting_is_logged_and_breaks_no_dag(monkeypatch, caplog):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", "everything")
+    dag = a_dag()
+    settings.dag_policy(dag)
+    assert not ours(dag)
+    assert "[dialogtech] alert_on must be some of dag_failed, import_error" in caplog.text
