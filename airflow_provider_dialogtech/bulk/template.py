@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
@@ -57,15 +57,16 @@ class RowTemplate:
             return
         raise InvalidMessage(f"`message` {problem}", advice=advice, before_any=True)
 
-    def compose(self, row: Mapping[str, Any], **options: Any) -> SmsMessage:
+    def compose(self, row: Mapping[str, Any], *, number_of: Callable[[object], object], **options: Any) -> SmsMessage:
         """Return the text for a row.
 
+        :param number_of: returns the number that a row's `to` stands for: a contact's, say.
         :param options: those of `SmsMessage.create`.
         :raises InvalidMessage: when it cannot be sent.
         """
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
-        return SmsMessage.create(to=row.get("to"), message=self.render(row), **options)
+        return SmsMessage.create(to=number_of(row.get("to")), message=self.render(row), **options)
 
     @without_locals
     def render(self, row: Mapping[str, Any]) -> str:

@@ -54,8 +54,9 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
     One task keeps the account's line full. Killed, retried or cleared, it goes on with those who have not got their
     text. Pushed to XCom, also when the task fails: how many were sent, and which were not and why.
 
-    :param recipients: numbers, or mappings with `to`, an optional `id` and values for the message: a list, or an XCom
-        of one. The same recipient with different texts needs an `id` (an order number, say) in each row. (templated)
+    :param recipients: numbers, contacts, or mappings with `to`, an optional `id` and values for the message: a list, or
+        an XCom of one. The same recipient with different texts needs an `id` (an order number, say) in each row.
+        (templated)
     :param message: what it says, at most 256 characters; or the path of a `.sms` file that says it. Rendered for each
         row, with the row as `recipient` beside Airflow's own variables; what is undefined makes a row bad.
     :param from_: the DialogTech number the texts leave from; by default any of the connection's `from_numbers`, the
@@ -160,6 +161,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         """Return what makes a row's values into a text."""
         return partial(
             RowTemplate(self, self.message, context).compose,
+            number_of=self.hook.settings.contacts.number_of,
             from_numbers=self.hook.senders(self.from_),
             on_too_long=self.on_too_long,
             smart_encoding=self.smart_encoding,

@@ -400,3 +400,15 @@ def test_its_pool_is_that_of_its_connection():
 
 def test_a_task_can_be_copied_as_airflow_does():
     assert copy.deepcopy(bulk_task([ADA])).recipients == [ADA]
+
+
+def test_a_row_may_name_a_contact_and_who_must_not_be_texted_is_held_back(sandbox, connect_sandbox, context):
+    contacts = {"ada": "(555) 666-7771", "team": ["5556667772", "5556667773"]}
+    connect_sandbox(extra={"from_numbers": "5554332111", "contacts": contacts, "only_to": "ada"})
+    task = bulk_task(["Ada", {"to": "5556667774"}, "team", "nobody"], message="Hi", invalid="skip")
+    summary = task.execute(context)
+    assert (summary["sent"], summary["held_back"], summary["invalid"]) == (1, 1, 2)
+    assert [text["to"] for text in sandbox.accepted()] == ["5556667771"]
+    reasons = [failure["reason"] for failure in summary["failures"]]
+    assert "the contact 'team' has 2 numbers" in reasons[0]
+    assert "there is no contact 'nobody' (the connection has ada, team)" in reasons[1]
