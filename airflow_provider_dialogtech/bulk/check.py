@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows
+from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows, named
 from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 
@@ -60,18 +60,17 @@ class CheckedRows:
         """
         if not self.bad:
             return
-        named = "; ".join(map(str, self.bad[:_SHOWN]))
-        more = f"; and {len(self.bad) - _SHOWN} more" if len(self.bad) > _SHOWN else ""
+        rows = "; ".join(named(self.bad, _SHOWN))
         raise InvalidMessage(
-            f"{len(self.bad)} of {plural(len(self.rows), 'row')} cannot be sent: {named}{more}",
+            f"{len(self.bad)} of {plural(len(self.rows), 'row')} cannot be sent: {rows}",
             advice='Correct them, or use invalid="skip" to send the others.',
             before_any=True,
         )
 
     def log(self) -> None:
         """Log what is skipped, and what there is to say about the others."""
-        for bad in self.bad[:_SHOWN]:
-            log.warning("Skipping %s", bad)
+        for line in named(self.bad, _SHOWN):
+            log.warning("Skipping %s", line)
         for remark in self.remarks:
             log.warning("%s", remark)
         log.info(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from airflow_provider_dialogtech.bulk.check import CheckedRows
-from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows
+from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows, named
 from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
@@ -15,6 +15,7 @@ from airflow_provider_dialogtech.exceptions import DialogTechError
 
 SHOWN = 100
 NAMED = 20
+NAMED_IN_ONE_LINE = 3
 _COUNTED = ("sent", "already_sent", "held_back", "refused", "in_doubt", "not_sent")
 _IN_WORDS = {
     "sent": "sent",
@@ -96,16 +97,17 @@ class Report:
         return f"Of {recipients}: {counted or 'nothing to send'}, in {summary['seconds']:.1f} s."
 
     def in_lines(self) -> str:
-        """Return all outcomes, whose texts failed and why (of many the first ones), and what to do."""
-        failures = sorted(self.failures, key=lambda failed: failed.row)
-        more = [f"and {len(failures) - NAMED} more"] if len(failures) > NAMED else []
-        return "\n".join([self.in_words(), *map(str, failures[:NAMED]), *more, self._advice()])
+        """Return all outcomes, each reason with the rows that failed for it (the first of many), and what to do."""
+        return "\n".join([self.in_words(), *named(self._failures_in_order(), NAMED), self._advice()])
 
     def in_one_line(self) -> str:
-        """Return all outcomes, the first failure, and what to do."""
-        first = min(self.failures, key=lambda failed: failed.row, default=None)
-        named = f"{first}.".replace("row", "Row", 1) if first else ""
-        return " ".join(" ".join([self.in_words(), named, self._advice()]).split())
+        """Return all outcomes, the first reason with its rows, and what to do."""
+        lines = named(self._failures_in_order(), NAMED_IN_ONE_LINE)
+        first = f"{lines[0][0].upper()}{lines[0][1:]}." if lines else ""
+        return " ".join(" ".join([self.in_words(), first, self._advice()]).split())
+
+    def _failures_in_order(self) -> list[FailedRow]:
+        return sorted(self.failures, key=lambda failed: failed.row)
 
     def _advice(self) -> str:
         advice = "When the task is retried or cleared, it texts only those who have not got their text."

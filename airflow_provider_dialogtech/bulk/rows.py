@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -128,6 +128,29 @@ class FailedRow:
 
     def __str__(self) -> str:
         return f"row {self.row} (to {self.to}): {self.reason}"
+
+
+def named(failures: Sequence[FailedRow], most: int) -> list[str]:
+    """Return a line for each reason, with the rows that failed for it.
+
+    :param failures: the rows, in the order of the list.
+    :param most: name so many of them at most, and count the others.
+    """
+    by_reason: dict[str, list[FailedRow]] = {}
+    for failed in failures:
+        by_reason.setdefault(failed.reason, []).append(failed)
+    shown = list(by_reason.values())[:most]
+    lines = [_in_one_line(rows, max(1, most // len(shown))) for rows in shown]
+    left_out = len(failures) - sum(map(len, shown))
+    return [*lines, f"and {left_out} more"] if left_out else lines
+
+
+def _in_one_line(rows: Sequence[FailedRow], most: int) -> str:
+    if len(rows) == 1:
+        return str(rows[0])
+    more = f" and {len(rows) - most} more" if len(rows) > most else ""
+    places = ", ".join(f"{failed.row} (to {failed.to})" for failed in rows[:most])
+    return f"rows {places}{more}: {rows[0].reason}"
 
 
 def _rows_of(given: Iterable[Any]) -> list[Any]:

@@ -89,7 +89,7 @@ class RowTemplate:
 
 
 def _beginning(pieces: Iterable[str]) -> str:
-    """Join the pieces, up to what tells that it is too long."""
+    """Join the pieces, up to where it is certain that they are too long."""
     taken, length = [], 0
     for piece in pieces:
         taken.append(piece)
@@ -101,7 +101,7 @@ def _beginning(pieces: Iterable[str]) -> str:
 
 
 def _in_words(error: Exception, row: Mapping[str, Any] | None = None) -> str:
-    """Tell what is wrong, without the row's values: Python's errors like to quote them."""
+    """Return what is wrong, without the row's values: Python's errors like to quote them."""
     words = safe_str(error, _LONGEST_READ).replace(_RECIPIENT_IN_JINJAS_WORDS, "recipient")
     for value in _texts_in(row or {}):
         words = words.replace(value, "…")

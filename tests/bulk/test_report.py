@@ -70,17 +70,32 @@ def test_the_details_hold_every_row_in_order():
 def test_of_many_failures_the_first_are_listed_and_fewer_are_named():
     report = a_report(numbers(SHOWN + 10))
     for row in reversed(range(SHOWN + 10)):
-        report.note(row, Refused("DialogTech refused it"))
+        report.note(row, Refused(f"DialogTech refused it: {row}"))
     summary = report.summary()
     assert [row["row"] for row in summary["failures"]] == list(range(1, SHOWN + 1))
     assert summary["failures_left_out"] == 10
     words = report.in_lines().splitlines()
-    assert words[1] == "row 1 (to …1000): DialogTech refused it"
-    assert words[NAMED] == f"row {NAMED} (to …{999 + NAMED}): DialogTech refused it"
+    assert words[1] == "row 1 (to …1000): DialogTech refused it: 0"
+    assert words[NAMED] == f"row {NAMED} (to …{999 + NAMED}): DialogTech refused it: {NAMED - 1}"
     assert words[NAMED + 1] == f"and {SHOWN + 10 - NAMED} more"
     assert words[NAMED + 2 :] == [
         "When the task is retried or cleared, it texts only those who have not got their text."
     ]
+
+
+def test_one_line_stands_for_all_rows_with_the_same_reason():
+    report = a_report(numbers(NAMED + 5))
+    report.note(1, Refused("DialogTech refused it"))
+    for row in [0, *range(2, NAMED + 4)]:
+        report.note(row, Unreachable("DialogTech could not be reached at 127.0.0.1:9 (the connection was refused)"))
+    words = report.in_lines().splitlines()
+    assert words[1].startswith("rows 1 (to …1000), 3 (to …1002), 4 (to …1003), ")
+    assert words[1].endswith(
+        "11 (to …1010) and 13 more: DialogTech could not be reached at 127.0.0.1:9 (the connection was refused)"
+    )
+    assert words[2] == "row 2 (to …1001): DialogTech refused it"
+    assert len(words) == 4
+    assert "Rows 1 (to …1000) and 22 more: DialogTech could not" in report.in_one_line()
 
 
 def test_what_to_do_about_those_in_doubt_is_told():
