@@ -1,9 +1,14 @@
-"""A DAG that fails at a moment which its alerts tell. Copied into the DAG folder of `benchmarks.alerts`."""
+"""A DAG that fails at a moment which its alerts tell, and one that texts many people beside it.
 
+Copied into the DAG folder of `benchmarks.alerts`.
+"""
+
+import os
 import time
 from datetime import datetime, timezone
 
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
 try:
     from airflow.sdk import DAG, task
@@ -11,10 +16,13 @@ except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.decorators import task
 
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+MAPPED = [f"5556{n:06}" for n in range(int(os.environ.get("MAPPED_TASKS", "0")))]
+
 with DAG(
     dag_id="fails",
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=START,
     on_failure_callback=DialogTechSmsNotifier("{{ run_id }}", to="5556667702", cooldown=None),
 ):
 
@@ -23,3 +31,6 @@ with DAG(
         raise RuntimeError(time.time())
 
     fail()
+
+with DAG("texts_many", schedule=None, start_date=START, max_active_tasks=64):
+    DialogTechSendSmsOperator.partial(task_id="text", message="Hello").expand(to=MAPPED)

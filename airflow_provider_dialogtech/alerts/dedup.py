@@ -1,91 +1,35 @@
-"""One alert per recipient, dedup key and cooldown: a storm of failures is one text, and the next says how many more."""
+"""One text per recipient, dedup key and cooldown: other alerts are suppressed, and the next text says how many.
+
+The account's lock is held only while PostgreSQL carries out one message, never over the way there and back: hundreds of
+alerts at once would queue for it longer than an alert waits.
+"""
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import sqlalchemy as sa
-
-from airflow_provider_dialogtech.delivery.schema import alert_grants, alerts, json_rows, now, sends
-from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store
+from airflow_provider_dialogtech.alerts import dedup_sql
+from airflow_provider_dialogtech.alerts.dedup_sql import BUDGET_SECONDS, CLOCK_ERROR, StoredAlert
+from airflow_provider_dialogtech.delivery.statements import stored_key
+from airflow_provider_dialogtech.delivery.store import Statement, Store
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.masking import digest
 
-# A callback that was killed while it waited mutes nobody for longer than this.
+__all__ = ["BUDGET_SECONDS", "LEASE", "AlertGate", "Claim"]
+
+# A callback that was killed while it waited suppresses others for no longer than this.
 LEASE = 60.0
-BUDGET_SECONDS = 600.0
-# What nobody has been told of for so long is forgotten.
-_FORGOTTEN_AFTER = 90 * 86400.0
-_PRUNED_AT_ONCE = 100
 _SHORTEST_RETENTION = 86400.0
 _PRUNED_EVERY = 16
-# Times further ahead were written by a clock that is right again.
-_CLOCK_ERROR = 1.0
+# Each time that it was not as it was read, another alert got ahead.
+_TRIES = 100
 
-_TOLD = ("sending", "sent", "in_doubt")
-
-_key: Any = sa.bindparam("of_key")
-_claim: Any = sa.bindparam("of_claim")
-_recipient: Any = sa.bindparam("of_recipient")
-_COLUMNS = (
-    "claim", "claimed", "silent_until", "carried", "carried_since", "more", "more_since", "text_key", "counted"
-)  # fmt: skip
-
-
-def _question() -> Any:
-    its_text = sa.select(alerts.c.text_key).where(alerts.c.key == _key).scalar_subquery()
-    counts = sa.and_(
-        alert_grants.c.recipient == _recipient,
-        alert_grants.c.at > now() - BUDGET_SECONDS,
-        alert_grants.c.at < now() + _CLOCK_ERROR,
-    )
-    return sa.select(
-        now().label("now"),
-        sa.select(json_rows(*(alerts.c[name] for name in _COLUMNS)))
-        .where(alerts.c.key == _key)
-        .scalar_subquery()
-        .label("alert"),
-        sa.select(sends.c.state).where(sends.c.key == its_text).scalar_subquery().label("text_state"),
-        sa.select(sa.func.count()).select_from(alert_grants).where(counts).scalar_subquery().label("granted"),
-        sa.select(sa.func.count())
-        .select_from(alert_grants)
-        .where(alert_grants.c.claim == _claim)
-        .scalar_subquery()
-        .label("is_ours"),
-    )
-
-
-_BEFORE_CLAIMING = _question()
-_INSERT = alerts.insert().inline()
-_UPDATE = (
-    alerts.update()
-    .where(alerts.c.key == _key)
-    .values({alerts.c[name]: sa.bindparam(f"new_{name}", type_=alerts.c[name].type) for name in _COLUMNS})
-)
-_GRANT = alert_grants.insert().inline()
-_FORGET_GRANTS = alert_grants.delete().where(
-    sa.or_(alert_grants.c.at < now() - BUDGET_SECONDS, alert_grants.c.at > now() + BUDGET_SECONDS)
-)
-_OLD = sa.select(alerts.c.key).where(sa.and_(alerts.c.silent_until < now() - _FORGOTTEN_AFTER))
-_PRUNE = alerts.delete().where(alerts.c.key.in_(_OLD.limit(_PRUNED_AT_ONCE)))
-_TAKE_GRANT_BACK = alert_grants.delete().where(alert_grants.c.claim == _claim)
-_TAKE_CLAIM_BACK = (
-    alerts.update()
-    .where(alerts.c.key == _key, alerts.c.claim == _claim)
-    .values(
-        claim=None,
-        silent_until=now(),
-        carried=0,
-        more=alerts.c.more + alerts.c.carried + 1,
-        more_since=sa.func.coalesce(alerts.c.carried_since, alerts.c.claimed),
-        carried_since=None,
-    )
-)
+_MAY_BE_OUT = ("sending", "sent", "in_doubt")
 
 
 @dataclass(frozen=True)
@@ -93,16 +37,16 @@ class Claim:
     """The right to send one alert.
 
     :param id: the claim's name; it is the text's idempotency key in the journal.
-    :param more: how many alerts were not sent since the last text.
+    :param suppressed: how many alerts were suppressed since the last text.
     :param since: when the first of these was due.
-    :param last: whether it is the last one that the recipient's budget allows for now.
+    :param is_last: whether it is the last one that the recipient's budget allows for now.
     """
 
     id: str
     key: str = field(repr=False)
-    more: int = 0
+    suppressed: int = 0
     since: datetime | None = None
-    last: bool = False
+    is_last: bool = False
 
 
 class AlertGate:
@@ -122,38 +66,22 @@ class AlertGate:
     def claim(
         self, dedup_key: str, recipient: str, cooldown: timedelta | None, *, claim_id: str | None = None
     ) -> Claim | None:
-        """Claim an alert; None when it is only counted, since its recipient has just been told.
+        """Claim an alert; None when it is suppressed, since its recipient has just been told.
 
         :param dedup_key: what the alert is about.
         :param recipient: the number it goes to.
         :param cooldown: how long this recipient is not told again; None tells each time.
-        :param claim_id: the claim's name; made before the transaction, so that a second try recognises the first.
+        :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
         :raises JournalUnavailable: when the store cannot be used.
         """
         recipient_digest = digest(self._account, "recipient", recipient)
         key = digest(recipient_digest, dedup_key)
-        id_ = claim_id or uuid.uuid4().hex
-
-        def plan(row: Any, reading: Reading) -> tuple[Claim | None, list[Statement]]:
-            alert = _Alert(row, reading.now)
-            if row.is_ours:
-                return alert.claim_again(id_, key, last=row.granted >= self._budget), []
-            if alert.counted == id_:
-                return None, []
-            if row.granted >= self._budget or (cooldown is not None and alert.is_silent()):
-                return None, [alert.write(key, **alert.counting(id_))]
-            seconds = cooldown.total_seconds() if cooldown is not None else 0.0
-            writes = [
-                Statement(_GRANT, {"claim": id_, "recipient": recipient_digest, "at": reading.now}),
-                alert.write(key, **alert.claiming(id_, reading.now + seconds)),
-                Statement(_FORGET_GRANTS, {}),
-            ]
-            if int(id_[:8], 16) % _PRUNED_EVERY == 0:
-                writes.append(Statement(_PRUNE, {}))
-            return alert.claim(id_, key, last=row.granted == self._budget - 1), writes
-
-        question = Statement(_BEFORE_CLAIMING, {"of_key": key, "of_recipient": recipient_digest, "of_claim": id_})
-        return self._store.locked(self._lock, question, plan)
+        claiming = _Claiming(claim_id or uuid.uuid4().hex, key, recipient_digest, cooldown, self._budget)
+        for _ in range(_TRIES):
+            decision = claiming.decide(self._store.ask(claiming.question))
+            if not decision.writes or self._store.do(*decision.writes, lock=self._lock):
+                return decision.claim
+        raise JournalUnavailable("too many alerts are claimed at the same time")
 
     def release(self, claim: Claim, *, sleep: Callable[[float], None] = time.sleep) -> None:
         """Give back a claim whose text was certainly not sent: the next alert is sent, and counts this one.
@@ -161,89 +89,122 @@ class AlertGate:
         :param sleep: sleeps while the store is away.
         :raises JournalUnavailable: when the store cannot be used.
         """
-        values = {"of_claim": claim.id, "of_key": claim.key}
-        taking_back = (Statement(_TAKE_GRANT_BACK, {"of_claim": claim.id}), Statement(_TAKE_CLAIM_BACK, values))
-        self._store.do(*taking_back, sleep=sleep)
+        values = {"of_claim": claim.id}
+        taking_back = (
+            Statement(dedup_sql.TAKE_GRANT_BACK, values),
+            Statement(dedup_sql.TAKE_CLAIM_BACK, {**values, "of_key": claim.key}),
+        )
+        self._store.do(*taking_back, lock=self._lock, sleep=sleep)
 
 
-class _Alert:
-    """What is known of one alert, told or not."""
+@dataclass(frozen=True)
+class _Decision:
+    """What becomes of an alert, once its writes are done: the last of them changes a row, or nothing is written."""
 
-    def __init__(self, row: Any, now: float) -> None:
-        found = json.loads(row.alert)
-        self._exists = bool(found)
-        self._now = now
-        self._text_state = row.text_state
-        self._old: dict[str, Any] = dict(zip(_COLUMNS, found[0] if found else _new(now), strict=True))
-        for name in ("more_since", "carried_since"):  # a clock that was ahead may have written them
-            self._old[name] = None if self._old[name] is None else min(self._old[name], now)
+    claim: Claim | None
+    writes: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Claiming:
+    """One alert that wants to become a text."""
+
+    id: str
+    key: str
+    recipient: str
+    cooldown: timedelta | None
+    budget: int
 
     @property
-    def counted(self) -> str:
-        return str(self._old["counted"])
+    def question(self) -> Statement:
+        return Statement(dedup_sql.QUESTION, {"of_key": self.key, "of_recipient": self.recipient, "of_claim": self.id})
 
-    def is_silent(self) -> bool:
-        """Say whether its recipient was told a short time ago, or is about to be."""
-        old = self._old
-        if old["claimed"] > self._now + _CLOCK_ERROR:
-            return False  # by a clock that was ahead; better told once too often
-        stands = old["claim"] is not None and (self._now < old["claimed"] + LEASE or self._was_told())
-        return bool(self._now < old["silent_until"] and stands)
+    def decide(self, row: Any) -> _Decision:
+        """Decide by the answer to `question`."""
+        alert = StoredAlert.of(row.alert, row.now)
+        if row.is_ours and alert is not None:  # only the answer was lost
+            return _Decision(self._claimed_before(alert, is_last=row.granted >= self.budget))
+        if alert is None:
+            if row.granted >= self.budget:
+                return _Decision(None, (self._write(dedup_sql.SUPPRESS_FIRST),))
+            return _Decision(self._claim(0, None, row), self._writes_of_first(row.granted))
+        if alert.last_suppressed == self.id:
+            return _Decision(None)
+        told = _was_told(alert, row)
+        if row.granted >= self.budget or (self.cooldown is not None and _is_cooling_down(alert, row.now, told=told)):
+            return _Decision(None, (self._write(dedup_sql.SUPPRESS, seen_claim=alert.claim),))
+        untold, since = _untold(alert, row.now, told=told)
+        return _Decision(self._claim(untold, since, row), self._writes(alert, untold, since, row))
 
-    def counting(self, id_: str) -> dict[str, Any]:
-        """Return what becomes of it when it is only counted."""
-        more_since = self._old["more_since"] if self._old["more"] else self._now
-        return {"more": self._old["more"] + 1, "more_since": more_since, "counted": id_}
+    def _claimed_before(self, alert: StoredAlert, *, is_last: bool) -> Claim:
+        # Where another alert was claimed since, its text reports what was suppressed.
+        is_newest = alert.claim == self.id
+        since = _moment(alert.reported_since) if is_newest and alert.reported else None
+        return Claim(self.id, self.key, alert.reported if is_newest else 0, since, is_last)
 
-    def claiming(self, id_: str, silent_until: float) -> dict[str, Any]:
-        """Return what becomes of it when its text is sent."""
-        more, since = self._untold()
-        return {
-            "claim": id_,
-            "claimed": self._now,
-            "silent_until": silent_until,
-            "carried": more,
-            "carried_since": since,
-            "more": 0,
-            "more_since": None,
-            "text_key": digest(id_),
-        }
+    def _claim(self, untold: int, since: float | None, row: Any) -> Claim:
+        when = _moment(since) if untold else None
+        return Claim(self.id, self.key, untold, when, is_last=row.granted == self.budget - 1)
 
-    def claim(self, id_: str, key: str, *, last: bool) -> Claim:
-        """Return the claim that `claiming` writes down."""
-        return self._claim(id_, key, *self._untold(), last=last)
+    def _writes_of_first(self, granted: int) -> tuple[Statement, ...]:
+        claim = self._write(dedup_sql.CLAIM_FIRST, cooldown=self._cooldown_seconds, text_key=stored_key(self.id))
+        return (self._grant(dedup_sql.GRANT_FIRST, seen_granted=granted), *self._tidying(), claim)
 
-    def claim_again(self, id_: str, key: str, *, last: bool) -> Claim:
-        """Return the claim that was made before; only its answer was lost."""
-        old = self._old
-        # Where another one was made since, that one tells what there was to be told.
-        more, since = (old["carried"], old["carried_since"]) if old["claim"] == id_ else (0, None)
-        return self._claim(id_, key, more, since, last=last)
+    def _writes(self, alert: StoredAlert, untold: int, since: float | None, row: Any) -> tuple[Statement, ...]:
+        claimed = replace(
+            alert,
+            claim=self.id,
+            claimed_at=row.now,
+            cooldown_ends=row.now + self._cooldown_seconds,
+            reported=untold,
+            reported_since=since,
+            suppressed=0,
+            suppressed_since=None,
+            text_key=stored_key(self.id),
+        )
+        seen = dedup_sql.seen_values(alert)
+        claim = self._write(dedup_sql.CLAIM, **dedup_sql.new_values(claimed), **seen)
+        return (self._grant(dedup_sql.GRANT, seen_granted=row.granted, **seen), *self._tidying(), claim)
 
-    def _claim(self, id_: str, key: str, more: int, since: float | None, *, last: bool) -> Claim:
-        when = datetime.fromtimestamp(since, timezone.utc) if since is not None and more else None
-        return Claim(id_, key, more, when, last)
+    def _grant(self, sql: Any, **values: Any) -> Statement:
+        return self._write(sql, of_recipient=self.recipient, **values)
 
-    def write(self, key: str, **changes: Any) -> Statement:
-        values = {**self._old, **changes}
-        if not self._exists:
-            return Statement(_INSERT, {"key": key, **values})
-        return Statement(_UPDATE, {"of_key": key, **{f"new_{name}": value for name, value in values.items()}})
+    def _tidying(self) -> list[Statement]:
+        prune = [Statement(dedup_sql.PRUNE, {})] if int(self.id[:8], 16) % _PRUNED_EVERY == 0 else []
+        return [Statement(dedup_sql.FORGET_GRANTS, {}), *prune]
 
-    def _was_told(self) -> bool:
-        # The first release did not write down which text it was.
-        if self._text_state in _TOLD or not self._old["text_key"]:
-            return True
-        # A text that has gone from the journal, for its time was over, was told; one that never came into it was not.
-        return self._text_state is None and bool(self._old["claimed"] < self._now - _SHORTEST_RETENTION)
+    def _write(self, sql: Any, **values: Any) -> Statement:
+        return Statement(sql, {"of_key": self.key, "of_claim": self.id, **values})
 
-    def _untold(self) -> tuple[int, float | None]:
-        """Return how many alerts no text has told of, and since when."""
-        old = self._old
-        if old["claim"] is None or self._was_told():
-            return old["more"], old["more_since"]
-        return old["more"] + old["carried"] + 1, old["carried_since"] or min(old["claimed"], self._now)
+    @property
+    def _cooldown_seconds(self) -> float:
+        return self.cooldown.total_seconds() if self.cooldown is not None else 0.0
 
 
-def _new(now: float) -> tuple[Any, ...]:
-    return (None, now, now, 0, None, 0, None, "", "")
+def _is_cooling_down(alert: StoredAlert, now: float, *, told: bool) -> bool:
+    """Say whether its recipient was told a short time ago, or is about to be."""
+    if alert.claimed_at > now + CLOCK_ERROR:
+        return False  # by a clock that was ahead; better told once too often
+    stands = alert.claim is not None and (now < alert.claimed_at + LEASE or told)
+    return now < alert.cooldown_ends and stands
+
+
+def _was_told(alert: StoredAlert, row: Any) -> bool:
+    """Say whether the text of the last claim is out, as far as the journal knows."""
+    if not alert.text_key:  # the first release did not write down which text it was
+        return True
+    # A text that has gone from the journal, for its time was over, was told; one that never came into it was not.
+    is_forgotten = row.text_state is None and alert.claimed_at < row.now - _SHORTEST_RETENTION
+    return row.text_state in _MAY_BE_OUT or is_forgotten
+
+
+def _untold(alert: StoredAlert, now: float, *, told: bool) -> tuple[int, float | None]:
+    """Return how many alerts no text has reported, and since when."""
+    if alert.claim is None or told:
+        return alert.suppressed, alert.suppressed_since
+    since = alert.reported_since or min(alert.claimed_at, now)
+    return alert.suppressed + alert.reported + 1, since
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
 from airflow_provider_dialogtech.settings import config
@@ -16,12 +17,39 @@ from airflow_provider_dialogtech.settings.journal_place import journal_store
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.delivery.store import Store
 
-# An alert waits for a journal that restarts, but not long: there is another.
-PATIENCE = 2.0
+# An alert waits for a journal that restarts, but not long: there is another. One that does not answer is abandoned by
+# the attempt, which knows whether this process had the time to listen.
+PATIENCE = 10.0
+RETRY_FOR = 2.0
 LOCAL_PATIENCE = 10.0
+
+# One that is away and one that does not answer are the same to an alert. So many seconds may all answers of one take
+# together; waiting for a slot is not counted.
+SHARED_SECONDS = 3.0
+# A storm of this machine's own callbacks may keep its file busy for a while; that is no reason to text once more.
+LOCAL_SECONDS = 10.0
 
 _FILE = "dialogtech_alerts.db"
 _NEVER = timedelta(days=36500)
+
+
+class Journal(NamedTuple):
+    """A journal that an alert can go through.
+
+    :param name: what the log calls it.
+    :param open: opens it.
+    :param seconds: how long it may take to answer, all its answers together.
+    """
+
+    name: str
+    open: Callable[[], Store]
+    seconds: float
+
+
+def import_stores() -> None:
+    """Import what the journals are made of: a process's own start is not to count as the journal's time."""
+    from airflow_provider_dialogtech.alerts import alert_journal, dedup  # noqa: F401
+    from airflow_provider_dialogtech.delivery import postgres, sender, sqlite  # noqa: F401
 
 
 def shared_journal() -> Store:
@@ -30,7 +58,7 @@ def shared_journal() -> Store:
     :raises JournalUnavailable: when it is set up wrongly, too: an alert must go out all the same.
     """
     try:
-        return journal_store(patience=PATIENCE)
+        return journal_store(patience=PATIENCE, retry_for=RETRY_FOR)
     except InvalidConnection as error:
         problem, advice = error.reason, error.advice
     raise JournalUnavailable(problem, advice=advice)
@@ -81,3 +109,11 @@ def retention() -> timedelta:
         return config.journal_retention()
     except InvalidConnection:
         return _NEVER
+
+
+JOURNALS = (
+    Journal("the shared journal", shared_journal, SHARED_SECONDS),
+    Journal("the file in AIRFLOW_HOME", journal_in_airflow_home, LOCAL_SECONDS),
+    Journal("the file in the temporary directory", journal_in_temporary_directory, LOCAL_SECONDS),
+)
+"""In the order in which they are tried."""

@@ -14,7 +14,8 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import NamedTuple
 
-from airflow_provider_dialogtech.alerts.deliver import Alert, tell
+from airflow_provider_dialogtech.alerts.alert import Alert
+from airflow_provider_dialogtech.alerts.deliver import deliver
 from airflow_provider_dialogtech.alerts.text import scrub_reason
 from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import DialogTechError
@@ -54,7 +55,7 @@ def main(wait: float = _SECONDS_TO_COMMIT) -> None:
         broken = broken_files()
         if broken:
             hook = _hook(config.alert_conn_id())
-            tell(_alert(broken), hook.settings.alert_to, hook)
+            deliver(_alert(broken), hook.settings.alert_to, hook)
     except DialogTechError as error:
         log.error("Nobody was told that DAG files cannot be parsed. %s", error)  # noqa: TRY400
     except Exception as error:  # its words could hold anything

@@ -93,8 +93,8 @@ def clock_time(when: datetime) -> str:
 
 def suffix_of(claim: Claim) -> str:
     """Write what a text adds about those that were not sent, or will not be."""
-    more = f" (+{claim.more} more since {clock_time(claim.since)})" if claim.more and claim.since else ""
-    last = " Alert budget used up: no more texts for up to 10 min." if claim.last else ""
+    more = f" (+{claim.suppressed} more since {clock_time(claim.since)})" if claim.suppressed and claim.since else ""
+    last = " Alert budget used up: no more texts for up to 10 min." if claim.is_last else ""
     return more + last
 
 

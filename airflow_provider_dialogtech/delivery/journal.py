@@ -39,7 +39,6 @@ from airflow_provider_dialogtech.delivery.reservation import (
 from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store
 from airflow_provider_dialogtech.delivery.timing import Timing
 from airflow_provider_dialogtech.exceptions import DialogTechError, JournalUnavailable
-from airflow_provider_dialogtech.masking import digest
 
 __all__ = [
     "ABANDONED",
@@ -129,7 +128,7 @@ class SendJournal:
             return planner.plan(row, reading, self.timing.head_start(connect))
 
         sql = statements.BEFORE_RESERVING_FOR_ALERT if request.is_alert else statements.BEFORE_RESERVING
-        question = Statement(sql, {"of_account": self._account, "of_key": digest(request.key)})
+        question = Statement(sql, {"of_account": self._account, "of_key": statements.stored_key(request.key)})
         with self._turn(is_alert=request.is_alert, max_wait=max_wait) as within:
             answer = self._store.locked(self._account, question, plan, within=within, sleep=sleep)
         if isinstance(answer, DialogTechError):
@@ -216,7 +215,7 @@ class SendJournal:
 
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        row = self._store.ask(Statement(statements.FIND, {"of_key": digest(key)}), sleep=sleep)
+        row = self._store.ask(Statement(statements.FIND, {"of_key": statements.stored_key(key)}), sleep=sleep)
         found = JournalRow.of(row.text)
         if found is None:
             return None

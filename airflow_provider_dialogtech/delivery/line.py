@@ -10,6 +10,8 @@ from airflow_provider_dialogtech.delivery.limits import Occupied, RateLimits, ea
 
 # A text that alerts have displaced so often keeps its slot from then on.
 MOST_DISPLACED = 2
+# Between two texts of a full line an alert would cost the line both. It waits so long for the slot of one.
+WORTH_WAITING = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,23 @@ class Line:
     def slot_for_alert(self, numbers: Sequence[str], not_before: float) -> Slot:
         """Find the first slot as if the texts that only wait were not there, and the fewest of them that must go.
 
-        Among numbers whose slots are equally near, it is the one for which fewer must go.
+        Where two or more must go, it is soon the slot of one of them. Among numbers whose slots are equally near, it is
+        the one for which fewer must go.
 
         :param numbers: the numbers the alert may leave from.
         :param not_before: no slot is nearer.
         """
         fixed = [place for place in self._places if not place.may_move]
+        found = self._nearest_for_alert(fixed, numbers, not_before)
+        if len(found.displaced) <= 1:
+            return found
+        waiting = (place.at for place in self._places if place.may_move and place.number in numbers)
+        for at in waiting:
+            if found.at < at <= found.at + WORTH_WAITING:
+                return self._nearest_for_alert(fixed, numbers, at)
+        return found
+
+    def _nearest_for_alert(self, fixed: Sequence[Place], numbers: Sequence[str], not_before: float) -> Slot:
         slots = self._slots(fixed, numbers, not_before, is_alert=True)
         nearest = min(at for at, _, _ in slots)
         found = []

@@ -41,6 +41,12 @@ _BEGIN_AND_LOCK = (
     f"set_config('idle_in_transaction_session_timeout', '{_IDLE_SECONDS}s', true); "
     "SELECT pg_advisory_xact_lock({lock})"
 )
+# The isolation level is set, since in a stricter one all statements would see what there was before the lock.
+_LOCK = (
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; "
+    f"SELECT set_config('lock_timeout', '{_LOCK_SECONDS}s', true); "
+    "SELECT pg_advisory_xact_lock({lock})"
+)
 _BIND = re.compile(r"%\((\w+)\)s")
 
 
@@ -68,12 +74,13 @@ class PostgresBackend:
             row = connection.execute(question.sql, dict(question.values)).one()
             took = time.monotonic() - asked
             answer, statements = plan(row, Reading(row.now, asked + took / 2, took))
-            _send(connection, *_in_one_message(statements, self._engine.dialect, "COMMIT"))
+            _send(connection, *_in_one_message(statements, self._engine.dialect, last="COMMIT"))
             return answer
 
-    def do(self, statements: Sequence[Statement], *, within: float) -> int:
+    def do(self, statements: Sequence[Statement], *, within: float, lock: str | None = None) -> int:
+        first = _LOCK.format(lock=_lock_number(lock)) if lock is not None else None
         with self._connection(within) as connection:
-            return _send(connection, *_in_one_message(statements, self._engine.dialect))
+            return _send(connection, *_in_one_message(statements, self._engine.dialect, first=first))
 
     def ask(self, question: Statement, *, within: float) -> Row[Any]:
         with self._connection(within) as connection:
@@ -142,7 +149,7 @@ def _send(connection: Connection, message: str, values: dict[str, Any] | None = 
 
 
 def _in_one_message(
-    statements: Sequence[Statement], dialect: Dialect, last: str | None = None
+    statements: Sequence[Statement], dialect: Dialect, *, first: str | None = None, last: str | None = None
 ) -> tuple[str, dict[str, Any]]:
     """Put statements into one message, which PostgreSQL runs as one transaction where none has begun."""
     parts: list[str] = []
@@ -151,7 +158,7 @@ def _in_one_message(
         sql, fixed = _compiled(statement.sql, dialect, tuple(sorted(statement.values)), place)
         parts.append(sql)
         values |= {f"{name}_{place}": value for name, value in {**fixed, **statement.values}.items()}
-    return "; ".join([*parts, *([last] if last else [])]), values
+    return "; ".join([*([first] if first else []), *parts, *([last] if last else [])]), values
 
 
 @lru_cache(maxsize=128)

@@ -343,7 +343,7 @@ class Planner:
             "number": self.name_of(request.numbers[slot.number]),
             "at": slot.at,
             "state": state,
-            "key": digest(request.key),
+            "key": statements.stored_key(request.key),
             "owner": self.owner,
             "attempt": 1,
             "digest": request.digest,

@@ -52,7 +52,7 @@ class SqliteBackend:
 
         return self._commits.run(read_and_write, within=within, is_urgent=False)
 
-    def do(self, statements: Sequence[Statement], *, within: float) -> int:
+    def do(self, statements: Sequence[Statement], *, within: float, lock: str | None = None) -> int:  # noqa: ARG002
         # A text that waits to be started has less time than one that waits for a slot.
         return self._commits.run(lambda connection: _execute(connection, statements), within=within, is_urgent=True)
 

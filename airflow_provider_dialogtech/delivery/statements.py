@@ -1,4 +1,5 @@
-"""All SQL of a text on its way. (`texts.py` has what people ask, `alerts/dedup.py` the alerts, `schema.py` the tables.)
+"""All SQL of a text on its way. (`texts.py` has what people ask, `alerts/dedup_sql.py` the alerts, `schema.py` the
+tables.)
 
 Every change is a compare-and-set: it names the row, the owner and the state that it expects, and changes nothing where
 these differ.
@@ -14,6 +15,7 @@ from sqlalchemy.sql.expression import ColumnElement
 
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW
 from airflow_provider_dialogtech.delivery.schema import accounts, json_rows, next_id, now, sends
+from airflow_provider_dialogtech.masking import digest
 
 # Each refusal for the rate widens the short windows by so much, for so long.
 WIDENING = 0.025
@@ -43,6 +45,11 @@ LINE_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created
 ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until")
 
 
+def stored_key(key: str) -> str:
+    """Return the name under which the journal stores an idempotency key."""
+    return digest(key)
+
+
 def _json(columns: tuple[str, ...], source: Any, *conditions: ColumnElement[bool]) -> Any:
     rows = json_rows(*(source.c[name] for name in columns))
     query = sa.select(rows).select_from(source)
@@ -65,6 +72,14 @@ def _question(line: Any) -> Any:
         _text_with_key(),
         line.label("line"),
     )
+
+
+def state_of_text(key: Any) -> Any:
+    """Return the query of a text's state.
+
+    :param key: the query of its stored key.
+    """
+    return sa.select(sends.c.state).where(sends.c.key == key).scalar_subquery()
 
 
 FIND = sa.select(now().label("now"), _text_with_key())

@@ -63,7 +63,7 @@ class Backend(Protocol):
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T: ...
 
-    def do(self, statements: Sequence[Statement], *, within: float) -> int: ...
+    def do(self, statements: Sequence[Statement], *, within: float, lock: str | None = None) -> int: ...
 
     def ask(self, question: Statement, *, within: float) -> Row[Any]: ...
 
@@ -76,16 +76,25 @@ class Store:
     :param url: an SQLAlchemy URL. It may hold a password and is never shown.
     :param clock: the clock of a SQLite store, in seconds since 1970. PostgreSQL has its own.
     :param patience: for how many seconds a store that is away is tried again.
+    :param retry_for: the same for one that says at once that it is away; by default as long.
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not installed.
     """
 
-    def __init__(self, url: str | URL, *, clock: Callable[[], float] = time.time, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        clock: Callable[[], float] = time.time,
+        patience: float = PATIENCE,
+        retry_for: float | None = None,
+    ) -> None:
         from airflow_provider_dialogtech.delivery.urls import kind_of
 
         self.is_file = kind_of(url) == "sqlite"
         self._url = url
         self._clock = clock
         self.patience = patience
+        self._retry_for = patience if retry_for is None else retry_for
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'SQLite' if self.is_file else 'PostgreSQL'}>"
@@ -140,15 +149,24 @@ class Store:
         )
 
     def do(
-        self, *statements: Statement, within: float | None = None, sleep: Callable[[float], None] = time.sleep
+        self,
+        *statements: Statement,
+        lock: str | None = None,
+        within: float | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> bool:
-        """Write, all of it or nothing, without a lock: in PostgreSQL one message.
+        """Write, all of it or nothing: in PostgreSQL one message.
 
         :param statements: what to write.
+        :param lock: what to lock meanwhile, by default nothing. It is held while the message is carried out, so no
+            process that is slow, frozen or far away keeps it from others.
         :return: whether the last of the statements changed a row.
         :raises JournalUnavailable: when the store cannot be reached or written.
         """
-        return self._try(lambda backend, left: backend.do(statements, within=left), within=within, sleep=sleep) > 0
+        return (
+            self._try(lambda backend, left: backend.do(statements, lock=lock, within=left), within=within, sleep=sleep)
+            > 0
+        )
 
     def ask(
         self, question: Statement, *, within: float | None = None, sleep: Callable[[float], None] = time.sleep
@@ -164,7 +182,7 @@ class Store:
         until = time.monotonic() + patience
         retrying = Retrying(
             retry=retry_if_exception_type(StoreAway),
-            stop=stop_after_delay(patience),
+            stop=stop_after_delay(min(patience, self._retry_for) if within is None else patience),
             wait=wait_random_exponential(multiplier=0.05, max=1),
             sleep=sleep,
             reraise=True,

@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import BaseNotifier
-from airflow_provider_dialogtech.alerts.deliver import Alert, tell
+from airflow_provider_dialogtech.alerts.alert import Alert
+from airflow_provider_dialogtech.alerts.deliver import deliver
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
@@ -102,7 +103,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         try:
             rendered = _Rendered(self, context)
             hook = DialogTechHook(rendered.conn_id)
-            tell(rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
+            deliver(rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
         except Exception as error:
             _log_failure(error)
 
@@ -115,7 +116,7 @@ class DialogTechSmsNotifier(BaseNotifier):
             rendered = _Rendered(self, context)
             hook = DialogTechHook(rendered.conn_id)
             await hook.aload()
-            await asyncio.to_thread(tell, rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
+            await asyncio.to_thread(deliver, rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
         except Exception as error:
             _log_failure(error)
 

@@ -20,10 +20,11 @@ log = logging.getLogger(__name__)
 _LOCAL_EXECUTORS = {"LocalExecutor", "SequentialExecutor", "DebugExecutor"}
 
 
-def journal_store(*, patience: float | None = None) -> Store:
+def journal_store(*, patience: float | None = None, retry_for: float | None = None) -> Store:
     """Open the journal of `[dialogtech] journal_url`.
 
     :param patience: for how many seconds a journal that is away is tried again; by default a minute.
+    :param retry_for: the same for one that says at once that it is away.
     :raises InvalidConnection: when the URL is no SQLite file's and no PostgreSQL's, or when it is a file's and tasks
         may run on several machines, or in pods. No retry mends that.
     :raises JournalUnavailable: when Airflow cannot ask a command or a secrets backend for the URL.
@@ -31,7 +32,7 @@ def journal_store(*, patience: float | None = None) -> Store:
     from airflow_provider_dialogtech.delivery.store import PATIENCE, Store
 
     url: Any = config.journal_url()
-    store = Store(url, patience=PATIENCE if patience is None else patience)
+    store = Store(url, patience=PATIENCE if patience is None else patience, retry_for=retry_for)
     if store.is_file:
         if not config.allow_local_journal():
             _refuse_to_forget()

@@ -1,3 +1,4 @@
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -5,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_dialogtech.alerts import dedup
 from airflow_provider_dialogtech.alerts.dedup import BUDGET_SECONDS, LEASE, AlertGate
 from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits
@@ -52,12 +54,12 @@ def send(store, claim, outcome="sent"):
 
 def test_the_first_alert_is_sent_and_the_others_are_counted(gate, store, set_back):
     first = gate.claim("dag failed", ALICE, COOLDOWN)
-    assert (first.more, first.since) == (0, None)
+    assert (first.suppressed, first.since) == (0, None)
     send(store, first)
     assert [gate.claim("dag failed", ALICE, COOLDOWN) for _ in range(137)] == [None] * 137
     set_back(15 * 60 + 1)
     then = gate.claim("dag failed", ALICE, COOLDOWN)
-    assert then.more == 137
+    assert then.suppressed == 137
     assert then.since.timestamp() == pytest.approx(time.time() - 15 * 60 - 1, abs=30)
 
 
@@ -67,7 +69,7 @@ def test_what_one_text_has_told_the_next_does_not_count_again(gate, store, set_b
     set_back(1000)
     send(store, gate.claim("dag failed", ALICE, COOLDOWN))
     set_back(1000)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).more == 0
+    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 0
 
 
 @pytest.mark.parametrize(("key", "recipient"), [("dag recovered", ALICE), ("dag failed", BOB)])
@@ -97,9 +99,9 @@ def test_a_text_certainly_not_sent_releases_its_claim_and_keeps_the_count(gate):
     gate.claim("dag failed", ALICE, COOLDOWN)
     gate.release(first)
     second = gate.claim("dag failed", ALICE, COOLDOWN)
-    assert second.more == 2
+    assert second.suppressed == 2
     gate.release(second)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).more == 3
+    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 3
 
 
 def test_a_released_claim_costs_no_budget(gate):
@@ -121,7 +123,7 @@ def test_a_callback_killed_while_it_waited_mutes_nobody_after_its_lease(gate, st
     assert gate.claim("dag failed", ALICE, COOLDOWN)
     assert gate.claim("dag failed", ALICE, COOLDOWN) is None
     set_back(LEASE + 1)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).more == 2
+    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 2
 
 
 @pytest.mark.parametrize("outcome", ["sent", "in_doubt"])
@@ -141,10 +143,10 @@ def test_a_text_that_was_refused_frees_its_claim_after_the_lease(gate, store, ou
 def test_the_budget_of_a_person_bounds_all_alerts_together_and_the_last_one_knows_it(store, set_back):
     gate = AlertGate(store, ACCOUNT, budget=3)
     claims = [gate.claim(f"dag {n}", ALICE, COOLDOWN) for n in range(5)]
-    assert [claim and claim.last for claim in claims] == [False, False, True, None, None]
+    assert [claim and claim.is_last for claim in claims] == [False, False, True, None, None]
     assert gate.claim("dag 0", BOB, COOLDOWN) is not None
     set_back(BUDGET_SECONDS + 1)
-    assert gate.claim("dag 4", ALICE, COOLDOWN).more == 1
+    assert gate.claim("dag 4", ALICE, COOLDOWN).suppressed == 1
 
 
 def test_accounts_share_no_alerts(store):
@@ -166,14 +168,14 @@ def test_a_claim_that_is_made_again_after_a_lost_answer_is_the_same_claim(store,
     set_back(1000)
     first = gate.claim("dag failed", ALICE, COOLDOWN, claim_id="ab" * 16)
     assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id="ab" * 16) == first
-    assert first.more == 1
+    assert first.suppressed == 1
 
 
 def test_a_claim_that_is_made_again_without_a_cooldown_costs_the_budget_once(store):
     gate = AlertGate(store, ACCOUNT, budget=3)
     for token in ("a", "a", "b", "b"):
-        assert not gate.claim("dag failed", ALICE, None, claim_id=token).last
-    assert gate.claim("dag failed", ALICE, None, claim_id="c").last
+        assert not gate.claim("dag failed", ALICE, None, claim_id=token).is_last
+    assert gate.claim("dag failed", ALICE, None, claim_id="c").is_last
 
 
 def test_an_alert_that_is_counted_again_after_a_lost_answer_counts_once(gate, store, set_back):
@@ -181,20 +183,20 @@ def test_an_alert_that_is_counted_again_after_a_lost_answer_counts_once(gate, st
     for token in ("a", "a", "b", "b"):
         assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id=token) is None
     set_back(1000)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).more == 2
+    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 2
 
 
 def test_a_claim_made_again_leaves_what_is_to_be_told_to_the_one_that_was_made_since(gate):
     gate.claim("dag failed", ALICE, None, claim_id="a")
-    assert gate.claim("dag failed", ALICE, None, claim_id="b").more == 1
-    assert gate.claim("dag failed", ALICE, None, claim_id="a").more == 0
+    assert gate.claim("dag failed", ALICE, None, claim_id="b").suppressed == 1
+    assert gate.claim("dag failed", ALICE, None, claim_id="a").suppressed == 0
 
 
 def test_a_claim_given_back_twice_counts_once(gate):
     claim = gate.claim("dag failed", ALICE, COOLDOWN)
     gate.release(claim)
     gate.release(claim)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).more == 1
+    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 1
 
 
 def test_a_clock_a_year_ahead_for_a_moment_mutes_nobody(gate, store, store_url, set_back):
@@ -213,7 +215,7 @@ def test_what_was_counted_by_a_clock_ahead_is_not_said_to_have_been_in_the_futur
     gate.claim("dag failed", ALICE, COOLDOWN)
     set_back(-365 * 86400)
     claim = gate.claim("dag failed", ALICE, COOLDOWN)
-    assert claim.more == 1
+    assert claim.suppressed == 1
     assert claim.since.timestamp() <= time.time() + 1
 
 
@@ -221,7 +223,7 @@ def test_a_text_that_the_journal_has_forgotten_was_told(gate, store, store_url, 
     send(store, gate.claim("dag failed", ALICE, COOLDOWN))
     change(store_url, sends.delete())
     set_back(3 * 86400)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).more == 0
+    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 0
 
 
 def test_alerts_that_nobody_needs_any_more_are_removed(gate, store_url, set_back):
@@ -238,4 +240,62 @@ def test_an_alert_that_was_only_counted_is_not_removed(store, store_url, set_bac
     set_back(BUDGET_SECONDS + 1)
     gate.claim("dag 3", ALICE, COOLDOWN, claim_id="0" * 32)
     set_back(BUDGET_SECONDS + 1)
-    assert gate.claim("dag 2", ALICE, COOLDOWN).more == 1
+    assert gate.claim("dag 2", ALICE, COOLDOWN).suppressed == 1
+
+
+def test_no_lock_is_held_while_an_alert_decides(postgres, postgres_url, monkeypatch):
+    """Hundreds of alerts at once would wait for each other's way to the journal and back."""
+    gate, held, decide = AlertGate(Store(postgres_url), ACCOUNT), [], dedup._Claiming.decide
+
+    def looking(claiming, row):
+        held.append(postgres.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
+        return decide(claiming, row)
+
+    monkeypatch.setattr(dedup._Claiming, "decide", looking)
+    gate.claim("dag failed", ALICE, COOLDOWN)
+    gate.claim("dag failed", ALICE, COOLDOWN)
+    assert [int(re.search(r"\d+", said).group()) for said in held] == [0, 0]
+
+
+def test_an_alert_that_somebody_else_claims_meanwhile_is_suppressed(store, monkeypatch):
+    gate, decide, other = AlertGate(store, ACCOUNT), dedup._Claiming.decide, []
+
+    def claim_first(claiming, row):
+        if not other:
+            other.append("claims")
+            other.append(gate.claim("dag failed", ALICE, COOLDOWN, claim_id="b" * 32))
+        return decide(claiming, row)
+
+    monkeypatch.setattr(dedup._Claiming, "decide", claim_first)
+    assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id="a" * 32) is None
+    assert other[1].id == "b" * 32
+    gate.release(other[1])
+    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 2
+
+
+def test_what_is_suppressed_while_another_alert_is_claimed_is_reported_once(store, set_back, monkeypatch):
+    gate, decide, seen = AlertGate(store, ACCOUNT), dedup._Claiming.decide, []
+    send(store, gate.claim("dag failed", ALICE, COOLDOWN))
+
+    def suppress_first(claiming, row):
+        if claiming.id == "c" * 32 and not seen:
+            seen.append("suppresses")
+            monkeypatch.setattr(dedup._Claiming, "decide", decide)
+            assert AlertGate(store, ACCOUNT, budget=0).claim("dag failed", ALICE, COOLDOWN) is None
+        return decide(claiming, row)
+
+    monkeypatch.setattr(dedup._Claiming, "decide", suppress_first)
+    set_back(1000)
+    assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id="c" * 32).suppressed == 1
+
+
+def test_a_budget_is_kept_by_alerts_of_many_kinds_at_once(store):
+    barrier = threading.Barrier(16)
+
+    def claim(number):
+        barrier.wait()
+        return AlertGate(store, ACCOUNT, budget=3).claim(f"dag {number}", ALICE, COOLDOWN)
+
+    with ThreadPoolExecutor(16) as pool:
+        claims = [claim for claim in pool.map(claim, range(16)) if claim is not None]
+    assert sorted(claim.is_last for claim in claims) == [False, False, True]

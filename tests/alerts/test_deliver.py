@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import deliver
+from airflow_provider_dialogtech.alerts import deadline, deliver, fallback, recipient
 from airflow_provider_dialogtech.exceptions import WaitTooLong
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.sandbox.faults import NAMES
@@ -22,8 +22,9 @@ CERTAINLY_NOT_SENT = {"refused", "throttled"}
 @pytest.fixture(autouse=True)
 def _short_times(monkeypatch, caplog):
     monkeypatch.setattr(deliver, "HELD", HELD)
-    monkeypatch.setattr(deliver, "WAIT", 3.0)
-    monkeypatch.setattr(deliver, "CALL", 1.4)
+    monkeypatch.setattr(deadline, "WAIT", 3.0)
+    for module in (deadline, recipient):
+        monkeypatch.setattr(module, "CALL", 1.4)
     caplog.set_level(logging.INFO)
 
 
@@ -99,7 +100,8 @@ def test_many_recipients_of_a_hanging_api_hold_a_callback_no_longer_than_one(san
 def test_what_hangs_for_good_is_left_behind(alerting, monkeypatch, caplog):
     monkeypatch.setattr(deliver, "HELD", 0.2)
     released = threading.Event()
-    monkeypatch.setattr(deliver, "_JOURNALS", ((lambda: released.wait(60), 60.0),))
+    hanging = fallback.Journal("a journal that hangs", lambda: released.wait(60), 60.0)
+    monkeypatch.setattr(fallback, "JOURNALS", (hanging,))
     begun = time.monotonic()
     alert()
     assert time.monotonic() - begun < 30
@@ -108,19 +110,19 @@ def test_what_hangs_for_good_is_left_behind(alerting, monkeypatch, caplog):
 
 
 def test_a_pause_that_would_leave_no_time_to_send_is_not_begun():
-    deadline = deliver.Deadline(HELD)
+    end = deadline.Deadline(HELD)
     begun = time.monotonic()
     with pytest.raises(WaitTooLong):
-        deadline.pause(HELD)
+        end.sleep(HELD)
     assert time.monotonic() - begun < HELD
-    deadline.pause(0)
+    end.sleep(0)
 
 
 def test_an_unforeseen_error_is_named_but_its_words_are_not_shown(sandbox, alerting, monkeypatch, caplog):
     def fail(*_args, **_kwargs):
         raise RuntimeError(f"about {ALICE}")
 
-    monkeypatch.setattr(deliver, "fit", fail)
+    monkeypatch.setattr(recipient, "fit", fail)
     alert()
     assert "RuntimeError" in caplog.text
     assert ALICE not in caplog.text

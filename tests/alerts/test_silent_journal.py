@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.alerts import deliver, fallback
+from airflow_provider_dialogtech.alerts import fallback
 from airflow_provider_dialogtech.alerts.dedup import AlertGate
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.schema import accounts, alert_grants, alerts, sends
@@ -140,7 +140,11 @@ def test_what_is_left_behind_sends_nothing_and_mutes_nobody(sandbox, monkeypatch
         return fallback.journal_in_airflow_home()
 
     monkeypatch.setattr(kind, step, silent)
-    monkeypatch.setattr(deliver, "_JOURNALS", ((fallback.shared_journal, 1.0), (open_another, 5.0)))
+    journals = (
+        fallback.Journal("the shared journal", fallback.shared_journal, 1.0),
+        fallback.Journal("another journal", open_another, 5.0),
+    )
+    monkeypatch.setattr(fallback, "JOURNALS", journals)
     DialogTechSmsNotifier("hello")(failure())
     assert texts(sandbox) == ["hello"]
     answer.set()

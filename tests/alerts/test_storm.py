@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import deliver, fallback
+from airflow_provider_dialogtech.alerts import fallback
+from airflow_provider_dialogtech.alerts.deadline import Deadline
 from airflow_provider_dialogtech.alerts.dedup import LEASE
 from airflow_provider_dialogtech.delivery.schema import alert_grants, alerts
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
@@ -33,7 +34,7 @@ def shared_journal(monkeypatch, store_url):
 @pytest.fixture
 def unreachable_journal(monkeypatch, unused_port):
     url = f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/nothing"
-    monkeypatch.setattr(fallback, "PATIENCE", 0.2)
+    monkeypatch.setattr(fallback, "RETRY_FOR", 0.2)
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
 
 
@@ -79,7 +80,7 @@ def test_of_sixteen_processes_at_the_same_moment_one_texts(sandbox, alerting, sh
 
 def test_a_callback_killed_while_it_waits_mutes_nobody(sandbox, alerting, shared_journal, monkeypatch):
     def die_waiting():
-        monkeypatch.setattr(deliver.Deadline, "pause", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(Deadline, "sleep", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         DialogTechSmsNotifier("hello")(failure())
 
     # Both numbers are busy for a second, so the next text has to wait.
@@ -116,7 +117,7 @@ def test_a_hundred_dags_at_once_stay_within_the_budget_and_its_last_text_says_so
 def test_without_the_journal_five_hundred_failures_are_one_text(sandbox, alerting, unreachable_journal, caplog):
     storm(500)
     assert len(texts(sandbox)) == 1
-    assert "is told by another journal" in caplog.text
+    assert "is told through another journal" in caplog.text
 
 
 @pytest.mark.parametrize("url", ["mysql://x@localhost/y", "nonsense", "postgresql+pg8000://x@localhost/y"])
@@ -125,7 +126,7 @@ def test_a_journal_that_is_set_up_wrongly_stops_no_alert(sandbox, alerting, monk
     DialogTechSmsNotifier("hello")(failure())
     DialogTechSmsNotifier("hello")(failure())
     assert texts(sandbox) == ["hello"]
-    assert "is told by another journal" in caplog.text
+    assert "is told through another journal" in caplog.text
 
 
 def test_a_file_journal_under_a_remote_executor_stops_no_alert(sandbox, alerting, monkeypatch, caplog):

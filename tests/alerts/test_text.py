@@ -125,18 +125,18 @@ def test_a_secret_that_airflow_knows_stays_out_of_a_reason():
 
 
 def test_the_suffix_tells_how_many_more_there_were_and_since_when():
-    assert suffix_of(Claim("id", "key", more=137, since=NOON)) == " (+137 more since 12:05 UTC)"
+    assert suffix_of(Claim("id", "key", suppressed=137, since=NOON)) == " (+137 more since 12:05 UTC)"
     assert suffix_of(Claim("id", "key")) == ""
 
 
 def test_the_last_text_of_a_budget_says_so():
-    assert "budget used up" in suffix_of(Claim("id", "key", last=True))
+    assert "budget used up" in suffix_of(Claim("id", "key", is_last=True))
 
 
 @pytest.mark.parametrize("one_segment", [True, False])
 @pytest.mark.parametrize("text", ["word " * 100, "[{x}] " * 100, "слово " * 100, "“quoted” – " * 100])
 def test_a_cut_never_takes_the_suffix(text, one_segment):
-    suffix = suffix_of(Claim("id", "key", more=137, since=NOON, last=True))
+    suffix = suffix_of(Claim("id", "key", suppressed=137, since=NOON, is_last=True))
     whole = fit(text, suffix, one_segment=one_segment)
     assert whole.endswith(suffix)
     assert len(whole) <= (160 if one_segment else 256)

@@ -154,7 +154,7 @@ def test_an_alerts_claim_whose_answer_is_lost_is_made_once(proxy, cut_once):
     cut_once()
     claim = gate.claim("k", "5556667777", None)
     assert claim is not None
-    assert claim.more == 0
+    assert claim.suppressed == 0
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

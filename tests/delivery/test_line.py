@@ -51,6 +51,16 @@ def test_where_the_account_is_full_the_nearest_text_of_any_number_goes():
     assert found.displaced == (4,)
 
 
+def test_an_alert_between_two_texts_takes_the_slot_of_the_later_one_rather_than_both():
+    found = Line([waiting(1, 0.1), waiting(2, 1.135), waiting(3, 2.17)], LIMITS).slot_for_alert(["a"], 0.3)
+    assert (found.at, found.displaced) == (1.135, (2,))
+
+
+def test_an_alert_waits_no_longer_than_a_second_to_spare_a_text():
+    found = Line([waiting(1, 0.1), waiting(2, 1.31)], LIMITS).slot_for_alert(["a"], 0.3)
+    assert (found.at, set(found.displaced)) == (0.3, {1, 2})
+
+
 def test_lists_leave_the_alerts_their_reserve_of_each_minute():
     line = [Place(index, "a", float(index) * 1.1) for index in range(36)]
     assert Line(line, LIMITS).slot(["a"], 40.0).at == pytest.approx(60.5)

@@ -147,18 +147,18 @@ def test_the_texts_of_an_earlier_version_count_in_the_windows(old_journal, sandb
 def test_the_cooldown_of_an_alert_holds(old_journal):
     gate = AlertGate(Store(old_journal), ACCOUNT)
     assert gate.claim("told", RECIPIENT, HOUR) is None
-    assert gate.claim("told", RECIPIENT, None).more == 2
+    assert gate.claim("told", RECIPIENT, None).suppressed == 2
 
 
 def test_an_alert_that_was_given_back_is_sent_and_counts_the_one_before(old_journal):
     claim = AlertGate(Store(old_journal), ACCOUNT).claim("given back", RECIPIENT, HOUR)
-    assert claim.more == 1
+    assert claim.suppressed == 1
     assert claim.since is not None
 
 
 def test_the_budget_of_a_recipient_counts_the_alerts_of_an_earlier_version(old_journal):
     gate = AlertGate(Store(old_journal), ACCOUNT, budget=2)
-    assert gate.claim("a new one", RECIPIENT, HOUR).last
+    assert gate.claim("a new one", RECIPIENT, HOUR).is_last
     assert gate.claim("another", RECIPIENT, HOUR) is None
 
 

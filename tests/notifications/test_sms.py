@@ -274,7 +274,7 @@ def test_a_termination_passes(monkeypatch, alerting):
     def terminate(*_):
         raise Terminated
 
-    monkeypatch.setattr("airflow_provider_dialogtech.notifications.sms.tell", terminate)
+    monkeypatch.setattr("airflow_provider_dialogtech.notifications.sms.deliver", terminate)
     with pytest.raises(Terminated):
         DialogTechSmsNotifier()(failure())
 

@@ -1,0 +1,30 @@
+"""What an alert is once it is written: its text, and what decides whether it is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert, ready to be delivered.
+
+    :param subject: what it is about, for the log.
+    :param text: what it says.
+    :param built_in: whether the text is ours, which fits one segment.
+    :param note: what is to stand behind it in any case.
+    :param dedup_key: alerts with the same key are one alert.
+    :param cooldown: how long a recipient is not told again; None tells each time.
+    :param origin: the task that it is about.
+    """
+
+    subject: str
+    text: str = field(repr=False)
+    built_in: bool
+    note: str
+    dedup_key: str
+    cooldown: timedelta | None
+    origin: Origin = NO_TASK

@@ -1,0 +1,153 @@
+"""One recipient's text of an alert: through the shared journal, else through a local one, else without any."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from airflow_provider_dialogtech.alerts import fallback
+from airflow_provider_dialogtech.alerts.alert import Alert
+from airflow_provider_dialogtech.alerts.deadline import CALL, Deadline
+from airflow_provider_dialogtech.alerts.text import fit, suffix_of
+from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, JournalUnavailable, NotSent
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.masking import mask_number, scrub
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech.alerts.attempt import Attempt
+    from airflow_provider_dialogtech.alerts.dedup import AlertGate, Claim
+    from airflow_provider_dialogtech.delivery.store import Store
+    from airflow_provider_dialogtech.sms.message import SmsMessage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class RecipientAlert:
+    """One recipient's text of an alert.
+
+    :param alert: the alert.
+    :param number: the recipient.
+    :param hook: the account it leaves from.
+    :param deadline: the end of the callback's time.
+    :param ended: whether it has been dealt with.
+    :param failed: whether the recipient was certainly not told.
+    """
+
+    alert: Alert
+    number: str
+    hook: DialogTechHook
+    deadline: Deadline
+    ended: bool = False
+    failed: bool = False
+
+    def run(self) -> None:
+        """Text the recipient, and never raise."""
+        try:
+            self._send()
+        except InDoubt:
+            self._log(logging.WARNING, "may have been told; DialogTech's message log knows.")
+        except DialogTechError as error:
+            self._log(logging.ERROR, "was not told. %s", error)
+            self.failed = True
+        except Exception as error:
+            # Its words could hold anything.
+            self._log(logging.ERROR, "may not have been told (%s).", type(error).__name__)
+        self.ended = True
+
+    def _send(self) -> None:
+        # Imported before the journal's time begins: on a busy machine that takes as long.
+        from airflow_provider_dialogtech.alerts.attempt import Attempt
+
+        fallback.import_stores()
+        for journal in fallback.JOURNALS:
+            attempt = Attempt(journal.seconds)
+            try:
+                return attempt.run(partial(self._send_through, journal, attempt))
+            except JournalUnavailable as error:
+                words = "is told through another journal, since %s failed: %s"
+                self._log(logging.WARNING, words, journal.name, error.reason)
+        self._log(logging.WARNING, "is told without a journal: no limit is kept and no alert is suppressed.")
+        return self._send_unpaced()
+
+    def _send_through(self, journal: fallback.Journal, attempt: Attempt) -> None:
+        with attempt.asking():
+            store = journal.open()
+            gate, claim = self._claim(store)
+        if claim is None:
+            attempt.check()
+            self._log(logging.INFO, "has just been told, so this alert is suppressed, and counted in the next text.")
+            return
+        try:
+            attempt.check()
+            self._send_claimed(store, claim, attempt)
+        except (JournalUnavailable, InDoubt):
+            raise
+        except NotSent:
+            with attempt.asking():
+                self._release(gate, claim)
+            raise
+        self._log(logging.INFO, "was told.")
+
+    def _claim(self, store: Store) -> tuple[AlertGate, Claim | None]:
+        from airflow_provider_dialogtech.alerts.dedup import AlertGate
+
+        settings = self.hook.settings
+        gate = AlertGate(store, settings.account, budget=settings.alert_budget)
+        try:
+            return gate, gate.claim(self.alert.dedup_key, self.number, self.alert.cooldown)
+        except JournalUnavailable:
+            raise
+        except Exception as error:  # a driver that is not installed, say
+            problem = type(error).__name__
+        raise JournalUnavailable(f"the delivery journal cannot be used ({problem})")
+
+    def _release(self, gate: AlertGate, claim: Claim) -> None:
+        try:
+            gate.release(claim)
+        except JournalUnavailable:
+            self._log(logging.WARNING, "keeps a claim that could not be given back; it ends by itself in a minute.")
+
+    def _send_claimed(self, store: Store, claim: Claim, attempt: Attempt) -> None:
+        from airflow_provider_dialogtech.alerts.alert_journal import AlertJournal
+        from airflow_provider_dialogtech.delivery.sender import SmsSender
+
+        def sleep(seconds: float) -> None:
+            attempt.check()
+            self.deadline.sleep(seconds)
+
+        settings = self.hook.settings
+        journal = AlertJournal(
+            attempt, self.deadline, store, settings.account, settings.limits, retention=fallback.retention()
+        )
+        sender = SmsSender(self.hook.make_client(self._call_seconds), journal, sleep=sleep)
+        message, max_wait = self._message(suffix_of(claim)), self.deadline.left_for_slot()
+        sender.send(message, key=claim.id, max_wait=max_wait, is_alert=True, origin=self.alert.origin)
+
+    def _send_unpaced(self) -> None:
+        message = self._message("")
+        client = self.hook.make_client(self._call_seconds)
+        client.send(to=message.to, from_=message.from_numbers[0], message=message.text)
+        self._log(logging.INFO, "was told.")
+
+    @property
+    def _call_seconds(self) -> float:
+        return min(self.hook.settings.timeout, CALL)
+
+    def _message(self, suffix: str) -> SmsMessage:
+        from airflow_provider_dialogtech.sms.message import SmsMessage
+
+        settings = self.hook.settings
+        text = scrub(self.alert.text, settings.secret_access_key, settings.access_key)
+        return SmsMessage.create(
+            to=self.number,
+            message=fit(text, self.alert.note + suffix, one_segment=self.alert.built_in),
+            from_numbers=settings.from_numbers,
+            on_too_long="truncate",
+            smart_encoding=True,
+        )
+
+    def _log(self, level: int, words: str, *args: object) -> None:
+        log.log(level, f"Alert for %s: %s {words}", self.alert.subject, mask_number(self.number), *args)
