@@ -68,8 +68,9 @@ def test_no_connection_is_read_when_the_dag_is_parsed():
 
 
 @pytest.fixture
-def failing(monkeypatch):
+def failing(monkeypatch, connection):
     """Let the text of a task come to this end."""
+    connection(extra={"from_numbers": FROM_NUMBERS[0]})
 
     def with_error(error: Exception) -> DialogTechSendSmsOperator:
         def fail(self: DialogTechHook, **arguments: object) -> None:
