@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -105,13 +106,16 @@ class Background:
         """Expect a program to end from now on; a test is about to kill it."""
         del self._running[name]
 
-    def stop_all(self) -> None:
-        """End all programs, the same way, and whatever they left behind."""
+    def stop_all(self, *, at_once: bool = False) -> None:
+        """End all programs, the same way, and whatever they left behind.
+
+        :param at_once: ask none of them, where nobody needs what they would still put in order.
+        """
         processes = list(self._running.values())
         self._running.clear()
         for process in processes:
             with suppress(psutil.NoSuchProcess):
-                process.terminate()
+                process.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
         _end(processes, (process for process in psutil.process_iter() if self._started(process)))
 
     def _started(self, process: psutil.Process) -> bool:

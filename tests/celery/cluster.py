@@ -191,6 +191,6 @@ def running_cluster(bin_: Path, folder: Path, connection: Mapping[str, object]) 
         cluster.start()
         yield cluster, journal
     finally:
-        cluster.processes.stop_all()
+        cluster.processes.stop_all(at_once=True)
         journal.remove()
         metadata.remove()

@@ -36,9 +36,14 @@ def is_gone(pid):
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-@pytest.mark.parametrize(
-    "stop", [lambda background: background.stop("parent"), lambda background: background.stop_all()]
-)
+STOPS = {
+    "one": lambda background: background.stop("parent"),
+    "all": lambda background: background.stop_all(),
+    "at once": lambda background: background.stop_all(at_once=True),
+}
+
+
+@pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
 def test_a_stopped_program_leaves_no_descendant(background, stop):
     start(background, "parent", WITH_CHILD.format(seconds=600))
     child, parent = int(printed(background, "parent")), background.pid_of("parent")
