@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
@@ -224,10 +223,8 @@ def main() -> None:
     parser.add_argument("--round-trips", action="store_true", help="round trips and processor time of a text instead")
     parser.add_argument("--texts", type=int, default=100, help="how many texts --round-trips sends, twice")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        with own_postgres(Path(folder), fsync=True) as postgres:
-            (show_round_trips if chosen.round_trips else show_shares)(chosen, postgres)
+    with own_postgres(fsync=True) as postgres:
+        (show_round_trips if chosen.round_trips else show_shares)(chosen, postgres)
 
 
 if __name__ == "__main__":

