@@ -20,6 +20,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Literal
 
+__all__ = [
+    "BadCredentials",
+    "DialogTechError",
+    "InDoubt",
+    "InvalidConnection",
+    "InvalidMessage",
+    "JournalUnavailable",
+    "NotSent",
+    "Refused",
+    "Throttled",
+    "Unreachable",
+    "WaitTooLong",
+]
+
 Outcome = Literal["not sent", "in doubt"]
 
 

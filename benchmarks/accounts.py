@@ -22,8 +22,9 @@ from typing import Any
 
 import psutil
 
-from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.sender import LATE
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.masking import digest

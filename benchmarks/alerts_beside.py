@@ -35,7 +35,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
+from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits, Window, earliest_send_time
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery import reservation
+from airflow_provider_dialogtech.delivery import records
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -31,7 +31,7 @@ from benchmarks.stores import running_postgres
 NUMBERS = ("5554332111", "5554332112")
 LATENCY = 0.1
 # What may be out is in doubt soon, so that the second try need not wait long.
-TIMEOUT, reservation.GRACE = 1.0, 0.5
+TIMEOUT, records.GRACE = 1.0, 0.5
 WHOLE_WAY = 0.6  # about as long as one text takes from its first step to its last
 
 _fork = multiprocessing.get_context("fork")

@@ -20,8 +20,9 @@ from limits.strategies import MovingWindowRateLimiter
 from psycopg_pool import ConnectionPool
 from pyrate_limiter import Limiter, PostgresBucket, Rate, SQLiteBucket
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import sends
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.masking import digest

@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow_provider_dialogtech.alerts.attempt import Attempt
 from airflow_provider_dialogtech.alerts.deadline import Deadline
-from airflow_provider_dialogtech.delivery.journal import Outcome, Record, Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import Outcome, SendJournal
+from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 
 # Nobody waits for a slot that is given back; until then it delays others by a second.

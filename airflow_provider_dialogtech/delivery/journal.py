@@ -26,31 +26,16 @@ from typing import Any, Literal
 
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.reservation import (
-    ABANDONED,
-    GRACE,
+from airflow_provider_dialogtech.delivery.records import (
     JournalRow,
-    Planner,
     Record,
     Reservation,
     SlotRequest,
-    State,
 )
+from airflow_provider_dialogtech.delivery.reservation import Planner
 from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store
 from airflow_provider_dialogtech.delivery.timing import Timing
 from airflow_provider_dialogtech.exceptions import DialogTechError, JournalUnavailable
-
-__all__ = [
-    "ABANDONED",
-    "GRACE",
-    "ONE_STEP",
-    "Outcome",
-    "Record",
-    "Reservation",
-    "SendJournal",
-    "SlotRequest",
-    "State",
-]
 
 Outcome = Literal["sent", "refused", "throttled", "in_doubt"]
 

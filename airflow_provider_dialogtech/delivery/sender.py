@@ -23,15 +23,9 @@ from tenacity import (
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of, held_back
-from airflow_provider_dialogtech.delivery.journal import (
-    ONE_STEP,
-    Outcome,
-    Record,
-    Reservation,
-    SendJournal,
-    SlotRequest,
-)
+from airflow_provider_dialogtech.delivery.journal import ONE_STEP, Outcome, SendJournal
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
+from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.timing import StepTime
 from airflow_provider_dialogtech.exceptions import (

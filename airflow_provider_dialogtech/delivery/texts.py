@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.delivery.reservation import ABANDONED, GRACE, State
+from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, State
 from airflow_provider_dialogtech.delivery.schema import json_rows, now, sends
 from airflow_provider_dialogtech.delivery.store import Statement, Store
 

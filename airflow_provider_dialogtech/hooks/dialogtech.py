@@ -18,19 +18,17 @@ from airflow_provider_dialogtech.masking import encodings_of, mask_number
 from airflow_provider_dialogtech.opaque import opaque
 from airflow_provider_dialogtech.settings import config, form
 from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
-from airflow_provider_dialogtech.settings.connection import (
-    LONGEST_FIELD,
-    ConnectionSettings,
-    WrittenConnection,
-    invalid,
-)
+from airflow_provider_dialogtech.settings.connection import LONGEST_FIELD, ConnectionSettings, invalid
 from airflow_provider_dialogtech.settings.idempotency import current_origin, default_key, given_key
 from airflow_provider_dialogtech.settings.journal_place import journal_store
+from airflow_provider_dialogtech.settings.written import WrittenConnection
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
     from airflow_provider_dialogtech.delivery.sender import SmsSender
     from airflow_provider_dialogtech.sms.message import SmsMessage
+
+__all__ = ["DialogTechHook"]
 
 
 log = logging.getLogger(__name__)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_dialogtech._compat import Context
 
+__all__ = ["DialogTechSmsNotifier", "send_dialogtech_sms_notification"]
+
 log = logging.getLogger(__name__)
 
 # A cooldown is added to a time, and no time comes after the year 9999.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from airflow_provider_dialogtech.bulk.sender import BulkSender
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
+__all__ = ["DialogTechSendBulkSmsOperator"]
+
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0

@@ -15,7 +15,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Res
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
-from airflow_provider_dialogtech.delivery.reservation import State
+from airflow_provider_dialogtech.delivery.records import State
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.delivery.texts import JournalText, Texts
 from airflow_provider_dialogtech.delivery.usage import usage_of

@@ -40,7 +40,8 @@ def known_accounts() -> dict[str, KnownAccount]:
 def _read(conn_id: str) -> tuple[str, KnownAccount]:
     from airflow.models.connection import Connection
 
-    from airflow_provider_dialogtech.settings.connection import ConnectionSettings, WrittenConnection
+    from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+    from airflow_provider_dialogtech.settings.written import WrittenConnection
 
     settings = ConnectionSettings.of(WrittenConnection(Connection.get_connection_from_secrets(conn_id)))
     account = settings.account

@@ -27,6 +27,7 @@ HOST = "127.0.0.1"
 
 
 def main() -> None:
+    """Run the sandbox until Ctrl-C, as the command line says."""
     parser = _parser()
     arguments = parser.parse_args()
     limits = Limits(arguments.account_per_second, arguments.number_per_second, arguments.number_per_minute)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.request import Request, urlopen
 
+__all__ = ["RunningSandbox", "running_sandbox"]
+
 ACCESS_KEY = "sandbox-access-key"
 # It has the characters that look different in one percent-encoding or another, as a real one may.
 SECRET_ACCESS_KEY = "s4ndb0x+s3cr/et=&%k ey"  # noqa: S105 - everybody may know it

@@ -32,6 +32,7 @@ from airflow_provider_dialogtech.settings.values import (
     number_within,
     whole_number_within,
 )
+from airflow_provider_dialogtech.settings.written import WrittenConnection
 
 LONGEST_FIELD = 2_000
 # As the form labels them; in brackets, what Airflow calls them in a URI and on the command line.
@@ -90,26 +91,6 @@ class ConnectionSettings:
         # A traceback may show what each frame holds, and a connection shows its password.
         del connection
         return _Reader(written).settings()
-
-
-class WrittenConnection:
-    """A connection's content, in an object that does not show it."""
-
-    __slots__ = ("conn_id", "extra", "host", "login", "password", "port_or_schema", "unreadable")
-
-    def __init__(self, connection: Any) -> None:
-        self.unreadable = ""
-        self.conn_id = self.login = self.password = self.host = self.extra = ""
-        self.port_or_schema = False
-        try:
-            self.conn_id = str(connection.conn_id)
-            self.login = str(connection.login or "")
-            self.password = Opaque(connection.password or "")
-            self.host = str(connection.host or "").strip()
-            self.extra = connection.extra or "{}"
-            self.port_or_schema = bool(connection.port or connection.schema)
-        except Exception as error:  # Airflow decrypts some of these only now, with a key that may have changed
-            self.unreadable = type(error).__name__
 
 
 class _Reader:

@@ -8,8 +8,9 @@ import pytest
 
 from airflow_provider_dialogtech.alerts import dedup
 from airflow_provider_dialogtech.alerts.dedup import BUDGET_SECONDS, LEASE, AlertGate
-from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import alert_grants, alerts, sends
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.masking import digest

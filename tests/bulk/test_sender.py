@@ -11,7 +11,7 @@ from airflow_provider_dialogtech.bulk import sender as bulk_module
 from airflow_provider_dialogtech.bulk.sender import BulkSender
 from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
 from airflow_provider_dialogtech.bulk.texts import Text
-from airflow_provider_dialogtech.delivery import reservation
+from airflow_provider_dialogtech.delivery import records
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -33,7 +33,7 @@ def shared_sandbox():
 @pytest.fixture
 def sandbox(shared_sandbox, monkeypatch):
     """A local DialogTech with nothing in it that takes ten times as many texts, which the tests of this file share."""
-    monkeypatch.setattr(reservation, "GRACE", GRACE)
+    monkeypatch.setattr(records, "GRACE", GRACE)
     shared_sandbox.clear_faults()
     shared_sandbox.forget()
     return shared_sandbox

@@ -1,6 +1,6 @@
 import pytest
 
-from airflow_provider_dialogtech.delivery import reservation
+from airflow_provider_dialogtech.delivery import records
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.delivery.attacking import EIGHT_NUMBERS, FAST_SANDBOX
 from tests.delivery.delivering import GRACE
@@ -16,7 +16,7 @@ def shared_sandbox():
 @pytest.fixture
 def sandbox(shared_sandbox, monkeypatch):
     """A local DialogTech with nothing in it, which the tests of a file share."""
-    monkeypatch.setattr(reservation, "GRACE", GRACE)
+    monkeypatch.setattr(records, "GRACE", GRACE)
     shared_sandbox.clear_faults()
     shared_sandbox.forget()
     return shared_sandbox
@@ -45,7 +45,7 @@ def shared_eight_numbers():
 @pytest.fixture
 def eight_numbers(shared_eight_numbers, monkeypatch):
     """A local DialogTech with eight numbers."""
-    monkeypatch.setattr(reservation, "GRACE", GRACE)
+    monkeypatch.setattr(records, "GRACE", GRACE)
     shared_eight_numbers.clear_faults()
     shared_eight_numbers.forget()
     return shared_eight_numbers
@@ -60,7 +60,7 @@ def shared_fast_sandbox():
 @pytest.fixture
 def fast_sandbox(shared_fast_sandbox, monkeypatch):
     """A local DialogTech that takes ten times as many texts."""
-    monkeypatch.setattr(reservation, "GRACE", GRACE)
+    monkeypatch.setattr(records, "GRACE", GRACE)
     shared_fast_sandbox.clear_faults()
     shared_fast_sandbox.forget()
     return shared_fast_sandbox

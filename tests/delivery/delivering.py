@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery import reservation as reservation_module
+from airflow_provider_dialogtech.delivery import records
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -58,7 +58,7 @@ def kill_here(*_args, **_kwargs) -> None:
 @contextmanager
 def started(work: Callable[..., object], *args):
     """Run `work` in a process that is ended with the block."""
-    reservation_module.GRACE = GRACE
+    records.GRACE = GRACE
     process = _fork.Process(target=work, args=args)
     process.start()
     try:

@@ -10,9 +10,10 @@ from multiprocessing import get_context
 import pytest
 
 from airflow_provider_dialogtech.alerts.dedup import AlertGate
-from airflow_provider_dialogtech.delivery import reservation as reservation_module
-from airflow_provider_dialogtech.delivery.journal import Record, Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery import records
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.statements import WIDENING
 from airflow_provider_dialogtech.delivery.store import Store
@@ -138,7 +139,7 @@ def test_a_released_text_whose_answer_is_lost_is_released(journal, postgres_url,
 
 
 def test_a_text_found_overdue_whose_answer_is_lost_is_in_doubt(journal, cut_once, monkeypatch):
-    monkeypatch.setattr(reservation_module, "GRACE", 0.0)
+    monkeypatch.setattr(records, "GRACE", 0.0)
     held = reserve(journal, "k")
     assert start(journal, held, timeout=0.1)
     time.sleep(0.4)

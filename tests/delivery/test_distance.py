@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_dialogtech.delivery import sender as sender_module
-from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.store import Statement, Store
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong

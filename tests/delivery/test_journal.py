@@ -7,17 +7,11 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_dialogtech.delivery import journal as journal_module
-from airflow_provider_dialogtech.delivery import reservation as reservation_module
-from airflow_provider_dialogtech.delivery.journal import (
-    ABANDONED,
-    GRACE,
-    Record,
-    Reservation,
-    SendJournal,
-    SlotRequest,
-)
+from airflow_provider_dialogtech.delivery import records
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import LONG_MARGIN, LONGEST_WINDOW, SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.delivery.origin import Origin
+from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.statements import LONGEST_PAUSE, WIDENING
 from airflow_provider_dialogtech.delivery.store import Store
@@ -51,7 +45,7 @@ def journal(store):
 @pytest.fixture
 def unhurried(monkeypatch):
     """Let reservations that nobody starts count as long as the test takes."""
-    monkeypatch.setattr(reservation_module, "ABANDONED", 3600)
+    monkeypatch.setattr(records, "ABANDONED", 3600)
 
 
 def start(journal, held, timeout=30):

@@ -8,14 +8,8 @@ import pytest
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED
-from airflow_provider_dialogtech.delivery.reservation import (
-    ABANDONED,
-    GRACE,
-    Planner,
-    Record,
-    Reservation,
-    SlotRequest,
-)
+from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.delivery.reservation import Planner
 from airflow_provider_dialogtech.delivery.store import Reading
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 

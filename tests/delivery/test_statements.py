@@ -4,8 +4,9 @@ import time
 import pytest
 
 from airflow_provider_dialogtech.delivery import statements
-from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.store import Statement, Store
 from tests.delivery.looking import edit, rows

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.journal import Record, Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.origin import Origin
-from airflow_provider_dialogtech.delivery.reservation import GRACE
+from airflow_provider_dialogtech.delivery.records import GRACE, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.schema import sends
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.delivery.texts import Texts

@@ -15,8 +15,9 @@ from sqlalchemy.engine import make_url
 
 from airflow_provider_dialogtech.alerts.dedup import AlertGate
 from airflow_provider_dialogtech.delivery import schema
-from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import sends
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 from airflow.exceptions import TaskDeferred
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import sends
 from airflow_provider_dialogtech.exceptions import WaitTooLong
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta, timezone
 
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.delivery.journal import Reservation, SendJournal, SlotRequest
+from airflow_provider_dialogtech.delivery.journal import SendJournal
+from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.schema import sends
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
