@@ -36,8 +36,8 @@ from typing import Any
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
 from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.limits import RateLimits, Window, earliest_send_time
+from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.masking import digest

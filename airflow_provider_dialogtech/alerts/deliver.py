@@ -12,6 +12,7 @@ from airflow_provider_dialogtech.alerts.deadline import HELD, Deadline
 from airflow_provider_dialogtech.alerts.recipient import RecipientAlert
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
 log = logging.getLogger(__name__)
 
@@ -22,16 +23,32 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
     """Text everybody, and write to the log what became of it.
 
     :param alert: the alert.
-    :param recipients: the numbers it goes to, as people write them. One that is wrong hinders no other.
+    :param recipients: the numbers and contacts it goes to, as people write them. One that is wrong hinders no other.
     :param hook: the account it leaves from. Its settings have been read.
     """
     deadline = Deadline(HELD)
-    texts = [RecipientAlert(alert, number, hook, deadline) for number in _numbers(alert, recipients)]
+    numbers = _numbers(alert, _known(alert, recipients, hook.settings))
+    texts = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
     _run_all(texts, deadline)
     if all(text.failed for text in texts):
         log.error("Alert for %s: nobody was told.", alert.subject)
     elif not all(text.ended for text in texts):
         log.error("Alert for %s: the callback waits no longer, so not all may have been told.", alert.subject)
+
+
+def _known(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[object]:
+    """Return the numbers of all contacts; where one is unknown, those of `alert_to`, too: somebody must hear of it."""
+    known: list[object] = []
+    unknown = False
+    for recipient in recipients:
+        try:
+            known += settings.contacts.numbers_of(recipient)
+        except InvalidMessage as error:
+            log.error("Alert for %s: one recipient was not told, alert_to is told instead. %s", alert.subject, error)  # noqa: TRY400
+            unknown = True
+    if unknown and tuple(recipients) != settings.alert_to:
+        known += _known(alert, settings.alert_to, settings)
+    return known
 
 
 def _numbers(alert: Alert, recipients: Sequence[object]) -> list[str]:

@@ -18,6 +18,7 @@ from airflow_provider_dialogtech.masking import mask_number, scrub
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.alerts.attempt import Attempt
     from airflow_provider_dialogtech.alerts.dedup import AlertGate, Claim
+    from airflow_provider_dialogtech.delivery.result import SendResult
     from airflow_provider_dialogtech.delivery.store import Store
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
@@ -82,14 +83,14 @@ class RecipientAlert:
             return
         try:
             attempt.check()
-            self._send_claimed(store, claim, attempt)
+            result = self._send_claimed(store, claim, attempt)
         except (JournalUnavailable, InDoubt):
             raise
         except NotSent:
             with attempt.asking():
                 self._release(gate, claim)
             raise
-        self._log(logging.INFO, "was told.")
+        self._log_sent(is_held_back=result.status == "held_back")
 
     def _claim(self, store: Store) -> tuple[AlertGate, Claim | None]:
         from airflow_provider_dialogtech.alerts.dedup import AlertGate
@@ -110,7 +111,7 @@ class RecipientAlert:
         except JournalUnavailable:
             self._log(logging.WARNING, "keeps a claim that could not be given back; it ends by itself in a minute.")
 
-    def _send_claimed(self, store: Store, claim: Claim, attempt: Attempt) -> None:
+    def _send_claimed(self, store: Store, claim: Claim, attempt: Attempt) -> SendResult:
         from airflow_provider_dialogtech.alerts.alert_journal import AlertJournal
         from airflow_provider_dialogtech.delivery.sender import SmsSender
 
@@ -122,15 +123,28 @@ class RecipientAlert:
         journal = AlertJournal(
             attempt, self.deadline, store, settings.account, settings.limits, retention=fallback.retention()
         )
-        sender = SmsSender(self.hook.make_client(self._call_seconds), journal, sleep=sleep)
+        client = self.hook.make_client(self._call_seconds)
+        sender = SmsSender(client, journal, sleep=sleep, only_to=settings.only_to)
         message, max_wait = self._message(suffix_of(claim)), self.deadline.left_for_slot()
-        sender.send(message, key=claim.id, max_wait=max_wait, is_alert=True, origin=self.alert.origin)
+        return sender.send(message, key=claim.id, max_wait=max_wait, is_alert=True, origin=self.alert.origin)
 
     def _send_unpaced(self) -> None:
+        only_to = self.hook.settings.only_to
+        is_held_back = only_to is not None and self.number not in only_to
+        if not is_held_back:
+            self._call_api()
+        self._log_sent(is_held_back=is_held_back)
+
+    def _call_api(self) -> None:
         message = self._message("")
         client = self.hook.make_client(self._call_seconds)
         client.send(to=message.to, from_=message.from_numbers[0], message=message.text)
-        self._log(logging.INFO, "was told.")
+
+    def _log_sent(self, *, is_held_back: bool) -> None:
+        if is_held_back:
+            self._log(logging.INFO, "was not told: the alert is held back, for the connection's only_to names others.")
+        else:
+            self._log(logging.INFO, "was told.")
 
     @property
     def _call_seconds(self) -> float:

@@ -50,8 +50,8 @@ class DialogTechSmsNotifier(BaseNotifier):
 
     :param message: what the text says; by default what happened, to what, when, in which run, at which try, and why.
         What is too long is cut. (templated)
-    :param to: the numbers it goes to: one, several separated by commas, or a list; by default the connection's
-        `alert_to`. (templated)
+    :param to: the numbers and contacts it goes to: one, several separated by commas, or a list; by default the
+        connection's `alert_to`. (templated)
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
     :param dedup_key: alerts with one key are one alert within the cooldown; by default the DAG, the event and this
         message's template. (templated)

@@ -368,3 +368,36 @@ def test_parsing_a_dag_with_an_alert_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_contacts_are_told_by_their_names_and_an_unknown_one_is_logged_and_alert_to_told(
+    sandbox, connect_sandbox, caplog
+):
+    contacts = {"oncall": ["(555) 666-7777", "555-666-8888"]}
+    extra = {"from_numbers": ",".join(FROM_NUMBERS), "contacts": contacts, "alert_to": "5556669999"}
+    connect_sandbox(extra=extra)
+    DialogTechSmsNotifier(to="{{ 'OnCall' }}", dedup_key="1").notify(failure())
+    assert {text["to"] for text in sandbox.accepted()} == {"5556667777", "5556668888"}
+    sandbox.forget()
+    DialogTechSmsNotifier(to="oncal, 5556667777", dedup_key="2").notify(failure())
+    assert {text["to"] for text in sandbox.accepted()} == {"5556667777", "5556669999"}
+    assert "there is no contact 'oncal' (the connection has oncall)" in caplog.text
+
+
+def test_alert_to_may_name_contacts(sandbox, connect_sandbox):
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "contacts": {"oncall": ALICE}, "alert_to": "oncall"})
+    DialogTechSmsNotifier().notify(failure())
+    assert [text["to"] for text in sandbox.accepted()] == [ALICE]
+
+
+@pytest.mark.parametrize("journal", ["", "mysql://nowhere"])
+def test_an_alert_to_anybody_whom_only_to_does_not_name_is_held_back(
+    sandbox, connect_sandbox, caplog, monkeypatch, journal
+):
+    if journal:
+        monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", journal)
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "only_to": BOB})
+    with caplog.at_level(logging.INFO):
+        DialogTechSmsNotifier(to=f"{ALICE}, {BOB}").notify(failure())
+    assert [text["to"] for text in sandbox.accepted()] == [BOB]
+    assert "…7777 was not told: the alert is held back, for the connection's only_to names others." in caplog.text
