@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_dialogtech.alerts.question import asks
 from airflow_provider_dialogtech.safe_repr import safe_str
 
 # An event, and where a notifier hangs that is called for it.
@@ -17,7 +18,7 @@ _TASK_CALLBACKS = {
 }
 _DAG_CALLBACKS = {"dag_failed": "on_failure_callback", "dag_success": "on_success_callback"}
 
-EVENTS = (*_TASK_CALLBACKS, *_DAG_CALLBACKS, "deadline", "sla")
+EVENTS = (*_TASK_CALLBACKS, "asked", *_DAG_CALLBACKS, "deadline", "sla")
 
 _LONGEST_WORD = 20
 
@@ -69,6 +70,8 @@ def _task_event(context: Mapping[str, Any], hung: set[str]) -> str:
         return event
     if len(hung) == 1:
         return hung.pop()
+    if context.get("exception") is None and asks(context):
+        return "asked"
     if context.get("exception") is None and (not hung or "execute" in hung):
         return "execute"
     # Airflow 3 tells no state of a task that was found dead.

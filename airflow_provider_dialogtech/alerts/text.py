@@ -21,6 +21,7 @@ _HAPPENED = {
     "success": "succeeded at",
     "skipped": "was skipped at",
     "execute": "started at",
+    "asked": "asks a person since",
     "dag_failed": "failed at",
     "dag_success": "succeeded at",
     "deadline": "missed its deadline of",

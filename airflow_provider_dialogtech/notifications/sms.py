@@ -6,13 +6,16 @@ import asyncio
 import json
 import logging
 from collections.abc import Generator, Sequence
+from dataclasses import astuple
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import BaseNotifier
 from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.alerts.deliver import deliver
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
+from airflow_provider_dialogtech.alerts.question import answer_link, question_text
 from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
@@ -56,8 +59,8 @@ class DialogTechSmsNotifier(BaseNotifier):
     :param dedup_key: alerts with one key are one alert within the cooldown; by default the DAG, the event and this
         message's template. (templated)
     :param event: what happened, where the notifier is called by other means than a callback: `failed`, `retry`,
-        `success`, `skipped`, `execute`, `dag_failed`, `dag_success`, `deadline` or `sla`. By default it is read from
-        the context.
+        `success`, `skipped`, `execute`, `asked`, `dag_failed`, `dag_success`, `deadline` or `sla`. By default it is
+        read from the context.
     :param cooldown: for how long (or how many seconds) a person is not told again, ten years at most; the next text
         says how many more there were. None texts each time.
     :raises InvalidMessage: when `event` or `cooldown` is none of these.
@@ -143,11 +146,13 @@ class _Rendered:
     def _alert(self) -> Alert:
         event = self._notifier.event or event_of(self._context, self._notifier)
         message, note = self._message()
+        is_question = event == "asked" and not message
         return Alert(
             subject=f"{subject_of(event, self._context)} ({event})",
-            text=message or built_in_text(event, self._context),
-            built_in=not message,
-            note=note,
+            text=message or (question_text if is_question else partial(built_in_text, event))(self._context),
+            # A question may take two segments, for the link to its answer must stand in it whole.
+            built_in=not message and not is_question,
+            note=note + (answer_link(self._context) if is_question else ""),
             dedup_key=self._dedup_key(event),
             cooldown=self._notifier.cooldown,
             origin=origin_of(self._context),
@@ -189,6 +194,9 @@ class _Rendered:
             given = None
         if given is not None:
             return json.dumps(["given", given])
+        if event == "asked":
+            # Each question needs an answer of its own.
+            return json.dumps([event, *astuple(origin_of(self._context))])
         return json.dumps([dag_id_of(self._context), event, self._notifier.message and str(self._notifier.message)])
 
     def _render(self, name: str) -> Any:

@@ -1,0 +1,79 @@
+"""Airflow's human-in-the-loop operators, 3.1 and newer."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_dialogtech.alerts.event import event_of
+from airflow_provider_dialogtech.alerts.question import LONGEST_LINK, answer_link, question_text
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from tests.alerts.conftest import context_of
+
+hitl = pytest.importorskip("airflow.providers.standard.operators.hitl", reason="this Airflow asks nobody")
+
+BASE_URL = "https://airflow.example.com"
+
+
+@pytest.fixture
+def asking(monkeypatch):
+    """The context of a task that asks whether to go on, as its notifiers meet it."""
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", BASE_URL)
+    task = hitl.HITLOperator(
+        task_id="ask",
+        subject="Load 2 million rows?",
+        options=["Yes", "No"],
+        response_timeout=timedelta(hours=2),
+    )
+    context = context_of("running", dag_id="etl", task_id="ask", run_id="manual__1")
+    task_instance = SimpleNamespace(dag_id="etl", task_id="ask", run_id="manual__1", map_index=-1)
+    return context | {"task": task, "task_instance": task_instance}
+
+
+def test_the_text_says_what_is_asked_of_which_options_until_when_and_where_to_answer(asking, sandbox, alerting):
+    DialogTechSmsNotifier().notify(asking)
+    (text,) = [text["message"] for text in sandbox.accepted()]
+    assert text.startswith("Airflow asks: Load 2 million rows?; Yes or No; until ")
+    assert f" {BASE_URL}/" in text
+    assert text.endswith(answer_link(asking).strip())
+
+
+def test_each_question_is_told_also_within_the_cooldown(asking, sandbox, alerting):
+    for run_id in ("one", "two", "two"):
+        asking["ti"].run_id = run_id
+        DialogTechSmsNotifier().notify(asking)
+    assert len(sandbox.accepted()) == 2
+
+
+def test_a_link_that_does_not_fit_is_left_out_whole(asking, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://" + "a" * LONGEST_LINK + ".example.com")
+    assert answer_link(asking) == ""
+
+
+def test_a_long_question_is_cut_and_its_link_is_not(asking, sandbox, alerting):
+    asking["task"].subject = "Really? " * 100
+    DialogTechSmsNotifier().notify(asking)
+    (text,) = [text["message"] for text in sandbox.accepted()]
+    assert len(text) <= 256
+    assert text.endswith(answer_link(asking).strip())
+
+
+def test_a_question_that_failed_is_a_failure(asking):
+    assert event_of(asking, DialogTechSmsNotifier()) == "asked"
+    failed = asking | {"exception": ValueError()}
+    failed["ti"].state = "failed"
+    assert event_of(failed, DialogTechSmsNotifier()) == "failed"
+
+
+def test_a_task_with_strange_fields_is_told_all_the_same():
+    class HITLOperator:
+        subject = 7
+        options = "Yes"
+        response_timeout = "soon"
+
+        @property
+        def params(self):
+            raise ValueError
+
+    assert question_text({"task": HITLOperator()}) == "Airflow asks: 7"
+    assert answer_link({"task": HITLOperator()}) == ""
