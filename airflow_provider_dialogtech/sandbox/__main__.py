@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from airflow_provider_dialogtech.sandbox.limits import Account, Limits
+from airflow_provider_dialogtech.sandbox.listing import SHAPES
 from airflow_provider_dialogtech.sandbox.process import ACCESS_KEY, NUMBERS, SECRET_ACCESS_KEY
 
 try:
@@ -32,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     limits = Limits(arguments.account_per_second, arguments.number_per_second, arguments.number_per_minute)
     accounts = [(arguments.access_key, arguments.secret_access_key, arguments.numbers), *arguments.account]
-    vendor = Vendor(Account(key, secret, numbers, limits) for key, secret, numbers in accounts)
+    vendor = Vendor((Account(key, secret, numbers, limits) for key, secret, numbers in accounts), arguments.listing)
     if len(vendor.accounts) < len(accounts):
         parser.error("two accounts have the same access key")
     listening = _listen(arguments.port)
@@ -100,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_account,
         metavar="KEY:SECRET:NUMBER,…",
         help="a further account; say it once for each",
+    )
+    parser.add_argument(
+        "--listing",
+        choices=SHAPES,
+        default="nested",
+        help="the shape in which sms.get_messages lists messages (default: %(default)s)",
     )
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="how long every answer takes")
     parser.add_argument("--account-per-second", type=int, default=4, metavar="TEXTS", help="default: %(default)s")

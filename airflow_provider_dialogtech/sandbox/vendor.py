@@ -14,7 +14,8 @@ import smsutil
 
 from airflow_provider_dialogtech.sandbox.faults import BEFORE, Fault, Faults
 from airflow_provider_dialogtech.sandbox.limits import Account
-from airflow_provider_dialogtech.sandbox.wire import reply_xml, row_xml
+from airflow_provider_dialogtech.sandbox.listing import SHAPES
+from airflow_provider_dialogtech.sandbox.wire import element_xml, reply_xml, text_xml
 
 LONGEST_MESSAGE = 256
 REMEMBERED = 100_000
@@ -70,9 +71,14 @@ class Reply:
 
 
 class Vendor:
-    """The accounts, their windows, the faults that are asked for, and what arrived."""
+    """The accounts, their windows, the faults that are asked for, and what arrived.
 
-    def __init__(self, accounts: Iterable[Account]) -> None:
+    :param accounts: the accounts.
+    :param listing: the shape of a list of messages, one of `listing.SHAPES`.
+    """
+
+    def __init__(self, accounts: Iterable[Account], listing: str = "nested") -> None:
+        self._row = SHAPES[listing]
         self.accounts = {account.access_key: account for account in accounts}
         self.faults = Faults()
         self.newest = 0  # the id of the newest arrival
@@ -154,16 +160,7 @@ class Vendor:
             return _failed(asking, "refused", "Invalid parameter: start_date and end_date must be YYYYMMDD")
         number = parameters.get("number", "")
         rows = [
-            row_xml(
-                "message",
-                {
-                    "msg_id": str(arrival.id),
-                    "from": arrival.from_,
-                    "to": arrival.to,
-                    "date": f"{_time_of(arrival):%Y-%m-%d %H:%M:%S}",
-                    "body": arrival.message,
-                },
-            )
+            self._row(_told_of(arrival))
             for arrival in self._arrivals
             if arrival.action == "sms.send_message"
             and arrival.outcome == "accepted"
@@ -211,8 +208,18 @@ def _failed(
 
 
 def _numbers(account: Account) -> Reply:
-    rows = [row_xml("number", number) for number in account.numbers]
+    rows = [element_xml("number", text_xml(number)) for number in account.numbers]
     return Reply(reply_xml("success", f"[{len(rows)}] Numbers", rows))
+
+
+def _told_of(arrival: Arrival) -> dict[str, str]:
+    return {
+        "msg_id": str(arrival.id),
+        "from": arrival.from_,
+        "to": arrival.to,
+        "date": f"{_time_of(arrival):%Y-%m-%d %H:%M:%S}",
+        "body": arrival.message,
+    }
 
 
 def _is_day(text: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 _UNSPEAKABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -14,7 +14,8 @@ def reply_xml(result: str, description: str, rows: Sequence[str] | None = None) 
 
     :param rows: what its `<data>` holds; None for a reply without one.
     """
-    data = "" if rows is None else f" <data>\n{''.join(rows)} </data>\n"
+    lines = "".join(f"  {row}\n" for row in rows or ())
+    data = "" if rows is None else f" <data>\n{lines} </data>\n"
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         "<!DOCTYPE response [\n"
@@ -24,20 +25,25 @@ def reply_xml(result: str, description: str, rows: Sequence[str] | None = None) 
         "]>\n"
         "<response>\n"
         f" <result>{result}</result>\n"
-        f" <result_description>{_text(description)}</result_description>\n"
+        f" <result_description>{text_xml(description)}</result_description>\n"
         f"{data}"
         "</response>"
     )
 
 
-def row_xml(name: str, content: str | Mapping[str, str]) -> str:
-    """Write one row of a reply's data: an element, or one that holds others."""
-    if isinstance(content, str):
-        return f"  <{name}>{_text(content)}</{name}>\n"
-    inner = "".join(f"   <{key}>{_text(value)}</{key}>\n" for key, value in content.items())
-    return f"  <{name}>\n{inner}  </{name}>\n"
+def element_xml(name: str, content: str) -> str:
+    """Write an element.
+
+    :param content: what stands in it, as XML: text, or other elements.
+    """
+    return f"<{name}>{content}</{name}>"
 
 
-def _text(text: str) -> str:
-    """Escape a text, and replace what XML has no way to say."""
-    return escape(_UNSPEAKABLE.sub("\ufffd", text))
+def text_xml(text: str) -> str:
+    """Write a text."""
+    return escape(visible(text))
+
+
+def visible(text: str) -> str:
+    """Replace in a text what XML has no way to say."""
+    return _UNSPEAKABLE.sub("\ufffd", text)

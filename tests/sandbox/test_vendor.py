@@ -118,6 +118,43 @@ def test_a_wrong_date_is_refused(sandbox):
     assert answer.description == "Invalid parameter: start_date and end_date must be YYYYMMDD"
 
 
+def data_of(listing):
+    with running_sandbox(
+        arguments=[f"--listing={listing}", "--account-per-second=9", "--number-per-second=9"]
+    ) as sandbox:
+        for message in ("<first> & 'finest' \x0b", "second,\nand more"):
+            call(sandbox, message=message)
+        answer = call(sandbox, action="sms.get_messages", to=None, from_=None, message=None)
+    return ElementTree.fromstring(answer.body).find("data")  # noqa: S314 - our own
+
+
+def test_messages_are_listed_as_elements_with_attributes():
+    listed = [dict(message.attrib) for message in data_of("attributes").iter("message")]
+    assert [(message["to"], message["body"]) for message in listed] == [
+        (TO, "<first> & 'finest' \ufffd"),
+        (TO, "second,\nand more"),
+    ]
+
+
+def test_messages_are_listed_as_elements_side_by_side():
+    data = data_of("siblings")
+    assert [element.tag for element in data] == ["msg_id", "from", "to", "date", "body"] * 2
+    assert [body.text for body in data.findall("body")] == ["<first> & 'finest' \ufffd", "second,\nand more"]
+
+
+def test_messages_are_listed_as_lines_of_text():
+    lines = [line.strip().split("\t") for line in data_of("flat").text.strip().splitlines()]
+    assert [(line[2], line[4]) for line in lines] == [(TO, "<first> & 'finest' \ufffd"), (TO, "second, and more")]
+
+
+def test_messages_are_listed_under_other_names_and_with_the_country_code():
+    messages = data_of("other-names").findall("sms")
+    assert [(message.findtext("recipient"), message.findtext("content")) for message in messages] == [
+        ("1" + TO, "<first> & 'finest' \ufffd"),
+        ("1" + TO, "second,\nand more"),
+    ]
+
+
 @given(st.text(max_size=300))
 def test_a_reply_is_xml_whatever_stands_in_it(text):
     parsed = ElementTree.fromstring(reply_xml("failed", text).encode())  # noqa: S314 - our own
