@@ -25,9 +25,6 @@ class NoReply(Exception):
 # The first of these that an error, or one that led to it, is a kind of.
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (TooLarge, f"the reply is larger than {LARGEST_REPLY} bytes"),
-    # These two come from SOCKS alone, and the first is a kind of the second.
-    (urllib3.exceptions.NewConnectionError, "the proxy failed"),
-    (urllib3.exceptions.ConnectTimeoutError, "the connection took too long"),
     (socket.gaierror, "its name was not resolved"),
     (ssl.SSLCertVerificationError, "its certificate is not trusted"),
     (CertificateError, "its certificate is not trusted"),

@@ -37,23 +37,27 @@ class Transport:
         self._http: Any = self._pool._new_conn()
         self._http.debuglevel = 0  # where somebody sets http.client's own, it prints requests whole
         self._http.response_class = self._bounded_response
-        self._http._new_conn = self._by_socks if hasattr(self._http, "_socks_options") else self._by_tcp
+        self._http._new_conn = self._by_socks if self._has_socks_proxy else self._by_tcp
         self._deadline = Deadline(0)
 
     @property
     def has_proxy(self) -> bool:
-        """Whether a proxy opens a tunnel to the API for it."""
-        return bool(self._pool.proxy)
+        """Whether it goes through a proxy, whose reads are timed one by one: another thread must watch it connect."""
+        return bool(self._pool.proxy) or self._has_socks_proxy
+
+    @property
+    def _has_socks_proxy(self) -> bool:
+        return hasattr(self._http, "_socks_options")
 
     def connect(self, deadline: Deadline) -> None:
         """Connect, but write nothing on the connection.
 
-        :param deadline: until when. A second TLS inside of a proxy's own is timed for each of its reads only.
+        :param deadline: until when.
         :raises Exception: whatever the libraries raise.
         """
         self._deadline = deadline
         self._http.timeout = deadline.left()
-        if self.has_proxy:
+        if self._pool.proxy:
             self._pool._prepare_proxy(self._http)
         else:
             self._http.connect()
@@ -104,19 +108,38 @@ class Transport:
             return pool
 
     def _by_tcp(self) -> socket.socket:
-        """Connect to the first of the host's addresses that answers, all of them within one time-out."""
-        addresses = socket.getaddrinfo(self._http.host, self._http.port, type=socket.SOCK_STREAM)
+        def connect(connection: Any, address: Any) -> None:
+            connection.connect(address)
+
+        return self._to_the_first_of(self._http.host, self._http.port, socket.socket, connect)
+
+    def _by_socks(self) -> socket.socket:
+        import socks
+
+        way = self._http._socks_options
+
+        def connect(connection: Any, address: Any) -> None:
+            connection.set_proxy(way["socks_version"], *address[:2], way["rdns"], way["username"], way["password"])
+            connection.connect((self._http.host, self._http.port))
+
+        return self._to_the_first_of(way["proxy_host"], way["proxy_port"], socks.socksocket, connect)
+
+    def _to_the_first_of(
+        self, host: str, port: int, make: Callable[..., socket.socket], connect: Callable[[Any, Any], None]
+    ) -> socket.socket:
+        """Connect to the first of a host's addresses that answers, all of them within one time-out."""
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         failure: OSError = socket.gaierror("no address that may be called")
         for number, (family, kind, protocol, _, address) in enumerate(addresses):
             if self._is_plain and not ipaddress.ip_address(address[0]).is_loopback:
                 continue
-            connection = socket.socket(family, kind, protocol)
+            connection = make(family, kind, protocol)
             try:
                 for option in self._http.socket_options or ():
                     connection.setsockopt(*option)
                 self._watch(connection)
                 connection.settimeout(self._deadline.left() / (len(addresses) - number))
-                connection.connect(address)
+                connect(connection, address)
                 connection.settimeout(self._deadline.left())
             except OSError as error:
                 failure = error
@@ -124,13 +147,6 @@ class Transport:
             else:
                 return connection
         raise failure
-
-    def _by_socks(self) -> socket.socket:
-        # PySocks times each of its few reads.
-        connection: socket.socket = type(self._http)._new_conn(self._http)
-        self._watch(connection)
-        connection.settimeout(self._deadline.left())
-        return connection
 
     def _bounded_response(self, connection: Any, *args: Any, **options: Any) -> http.client.HTTPResponse:
         reader: Any = BoundedReader(connection, self._deadline)

@@ -633,7 +633,6 @@ def test_a_proxy_that_tunnels_sees_no_key_and_counts_as_the_way(monkeypatch, tls
 
 
 def test_a_socks_proxy_is_used(monkeypatch, tls, trusted):
-    pytest.importorskip("socks")
     with serving(answering(an_answer(SUCCESS)), tls) as target:
 
         def socks(connection, proxy):
@@ -655,8 +654,6 @@ def test_a_socks_proxy_is_used(monkeypatch, tls, trusted):
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_a_proxy_that_refuses_connections_is_unreachable(scheme, monkeypatch, unused_port, leak_check):
-    if scheme == "socks5":
-        pytest.importorskip("socks")
     monkeypatch.setenv("https_proxy", f"{scheme}://127.0.0.1:{unused_port}")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)

@@ -509,6 +509,42 @@ def test_a_dripping_proxy_behind_tls_is_bounded_too(monkeypatch, tls):
     assert "the proxy took too long" in str(error)
 
 
+def speaking_socks(*answers: bytes, each: float = 0.0):
+    """Answer what a SOCKS client says, a byte at a time, and then nothing more."""
+
+    def behave(connection, server):
+        for answer in answers:
+            connection.recv(65536)
+            for byte in answer:
+                connection.sendall(bytes([byte]))
+                server.over.wait(each)
+        server.over.wait(30)
+
+    return behave
+
+
+# The address that a SOCKS proxy says it has used may be 255 bytes long.
+SOCKS_PROXIES = {
+    "says nothing": say_nothing,
+    "talks rubbish": answering(b"HTTP/1.1 200 OK\r\n\r\n"),
+    "refuses": speaking_socks(b"\x05\x00", b"\x05\x02\x00\x01" + b"\x00" * 6),
+    "stops in the middle": speaking_socks(b"\x05\x00", b"\x05\x00\x00\x03\xff"),
+    "drips": speaking_socks(b"\x05\x00", b"\x05\x00\x00\x03\xff" + b"a" * 257, each=0.2),
+    "tunnels into nothing": speaking_socks(b"\x05\x00", b"\x05\x00\x00\x01" + b"\x00" * 6),
+}
+
+
+@pytest.mark.parametrize("behave", SOCKS_PROXIES.values(), ids=SOCKS_PROXIES)
+def test_a_socks_proxy_is_unreachable_that(behave, monkeypatch):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(behave) as proxy:
+        user = f"{quote(ACCESS_KEY, safe='')}:{quote(SECRET, safe='')}"
+        monkeypatch.setenv("https_proxy", f"socks5h://{user}@127.0.0.1:{proxy.port}")
+        assert type(outcome_of("https://secure.example/ibp_api.php")) is Unreachable
+    assert proxy.connections == 1
+
+
 class TimeIsUp(BaseException):
     pass
 
