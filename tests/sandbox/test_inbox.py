@@ -104,6 +104,31 @@ def test_the_limits_are_greyed_out_while_the_sandbox_is_away(chromium):
     assert float(chromium.evaluate("getComputedStyle(document.getElementById('limits')).opacity")) < 0.5
 
 
+ATTACKS = """
+Promise.allSettled([
+  fetch(BASE + '/sandbox/faults', {method: 'POST', mode: 'no-cors', body: '{"fault": "refused"}'}),
+  fetch(BASE + '/sandbox/faults',
+    {method: 'POST', body: '{"fault": "refused"}', headers: {'Content-Type': 'application/json'}}),
+  fetch(BASE + '/sandbox/messages', {method: 'DELETE'}),
+  fetch(BASE + '/ibp_api.php?action=sms.send_message', {mode: 'no-cors'}),
+  fetch(BASE + '/sandbox/messages').then((answer) => answer.text()),
+]).then((done) => done.map((one) => `${one.status} ${one.value?.type ?? one.value ?? ''}`))
+"""
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_another_page_of_this_machine_reads_nothing_and_changes_nothing(sandbox, chromium, name):
+    call(sandbox, message="private")
+    with running_sandbox() as elsewhere:  # any page of another origin would do
+        chromium.open(elsewhere.base_url.replace("127.0.0.1", name) + "/sandbox/health")
+        chromium.wait_for("document.body.innerText.includes('healthy')")
+        done = chromium.evaluate(ATTACKS.replace("BASE", repr(sandbox.base_url)))
+    assert [one.split()[0] for one in done] == ["fulfilled", "rejected", "rejected", "fulfilled", "rejected"]
+    assert [one["message"] for one in sandbox.messages()] == ["private"]
+    call(sandbox, message="still accepted")
+    assert [one["outcome"] for one in sandbox.messages()] == ["accepted", "accepted"]
+
+
 def test_forgetting_empties_the_page_too(sandbox, inbox):
     call(sandbox, message="to be forgotten")
     inbox.wait_for(shows("to be forgotten"))
