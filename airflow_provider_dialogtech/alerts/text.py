@@ -126,7 +126,8 @@ def _printable(text: str) -> str:
 
 
 def _clip(name: object) -> str:
-    text = safe_str(name, _LONGEST_ID) or "?"
+    # Nothing writes half of a character, neither a log nor a text.
+    text = safe_str(name, _LONGEST_ID).encode(errors="replace").decode() or "?"
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
 
 

@@ -19,6 +19,7 @@ from airflow_provider_dialogtech.alerts.question import answer_link, question_te
 from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.masking import clean
 from airflow_provider_dialogtech.safe_repr import safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.idempotency import origin_of
 
@@ -139,11 +140,34 @@ class _Rendered:
     def __init__(self, notifier: DialogTechSmsNotifier, context: Context) -> None:
         self._notifier = notifier
         self._context = context
-        self.conn_id = str(self._render("dialogtech_conn_id"))
+        self.conn_id = self._conn_id()
         self.recipients = self._recipients()
         self.alert = self._alert()
 
+    def _conn_id(self) -> str:
+        try:
+            return str(self._render("dialogtech_conn_id"))
+        except Exception as error:
+            log.error("The template of `dialogtech_conn_id` failed (%s); it is used as it is.", type_name(error))  # noqa: TRY400
+            return str(self._notifier.dialogtech_conn_id)
+
     def _alert(self) -> Alert:
+        try:
+            return self._alert_of_context()
+        except Exception as error:
+            # Somebody must hear of it, whatever the context holds.
+            name = type_name(error)
+            log.error("The context of an alert cannot be read (%s); the alert is sent without details.", name)  # noqa: TRY400
+        return Alert(
+            subject="a task or DAG",
+            text=f"Airflow: a task or DAG called for an alert, but its details cannot be read ({name})",
+            built_in=True,
+            note="",
+            dedup_key=json.dumps(["unreadable", self._notifier.message and str(self._notifier.message)]),
+            cooldown=self._notifier.cooldown,
+        )
+
+    def _alert_of_context(self) -> Alert:
         event = self._notifier.event or event_of(self._context, self._notifier)
         message, note = self._message()
         is_question = event == "asked" and not message
@@ -165,7 +189,9 @@ class _Rendered:
         if self._notifier.message is None:
             return "", ""
         try:
-            return str(self._render("message")).strip()[:LONGEST_READ], ""
+            text = str(self._render("message")).strip()[:LONGEST_READ]
+            # Of nothing but what cannot be seen, no text would be made.
+            return (text if clean(text) else ""), ""
         except Exception as error:
             # Its words could hold what the template was given.
             name = type_name(error)

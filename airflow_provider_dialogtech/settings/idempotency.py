@@ -16,6 +16,7 @@ from airflow_provider_dialogtech.delivery.origin import NOT_MAPPED as _NOT_MAPPE
 from airflow_provider_dialogtech.delivery.origin import Origin
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import digest
+from airflow_provider_dialogtech.safe_repr import safe_str
 from airflow_provider_dialogtech.settings import config
 
 LONGEST_KEY = 10_000
@@ -157,5 +158,9 @@ def _part(whole: Any, name: str) -> Any:
 
 
 def _origin(dag_id: Any, run_id: Any, task_id: Any, map_index: Any) -> Origin:
-    dag, run, task = (name[:LONGEST_NAME] if isinstance(name, str) else "" for name in (dag_id, run_id, task_id))
+    # A database takes no half of a character.
+    dag, run, task = (
+        safe_str(name, LONGEST_NAME).encode(errors="replace").decode() if isinstance(name, str) else ""
+        for name in (dag_id, run_id, task_id)
+    )
     return Origin(dag, run, task, map_index if isinstance(map_index, int) else _NOT_MAPPED)
