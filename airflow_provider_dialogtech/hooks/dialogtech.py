@@ -18,7 +18,7 @@ from airflow_provider_dialogtech.masking import encodings_of, mask_number
 from airflow_provider_dialogtech.opaque import opaque
 from airflow_provider_dialogtech.settings import config, form
 from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
-from airflow_provider_dialogtech.settings.connection import LONGEST_FIELD, ConnectionSettings, invalid
+from airflow_provider_dialogtech.settings.connection import LONGEST_KEY, ConnectionSettings, invalid
 from airflow_provider_dialogtech.settings.idempotency import current_origin, default_key, given_key
 from airflow_provider_dialogtech.settings.journal_place import journal_store
 from airflow_provider_dialogtech.settings.written import WrittenConnection
@@ -270,8 +270,8 @@ def _log(result: SendResult) -> None:
 
 def _mask(secret: str) -> None:
     # What is longer is refused, and never travels. Airflow makes one pattern of all that it masks, anew for each form:
-    # with a password of 5,000 characters that takes many seconds.
-    if len(secret) > LONGEST_FIELD:
+    # with a password of 2,000 characters that takes 4 s.
+    if len(secret) > LONGEST_KEY:
         return
     # Airflow masks the password only as it is, but it travels percent-encoded.
     for encoded in encodings_of(secret):

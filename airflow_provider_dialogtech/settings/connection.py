@@ -34,7 +34,8 @@ from airflow_provider_dialogtech.settings.values import (
 )
 from airflow_provider_dialogtech.settings.written import WrittenConnection
 
-LONGEST_FIELD = 2_000
+LONGEST_KEY = 256
+_LONGEST_URL = 2_000
 # As the form labels them; in brackets, what Airflow calls them in a URI and on the command line.
 _LABELS = {"login": "access key (login)", "password": "secret access key (password)", "host": "API URL (host)"}
 
@@ -113,8 +114,9 @@ class _Reader:
             if not getattr(written, name):
                 self._fail(f"the {_LABELS[name]} is missing")
         for name, label in _LABELS.items():
-            if len(getattr(written, name)) > LONGEST_FIELD:
-                self._fail(f"the {label} must have at most {LONGEST_FIELD:,} characters")
+            longest = _LONGEST_URL if name == "host" else LONGEST_KEY
+            if len(getattr(written, name)) > longest:
+                self._fail(f"the {label} must have at most {longest:,} characters")
         self._parse_extra()
         if self._get("throttled_pattern") is not None:
             self._fail(

@@ -195,9 +195,13 @@ def test_an_extra_that_is_too_deep_or_too_long_is_told(extra):
 LABELS = {"login": "access key (login)", "password": "secret access key (password)", "host": "API URL (host)"}
 
 
-@pytest.mark.parametrize("name", ["login", "password", "host"])
-def test_an_endless_standard_field_is_named(name):
-    assert f"the {LABELS[name]} must have at most 2,000 characters" in refusal(**{name: "x" * 2001})
+@pytest.mark.parametrize(("name", "longest"), [("login", 256), ("password", 256), ("host", 2000)])
+def test_an_endless_standard_field_is_named(name, longest):
+    assert f"the {LABELS[name]} must have at most {longest:,} characters" in refusal(**{name: "x" * (longest + 1)})
+
+
+def test_a_key_as_long_as_it_may_be_is_taken():
+    assert len(read(password="x" * 256).secret_access_key) == 256
 
 
 def test_a_field_that_airflow_cannot_decrypt_is_told():

@@ -1,0 +1,47 @@
+"""Tasks and alerts that fail in every place where a traceback could show a key, a number or a text."""
+
+from datetime import datetime, timezone
+
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
+
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2
+    from airflow import DAG
+    from airflow.decorators import task
+
+START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc)}
+TEXT = "a very private text"
+NUMBER = "5556667779"
+
+
+def text(conn_id, to, task_id=None):
+    DialogTechSendSmsOperator(task_id=task_id or conn_id, to=to, message=TEXT, dialogtech_conn_id=conn_id)
+
+
+def alert(conn_id):
+    @task(
+        task_id=f"alert_{conn_id}",
+        on_failure_callback=DialogTechSmsNotifier(TEXT, to=NUMBER, dialogtech_conn_id=conn_id),
+    )
+    def fails():
+        raise ValueError("a failure of its own")
+
+    fails()
+
+
+with DAG("dialogtech_tracebacks", **START):
+    text("unreachable", "5556667771")
+    text("in_doubt", "5556667772")
+    text("wrong_keys", "5556667773")
+    text("wrong_timeout", "5556667774")
+    text("in_doubt", "5556667775 x", "wrong_number")
+    DialogTechSendBulkSmsOperator(
+        task_id="template_of_a_list",
+        recipients=[{"to": "5556667778", "name": TEXT}],
+        message="{{ recipient.name }} {{ 1 / 0 }}",
+        dialogtech_conn_id="in_doubt",
+    )
+    alert("unreachable")
+    alert("wrong_timeout")

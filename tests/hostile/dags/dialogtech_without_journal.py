@@ -1,0 +1,23 @@
+"""A text and an alert that fail where the journal is away."""
+
+from datetime import datetime, timezone
+
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow import DAG
+
+TEXT = "a very private text"
+NUMBER = "5556667776"
+
+with DAG("dialogtech_without_journal", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+    DialogTechSendSmsOperator(
+        task_id="text",
+        to=NUMBER,
+        message=TEXT,
+        dialogtech_conn_id="in_doubt",
+        on_failure_callback=DialogTechSmsNotifier(TEXT, to=NUMBER, dialogtech_conn_id="wrong_timeout"),
+    )
