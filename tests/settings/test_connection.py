@@ -231,7 +231,8 @@ NUMBER = "5554332111"
         {"port": 8443},
         {"host": "x" * 2001},
         {"extra": {"from_numbers": f"{NUMBER}, 12"}},
-        *({"extra": {name: {"x": NUMBER}}} for name in FIELDS),
+        *({"extra": {name: {"x": NUMBER}}} for name in FIELDS if name != "contacts"),
+        {"extra": {"contacts": [NUMBER]}},
         *(
             {"extra": {name: f"{NUMBER} x"}}
             for name in FIELDS
