@@ -261,10 +261,13 @@ def test_missing_keys_do_not_raise_and_the_log_names_the_field(connection, caplo
     assert "the access key (login) is missing" in caplog.text
 
 
-def test_a_context_that_is_none_of_airflows_does_not_raise(alerting, caplog):
+def test_a_context_that_is_none_of_airflows_does_not_raise(sandbox, alerting, caplog):
     DialogTechSmsNotifier()({})
     DialogTechSmsNotifier()(None)
-    assert "nobody was told" in caplog.text
+    assert "the alert is sent without details" in caplog.text
+    assert texts(sandbox)[1:] == [
+        "Airflow: a task or DAG called for an alert, but its details cannot be read (AttributeError)"
+    ]
 
 
 def test_a_termination_passes(monkeypatch, alerting):
