@@ -17,7 +17,7 @@ class Alert:
     :param built_in: whether the text is ours, which fits one segment.
     :param note: what is to stand behind it in any case.
     :param dedup_key: alerts with the same key are one alert.
-    :param cooldown: how long a recipient is not told again; None tells each time.
+    :param cooldown: how long a recipient is not texted again; None texts each time.
     :param origin: the task that it is about.
     """
 

@@ -66,11 +66,11 @@ class AlertGate:
     def claim(
         self, dedup_key: str, recipient: str, cooldown: timedelta | None, *, claim_id: str | None = None
     ) -> Claim | None:
-        """Claim an alert; None when it is suppressed, since its recipient has just been told.
+        """Claim an alert; None when it is suppressed, since its recipient was texted about the same a short time ago.
 
         :param dedup_key: what the alert is about.
         :param recipient: the number it goes to.
-        :param cooldown: how long this recipient is not told again; None tells each time.
+        :param cooldown: how long this recipient is not texted again; None texts each time.
         :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
         :raises JournalUnavailable: when the store cannot be used.
         """
@@ -130,11 +130,11 @@ class _Claiming:
             return _Decision(self._claim(0, None, row), self._writes_of_first(row.granted))
         if alert.last_suppressed == self.id:
             return _Decision(None)
-        told = _was_told(alert, row)
-        if row.granted >= self.budget or (self.cooldown is not None and _is_cooling_down(alert, row.now, told=told)):
+        sent = _was_sent(alert, row)
+        if row.granted >= self.budget or (self.cooldown is not None and _is_cooling_down(alert, row.now, sent=sent)):
             return _Decision(None, (self._write(dedup_sql.SUPPRESS, seen_claim=alert.claim),))
-        untold, since = _untold(alert, row.now, told=told)
-        return _Decision(self._claim(untold, since, row), self._writes(alert, untold, since, row))
+        unsent, since = _unsent(alert, row.now, sent=sent)
+        return _Decision(self._claim(unsent, since, row), self._writes(alert, unsent, since, row))
 
     def _claimed_before(self, alert: StoredAlert, *, is_last: bool) -> Claim:
         # Where another alert was claimed since, its text reports what was suppressed.
@@ -142,21 +142,21 @@ class _Claiming:
         since = _moment(alert.reported_since) if is_newest and alert.reported else None
         return Claim(self.id, self.key, alert.reported if is_newest else 0, since, is_last)
 
-    def _claim(self, untold: int, since: float | None, row: Any) -> Claim:
-        when = _moment(since) if untold else None
-        return Claim(self.id, self.key, untold, when, is_last=row.granted == self.budget - 1)
+    def _claim(self, unsent: int, since: float | None, row: Any) -> Claim:
+        when = _moment(since) if unsent else None
+        return Claim(self.id, self.key, unsent, when, is_last=row.granted == self.budget - 1)
 
     def _writes_of_first(self, granted: int) -> tuple[Statement, ...]:
         claim = self._write(dedup_sql.CLAIM_FIRST, cooldown=self._cooldown_seconds, text_key=stored_key(self.id))
         return (self._grant(dedup_sql.GRANT_FIRST, seen_granted=granted), *self._tidying(), claim)
 
-    def _writes(self, alert: StoredAlert, untold: int, since: float | None, row: Any) -> tuple[Statement, ...]:
+    def _writes(self, alert: StoredAlert, unsent: int, since: float | None, row: Any) -> tuple[Statement, ...]:
         claimed = replace(
             alert,
             claim=self.id,
             claimed_at=row.now,
             cooldown_ends=row.now + self._cooldown_seconds,
-            reported=untold,
+            reported=unsent,
             reported_since=since,
             suppressed=0,
             suppressed_since=None,
@@ -181,26 +181,26 @@ class _Claiming:
         return self.cooldown.total_seconds() if self.cooldown is not None else 0.0
 
 
-def _is_cooling_down(alert: StoredAlert, now: float, *, told: bool) -> bool:
-    """Say whether its recipient was told a short time ago, or is about to be."""
+def _is_cooling_down(alert: StoredAlert, now: float, *, sent: bool) -> bool:
+    """Return whether its recipient was texted a short time ago, or is about to be."""
     if alert.claimed_at > now + CLOCK_ERROR:
-        return False  # by a clock that was ahead; better told once too often
-    stands = alert.claim is not None and (now < alert.claimed_at + LEASE or told)
-    return now < alert.cooldown_ends and stands
+        return False  # by a clock that was ahead; better one text too many
+    counts = alert.claim is not None and (now < alert.claimed_at + LEASE or sent)
+    return now < alert.cooldown_ends and counts
 
 
-def _was_told(alert: StoredAlert, row: Any) -> bool:
+def _was_sent(alert: StoredAlert, row: Any) -> bool:
     """Say whether the text of the last claim is out, as far as the journal knows."""
     if not alert.text_key:  # the first release did not write down which text it was
         return True
-    # A text that has gone from the journal, for its time was over, was told; one that never came into it was not.
+    # A text that has gone from the journal, for its time was over, was sent; one that never came into it was not.
     is_forgotten = row.text_state is None and alert.claimed_at < row.now - _SHORTEST_RETENTION
     return row.text_state in _MAY_BE_OUT or is_forgotten
 
 
-def _untold(alert: StoredAlert, now: float, *, told: bool) -> tuple[int, float | None]:
+def _unsent(alert: StoredAlert, now: float, *, sent: bool) -> tuple[int, float | None]:
     """Return how many alerts no text has reported, and since when."""
-    if alert.claim is None or told:
+    if alert.claim is None or sent:
         return alert.suppressed, alert.suppressed_since
     since = alert.reported_since or min(alert.claimed_at, now)
     return alert.suppressed + alert.reported + 1, since

@@ -29,7 +29,7 @@ class StoredAlert:
 
     :param claim: the claim of the last one that became a text; None where that was given back.
     :param claimed_at: when it was claimed.
-    :param cooldown_ends: until when the recipient is not told again.
+    :param cooldown_ends: until when the recipient is not texted again.
     :param reported: how many suppressed alerts its text reports.
     :param reported_since: when the first of these was due.
     :param suppressed: how many alerts were suppressed since.

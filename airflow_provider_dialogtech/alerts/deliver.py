@@ -31,9 +31,9 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
     texts = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
     _run_all(texts, deadline)
     if all(text.failed for text in texts):
-        log.error("Alert for %s: nobody was told.", alert.subject)
+        log.error("Alert for %s: no text was sent.", alert.subject)
     elif not all(text.ended for text in texts):
-        log.error("Alert for %s: the callback waits no longer, so not all may have been told.", alert.subject)
+        log.error("Alert for %s: the callback's time is over, so some texts may not have been sent.", alert.subject)
 
 
 def _known(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[object]:
@@ -59,7 +59,7 @@ def _numbers(alert: Alert, recipients: Sequence[object]) -> list[str]:
         try:
             numbers.append(str(normalize_number(recipient, "to")))
         except InvalidMessage as error:
-            log.error("Alert for %s: one recipient was not told. %s", alert.subject, error)  # noqa: TRY400
+            log.error("Alert for %s: one recipient gets no text: %s. %s", alert.subject, error.reason, error.advice)  # noqa: TRY400
     if not recipients:
         log.error("Alert for %s: no recipients. Give `to`, or set alert_to in the connection's extra.", alert.subject)
     return list(dict.fromkeys(numbers))

@@ -1,4 +1,4 @@
-"""Which event a callback was called for: Airflow does not tell, so it is read from the context."""
+"""Which event a callback was called for: Airflow does not say, so it is read from the context."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def event_of(context: Mapping[str, Any], notifier: object) -> str:
         return "sla"
     on_task = _hung(notifier, context.get("task"), _TASK_CALLBACKS)
     on_dag = _hung(notifier, context.get("dag"), _DAG_CALLBACKS)
-    # Only a DAG's callbacks are told a reason, though a template field of another notifier may bear that name.
+    # Only a DAG's callbacks get a reason, though a template field of another notifier may bear that name.
     if context.get("ti") is None or ("reason" in context and (on_dag or not on_task)):
         return _dag_event(context, on_dag)
     return _task_event(context, on_task)
@@ -74,7 +74,7 @@ def _task_event(context: Mapping[str, Any], hung: set[str]) -> str:
         return "asked"
     if context.get("exception") is None and (not hung or "execute" in hung):
         return "execute"
-    # Airflow 3 tells no state of a task that was found dead.
+    # Airflow 3 gives no state of a task that was found dead.
     tried, most = _read(ti, "try_number", 1), _read(ti, "max_tries", 0)
     return "retry" if isinstance(tried, int) and isinstance(most, int) and tried <= most else "failed"
 

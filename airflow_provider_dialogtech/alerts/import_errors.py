@@ -25,7 +25,7 @@ from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
 log = logging.getLogger(__name__)
 
-# The dag-processor commits soon after it has called the listener; files that break together are told together.
+# The dag-processor commits soon after it has called the listener; files that break together are one text.
 _SECONDS_TO_COMMIT = 2.0
 _MOST_READ = 1000
 _LONGEST_LINE = 300
@@ -46,7 +46,7 @@ class Broken(NamedTuple):
 
 
 def main(wait: float = _SECONDS_TO_COMMIT) -> None:
-    """Text the broken files to the `alert_to` of `[dialogtech] alert_conn_id`; what became of it stands in the log.
+    """Text the broken files to the `alert_to` of `[dialogtech] alert_conn_id`; what became of it is in the log.
 
     :param wait: seconds until the listener's transaction is over.
     """
@@ -57,9 +57,9 @@ def main(wait: float = _SECONDS_TO_COMMIT) -> None:
             hook = _hook(config.alert_conn_id())
             deliver(_alert(broken), hook.settings.alert_to, hook)
     except DialogTechError as error:
-        log.error("Nobody was told that DAG files cannot be parsed. %s", error)  # noqa: TRY400
+        log.error("No text was sent about DAG files that cannot be parsed: %s. %s", error.reason, error.advice)  # noqa: TRY400
     except Exception as error:  # its words could hold anything
-        log.error("Nobody was told that DAG files cannot be parsed (%s).", type(error).__name__)  # noqa: TRY400
+        log.error("No text was sent about DAG files that cannot be parsed (%s).", type(error).__name__)  # noqa: TRY400
 
 
 def _hook(conn_id: str) -> DialogTechHook:

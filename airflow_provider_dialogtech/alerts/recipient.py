@@ -34,7 +34,7 @@ class RecipientAlert:
     :param hook: the account it leaves from.
     :param deadline: the end of the callback's time.
     :param ended: whether it has been dealt with.
-    :param failed: whether the recipient was certainly not told.
+    :param failed: whether the text was certainly not sent.
     """
 
     alert: Alert
@@ -48,14 +48,15 @@ class RecipientAlert:
         """Text the recipient, and never raise."""
         try:
             self._send()
-        except InDoubt:
-            self._log(logging.WARNING, "may have been told; DialogTech's message log knows.")
+        except InDoubt as error:
+            words = "may have been sent: %s. Look for it in DialogTech's message log."
+            self._log(logging.WARNING, words, error.reason)
         except DialogTechError as error:
-            self._log(logging.ERROR, "was not told. %s", error)
+            self._log(logging.ERROR, "was not sent: %s. %s", error.reason, error.advice)
             self.failed = True
         except Exception as error:
             # Its words could hold anything.
-            self._log(logging.ERROR, "may not have been told (%s).", type(error).__name__)
+            self._log(logging.ERROR, "may not have been sent (%s).", type(error).__name__)
         self.ended = True
 
     def _send(self) -> None:
@@ -63,14 +64,15 @@ class RecipientAlert:
         from airflow_provider_dialogtech.alerts.attempt import Attempt
 
         fallback.import_stores()
-        for journal in fallback.JOURNALS:
+        ways = [f"through {journal.name}" for journal in fallback.JOURNALS[1:]]
+        ways.append("without a journal, so without rate limits and without suppression")
+        for journal, next_way in zip(fallback.JOURNALS, ways, strict=True):
             attempt = Attempt(journal.seconds)
             try:
                 return attempt.run(partial(self._send_through, journal, attempt))
             except JournalUnavailable as error:
-                words = "is told through another journal, since %s failed: %s"
-                self._log(logging.WARNING, words, journal.name, error.reason)
-        self._log(logging.WARNING, "is told without a journal: no limit is kept and no alert is suppressed.")
+                words = "goes out %s, because %s failed (%s)."
+                self._log(logging.WARNING, words, next_way, journal.name, error.reason)
         return self._send_unpaced()
 
     def _send_through(self, journal: fallback.Journal, attempt: Attempt) -> None:
@@ -79,7 +81,9 @@ class RecipientAlert:
             gate, claim = self._claim(store)
         if claim is None:
             attempt.check()
-            self._log(logging.INFO, "has just been told, so this alert is suppressed, and counted in the next text.")
+            self._log(
+                logging.INFO, "is suppressed, because one was sent a short time ago; it is counted in the next one."
+            )
             return
         try:
             attempt.check()
@@ -109,7 +113,7 @@ class RecipientAlert:
         try:
             gate.release(claim)
         except JournalUnavailable:
-            self._log(logging.WARNING, "keeps a claim that could not be given back; it ends by itself in a minute.")
+            self._log(logging.WARNING, "has a claim that could not be given back; it ends by itself in a minute.")
 
     def _send_claimed(self, store: Store, claim: Claim, attempt: Attempt) -> SendResult:
         from airflow_provider_dialogtech.alerts.alert_journal import AlertJournal
@@ -142,9 +146,11 @@ class RecipientAlert:
 
     def _log_sent(self, *, is_held_back: bool) -> None:
         if is_held_back:
-            self._log(logging.INFO, "was not told: the alert is held back, for the connection's only_to names others.")
+            self._log(
+                logging.INFO, "is held back and was not sent: the connection's only_to does not name this number."
+            )
         else:
-            self._log(logging.INFO, "was told.")
+            self._log(logging.INFO, "was sent.")
 
     @property
     def _call_seconds(self) -> float:
@@ -164,4 +170,4 @@ class RecipientAlert:
         )
 
     def _log(self, level: int, words: str, *args: object) -> None:
-        log.log(level, f"Alert for %s: %s {words}", self.alert.subject, mask_number(self.number), *args)
+        log.log(level, f"Alert for %s: the text to %s {words}", self.alert.subject, mask_number(self.number), *args)

@@ -68,7 +68,7 @@ def dag_id_of(context: Mapping[str, Any]) -> str:
 def built_in_text(event: str, context: Mapping[str, Any]) -> str:
     """Write an event's text. It ends with the reason, so that a cut takes the least.
 
-    A fact that cannot be told leaves the others: an error may raise even when it is asked what it says.
+    A fact that cannot be read leaves the others: an error may raise even when it is asked what it says.
     """
     when = _or_nothing(lambda: clock_time(_when(event, context))) or clock_time(datetime.now(timezone.utc))
     facts = [f"Airflow: {subject_of(event, context)} {_HAPPENED[event]} {when}"]
@@ -78,9 +78,9 @@ def built_in_text(event: str, context: Mapping[str, Any]) -> str:
     return ", ".join(facts) + (f": {why}" if why else "")
 
 
-def _or_nothing(tell: Callable[[], str]) -> str:
+def _or_nothing(fact: Callable[[], str]) -> str:
     try:
-        return tell()
+        return fact()
     except Exception:
         return ""
 

@@ -49,7 +49,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         @dag(default_args={"on_failure_callback": DialogTechSmsNotifier(to="(555) 666-7777")})
 
     It takes every callback of a task or a DAG, and (Airflow 3.1) a deadline alert's `AsyncCallback`. It never raises
-    and holds a callback for 45 seconds at most: what became of the text stands in the log. One instance may serve
+    and holds a callback for 45 seconds at most: what became of each text is in the log. One instance may serve
     many tasks.
 
     :param message: what the text says; by default what happened, to what, when, in which run, at which try, and why.
@@ -62,8 +62,8 @@ class DialogTechSmsNotifier(BaseNotifier):
     :param event: what happened, where the notifier is called by other means than a callback: `failed`, `retry`,
         `success`, `skipped`, `execute`, `asked`, `dag_failed`, `dag_success`, `deadline` or `sla`. By default it is
         read from the context.
-    :param cooldown: for how long (or how many seconds) a person is not told again, ten years at most; the next text
-        says how many more there were. None texts each time.
+    :param cooldown: for how long (or how many seconds) a person gets no other text about the same, ten years at most;
+        the next text says how many more there were. None texts each time.
     :raises InvalidMessage: when `event` or `cooldown` is none of these.
     """
 
@@ -202,13 +202,14 @@ class _Rendered:
         try:
             rendered = self._render("to")
         except Exception as error:
-            log.error("The template of `to` failed (%s); the connection's alert_to is told.", type_name(error))  # noqa: TRY400
+            name = type_name(error)
+            log.error("The template of `to` failed (%s); the alert goes to the connection's alert_to.", name)  # noqa: TRY400
             return []
         listed = rendered if isinstance(rendered, (list, tuple, set)) else [rendered]
         numbers = [number for each in listed if each is not None for number in _numbers_in(each)]
         if len(numbers) > MOST_RECIPIENTS:
             left_out = len(numbers) - MOST_RECIPIENTS
-            log.error("%d recipients of an alert are not told: it goes to %d at most.", left_out, MOST_RECIPIENTS)
+            log.error("%d recipients of an alert get no text: it goes to at most %d.", left_out, MOST_RECIPIENTS)
         return numbers[:MOST_RECIPIENTS]
 
     def _dedup_key(self, event: str) -> str:
@@ -235,7 +236,7 @@ class _Rendered:
 def _numbers_in(recipient: object) -> list[str]:
     written = safe_str(recipient, _LONGEST_LIST + 1)
     if len(written) > _LONGEST_LIST or not (written or isinstance(recipient, str)):
-        log.error("A recipient of an alert was not told: it is no number, but a %s.", type_name(recipient))
+        log.error("A recipient of an alert gets no text: it is not a number, but a %s.", type_name(recipient))
         return []
     # A template that gives a list is rendered to the text of one.
     numbers = [part.strip(" []'\"") for part in written.split(",")]
@@ -277,6 +278,6 @@ def _cooldown(given: timedelta | float | None) -> timedelta | None:
 
 
 def _log_failure(error: Exception) -> None:
-    """Say that nobody was told. Only errors of this package are known to carry no secret in their words."""
-    reason = str(error) if isinstance(error, DialogTechError) else type(error).__name__
-    log.error("An alert failed, so nobody was told: %s", reason)
+    """Log why no text was sent. Only errors of this package are known to have no secret in their words."""
+    reason = f"{error.reason}. {error.advice}" if isinstance(error, DialogTechError) else type(error).__name__
+    log.error("An alert failed, so no text was sent: %s", reason)

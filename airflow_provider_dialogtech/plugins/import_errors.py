@@ -18,12 +18,12 @@ _MOST_REMEMBERED = 10_000
 class ImportErrorWatch:
     """Starts the process when a file's error is new, at most one at a time.
 
-    Airflow tells of a broken file each time that it parses it. It does so in the dag-processor's open transaction, so
+    Airflow reports a broken file each time that it parses it. It does so in the dag-processor's open transaction, so
     nothing here waits for anything.
     """
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._sent: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def note(self, filename: object, stacktrace: object) -> None:
@@ -39,13 +39,13 @@ class ImportErrorWatch:
             log.exception("No alert about a DAG file that cannot be parsed could be started.")
 
     def _note(self, file: str, error: str) -> None:
-        if self._told.get(file) == error:
+        if self._sent.get(file) == error:
             return
         if self._process is not None and self._process.poll() is None:
             return  # it may have read the files already; the next time that this one is parsed is soon enough
         self._process = subprocess.Popen(  # noqa: S603 - a module of ours, without arguments
             _COMMAND, stdin=subprocess.DEVNULL, start_new_session=True
         )
-        if len(self._told) >= _MOST_REMEMBERED:
-            self._told.clear()
-        self._told[file] = error
+        if len(self._sent) >= _MOST_REMEMBERED:
+            self._sent.clear()
+        self._sent[file] = error

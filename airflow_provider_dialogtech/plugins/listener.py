@@ -51,7 +51,7 @@ class Listener:
 
     @hookimpl
     def on_task_instance_running(self, task_instance: Any) -> None:
-        # Airflow tells the processes that a task starts its DAG, run and name, but not which of a mapped task's
+        # Airflow gives the processes that a task starts its DAG, run and name, but not which of a mapped task's
         # instances it is: without it, they would share one idempotency key.
         with suppress(Exception):  # of any kind: a task must run without us, too
             os.environ[MAP_INDEX_VARIABLE] = str(int(task_instance.map_index))

@@ -93,5 +93,5 @@ def test_before_deadlines_the_example_says_why_it_is_skipped(system):
 
 def test_the_log_of_a_task_says_who_was_told_and_shows_no_number(system, failed_run):
     log = system.airflow.task_logs(FAILURE)
-    assert "…7804 was told" in log or r"\u20267804 was told" in log
+    assert "the text to …7804 was sent" in log or r"the text to \u20267804 was sent" in log
     assert "5556667804" not in log
