@@ -44,7 +44,8 @@ def _known(alert: Alert, recipients: Sequence[object], settings: ConnectionSetti
         try:
             known += settings.contacts.numbers_of(recipient)
         except InvalidMessage as error:
-            log.error("Alert for %s: one recipient was not told, alert_to is told instead. %s", alert.subject, error)  # noqa: TRY400
+            words = "Alert for %s: one recipient gets no text, so alert_to gets it instead: %s. Correct `to`."
+            log.error(words, alert.subject, error.reason)  # noqa: TRY400
             unknown = True
     if unknown and tuple(recipients) != settings.alert_to:
         known += _known(alert, settings.alert_to, settings)

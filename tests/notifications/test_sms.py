@@ -403,4 +403,4 @@ def test_an_alert_to_anybody_whom_only_to_does_not_name_is_held_back(
     with caplog.at_level(logging.INFO):
         DialogTechSmsNotifier(to=f"{ALICE}, {BOB}").notify(failure())
     assert [text["to"] for text in sandbox.accepted()] == [BOB]
-    assert "…7777 was not told: the alert is held back, for the connection's only_to names others." in caplog.text
+    assert "the text to …7777 is held back and was not sent: the connection's only_to does not name" in caplog.text
