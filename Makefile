@@ -1,7 +1,7 @@
 # Everything here needs Python and make, nothing else: each target makes the environment it runs in.
 PYTHON ?= python3
 # More than two cores would ask for: most tests wait most of their time.
-TESTS_AT_ONCE ?= 3
+TESTS_AT_ONCE ?= 4
 NEWEST := 3.3.2
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST)
 BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside lists

@@ -3,7 +3,9 @@
 import json
 import os
 import socket
+import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,31 +38,44 @@ SECRET = "s3cr+t/wi=th&each%kind of"
 FROM_NUMBERS = ("5554332111", "5554332112")
 
 
+# Where Airflow's secrets maskers live: two of them from 3.2 on, 3.0 and 3.1, 2.11.
+_MASKERS = (
+    "airflow.sdk._shared.secrets_masker",
+    "airflow._shared.secrets_masker",
+    "airflow.sdk.execution_time.secrets_masker",
+    "airflow.utils.log.secrets_masker",
+)
+
 _CELERY = Path(__file__).parent / "celery"
-# The tests of one of these share what takes long to set up: a running Airflow, its runs, an environment.
-_TOGETHER = ("tests/system/", "tests/wheel/", "tests/operators/test_in_airflow.py")
+# The tests of one group share what takes long to set up: a running Airflow, an environment, a database, a server.
+_GROUPS = {
+    "tests/system/": "system",
+    "tests/wheel/": "wheel",
+    "tests/operators/test_in_airflow.py": "metadata_db",
+    "tests/test_example_dags.py": "metadata_db",
+    "tests/plugins/test_pools.py": "metadata_db",
+    "tests/test_cli.py": "metadata_db",
+    "tests/test_readme.py::test_the_pools_command_runs": "metadata_db",
+    "tests/alerts/test_silent_journal.py": "test_silent_journal",
+    "tests/delivery/test_pgbouncer.py": "test_pgbouncer",
+    "tests/delivery/test_stalls.py": "test_stalls",
+}
 
 
-class OneAirflow(LoadScopeScheduling):
-    """Gives the tests that share an Airflow to one worker, and any other test to any."""
+class Groups(LoadScopeScheduling):
+    """Gives the tests of a group to one worker, the largest groups first, and any other test to any."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((together for together in _TOGETHER if nodeid.startswith(together)), nodeid)
+        return next((group for beginning, group in _GROUPS.items() if nodeid.startswith(beginning)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config, log):
-    return OneAirflow(config, log)
+    return Groups(config, log)
 
 
 def pytest_ignore_collect(collection_path, config):
     """Leave the distributed Airflow to `make test-celery`, which asks for it by its mark: it takes minutes."""
     return True if collection_path == _CELERY and config.option.markexpr != "celery" else None
-
-
-def pytest_collection_modifyitems(items):
-    """Begin with the tests that take longest."""
-    longest = {"system": 0, "wheel": 1}
-    items.sort(key=lambda item: min((longest.get(mark.name, 2) for mark in item.iter_markers()), default=2))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -96,6 +111,15 @@ def connection_as_json(**fields: object) -> str:
     return json.dumps({name: field for name, field in (defaults | fields).items() if field is not None})
 
 
+@pytest.fixture(autouse=True)
+def own_secrets():
+    """Let Airflow mask in no test what another one called a secret: `password`, for instance."""
+    for module in filter(None, map(sys.modules.get, _MASKERS)):
+        with suppress(RuntimeError):  # 2.11 has none before its logging is set up
+            masker = module._secrets_masker()
+            masker.patterns, masker.replacer = set(), None
+
+
 @pytest.fixture
 def connection(monkeypatch):
     """Set a connection up as a user would: `connection(host=..., extra={...})`."""
@@ -107,13 +131,20 @@ def connection(monkeypatch):
     return set_up
 
 
-@pytest.fixture
-def sandbox():
-    """A local DialogTech with the tests' numbers."""
+@pytest.fixture(scope="session")
+def shared_sandbox():
     from airflow_provider_dialogtech.sandbox.process import running_sandbox
 
     with running_sandbox(numbers=FROM_NUMBERS) as running:
         yield running
+
+
+@pytest.fixture
+def sandbox(shared_sandbox):
+    """A local DialogTech with the tests' numbers and nothing in it."""
+    shared_sandbox.clear_faults()
+    shared_sandbox.forget()
+    return shared_sandbox
 
 
 @pytest.fixture

@@ -4,16 +4,16 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.commands import Commands
+
 HOME = Path(os.environ["AIRFLOW_HOME"])
-TERMINAL = 300
 
 
 @dataclass(frozen=True)
@@ -30,32 +30,35 @@ class DagRun:
     output: str
 
 
-def run_dag(source: Path, **environment: str) -> DagRun:
+def run_dag(source: Path) -> DagRun:
     """Run all tasks of a DAG as `airflow dags test` does, in this Airflow's version.
 
     :param source: the DAG file, named as its DAG is; files beside it with its name come along.
     """
-    return run_dags([source], **environment)[source.stem]
+    return _run([source], _shared(), os.environ)[source.stem]
 
 
 def run_dags(sources: Sequence[Path], **environment: str) -> dict[str, DagRun]:
-    """Run several DAGs in one Airflow, one after the other: to start it takes longer than to run one."""
+    """Run several DAGs one after the other, in an Airflow that is started with these variables."""
+    variables = os.environ | environment
+    with Commands(variables) as commands:
+        return _run(sources, commands, variables)
+
+
+@cache
+def _shared() -> Commands:
+    return Commands(os.environ)
+
+
+def _run(sources: Sequence[Path], commands: Commands, environment: Mapping[str, str]) -> dict[str, DagRun]:
     shutil.rmtree(HOME / "dags")
     (HOME / "dags").mkdir()
     for source in sources:
         for file in source.parent.glob(f"{source.stem}.*"):
             shutil.copy(file, HOME / "dags")
-    dag_ids = [source.stem for source in sources]
-    done = subprocess.run(
-        [sys.executable, "-m", __name__, *dag_ids],
-        capture_output=True,
-        text=True,
-        timeout=TERMINAL,
-        cwd=Path(__file__).parent.parent,
-        env=os.environ | environment,
-        check=False,
-    )
-    return {dag_id: _dag_run(dag_id, done.stdout + done.stderr) for dag_id in dag_ids}
+    done = [commands.run("dags", "test", source.stem, environment=environment) for source in sources]
+    output = "".join(each.stdout + each.stderr for each in done)
+    return {source.stem: _dag_run(source.stem, output) for source in sources}
 
 
 def _dag_run(dag_id: str, output: str) -> DagRun:
@@ -80,16 +83,3 @@ def _loaded(value: str | bytes | None) -> Any:
         return None
     loaded = json.loads(value)
     return json.loads(loaded) if isinstance(loaded, str) else loaded
-
-
-def _test_each(dag_ids: list[str]) -> None:
-    from airflow.__main__ import main
-
-    for dag_id in dag_ids:
-        sys.argv = ["airflow", "dags", "test", dag_id]
-        with suppress(SystemExit):  # it ends so where a task fails
-            main()
-
-
-if __name__ == "__main__":
-    _test_each(sys.argv[1:])

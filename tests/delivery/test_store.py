@@ -57,7 +57,7 @@ def test_statements_without_a_lock_are_all_written_or_none(store_url):
 
 
 def test_a_plan_that_fails_writes_nothing_and_leaves_no_lock_behind(store_url):
-    store = Store(store_url, patience=0.2)
+    store = Store(store_url, patience=2)
     with pytest.raises(JournalUnavailable, match="cannot be used"):
         store.locked("a", QUESTION, lambda *_: {}["a mistake in a plan"])
     assert store.locked("a", QUESTION, lambda row, _: (row.one, [])) == 1

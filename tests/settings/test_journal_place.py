@@ -77,29 +77,28 @@ if store.is_file:
 
 
 def opened(home: Path, **environment: str) -> str:
-    """Open the journal in an Airflow of its own."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__DIALOGTECH__")}
-    variables = others | {"AIRFLOW_HOME": str(home), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////none.db"}
-    done = subprocess.run(
-        [sys.executable, "-c", OPEN], capture_output=True, text=True, env=variables | environment, check=False
-    )
+    """Open the journal in an Airflow of its own; return what that printed."""
+    done = in_an_airflow(home, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
+
+
+def in_an_airflow(home: Path, code: str = OPEN, **environment: str) -> subprocess.CompletedProcess:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__DIALOGTECH__")}
+    variables = others | {"AIRFLOW_HOME": str(home), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////none.db"}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=variables | environment, check=False
+    )
 
 
 @pytest.mark.parametrize("sign", ["?", "#", "%", "%3F", "?mode=ro#x", " ", "ü"])
 def test_the_journal_lies_in_airflow_home_whatever_that_is_called(tmp_path, sign):
     home = tmp_path / f"air{sign}flow"
     home.mkdir()
-    starts = subprocess.run(
-        [sys.executable, "-c", "import airflow.configuration"],
-        capture_output=True,
-        env=os.environ | {"AIRFLOW_HOME": str(home)},
-        check=False,
-    )
-    if starts.returncode:
+    done = in_an_airflow(home)
+    if done.returncode and in_an_airflow(home, "import airflow.configuration").returncode:
         pytest.skip("this Airflow itself does not start with such an AIRFLOW_HOME")
-    opened(home)
+    assert done.returncode == 0, done.stderr
     assert (home / "dialogtech_journal.db").exists()
     assert [path.name for path in tmp_path.iterdir()] == [home.name]
 

@@ -23,7 +23,7 @@ def text_to(system, number):
 
 @pytest.fixture(scope="module")
 def failed_run(system):
-    system.airflow.trigger(FAILURE, "by_hand")
+    system.trigger(FAILURE, "by_hand")
     assert system.airflow.wait_for_run(FAILURE, "by_hand") == "failed"
     return "by_hand"
 
@@ -62,7 +62,7 @@ def test_a_failed_dag_does_not_call_its_success_callback(system, failed_run):
 
 
 def test_a_dag_that_succeeds_texts(system):
-    system.airflow.trigger(SUCCESS, "by_hand")
+    system.trigger(SUCCESS, "by_hand")
     assert system.airflow.wait_for_run(SUCCESS, "by_hand") == "success"
     expected = rf"Airflow: DAG {SUCCESS} succeeded at \d\d:\d\d UTC, run by_hand"
     assert re.fullmatch(expected, text_to(system, "5556667809"))
@@ -70,7 +70,7 @@ def test_a_dag_that_succeeds_texts(system):
 
 @pytest.mark.skipif(not has_deadlines, reason="Airflow has deadline alerts from 3.1 on")
 def test_a_missed_deadline_texts_once_and_leaves_no_number_in_the_database(system):
-    system.airflow.trigger(DEADLINE, "late")
+    system.trigger(DEADLINE, "late")
     expected = rf"Airflow: DAG {DEADLINE} missed its deadline of \d\d:\d\d UTC, run late: still running"
     assert re.fullmatch(expected, text_to(system, ALERT_TO))
     assert system.airflow.wait_for_run(DEADLINE, "late") == "success"
@@ -84,7 +84,7 @@ def test_a_missed_deadline_texts_once_and_leaves_no_number_in_the_database(syste
 
 @pytest.mark.skipif(has_deadlines, reason="this Airflow has deadline alerts")
 def test_before_deadlines_the_example_says_why_it_is_skipped(system):
-    system.airflow.trigger(DEADLINE, "late")
+    system.trigger(DEADLINE, "late")
     assert system.airflow.wait_for_run(DEADLINE, "late") == "success"
     (task,) = system.airflow.metadata.tasks_of_run(DEADLINE, "late")
     assert task["state"] == "skipped"

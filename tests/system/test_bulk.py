@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 STOPPED = "bulk_stopped"
 STOPPED_NUMBERS = "5556661"
 STOPPED_LENGTH = 30
+NUMBER_OF_LISTS = "5554332141"
 KILLED = "bulk_killed"
 KILLED_NUMBERS = "5556662"
 KILLED_LENGTH = 12
@@ -36,13 +37,18 @@ def summary_of(system, dag_id):
     return system.airflow.metadata.results_of_run(dag_id, RUN)["text", -1]
 
 
+def of_the_late_number(system):
+    return [text for text in system.texts_to(STOPPED_NUMBERS) if text["from"] == NUMBER_OF_LISTS]
+
+
 def test_stopped_by_somebody_it_ends_soon_and_goes_on_when_cleared(system):
     wait = system.airflow.processes.wait_until
-    system.airflow.trigger(STOPPED, RUN)
+    system.trigger(STOPPED, RUN)
     wait("texts arrive", lambda: len(system.texts_to(STOPPED_NUMBERS)) >= 3)
-    system.sandbox.fault("late", seconds=60, times=1)  # so one of them is out when it is stopped
-    before = len(system.texts_to(STOPPED_NUMBERS))
-    wait("the one that is answered late arrives", lambda: len(system.texts_to(STOPPED_NUMBERS)) > before)
+    # So one of them is out when it is stopped.
+    system.sandbox.fault("late", seconds=60, times=1, number=NUMBER_OF_LISTS)
+    before = len(of_the_late_number(system))
+    wait("the one that is answered late arrives", lambda: len(of_the_late_number(system)) > before)
     task = system.process_of(STOPPED)
     mark_failed(system, STOPPED)
     asked = system.airflow.folder / "asked_to_stop_at"
@@ -77,7 +83,7 @@ def test_stopped_by_somebody_it_ends_soon_and_goes_on_when_cleared(system):
 
 
 def test_killed_at_once_it_goes_on_in_the_next_try_and_texts_nobody_twice(system):
-    system.airflow.trigger(KILLED, RUN)
+    system.trigger(KILLED, RUN)
     system.airflow.processes.wait_until("texts arrive", lambda: len(system.texts_to(KILLED_NUMBERS)) >= 3)
     system.process_of(KILLED).kill()
     state = system.end_after_kill(KILLED, RUN)

@@ -29,7 +29,7 @@ def daily_run(system):
 @pytest.fixture(scope="module")
 def per_row_run(system):
     """A run started by hand."""
-    system.airflow.trigger(PER_ROW, "by_hand")
+    system.trigger(PER_ROW, "by_hand")
     assert system.airflow.wait_for_run(PER_ROW, "by_hand") == "success"
     return "by_hand"
 
@@ -127,7 +127,7 @@ def _without_debug_of_airflow_3_0(log: str) -> str:
 
 def test_a_run_that_is_triggered_without_a_date_texts_too(system, daily_run):
     before = len(system.texts_to("5556667777"))
-    system.airflow.trigger(DAILY, "by_hand")
+    system.trigger(DAILY, "by_hand")
     assert system.airflow.wait_for_run(DAILY, "by_hand") == "success", system.airflow.task_logs(DAILY)
     assert len(system.texts_to("5556667777")) == before + 1
 
@@ -136,6 +136,6 @@ def test_a_restart_leaves_the_slots_that_an_admin_gave_the_pool(system):
     system.airflow.airflow("pools", "set", "dialogtech_default", "7", "set by an admin")
     system.airflow.stop("scheduler")
     system.airflow.start("scheduler")
-    system.airflow.trigger(PER_ROW, "after_the_restart")
+    system.trigger(PER_ROW, "after_the_restart")
     assert system.airflow.wait_for_run(PER_ROW, "after_the_restart") == "success"
     assert system.airflow.metadata.slots_of_pools()["dialogtech_default"] == 7

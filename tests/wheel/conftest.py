@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from tests.commands import Commands
 from tools.processes import plain_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,26 +31,37 @@ class Installed:
 
     def run(self, program: str, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
         """Run a program of the environment."""
-        settings = {
+        variables = self._variables | environment
+        if program == "airflow":
+            done = self._airflow.run(*arguments, environment=variables)
+        else:
+            done = subprocess.run(
+                [self.bin / program, *arguments],
+                cwd=self.home,
+                env=variables,
+                capture_output=True,
+                text=True,
+                timeout=180,
+                check=False,
+            )
+        if check and done.returncode:
+            raise AssertionError(f"{program} {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+        return done
+
+    @cached_property
+    def _airflow(self) -> Commands:
+        return Commands(self._variables, self.bin / "python")
+
+    @cached_property
+    def _variables(self) -> dict[str, str]:
+        inherited = {name: value for name, value in plain_environment().items() if name != "PYTHONPATH"}
+        return inherited | {
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
             "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, of no use anywhere else",
         }
-        inherited = {name: value for name, value in plain_environment().items() if name != "PYTHONPATH"}
-        done = subprocess.run(
-            [self.bin / program, *arguments],
-            cwd=self.home,
-            env=inherited | settings | environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        if check and done.returncode:
-            raise AssertionError(f"{program} {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
-        return done
 
     def rows(self, program: str, *arguments: str, **environment: str) -> list[dict[str, str]]:
         """Run a program that prints a table as JSON, after whatever else Airflow prints."""

@@ -57,6 +57,7 @@ def test_the_wheel_holds_what_is_no_python_too(wheel):
     assert {name for name in names if name.startswith("airflow_provider_dialogtech/") and not name.endswith(".py")} == {
         "airflow_provider_dialogtech/py.typed",
         *(f"airflow_provider_dialogtech/sandbox/inbox/{name}" for name in ("inbox.css", "inbox.js", "index.html")),
+        *(f"airflow_provider_dialogtech/page/static/{name}" for name in ("texts.css", "texts.html", "texts.js")),
     }
     assert {name.split("/")[0].split("-")[0] for name in names} == {"airflow_provider_dialogtech"}
 
