@@ -5,66 +5,20 @@ Every write is a compare-and-set under the account's lock: it changes nothing wh
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql.expression import ColumnElement
 
+from airflow_provider_dialogtech.alerts.stored_alert import CLOCK_ERROR, StoredAlert
 from airflow_provider_dialogtech.delivery.schema import alert_grants, alerts, json_rows, now
 from airflow_provider_dialogtech.delivery.statements import state_of_text
 
 BUDGET_SECONDS = 600.0
-# Times further ahead were written by a clock that is right again.
-CLOCK_ERROR = 1.0
 # An alert that has been quiet for so long is forgotten.
 _FORGOTTEN_AFTER = 90 * 86400.0
 _PRUNED_AT_ONCE = 100
-
-
-@dataclass(frozen=True)
-class StoredAlert:
-    """What is stored of one recipient's alerts with one dedup key.
-
-    :param claim: the claim of the last one that became a text; None where that was given back.
-    :param claimed_at: when it was claimed.
-    :param cooldown_ends: until when the recipient is not texted again.
-    :param reported: how many suppressed alerts its text reports.
-    :param reported_since: when the first of these was due.
-    :param suppressed: how many alerts were suppressed since.
-    :param suppressed_since: when the first of these was due.
-    :param text_key: the journal's name of its text; empty where the first release made the claim.
-    :param last_suppressed: the claim that the last suppressed alert would have had.
-    """
-
-    claim: str | None
-    claimed_at: float
-    cooldown_ends: float
-    reported: int
-    reported_since: float | None
-    suppressed: int
-    suppressed_since: float | None
-    text_key: str
-    last_suppressed: str
-
-    @classmethod
-    def of(cls, found: str, now: float) -> StoredAlert | None:
-        """Read the answer to `QUESTION`. A clock that was ahead may have written times that are still to come."""
-        rows = json.loads(found)
-        if not rows:
-            return None
-        stored = cls(*rows[0])
-        return replace(
-            stored,
-            reported_since=_no_later(stored.reported_since, now),
-            suppressed_since=_no_later(stored.suppressed_since, now),
-        )
-
-
-def _no_later(moment: float | None, now: float) -> float | None:
-    return None if moment is None else min(moment, now)
-
 
 _COLUMNS = {
     "claim": alerts.c.claim,
@@ -76,6 +30,11 @@ _COLUMNS = {
     "suppressed_since": alerts.c.more_since,
     "text_key": alerts.c.text_key,
     "last_suppressed": alerts.c.counted,
+    "failures": alerts.c.failures,
+    "failing_since": alerts.c.failing_since,
+    "sent_before": alerts.c.sent_before,
+    "about": alerts.c.about,
+    "resolution": alerts.c.resolution,
 }
 _key: Any = sa.bindparam("of_key")
 _claim: Any = sa.bindparam("of_claim", type_=sa.String)
@@ -132,13 +91,15 @@ def _grant(condition: ColumnElement[bool]) -> Any:
 
 
 def _insert(condition: ColumnElement[bool], **values: Any) -> Any:
-    """A new alert; what is not named is empty."""
+    """The first failure of an alert; what is not named is empty."""
     new = {
         "key": sa.bindparam("of_key", type_=sa.String),
         "claimed": now(),
         "silent_until": now(),
         "carried": sa.literal_column("0"),
         "more": sa.literal_column("0"),
+        "failures": sa.literal_column("1"),
+        "failing_since": now(),
         **values,
     }
     return alerts.insert().from_select(list(new), sa.select(*new.values()).where(~_is_stored, condition))
@@ -148,13 +109,17 @@ GRANT_FIRST = _grant(~_is_stored)
 GRANT = _grant(sa.exists().where(_is_as_seen))
 """Take one text from the recipient's budget, where no other took one meanwhile."""
 
+_all_new = {column: _new(name) for name, column in _COLUMNS.items()}
+
 CLAIM_FIRST = _insert(
-    _is_granted, claim=_claim, silent_until=now() + _cooldown, text_key=sa.bindparam("text_key", type_=sa.String)
+    _is_granted,
+    claim=_claim,
+    silent_until=now() + _cooldown,
+    text_key=sa.bindparam("text_key", type_=sa.String),
+    about=sa.bindparam("about", type_=sa.String),
 )
-CLAIM = (
-    alerts.update().where(_is_as_seen, _is_granted).values({column: _new(name) for name, column in _COLUMNS.items()})
-)
-"""Claim the alert, once its text was granted."""
+CLAIM = alerts.update().where(_is_as_seen, _is_granted).values(_all_new)
+"""Claim the alert, or the text that its failures are over, once its text was granted."""
 
 SUPPRESS_FIRST = _insert(
     sa.true(), more=sa.literal_column("1"), more_since=now(), counted=sa.bindparam("of_claim", type_=sa.String)
@@ -165,12 +130,17 @@ SUPPRESS = (
     .values(
         more=alerts.c.more + 1,
         more_since=sa.case((sa.and_(alerts.c.more > 0, alerts.c.more_since < now()), alerts.c.more_since), else_=now()),
+        failures=alerts.c.failures + 1,
         counted=_claim,
     )
 )
 """Count an alert that becomes no text, whatever else was counted meanwhile."""
 
+SUPPRESS_ANEW = alerts.update().where(_is_as_seen).values(_all_new)
+"""The same for the first one after others were over, or after the text that they are was not sent."""
+
 TAKE_GRANT_BACK = alert_grants.delete().where(alert_grants.c.claim == _claim)
+_tells_the_end = alerts.c.resolution == alerts.c.claim
 TAKE_CLAIM_BACK = (
     alerts.update()
     .where(_is_of_key, alerts.c.claim == _claim)
@@ -178,9 +148,12 @@ TAKE_CLAIM_BACK = (
         claim=None,
         silent_until=now(),
         carried=0,
-        more=alerts.c.more + alerts.c.carried + 1,
-        more_since=sa.func.coalesce(alerts.c.carried_since, alerts.c.claimed),
+        more=alerts.c.more + alerts.c.carried + sa.case((_tells_the_end, 0), else_=1),
+        more_since=sa.func.coalesce(
+            alerts.c.carried_since, sa.case((_tells_the_end, alerts.c.more_since), else_=alerts.c.claimed)
+        ),
         carried_since=None,
+        resolution="",
     )
 )
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SUPPRESSED = "is suppressed, because one was sent a short time ago; it is counted in the next one."
+_NOTHING_TO_RESOLVE = "is not needed: none was sent about a failure that is over now, or alert_budget is used up."
+_ASKS_NEXT = "is decided %s, because %s failed (%s)."
+
 
 @dataclass
 class RecipientAlert:
@@ -71,8 +75,11 @@ class RecipientAlert:
             try:
                 return attempt.run(partial(self._send_through, journal, attempt))
             except JournalUnavailable as error:
-                words = "goes out %s, because %s failed (%s)."
+                words = "goes out %s, because %s failed (%s)." if self.alert.resolves is None else _ASKS_NEXT
                 self._log(logging.WARNING, words, next_way, journal.name, error.reason)
+        if self.alert.resolves is not None:
+            self._log(logging.WARNING, "was not sent: without a journal it is not known whether anything had failed.")
+            return None
         return self._send_unpaced()
 
     def _send_through(self, journal: fallback.Journal, attempt: Attempt) -> None:
@@ -81,9 +88,7 @@ class RecipientAlert:
             gate, claim = self._claim(store)
         if claim is None:
             attempt.check()
-            self._log(
-                logging.INFO, "is suppressed, because one was sent a short time ago; it is counted in the next one."
-            )
+            self._log(logging.INFO, _SUPPRESSED if self.alert.resolves is None else _NOTHING_TO_RESOLVE)
             return
         try:
             attempt.check()
@@ -102,12 +107,19 @@ class RecipientAlert:
         settings = self.hook.settings
         gate = AlertGate(store, settings.account, budget=settings.alert_budget)
         try:
-            return gate, gate.claim(self.alert.dedup_key, self.number, self.alert.cooldown)
+            return gate, self._claim_from(gate)
         except JournalUnavailable:
             raise
         except Exception as error:  # a driver that is not installed, say
             problem = type(error).__name__
         raise JournalUnavailable(f"the delivery journal cannot be used ({problem})")
+
+    def _claim_from(self, gate: AlertGate) -> Claim | None:
+        alert = self.alert
+        if alert.resolves is None:
+            return gate.claim(alert.dedup_key, self.number, alert.cooldown, about=alert.about)
+        same_only = not alert.resolves.otherwise
+        return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only)
 
     def _release(self, gate: AlertGate, claim: Claim) -> None:
         try:
@@ -129,7 +141,8 @@ class RecipientAlert:
         )
         client = self.hook.make_client(self._call_seconds)
         sender = SmsSender(client, journal, sleep=sleep, only_to=settings.only_to)
-        message, max_wait = self._message(suffix_of(claim)), self.deadline.left_for_slot()
+        suffix = suffix_of(claim, built_in=self.alert.built_in)
+        message, max_wait = self._message(self._text(claim), suffix), self.deadline.left_for_slot()
         return sender.send(message, key=claim.id, max_wait=max_wait, is_alert=True, origin=self.alert.origin)
 
     def _send_unpaced(self) -> None:
@@ -140,7 +153,7 @@ class RecipientAlert:
         self._log_sent(is_held_back=is_held_back)
 
     def _call_api(self) -> None:
-        message = self._message("")
+        message = self._message(self.alert.text, "")
         client = self.hook.make_client(self._call_seconds)
         client.send(to=message.to, from_=message.from_numbers[0], message=message.text)
 
@@ -156,11 +169,16 @@ class RecipientAlert:
     def _call_seconds(self) -> float:
         return min(self.hook.settings.timeout, CALL)
 
-    def _message(self, suffix: str) -> SmsMessage:
+    def _text(self, claim: Claim) -> str:
+        if self.alert.resolves is None or claim.recovery is None or claim.recovery.is_same:
+            return self.alert.text
+        return self.alert.resolves.otherwise
+
+    def _message(self, text: str, suffix: str) -> SmsMessage:
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
         settings = self.hook.settings
-        text = scrub(self.alert.text, settings.secret_access_key, settings.access_key)
+        text = scrub(text, settings.secret_access_key, settings.access_key)
         return SmsMessage.create(
             to=self.number,
             message=fit(text, self.alert.note + suffix, one_segment=self.alert.built_in),

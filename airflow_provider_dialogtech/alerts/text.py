@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.masking import mask_numbers
 from airflow_provider_dialogtech.safe_repr import safe_str, type_name
 
 if TYPE_CHECKING:
-    from airflow_provider_dialogtech.alerts.dedup import Claim
+    from airflow_provider_dialogtech.alerts.wanted import Claim, Recovery
 
 ONE_SEGMENT = 160
 
@@ -27,6 +29,7 @@ _HAPPENED = {
     "deadline": "missed its deadline of",
     "sla": "missed an SLA, seen at",
 }
+_UNITS = (("days", 86400), ("h", 3600), ("min", 60))
 _LONGEST_NAME = 45
 _LONGEST_ID = 250
 _LONGEST_WHY = 120
@@ -56,6 +59,14 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
     map_index = _of(ti, "map_index")
     place = f"[{safe_str(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
     return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{place}"
+
+
+def identity_of(event: str, context: Mapping[str, Any]) -> str:
+    """Return what tells the task or DAG that an alert is about from any other, whatever they are called."""
+    ti = context.get("ti")
+    if event.startswith(("dag_", "deadline", "sla")) or ti is None:
+        return json.dumps([dag_id_of(context)])
+    return json.dumps([safe_str(_of(ti, name), _LONGEST_ID) for name in ("dag_id", "task_id", "map_index")])
 
 
 def dag_id_of(context: Mapping[str, Any]) -> str:
@@ -92,11 +103,32 @@ def clock_time(when: datetime) -> str:
     return f"{when:%H:%M} UTC" if today else f"{when:%m-%d %H:%M} UTC"
 
 
-def suffix_of(claim: Claim) -> str:
-    """Write what a text adds about those that were not sent, or will not be."""
+def recovery_text(subject: str) -> str:
+    """Write that a task or a DAG works again; how many failures there were follows behind it."""
+    return f"Airflow: {subject} works again"
+
+
+def suffix_of(claim: Claim, *, built_in: bool = True) -> str:
+    """Write what a text adds about those that were not sent, or will not be, and about failures that are over.
+
+    :param built_in: whether it follows a text of ours, whose sentence it ends.
+    """
     more = f" (+{claim.suppressed} more since {clock_time(claim.since)})" if claim.suppressed and claim.since else ""
     last = " Alert budget used up: no more texts for up to 10 min." if claim.is_last else ""
-    return more + last
+    return (_failures(claim.recovery, ", {}" if built_in else " ({})") if claim.recovery else more) + last
+
+
+def _failures(recovery: Recovery, form: str) -> str:
+    return form.format(f"after {plural(recovery.failures, 'failure')} in {_duration(recovery.lasted)}")
+
+
+def _duration(time: timedelta) -> str:
+    """Write how long something took, in the one unit that a person would take."""
+    seconds = time.total_seconds()
+    for unit, length in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def fit(text: str, suffix: str, *, one_segment: bool) -> str:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # Major and minor. Another minor version reads and writes this journal, too; a newer major one must not.
 MAJOR = 1
-VERSION = MAJOR * 100 + 1
+VERSION = MAJOR * 100 + 2
 metadata = sa.MetaData()
 
 
@@ -85,6 +85,12 @@ alerts = sa.Table(
     # Since 1.1
     _text("text_key", 64),
     _text("counted", 32),
+    # Since 1.2
+    _count("failures"),
+    sa.Column("failing_since", sa.Float(53)),
+    _count("sent_before"),
+    _text("about", 64),
+    _text("resolution", 32),
 )
 
 alert_grants = sa.Table(
@@ -101,7 +107,7 @@ journal_version = sa.Table("dialogtech_journal", metadata, sa.Column("version", 
 
 _ADDED = {
     sends: ("recipient", "priority", "displaced", "dag_id", "run_id", "task_id", "map_index"),
-    alerts: ("text_key", "counted"),
+    alerts: ("text_key", "counted", "failures", "failing_since", "sent_before", "about", "resolution"),
 }
 
 

@@ -16,7 +16,8 @@ from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.alerts.deliver import deliver
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.question import answer_link, question_text
-from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, subject_of
+from airflow_provider_dialogtech.alerts.recovery import ENDED_BY, recovery_alert
+from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, identity_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import clean
@@ -64,6 +65,8 @@ class DialogTechSmsNotifier(BaseNotifier):
         read from the context.
     :param cooldown: for how long (or how many seconds) a person gets no other text about the same, ten years at most;
         the next text says how many more there were. None texts each time.
+    :param resolved: as a success callback, text only that failures are over: once, and only whoever was texted about
+        one under the same dedup key. The default key is that of the failures. Other events are as without it.
     :raises InvalidMessage: when `event` or `cooldown` is none of these.
     """
 
@@ -78,6 +81,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         dedup_key: str | None = None,
         event: str | None = None,
         cooldown: timedelta | float | None = timedelta(minutes=15),
+        resolved: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)  # from Airflow 3.1 on it takes the context
@@ -89,6 +93,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         self.dedup_key = dedup_key
         self.event = event
         self.cooldown = _cooldown(cooldown)
+        self.resolved = resolved
 
     def __call__(self, *args: Any) -> None:
         """Text people. The context is left as it is: the base class would write the template fields into it.
@@ -108,6 +113,8 @@ class DialogTechSmsNotifier(BaseNotifier):
         """
         try:
             rendered = _Rendered(self, context)
+            if rendered.alert is None:
+                return
             hook = DialogTechHook(rendered.conn_id)
             deliver(rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
         except Exception as error:
@@ -120,6 +127,8 @@ class DialogTechSmsNotifier(BaseNotifier):
         """
         try:
             rendered = _Rendered(self, context)
+            if rendered.alert is None:
+                return
             hook = DialogTechHook(rendered.conn_id)
             await hook.aload()
             await asyncio.to_thread(deliver, rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
@@ -151,7 +160,7 @@ class _Rendered:
             log.error("The template of `dialogtech_conn_id` failed (%s); it is used as it is.", type_name(error))  # noqa: TRY400
             return str(self._notifier.dialogtech_conn_id)
 
-    def _alert(self) -> Alert:
+    def _alert(self) -> Alert | None:
         try:
             return self._alert_of_context()
         except Exception as error:
@@ -167,9 +176,14 @@ class _Rendered:
             cooldown=self._notifier.cooldown,
         )
 
-    def _alert_of_context(self) -> Alert:
+    def _alert_of_context(self) -> Alert | None:
         event = self._notifier.event or event_of(self._context, self._notifier)
+        if self._notifier.resolved and event == "skipped":
+            return None  # on 2.11 a skipped task calls its success callbacks as well
         message, note = self._message()
+        given = self._given_key()
+        if self._notifier.resolved and event in ENDED_BY:
+            return recovery_alert(event, self._context, message=message, note=note, given_key=given)
         is_question = event == "asked" and not message
         return Alert(
             subject=f"{subject_of(event, self._context)} ({event})",
@@ -177,9 +191,10 @@ class _Rendered:
             # A question may take two segments, for the link to its answer must stand in it whole.
             built_in=not message and not is_question,
             note=note + (answer_link(self._context) if is_question else ""),
-            dedup_key=self._dedup_key(event),
+            dedup_key=given or self._default_key(event),
             cooldown=self._notifier.cooldown,
             origin=origin_of(self._context),
+            about=identity_of(event, self._context),
         )
 
     def _message(self) -> tuple[str, str]:
@@ -212,15 +227,16 @@ class _Rendered:
             log.error("%d recipients of an alert get no text: it goes to at most %d.", left_out, MOST_RECIPIENTS)
         return numbers[:MOST_RECIPIENTS]
 
-    def _dedup_key(self, event: str) -> str:
+    def _given_key(self) -> str | None:
         try:
             given = self._render("dedup_key")
             given = None if given is None else str(given)
         except Exception as error:
             log.error("The template of `dedup_key` failed (%s); the default key is used.", type_name(error))  # noqa: TRY400
             given = None
-        if given is not None:
-            return json.dumps(["given", given])
+        return None if given is None else json.dumps(["given", given])
+
+    def _default_key(self, event: str) -> str:
         if event == "asked":
             # Each question needs an answer of its own.
             return json.dumps([event, *astuple(origin_of(self._context))])

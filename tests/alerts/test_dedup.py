@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import dedup
+from airflow_provider_dialogtech.alerts.claiming import Claiming
 from airflow_provider_dialogtech.alerts.dedup import BUDGET_SECONDS, LEASE, AlertGate
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
@@ -246,20 +246,20 @@ def test_an_alert_that_was_only_counted_is_not_removed(store, store_url, set_bac
 
 def test_no_lock_is_held_while_an_alert_decides(postgres, postgres_url, monkeypatch):
     """Hundreds of alerts at once would wait for each other's way to the journal and back."""
-    gate, held, decide = AlertGate(Store(postgres_url), ACCOUNT), [], dedup._Claiming.decide
+    gate, held, decide = AlertGate(Store(postgres_url), ACCOUNT), [], Claiming.decide
 
     def looking(claiming, row):
         held.append(postgres.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"))
         return decide(claiming, row)
 
-    monkeypatch.setattr(dedup._Claiming, "decide", looking)
+    monkeypatch.setattr(Claiming, "decide", looking)
     gate.claim("dag failed", ALICE, COOLDOWN)
     gate.claim("dag failed", ALICE, COOLDOWN)
     assert [int(re.search(r"\d+", said).group()) for said in held] == [0, 0]
 
 
 def test_an_alert_that_somebody_else_claims_meanwhile_is_suppressed(store, monkeypatch):
-    gate, decide, other = AlertGate(store, ACCOUNT), dedup._Claiming.decide, []
+    gate, decide, other = AlertGate(store, ACCOUNT), Claiming.decide, []
 
     def claim_first(claiming, row):
         if not other:
@@ -267,7 +267,7 @@ def test_an_alert_that_somebody_else_claims_meanwhile_is_suppressed(store, monke
             other.append(gate.claim("dag failed", ALICE, COOLDOWN, claim_id="b" * 32))
         return decide(claiming, row)
 
-    monkeypatch.setattr(dedup._Claiming, "decide", claim_first)
+    monkeypatch.setattr(Claiming, "decide", claim_first)
     assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id="a" * 32) is None
     assert other[1].id == "b" * 32
     gate.release(other[1])
@@ -275,17 +275,17 @@ def test_an_alert_that_somebody_else_claims_meanwhile_is_suppressed(store, monke
 
 
 def test_what_is_suppressed_while_another_alert_is_claimed_is_reported_once(store, set_back, monkeypatch):
-    gate, decide, seen = AlertGate(store, ACCOUNT), dedup._Claiming.decide, []
+    gate, decide, seen = AlertGate(store, ACCOUNT), Claiming.decide, []
     send(store, gate.claim("dag failed", ALICE, COOLDOWN))
 
     def suppress_first(claiming, row):
         if claiming.id == "c" * 32 and not seen:
             seen.append("suppresses")
-            monkeypatch.setattr(dedup._Claiming, "decide", decide)
+            monkeypatch.setattr(Claiming, "decide", decide)
             assert AlertGate(store, ACCOUNT, budget=0).claim("dag failed", ALICE, COOLDOWN) is None
         return decide(claiming, row)
 
-    monkeypatch.setattr(dedup._Claiming, "decide", suppress_first)
+    monkeypatch.setattr(Claiming, "decide", suppress_first)
     set_back(1000)
     assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id="c" * 32).suppressed == 1
 

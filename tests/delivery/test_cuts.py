@@ -158,6 +158,14 @@ def test_an_alerts_claim_whose_answer_is_lost_is_made_once(proxy, cut_once):
     assert claim.suppressed == 0
 
 
+def test_the_text_that_failures_are_over_is_claimed_once_though_the_answer_is_lost(journal, proxy, cut_once):
+    gate = AlertGate(Store(proxy.url), ACCOUNT)
+    settle(journal, reserve(journal, gate.claim("k", "5556667777", None).id))
+    cut_once()
+    assert gate.resolve("k", "5556667777").recovery.failures == 1
+    assert gate.resolve("k", "5556667777") is None
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_cut_at_random_under_load_nobody_is_texted_twice_or_lost(proxy, postgres_url, fast_sandbox, driver):
     seed = random.randrange(10**6)
