@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -39,6 +39,21 @@ except ImportError:
     except ImportError:
         from airflow.utils.log.secrets_masker import redact
 
+try:  # Airflow 3.0
+    from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, _TaskDecorator, task_decorator_factory
+except ImportError:
+    from airflow.decorators.base import DecoratedOperator, TaskDecorator, _TaskDecorator, task_decorator_factory
+
+try:  # Airflow 3.1
+    from airflow.sdk.definitions.context import context_merge
+except ImportError:
+    from airflow.utils.context import context_merge
+
+try:  # Airflow 3.2
+    from airflow.sdk.bases.decorator import determine_kwargs
+except ImportError:
+    from airflow.utils.operator_helpers import determine_kwargs
+
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 except ImportError:
@@ -55,6 +70,16 @@ def trigger_at(moment: datetime) -> BaseTrigger:
     return DateTimeTrigger(moment)
 
 
+def stats() -> Any:
+    """Return what takes Airflow's metrics: it has `incr` and `timing`."""
+    # Imported only when something is counted, and set up by Airflow for each process.
+    try:  # Airflow 3.2
+        from airflow.sdk.observability.stats import Stats
+    except ImportError:
+        from airflow.stats import Stats
+    return Stats
+
+
 __all__ = [
     "HAS_PAGES",
     "AirflowException",
@@ -65,9 +90,16 @@ __all__ = [
     "BaseOperator",
     "BaseOperatorLink",
     "Context",
+    "DecoratedOperator",
     "OperatorPartial",
+    "TaskDecorator",
+    "_TaskDecorator",
+    "context_merge",
+    "determine_kwargs",
     "get_current_context",
     "mask_secret",
     "redact",
+    "stats",
+    "task_decorator_factory",
     "trigger_at",
 ]

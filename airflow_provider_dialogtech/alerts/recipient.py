@@ -11,9 +11,11 @@ from airflow_provider_dialogtech.alerts import fallback
 from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.alerts.deadline import CALL, Deadline
 from airflow_provider_dialogtech.alerts.text import fit, suffix_of
+from airflow_provider_dialogtech.delivery.metrics import ALERTS
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, JournalUnavailable, NotSent
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import mask_number, scrub
+from airflow_provider_dialogtech.settings.metrics import AirflowRecorder
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.alerts.attempt import Attempt
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_RECORDER = AirflowRecorder()
 _SUPPRESSED = "is suppressed, because one was sent a short time ago; it is counted in the next one."
 _NOTHING_TO_RESOLVE = "is not needed: none was sent about a failure that is over now, or alert_budget is used up."
 _ASKS_NEXT = "is decided %s, because %s failed (%s)."
@@ -39,6 +42,7 @@ class RecipientAlert:
     :param deadline: the end of the callback's time.
     :param ended: whether it has been dealt with.
     :param failed: whether the text was certainly not sent.
+    :param outcome: what is counted of it.
     """
 
     alert: Alert
@@ -47,6 +51,7 @@ class RecipientAlert:
     deadline: Deadline
     ended: bool = False
     failed: bool = False
+    outcome: str = "failed"
 
     def run(self) -> None:
         """Text the recipient, and never raise."""
@@ -55,12 +60,14 @@ class RecipientAlert:
         except InDoubt as error:
             words = "may have been sent: %s. Look for it in DialogTech's message log."
             self._log(logging.WARNING, words, error.reason)
+            self.outcome = "in_doubt"
         except DialogTechError as error:
             self._log(logging.ERROR, "was not sent: %s. %s", error.reason, error.advice)
             self.failed = True
         except Exception as error:
             # Its words could hold anything.
             self._log(logging.ERROR, "may not have been sent (%s).", type(error).__name__)
+        _RECORDER.count(f"{ALERTS}.{self.outcome}")
         self.ended = True
 
     def _send(self) -> None:
@@ -88,7 +95,9 @@ class RecipientAlert:
             gate, claim = self._claim(store)
         if claim is None:
             attempt.check()
-            self._log(logging.INFO, _SUPPRESSED if self.alert.resolves is None else _NOTHING_TO_RESOLVE)
+            is_suppressed = self.alert.resolves is None
+            self._log(logging.INFO, _SUPPRESSED if is_suppressed else _NOTHING_TO_RESOLVE)
+            self.outcome = "suppressed" if is_suppressed else "not_needed"
             return
         try:
             attempt.check()
@@ -137,7 +146,13 @@ class RecipientAlert:
 
         settings = self.hook.settings
         journal = AlertJournal(
-            attempt, self.deadline, store, settings.account, settings.limits, retention=fallback.retention()
+            attempt,
+            self.deadline,
+            store,
+            settings.account,
+            settings.limits,
+            retention=fallback.retention(),
+            recorder=_RECORDER,
         )
         client = self.hook.make_client(self._call_seconds)
         sender = SmsSender(client, journal, sleep=sleep, only_to=settings.only_to)
@@ -162,8 +177,10 @@ class RecipientAlert:
             self._log(
                 logging.INFO, "is held back and was not sent: the connection's only_to does not name this number."
             )
+            self.outcome = "held_back"
         else:
             self._log(logging.INFO, "was sent.")
+            self.outcome = "sent"
 
     @property
     def _call_seconds(self) -> float:

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
 from airflow_provider_dialogtech.delivery.records import (
     JournalRow,
     Record,
@@ -57,15 +58,23 @@ class SendJournal:
     :param account: the account's name in it: connections with the same name share its limits.
     :param limits: what the account may send.
     :param retention: how long rows are kept; after that a text's key is forgotten.
+    :param recorder: keeps figures of the texts and of the journal's steps.
     """
 
     def __init__(
-        self, store: Store, account: str, limits: RateLimits, *, retention: timedelta = timedelta(days=90)
+        self,
+        store: Store,
+        account: str,
+        limits: RateLimits,
+        *,
+        retention: timedelta = timedelta(days=90),
+        recorder: Recorder = NO_RECORDER,
     ) -> None:
         self._store = store
         self._account = account
         self._limits = limits
         self._retention = retention.total_seconds()
+        self.recorder = recorder
 
     @property
     def timing(self) -> Timing:
@@ -114,7 +123,7 @@ class SendJournal:
 
         sql = statements.BEFORE_RESERVING_FOR_ALERT if request.is_alert else statements.BEFORE_RESERVING
         question = Statement(sql, {"of_account": self._account, "of_key": statements.stored_key(request.key)})
-        with self._turn(is_alert=request.is_alert, max_wait=max_wait) as within:
+        with self._turn(is_alert=request.is_alert, max_wait=max_wait) as within, self._timed("reserve"):
             answer = self._store.locked(self._account, question, plan, within=within, sleep=sleep)
         if isinstance(answer, DialogTechError):
             raise answer
@@ -149,7 +158,8 @@ class SendJournal:
             "least_left": max(left - self.timing.start.bound - CLOCK_TOLERANCE, -LATEST_START),
             "most_left": left + CLOCK_TOLERANCE,
         }
-        started = self._store.do(Statement(statements.START, values), within=within, sleep=sleep)
+        with self._timed("start"):
+            started = self._store.do(Statement(statements.START, values), within=within, sleep=sleep)
         # Also where it came too late: the next head start must be long enough for such a one.
         self.timing.started(time.monotonic() - asked)
         return started
@@ -183,7 +193,10 @@ class SendJournal:
         writes = [Statement(sql, values) for sql in settling]
         if held.id % _PRUNED_EVERY == 0:
             writes.append(Statement(statements.PRUNE, {"retention": self._retention}))
-        self._store.do(*writes, within=within, sleep=sleep)
+        if outcome == "throttled":
+            self.recorder.count(THROTTLED_REPLIES)
+        with self._timed("settle"):
+            self._store.do(*writes, within=within, sleep=sleep)
 
     def release(
         self, held: Reservation, *, within: float | None = None, sleep: Callable[[float], None] = time.sleep
@@ -215,6 +228,12 @@ class SendJournal:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         self._store.do(Statement(statements.DOUBT, {"of_id": record.id, "of_owner": record.owner}))
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        asked = time.monotonic()
+        yield
+        self.recorder.time(f"{JOURNAL}.{step}", time.monotonic() - asked)
 
     @contextmanager
     def _turn(self, *, is_alert: bool, max_wait: float | None) -> Iterator[float]:

@@ -24,6 +24,7 @@ from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of, held_back
 from airflow_provider_dialogtech.delivery.journal import ONE_STEP, Outcome, SendJournal
+from airflow_provider_dialogtech.delivery.metrics import record_text
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.result import SendResult
@@ -119,22 +120,13 @@ class SmsSender:
         is_held_back = self._only_to is not None and message.to not in self._only_to
         request = SlotRequest(key, message.from_numbers, message.to, message.text, is_alert, origin, is_held_back)
         text = _Text(message, request, resend=in_doubt == "resend", max_wait=max_wait)
-        retrying = Retrying(
-            retry=retry_if_exception_type((_SlotLost, Throttled, Unreachable)),
-            stop=text.is_hopeless,
-            wait=_before_next_try,
-            sleep=self._sleep,
-            before_sleep=_log_next_try,
-            reraise=True,
-        )
         try:
-            return retrying(self._try, text)
-        except _SlotLost:
-            problem = self._too_slow(text)
-        finally:
-            self._give_back(text)
-            self._left.pop(key, None)
-        raise problem
+            result = self._send_text(text)
+        except BaseException as error:
+            record_text(self._journal.recorder, error, text.slots)
+            raise
+        record_text(self._journal.recorder, result, text.slots)
+        return result
 
     def under_way(self, key: str) -> SendResult | DialogTechError | None:
         """Return what is known of a text while another thread still sends it, or writes down what became of it.
@@ -149,6 +141,24 @@ class SmsSender:
     def abort(self) -> None:
         """Cut every request that is out, from another thread. Their texts are in doubt then."""
         self._client.abort()
+
+    def _send_text(self, text: _Text) -> SendResult:
+        retrying = Retrying(
+            retry=retry_if_exception_type((_SlotLost, Throttled, Unreachable)),
+            stop=text.is_hopeless,
+            wait=_before_next_try,
+            sleep=self._sleep,
+            before_sleep=_log_next_try,
+            reraise=True,
+        )
+        try:
+            return retrying(self._try, text)
+        except _SlotLost:
+            problem = self._too_slow(text)
+        finally:
+            self._give_back(text)
+            self._left.pop(text.request.key, None)
+        raise problem
 
     def _give_back(self, text: _Text) -> None:
         """Release the slot of a text that was not sent."""

@@ -91,6 +91,21 @@ class DialogTechHook(BaseHook):
             return
         raise failure
 
+    def read_connection(self, read: Callable[[], Any]) -> None:
+        """Read the connection in another way than a task does: afterwards `settings` asks nobody any more.
+
+        :param read: returns the Airflow connection.
+        :raises InvalidConnection: when there is none, or one of its fields is missing or wrong.
+        :raises NotSent: when Airflow could not read it.
+        """
+        try:
+            self.settings = self._checked(read())
+        except Exception as error:
+            failure = self._unread(error)
+        else:
+            return
+        raise failure
+
     def _checked(self, connection: Any) -> ConnectionSettings:
         written = WrittenConnection(connection)
         # A traceback may show what each frame holds, and a connection shows its password.
@@ -176,7 +191,7 @@ class DialogTechHook(BaseHook):
         try:
             check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
             seconds = seconds_of(max_wait)
-            text = self._compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
+            text = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
             key = default_key(text.to, text.text) if idempotency_key is None else given_key(idempotency_key)
             sender = self.make_sender()
             result = sender.send(text, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin())
@@ -221,7 +236,15 @@ class DialogTechHook(BaseHook):
             )
         return (sender,)
 
-    def _compose(self, to: object, message: object, from_: object, **options: Any) -> SmsMessage:
+    def compose(self, to: object, message: object, from_: object = None, **options: Any) -> SmsMessage:
+        """Make a text ready to be sent, and log what there is to say about it.
+
+        :param to: the number it goes to.
+        :param message: what it says.
+        :param from_: the number it leaves from; by default any of the connection's.
+        :param options: those of `SmsMessage.create`.
+        :raises InvalidMessage: when one of these cannot be sent.
+        """
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
         text = SmsMessage.create(to=self.recipient(to), message=message, from_numbers=self.senders(from_), **options)
@@ -238,10 +261,16 @@ class DialogTechHook(BaseHook):
         """
         from airflow_provider_dialogtech.delivery.journal import SendJournal
         from airflow_provider_dialogtech.delivery.sender import SmsSender
+        from airflow_provider_dialogtech.settings.metrics import AirflowRecorder
 
         settings = self.settings
-        retention = config.journal_retention()
-        journal = SendJournal(journal_store(), settings.account, settings.limits, retention=retention)
+        journal = SendJournal(
+            journal_store(),
+            settings.account,
+            settings.limits,
+            retention=config.journal_retention(),
+            recorder=AirflowRecorder(),
+        )
         return SmsSender(self.get_conn(), journal, sleep=sleep, only_to=settings.only_to)
 
     def test_connection(self) -> tuple[bool, str]:
