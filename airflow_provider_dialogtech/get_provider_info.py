@@ -43,5 +43,11 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "config": {config.SECTION: {"description": "Texts through the DialogTech SMS API.", "options": config.OPTIONS}},
+        "task-decorators": [
+            {
+                "class-name": "airflow_provider_dialogtech.decorators.sms.dialogtech_sms_task",
+                "name": "dialogtech_sms",
+            }
+        ],
         "cli": ["airflow_provider_dialogtech.cli.get_dialogtech_cli_commands"],
     }

@@ -77,9 +77,9 @@ def _dag_run(dag_id: str, output: str) -> DagRun:
     return DagRun(states, results, output)
 
 
-def _loaded(value: str | bytes | None) -> Any:
-    """Read an XCom: JSON on 2.11, JSON in JSON on 3.x."""
-    if value is None:
-        return None
+def _loaded(value: Any) -> Any:
+    """Read an XCom: JSON on 2.11, JSON in JSON on 3.x, where SQLite makes a number of a number."""
+    if not isinstance(value, str | bytes):
+        return value
     loaded = json.loads(value)
     return json.loads(loaded) if isinstance(loaded, str) else loaded

@@ -65,3 +65,19 @@ def test_each_customer_of_the_file_gets_a_text_for_each_order(metadata_db, sandb
     ]
     (summary,) = run.results["text_customers"]
     assert (summary["recipients"], summary["sent"], summary["failures"]) == (4, 4, [])
+
+
+def test_what_a_decorated_function_returns_is_texted_also_by_a_mapped_one(metadata_db, sandbox, sandbox_connection):
+    run = run_dag(EXAMPLES / "dialogtech_decorated.py")
+    assert run.states == {
+        "load": ["success"],
+        "tell_the_owner": ["success"],
+        "tell_a_customer": ["success", "success"],
+    }, run.output
+    assert {arrival["to"]: arrival["message"] for arrival in sandbox.accepted()} == {
+        "5556667777": "4711 rows were loaded.",
+        "5556667771": "Hi Ada, your delivery comes today.",
+        "5556667772": "Hi Grace, your delivery comes today.",
+    }
+    (result,) = run.results["tell_the_owner"]
+    assert set(result) == XCOM_KEYS

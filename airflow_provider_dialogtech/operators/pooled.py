@@ -32,14 +32,22 @@ class PooledOperator(BaseOperator):
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Begin a mapped task. Airflow takes its pool from here alone: it makes no operator before the task runs."""
         partial = super().partial(**kwargs)
-        dag, group = partial.kwargs["dag"], partial.kwargs["task_group"]
-        layers = (dag and dag.default_args, group and group.default_args, kwargs.get("default_args"), kwargs)
-        given = {name: value for layer in layers for name, value in (layer or {}).items()}
-        pool = None if given.get("pool") else pool_of(given.get("dialogtech_conn_id", DEFAULT_CONN_ID))
-        if pool:
+        if pool := default_pool(partial.kwargs["dag"], partial.kwargs["task_group"], kwargs):
             partial.kwargs["pool"] = pool
             partial.__class__ = _PooledPartial
         return partial
+
+
+def default_pool(dag: Any, group: Any, kwargs: Mapping[str, Any]) -> str | None:
+    """Return the pool of a mapped task where nobody has given it one; None to leave it as it is.
+
+    :param dag: its DAG.
+    :param group: its task group.
+    :param kwargs: its own arguments.
+    """
+    layers = (dag and dag.default_args, group and group.default_args, kwargs.get("default_args"), kwargs)
+    given = {name: value for layer in layers for name, value in (layer or {}).items()}
+    return None if given.get("pool") else pool_of(given.get("dialogtech_conn_id", DEFAULT_CONN_ID))
 
 
 class _PooledPartial(OperatorPartial):

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from airflow_provider_dialogtech.decorators.sms import dialogtech_sms_task
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
 try:
@@ -13,7 +14,7 @@ except ImportError:
 ARGUMENTS = {"task_id": "text", "message": "hello"}
 
 
-@pytest.fixture(params=["single", "mapped"])
+@pytest.fixture(params=["single", "mapped", "function", "mapped function"])
 def pool_of_task(request):
     """Return the pool of a task as Airflow's scheduler reads it, from the serialised DAG."""
 
@@ -24,6 +25,9 @@ def pool_of_task(request):
         ):
             if request.param == "single":
                 DialogTechSendSmsOperator(to="5556667777", **ARGUMENTS, **arguments)
+            elif "function" in request.param:
+                text = dialogtech_sms_task(lambda to: {"to": to, "message": "hello"}, task_id="text", **arguments)
+                text("5556667777") if request.param == "function" else text.expand(to=["5556667777"])
             else:
                 DialogTechSendSmsOperator.partial(**ARGUMENTS, **arguments).expand(to=["5556667777"])
         return serialised_pool(dag)

@@ -1,0 +1,116 @@
+"""`@task.dialogtech_sms`: a function whose result is a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from airflow_provider_dialogtech._compat import (
+    Context,
+    DecoratedOperator,
+    TaskDecorator,
+    _TaskDecorator,
+    context_merge,
+    determine_kwargs,
+    task_decorator_factory,
+)
+from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.opaque import opaque, without_locals
+from airflow_provider_dialogtech.operators.pooled import default_pool
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+
+_PARTS = {"to", "message"}
+
+
+class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperator):
+    """Texts what a function returns. It is made by `@task.dialogtech_sms`.
+
+    :param python_callable: the function. It returns the message, or a mapping with `to` and `message`.
+    :param op_args: its positional arguments. (templated)
+    :param op_kwargs: its keyword arguments. (templated)
+    :param to: the number the text goes to, where the function does not say so. (templated)
+    :param kwargs: those of `DialogTechSendSmsOperator`, apart from `message`.
+    """
+
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *(field for field in DialogTechSendSmsOperator.template_fields if field != "message"),
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {**DecoratedOperator.template_fields_renderers}
+    custom_operator_name: str = "@task.dialogtech_sms"
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        to: str = "",
+        **kwargs: Any,
+    ) -> None:
+        # What is returned is one result, whatever the function's annotation lets Airflow think.
+        kwargs["multiple_outputs"] = False
+        super().__init__(
+            python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, to=to, message="", **kwargs
+        )
+
+    def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:
+        # Called again when a deferred task resumes: what the function returned is kept nowhere.
+        self._take(self._call(context))
+        return super()._send(context, max_wait)
+
+    def _call(self, context: Context) -> Any:
+        context_merge(context, self.op_kwargs)
+        arguments = determine_kwargs(self.python_callable, self.op_args, context)
+        return self.python_callable(*self.op_args, **arguments)
+
+    @without_locals
+    def _take(self, returned: Any) -> None:
+        """Take the text from what the function returned. It is not rendered: it may hold what strangers wrote."""
+        if not isinstance(returned, Mapping):
+            self.message = opaque(returned)
+            return
+        if set(returned) - _PARTS or "message" not in returned:
+            raise InvalidMessage(
+                "the function must return the message, or a mapping with `to` and `message` and nothing else",
+                advice="Correct the function, then clear the task.",
+            )
+        self.message = opaque(returned["message"])
+        if "to" in returned:
+            self.to = opaque(returned["to"])
+
+
+class _PooledTaskDecorator(_TaskDecorator):  # type: ignore[type-arg]
+    """Gives a mapped task the pool that a single one has: Airflow makes no operator before it runs."""
+
+    def _expand(self, expand_input: Any, *, strict: bool) -> Any:
+        mapped: Any = super()._expand(expand_input, strict=strict)
+        operator: Any = mapped.operator
+        if pool := default_pool(operator.dag, operator.task_group, self.kwargs):
+            operator.partial_kwargs["pool"] = pool
+        return mapped
+
+
+def dialogtech_sms_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
+    """Make a function a task that texts what the function returns.
+
+    .. code-block:: python
+
+        @task.dialogtech_sms(to="(555) 666-7777")
+        def tell_the_owner(rows: int) -> str:
+            return f"{rows} rows were loaded."
+
+    :param python_callable: the function. It returns the message, or a mapping with `to` and `message`. What it returns
+        is sent as it is: templates in it are not rendered.
+    :param kwargs: those of `DialogTechSendSmsOperator`, apart from `message`.
+    """
+
+    def decorated(function: Callable[..., Any]) -> Any:
+        decorator: Any = task_decorator_factory(
+            python_callable=function, decorated_operator_class=DialogTechSmsDecoratedOperator, **kwargs
+        )
+        decorator.__class__ = _PooledTaskDecorator
+        return decorator
+
+    made: TaskDecorator = decorated if python_callable is None else decorated(python_callable)  # type: ignore[assignment]
+    return made
