@@ -30,7 +30,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A page of the site is made of these; no reader runs them.
 SHOWN_ONLY = {"mermaid", "text"}
 # What the tests below, or those of other folders, run: tests/wheel installs, tests/system runs DAGs, tests/delivery
-# opens journals, tests/settings tests connections.
+# opens journals, tests/settings tests connections, tests/cli settles texts.
 RUN_ELSEWHERE = (
     "make demo",
     "make test",

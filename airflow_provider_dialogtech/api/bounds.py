@@ -39,12 +39,13 @@ class BoundedReader(io.RawIOBase):
 
     :param connection: the socket.
     :param deadline: when reading ends.
+    :param largest: how many bytes may come.
     """
 
-    def __init__(self, connection: Any, deadline: Deadline) -> None:
+    def __init__(self, connection: Any, deadline: Deadline, largest: int = LARGEST_REPLY) -> None:
         self._connection = connection
         self._deadline = deadline
-        self._left = LARGEST_REPLY
+        self._left = largest
         # It keeps the socket open: on `Connection: close`, http.client closes its own before the body is read.
         self._raw = connection.makefile("rb", buffering=0)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from airflow_provider_dialogtech import __version__
+from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY
 from airflow_provider_dialogtech.api.connection import Connection
 from airflow_provider_dialogtech.api.failures import NoReply, NotLeft
+from airflow_provider_dialogtech.api.listing import LARGEST_LISTING, Message, listed_messages
 from airflow_provider_dialogtech.api.outcome import outcome_of
 from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented
 from airflow_provider_dialogtech.api.url import checked_url, may_carry_keys
@@ -123,6 +127,34 @@ class DialogTechClient:
             raise outcome
         return outcome.numbers
 
+    def get_messages(self, begin: date, end: date, number: str | None = None) -> list[Message]:
+        """Ask which texts went out from and to the account's numbers on some days. That sends nothing.
+
+        The names of the reply's elements are documented nowhere, so each message is all that is said of it. A listing
+        may lag: that a message is missing proves nothing.
+
+        :param begin: the first day.
+        :param end: the last day.
+        :param number: only the texts from and to this number, in digits.
+        :raises Refused: when the API refused it; `BadCredentials` when it did not accept the keys.
+        :raises Throttled: when the API throttled it.
+        :raises Unreachable: when DialogTech could not be reached.
+        :raises NotSent: when it did not answer as documented, or with more than 8 MiB.
+        """
+        asked = {"action": "sms.get_messages", "start_date": f"{begin:%Y%m%d}", "end_date": f"{end:%Y%m%d}"}
+        if number is not None:
+            asked["number"] = Opaque(number)
+        try:
+            with self._line(LARGEST_LISTING) as line:
+                outcome = line._listing(asked)
+        except NotLeft as failure:
+            outcome = self._unreachable(failure)
+        except (NoReply, NotDocumented) as failure:
+            outcome = NotSent(f"DialogTech did not answer as documented ({failure})", advice="Look in its portal.")
+        if isinstance(outcome, DialogTechError):
+            raise outcome
+        return outcome
+
     def abort(self) -> None:
         """Cut every line that is out or being connected, from another thread. Texts that are out are in doubt then."""
         for connection in tuple(self._open):
@@ -135,8 +167,8 @@ class DialogTechClient:
         return Unreachable(f"DialogTech could not be reached at {host}:{port} ({failure})")
 
     @without_locals
-    def _line(self) -> Line:
-        connection = Connection(self._url, self.timeout)
+    def _line(self, largest: int = LARGEST_REPLY) -> Line:
+        connection = Connection(self._url, self.timeout, largest)
         self._open.add(connection)
         try:
             connection.open()
@@ -204,6 +236,16 @@ class Line:
         client = self._client
         raw = self._connection.request(client._http_method, _HEADERS, {**client._keys, **parameters})
         return outcome_of(raw, client._keys, parameters, client._throttled_words)
+
+    @without_locals
+    def _listing(self, parameters: Mapping[str, str]) -> list[Message] | DialogTechError:
+        client = self._client
+        raw = self._connection.request(client._http_method, _HEADERS, {**client._keys, **parameters})
+        messages = listed_messages(raw.body) if raw.status == HTTPStatus.OK else None
+        if messages is not None:
+            return messages
+        outcome = outcome_of(raw, client._keys, parameters, client._throttled_words)
+        return outcome if isinstance(outcome, DialogTechError) else []
 
 
 def _text(to: str, from_: str, message: str) -> Mapping[str, str]:

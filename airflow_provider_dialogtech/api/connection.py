@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 import requests
 
-from airflow_provider_dialogtech.api.bounds import Deadline
+from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY, Deadline
 from airflow_provider_dialogtech.api.failures import NoReply, NotLeft, in_words
 from airflow_provider_dialogtech.api.raw_reply import RawReply
 from airflow_provider_dialogtech.api.transport import Transport
@@ -24,10 +24,12 @@ class Connection:
     :param url: the API's URL, as `checked_url` returned it.
     :param timeout: for how many seconds connecting may take, and then again the request with its reply. Connecting
         includes all addresses, a proxy and TLS; only the system's resolver knows no bound.
+    :param largest: how many bytes a reply may have.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, largest: int = LARGEST_REPLY) -> None:
         self.left_at: datetime | None = None
+        self._largest = largest
         self._url = url
         self._timeout = timeout
         self._transport: Transport | None = None
@@ -108,7 +110,7 @@ class Connection:
 
     def _open(self) -> None:
         deadline = Deadline(self._timeout)
-        self._transport = Transport(self._url, self._watch)
+        self._transport = Transport(self._url, self._watch, self._largest)
         if self._transport.has_proxy:
             with self._watchdog():
                 self._transport.connect(deadline)

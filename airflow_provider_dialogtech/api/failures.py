@@ -11,7 +11,7 @@ import requests
 import urllib3
 from urllib3.util.ssl_match_hostname import CertificateError
 
-from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY, TooLarge
+from airflow_provider_dialogtech.api.bounds import TooLarge
 
 
 class NotLeft(Exception):
@@ -24,7 +24,7 @@ class NoReply(Exception):
 
 # The first of these that an error, or one that led to it, is a kind of.
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (TooLarge, f"the reply is larger than {LARGEST_REPLY} bytes"),
+    (TooLarge, "the reply is larger than it may be"),
     (socket.gaierror, "its name was not resolved"),
     (ssl.SSLCertVerificationError, "its certificate is not trusted"),
     (CertificateError, "its certificate is not trusted"),

@@ -29,25 +29,27 @@ def is_refusal(status: int) -> bool:
     return client_error and status != HTTPStatus.REQUEST_TIMEOUT
 
 
-def read(response: http.client.HTTPResponse) -> RawReply:
+def read(response: http.client.HTTPResponse, largest: int = LARGEST_REPLY) -> RawReply:
     """Read a reply: of a redirect, or of a server's own failure, not a byte of the body.
 
+    :param response: the response.
+    :param largest: how many bytes the body may have.
     :raises Exception: whatever reading from a socket, or what came, may raise.
     """
-    return RawReply(response.status, response.headers.get("Retry-After") or "", _body(response))
+    return RawReply(response.status, response.headers.get("Retry-After") or "", _body(response, largest))
 
 
-def _body(response: http.client.HTTPResponse) -> bytes:
+def _body(response: http.client.HTTPResponse, largest: int) -> bytes:
     if is_refusal(response.status):
         try:
-            return _whole_body(response)
+            return _whole_body(response, largest)
         except (OSError, http.client.HTTPException, TooLarge):
             return b""  # the status alone says that it refused
-    return _whole_body(response) if response.status == HTTPStatus.OK else b""
+    return _whole_body(response, largest) if response.status == HTTPStatus.OK else b""
 
 
-def _whole_body(response: http.client.HTTPResponse) -> bytes:
-    body = response.read(LARGEST_REPLY + 1)
+def _whole_body(response: http.client.HTTPResponse, largest: int) -> bytes:
+    body = response.read(largest + 1)
     if response.length:  # http.client tells that one ends early only to who reads it without a bound
         raise http.client.IncompleteRead(b"")
     return body

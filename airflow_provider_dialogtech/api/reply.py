@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # The documented reply has three elements, two deep; a list of numbers has more.
 MOST_ELEMENTS = 5000
 DEEPEST = 16
+RESULT = {"result", "result_description"}
 
 
 class NotDocumented(ValueError):
@@ -48,7 +49,7 @@ def parse_reply(body: bytes) -> ApiReply:
     :param body: the bytes as they came, of bounded length.
     :raises NotDocumented: when it is anything but the documented XML.
     """
-    root = _parse(body)
+    root = parse_xml(body)
     if root.tag != "response":
         raise NotDocumented("its root is not <response>")
     result = (root.findtext("result") or "").strip().lower()
@@ -57,7 +58,13 @@ def parse_reply(body: bytes) -> ApiReply:
     return ApiReply(result, root.findtext("result_description") or "", tuple(_numbers(root)))
 
 
-def _parse(body: bytes) -> Element:
+def parse_xml(body: bytes, most_elements: int = MOST_ELEMENTS) -> Element:
+    """Parse XML from a stranger.
+
+    :param body: the bytes as they came, of bounded length.
+    :param most_elements: how many elements it may have.
+    :raises NotDocumented: when it is no XML, or brings more along than it may.
+    """
     from defusedxml.ElementTree import DefusedXMLParser
 
     def forbid(*_: object) -> None:
@@ -65,7 +72,7 @@ def _parse(body: bytes) -> Element:
 
     try:
         parser: Any = DefusedXMLParser(
-            target=_bounded_builder(), forbid_dtd=False, forbid_entities=True, forbid_external=True
+            target=_bounded_builder(most_elements), forbid_dtd=False, forbid_entities=True, forbid_external=True
         )
         # Default attributes of a few bytes grow with each element.
         parser.parser.AttlistDeclHandler = forbid
@@ -79,7 +86,7 @@ def _parse(body: bytes) -> Element:
     raise NotDocumented(f"it is no XML that may be read ({problem})")
 
 
-def _bounded_builder() -> Any:
+def _bounded_builder(most_elements: int) -> Any:
     from xml.etree.ElementTree import TreeBuilder
 
     class BoundedBuilder(TreeBuilder):
@@ -90,7 +97,7 @@ def _bounded_builder() -> Any:
         def start(self, tag: Any, attrs: Any, /) -> Any:
             self.elements += 1
             self.depth += 1
-            if self.elements > MOST_ELEMENTS or self.depth > DEEPEST:
+            if self.elements > most_elements or self.depth > DEEPEST:
                 raise NotDocumented("it has too many elements")
             return super().start(tag, attrs)
 
@@ -103,7 +110,7 @@ def _bounded_builder() -> Any:
 
 def _numbers(root: Element) -> list[str]:
     """Find what looks like a phone number, wherever it stands: the names of the elements are documented nowhere."""
-    elements = [element for element in root.iter() if element.tag not in {"result", "result_description"}]
+    elements = [element for element in root.iter() if element.tag not in RESULT]
     texts = [text for element in elements for text in (element.text, element.tail, *element.attrib.values()) if text]
     items = [re.sub(r"[ +().-]", "", item) for text in texts for item in re.split(r"[,;|\s]{2,}|[,;|\r\n\t]", text)]
     numbers = [re.sub(r"^1(?=[2-9][0-9]{9}$)", "", item) for item in items if re.fullmatch(r"[0-9]{10,15}", item)]

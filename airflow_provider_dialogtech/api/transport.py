@@ -17,7 +17,7 @@ from typing import Any
 import requests
 
 from airflow_provider_dialogtech.api import raw_reply
-from airflow_provider_dialogtech.api.bounds import BoundedReader, Deadline
+from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY, BoundedReader, Deadline
 from airflow_provider_dialogtech.api.raw_reply import RawReply
 
 
@@ -26,11 +26,13 @@ class Transport:
 
     :param url: the API's URL, as `checked_url` returned it.
     :param watch: is called with each socket before it connects.
+    :param largest: how many bytes a reply may have.
     :raises Exception: whatever the libraries raise where the environment's proxy or trust cannot be used.
     """
 
-    def __init__(self, url: str, watch: Callable[[socket.socket], None]) -> None:
+    def __init__(self, url: str, watch: Callable[[socket.socket], None], largest: int = LARGEST_REPLY) -> None:
         self._watch = watch
+        self._largest = largest
         # http is for this machine itself; a proxy elsewhere would see the keys.
         self._is_plain = url.startswith("http:")
         self._pool = self._pool_for(url)
@@ -91,7 +93,7 @@ class Transport:
             dict(prepared.headers),
         )
         with http.client.HTTPConnection.getresponse(self._http) as response:
-            return raw_reply.read(response)
+            return raw_reply.read(response, self._largest)
 
     def close(self) -> None:
         """Close the connection."""
@@ -149,7 +151,7 @@ class Transport:
         raise failure
 
     def _bounded_response(self, connection: Any, *args: Any, **options: Any) -> http.client.HTTPResponse:
-        reader: Any = BoundedReader(connection, self._deadline)
+        reader: Any = BoundedReader(connection, self._deadline, self._largest)
         return http.client.HTTPResponse(reader, *args, **options)
 
 

@@ -178,12 +178,15 @@ class Texts:
         now_known = self.get(id_)
         return now_known is not None and now_known.detail.get("settlement") == settlement
 
-    def count_same(self, text: JournalText, *, begin: datetime, end: datetime) -> dict[State, int]:
-        """Count the texts with the same recipient and the same words, by state.
+    def count_same(
+        self, text: JournalText, *, begin: datetime, end: datetime, any_number: bool = False
+    ) -> dict[State, int]:
+        """Count the texts with the same recipient, the same words and the same sending number, by state.
 
         :param text: one of them; it is counted, too.
         :param begin: those that left from then on.
         :param end: those that left before.
+        :param any_number: also those that left from other numbers of the account.
         :raises JournalUnavailable: when the journal cannot be used.
         """
         same = sa.select(_state).where(
@@ -198,6 +201,8 @@ class Texts:
             "begin": begin.timestamp(),
             "end": end.timestamp(),
         }
+        if not any_number:
+            same, values["of_number"] = same.where(sends.c.number == sa.bindparam("of_number")), text.number
         row = self._store.ask(Statement(_in_one_row(same, ("state",)), values))
         states = [state for (state,) in json.loads(row.found)]
         return {state: states.count(state) for state in STATES if state in states}

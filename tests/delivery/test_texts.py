@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -188,10 +189,12 @@ def test_texts_with_the_same_words_are_counted_by_state(send, texts):
     held = send("in_doubt", a_request("c"))
     send("sent", a_request("d", to="5556668888"))
     send("sent", a_request("e", text="Other words"))
+    send("sent", replace(a_request("f"), numbers=("5554332112",)))
     now = datetime.now(timezone.utc)
     day = timedelta(days=1)
     text = texts.get(held.id)
     assert texts.count_same(text, begin=now - day, end=now + day) == {"sent": 2, "in_doubt": 1}
+    assert texts.count_same(text, begin=now - day, end=now + day, any_number=True) == {"sent": 3, "in_doubt": 1}
     assert texts.count_same(text, begin=now + day, end=now + 2 * day) == {}
 
 

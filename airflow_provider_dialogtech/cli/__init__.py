@@ -1,0 +1,5 @@
+"""`airflow dialogtech …` (Airflow 3.2 and newer) and `python -m airflow_provider_dialogtech …` (every version)."""
+
+from airflow_provider_dialogtech.cli.commands import get_dialogtech_cli_commands, main
+
+__all__ = ["get_dialogtech_cli_commands", "main"]

@@ -1,0 +1,52 @@
+"""The connections, as a command reads them: no task runs here, so hooks could ask nobody on Airflow 3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow_provider_dialogtech.exceptions import NotSent
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.masking import digest, mask_number
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+
+
+def hook_of(conn_id: str) -> DialogTechHook:
+    """Return a hook that has read its connection.
+
+    :param conn_id: the connection.
+    :raises NotSent: when there is none, Airflow cannot read it, or one of its fields is missing or wrong.
+    """
+    from airflow.models.connection import Connection
+
+    hook = DialogTechHook(conn_id)
+    hook.read_connection(lambda: Connection.get_connection_from_secrets(conn_id))
+    return hook
+
+
+def known_hooks(conn_ids: Iterable[str] = ()) -> list[DialogTechHook]:
+    """Return the hooks of all connections that can be read: those named, and those of `[dialogtech] conn_ids`.
+
+    :param conn_ids: further connections.
+    """
+    hooks = []
+    for conn_id in dict.fromkeys([*conn_ids, *config.conn_ids()]):
+        try:
+            hooks.append(hook_of(conn_id))
+        except NotSent:
+            continue
+    return hooks
+
+
+def journal_name(settings: ConnectionSettings, number: str) -> str:
+    """Return the journal's name of one of an account's numbers."""
+    return digest(settings.account, number)
+
+
+def shortened_numbers(hooks: Iterable[DialogTechHook]) -> dict[str, str]:
+    """Return the connections' numbers, shortened, by the names that they have in the journal."""
+    return {
+        journal_name(hook.settings, number): mask_number(number)
+        for hook in hooks
+        for number in hook.settings.from_numbers
+    }

@@ -1,0 +1,219 @@
+"""`check`: is everything there that a text needs? One line for each thing, and what to do."""
+
+from __future__ import annotations
+
+import platform
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_dialogtech import __version__
+from airflow_provider_dialogtech.cli.accounts import hook_of
+from airflow_provider_dialogtech.cli.output import FAILED, a_command, print_rows
+from airflow_provider_dialogtech.exceptions import (
+    DialogTechError,
+    InvalidConnection,
+    JournalUnavailable,
+    NotSent,
+    Refused,
+    Throttled,
+)
+from airflow_provider_dialogtech.masking import mask_number
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech.delivery.probe import Probe
+    from airflow_provider_dialogtech.delivery.store import Store
+    from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+    from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+
+_PATIENCE = 10.0
+# What the design promises of the limits: less means that the journal is too far away, or its disk too slow.
+_ENOUGH = 0.95
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line.
+
+    :param what: what was looked at.
+    :param is_well: whether it is as it must be; None where it could not be looked at.
+    :param found: what was found.
+    :param advice: what to do now.
+    """
+
+    what: str
+    is_well: bool | None
+    found: str
+    advice: str = ""
+
+    def row(self) -> dict[str, object]:
+        sign = {True: "✓", False: "✗", None: "–"}[self.is_well]
+        return {"": sign, "check": self.what, "found": self.found, "what to do": self.advice}
+
+
+def check(arguments: Namespace) -> None:
+    """Check everything, and end with exit code 1 where something is not as it must be."""
+    with a_command():
+        findings = list(_findings(arguments.conn_id))
+    print_rows([finding.row() for finding in findings], arguments.output)
+    if not all(finding.is_well for finding in findings):
+        raise SystemExit(FAILED)
+
+
+def _findings(conn_id: str) -> Iterator[Finding]:
+    hook: DialogTechHook | None = None
+    try:
+        hook = hook_of(conn_id)
+        hook.get_conn()
+    except NotSent as error:
+        yield _wrong("connection", error)
+        hook = None
+    else:
+        yield Finding("connection", True, f"{conn_id} is complete")
+    yield from _findings_of_api(hook)
+    yield _pool(conn_id)
+    yield from _findings_of_journal(hook.settings if hook else None)
+
+
+def _findings_of_api(hook: DialogTechHook | None) -> Iterator[Finding]:
+    if hook is None:
+        yield from (Finding(what, None, "needs the connection") for what in ("API", "access keys", "numbers"))
+        return
+    failure: DialogTechError | None = None
+    enabled: tuple[str, ...] = ()
+    try:
+        enabled = hook.get_conn().get_numbers()
+    except DialogTechError as error:
+        failure = error
+    yield _reachable(failure)
+    yield _keys(failure)
+    yield _numbers(hook.settings.from_numbers, enabled if failure is None else None)
+
+
+def _reachable(failure: DialogTechError | None) -> Finding:
+    if failure is not None and _has_no_answer(failure):
+        return _wrong("API", failure)
+    return Finding("API", True, "DialogTech answers")
+
+
+def _keys(failure: DialogTechError | None) -> Finding:
+    if failure is None:
+        return Finding("access keys", True, "DialogTech accepts them")
+    if _has_no_answer(failure):
+        return Finding("access keys", None, "needs the API")
+    if isinstance(failure, Throttled):
+        return Finding("access keys", None, failure.reason, "try again in a minute")
+    return _wrong("access keys", failure)
+
+
+def _has_no_answer(failure: DialogTechError) -> bool:
+    """Say whether DialogTech did not answer, or not as documented."""
+    return not isinstance(failure, (Refused, Throttled))
+
+
+def _wrong(what: str, error: DialogTechError) -> Finding:
+    return Finding(what, False, error.reason, error.advice)
+
+
+def _numbers(from_numbers: tuple[str, ...], enabled: tuple[str, ...] | None) -> Finding:
+    if enabled is None:
+        return Finding("numbers", None, "needs the API and the access keys")
+    if not from_numbers:
+        return Finding("numbers", False, "the connection has no from_numbers", "list them: alerts have no other sender")
+    if not enabled:
+        return Finding("numbers", None, "DialogTech's answer names none", "compare with DialogTech's portal")
+    strange = [mask_number(number) for number in from_numbers if number not in enabled]
+    if strange:
+        return Finding(
+            "numbers", False, f"not SMS-enabled: {', '.join(strange)}", "enable them at DialogTech, or take them out"
+        )
+    return Finding("numbers", True, f"SMS-enabled: {', '.join(map(mask_number, from_numbers))}")
+
+
+def _pool(conn_id: str) -> Finding:
+    from airflow_provider_dialogtech.plugins.pools import slots_of_pools
+    from airflow_provider_dialogtech.settings import config
+
+    try:
+        if config.pool_of(conn_id) is None:
+            return Finding("pool", True, "none of its own, since it is not in [dialogtech] conn_ids: default_pool")
+        slots = slots_of_pools().get(conn_id)
+    except InvalidConnection as error:
+        return _wrong("pool", error)
+    except Exception as error:  # Airflow's own database; its error shows where it is
+        problem = type(error).__name__
+        return Finding("pool", None, f"Airflow's database could not be read ({problem})", "run `airflow db check`")
+    if slots is None:
+        return Finding("pool", False, f"{conn_id} does not exist, so its tasks wait for ever", "run the command pools")
+    if not slots:
+        return Finding("pool", False, f"{conn_id} has 0 slots, so its tasks wait", "raise them under Admin → Pools")
+    return Finding("pool", True, f"{conn_id} has {slots} slots")
+
+
+def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Finding]:
+    from airflow_provider_dialogtech.delivery.probe import probe
+    from airflow_provider_dialogtech.delivery.store import Store
+    from airflow_provider_dialogtech.settings import config
+
+    measured: Probe | None = None
+    try:
+        store = Store(config.journal_url(), patience=_PATIENCE)
+        measured = probe(store)
+    except (JournalUnavailable, InvalidConnection) as error:
+        yield _wrong("journal", error)
+    else:
+        yield Finding("journal", True, f"{_place(store)} can be read and written")
+        yield _shared(store)
+        yield _distance(measured, settings)
+    yield _versions(measured)
+
+
+def _place(store: Store) -> str:
+    return "a file of this machine" if store.is_file else "PostgreSQL"
+
+
+def _shared(store: Store) -> Finding:
+    from airflow_provider_dialogtech.settings import config
+    from airflow_provider_dialogtech.settings.journal_place import journal_store
+
+    try:
+        journal_store()
+    except InvalidConnection as error:
+        return _wrong("journal is shared", error)
+    suits = f"suits {config.executors() or 'the executor'}"
+    return Finding("journal is shared", True, f"{_place(store)} {suits}")
+
+
+def _distance(measured: Probe, settings: ConnectionSettings | None) -> Finding:
+    steps = (
+        f"round trip {_ms(measured.round_trip)}, reserving a slot {_ms(measured.reserve)}, "
+        f"starting a text {_ms(measured.start)}"
+    )
+    if settings is None:
+        return Finding("journal is near", None, steps, "needs the connection for its limits")
+    allowed = _texts_per_second(settings)
+    share = min(measured.texts_per_second / allowed, 1.0)
+    found = f"{steps}: enough for {share:.0%} of the account's {allowed:.3g} texts per second"
+    if share >= _ENOUGH:
+        return Finding("journal is near", True, found)
+    return Finding("journal is near", False, found, "move the journal nearer, or to a faster disk")
+
+
+def _texts_per_second(settings: ConnectionSettings) -> float:
+    """Return what the limits allow with the connection's numbers."""
+    limits = settings.limits
+    of_number = min(float(limits.number_per_second), limits.ordinary_per_minute / 60)
+    return min(float(limits.account_per_second), max(len(settings.from_numbers), 1) * of_number)
+
+
+def _versions(measured: Probe | None) -> Finding:
+    from airflow import __version__ as airflow
+
+    journal = f"{measured.version // 100}.{measured.version % 100}" if measured else "unknown"
+    found = f"package {__version__}, Airflow {airflow}, Python {platform.python_version()}, journal {journal}"
+    return Finding("versions", True, found)
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms"

@@ -1,0 +1,166 @@
+"""Which commands there are. Airflow reads this for each of its own commands, so nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import CLICommand
+
+_HELP = "Text people through DialogTech, and look after the texts"
+_CONN_ID = "dialogtech_default"
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# As long as the journal can remember at most.
+_LONGEST = 3650 * 86400
+_STATES = ("reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent", "held_back")
+
+
+def get_dialogtech_cli_commands() -> list[CLICommand]:
+    """Return the commands for Airflow's own command line."""
+    from airflow.cli.cli_config import GroupCommand
+
+    return [GroupCommand(name="dialogtech", help=_HELP, subcommands=_commands())]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command without Airflow's command line.
+
+    :param arguments: the command and its arguments; by default the process's own.
+    """
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_dialogtech", description=_HELP)
+    _add_commands(parser, _commands())
+    parsed = parser.parse_args(arguments)
+    parsed.func(parsed)
+
+
+def seconds_ago(text: str) -> float:
+    """Read a time like `90s`, `30m`, `2h` or `7d`.
+
+    :raises argparse.ArgumentTypeError: when it is none, or more than the journal can remember.
+    """
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text.strip().lower(), re.ASCII)
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError("write a time like 90s, 30m, 2h or 7d")
+    return float(seconds)
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not int(text):
+        raise argparse.ArgumentTypeError("must be a whole number from 1")
+    return int(text)
+
+
+def _add_commands(parser: argparse.ArgumentParser, commands: Iterable[Any]) -> None:
+    """Add commands, and groups of commands, as Airflow's own command line does."""
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in commands:
+        subparser = subparsers.add_parser(
+            command.name, help=command.help, description=command.description or command.help, epilog=command.epilog
+        )
+        if hasattr(command, "subcommands"):
+            _add_commands(subparser, command.subcommands)
+            continue
+        for argument in command.args:
+            argument.add_to_parser(subparser)
+        subparser.set_defaults(func=command.func)
+
+
+def _argument(name: str, **options: Any) -> Any:
+    from airflow.cli import cli_config
+
+    untyped: Any = cli_config.Arg
+    return untyped((name,), **options)
+
+
+def _commands() -> tuple[CLICommand, ...]:
+    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, GroupCommand, lazy_load_command
+
+    conn_id = _argument("--conn-id", help="The connection of type dialogtech", default=_CONN_ID)
+    package = "airflow_provider_dialogtech.cli"
+    return (
+        ActionCommand(
+            name="check",
+            help="Check the connection, the keys, the numbers, the pool and the journal",
+            func=lazy_load_command(f"{package}.check.check"),
+            args=(conn_id, ARG_OUTPUT),
+            epilog="Sends nothing. Exit code: 0 when all is well, 1 when something is not.",
+        ),
+        ActionCommand(
+            name="pools",
+            help="Create the connections' missing pools, fit the others to their accounts, and list all of them",
+            func=lazy_load_command(f"{package}.pools.pools"),
+            args=(ARG_OUTPUT,),
+        ),
+        ActionCommand(
+            name="send",
+            help="Send a text, within the limits, as a task does",
+            func=lazy_load_command(f"{package}.send.send"),
+            args=(
+                _argument("to", help="The number it goes to; the US is meant unless it says otherwise", metavar="TO"),
+                _argument("message", help="What it says, at most 256 characters", metavar="MESSAGE"),
+                conn_id,
+                _argument("--idempotency-key", help="Under one key a text goes out once; by default each call sends"),
+                _argument(
+                    "--dry-run",
+                    help="Show the text as it would leave; send and reserve nothing",
+                    action="store_true",
+                ),
+                ARG_OUTPUT,
+            ),
+            epilog="Exit code: 0 sent, 1 not sent, 3 it may have been sent.",
+        ),
+        GroupCommand(
+            name="texts",
+            help="See what was sent and what was not, and settle what is in doubt",
+            subcommands=(_texts_commands()),
+        ),
+    )
+
+
+def _texts_commands() -> tuple[CLICommand, ...]:
+    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, lazy_load_command
+
+    package = "airflow_provider_dialogtech.cli"
+    id_ = _argument("id", help="The text's id, as `texts list` shows it", metavar="ID", type=_whole_number)
+    return (
+        ActionCommand(
+            name="list",
+            help="List the texts that the journal knows, the newest first",
+            func=lazy_load_command(f"{package}.texts.list_texts"),
+            args=(
+                _argument("--state", help="Only those in this state", choices=_STATES),
+                _argument("--since", help="Those of the last 90s, 30m, 2h, 7d, …", type=seconds_ago, default="7d"),
+                _argument("--dag-id", help="Only those of this DAG"),
+                _argument("--limit", help="At most so many", type=_whole_number, default=100),
+                ARG_OUTPUT,
+            ),
+        ),
+        ActionCommand(
+            name="look-up",
+            help="Ask DialogTech whether it lists a text; nothing is settled by that",
+            func=lazy_load_command(f"{package}.look_up.look_up"),
+            args=(
+                id_,
+                _argument("--conn-id", help="The connection it was sent by; by default the one of its account"),
+                ARG_OUTPUT,
+            ),
+            epilog="Exit code: 0 when DialogTech lists more such texts than the journal knows, 3 when it does not, "
+            "1 when that cannot be told.",
+        ),
+        ActionCommand(
+            name="resolve",
+            help="Say what became of a text in doubt: its task then succeeds without sending, or sends",
+            func=lazy_load_command(f"{package}.texts.resolve"),
+            args=(
+                id_,
+                _argument("--sent", help="It was sent: the next attempt sends nothing", action="store_true"),
+                _argument("--unsent", help="It was not sent: the next attempt sends it", action="store_true"),
+                ARG_OUTPUT,
+            ),
+            epilog="Exit code: 0 settled, 1 not settled, since it is not in doubt.",
+        ),
+    )

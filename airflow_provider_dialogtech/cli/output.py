@@ -1,0 +1,89 @@
+"""What a command prints, and the exit code that a script reads."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import NoReturn
+
+from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt
+
+FAILED = 1
+USAGE = 2
+UNKNOWN = 3
+"""Nobody knows what became of the text."""
+
+_LOGGER = "airflow_provider_dialogtech"
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
+    """Print rows as Airflow's own commands do.
+
+    :param rows: the rows, all with the same columns.
+    :param output: `table`, `json`, `yaml` or `plain`.
+    """
+    from airflow.cli.simple_table import AirflowConsole
+    from rich.markup import escape
+
+    # A table's cells are rich's markup, where `[dialogtech]` would be a style.
+    shown = escape if output == "table" else str
+    data = [{name: shown(_text(value)) for name, value in row.items()} for row in rows]
+    AirflowConsole().print_as(data=data, output=output)
+
+
+def print_record(record: Mapping[str, object], output: str) -> None:
+    """Print one thing: for people a line for each of its fields, for scripts one row.
+
+    :param record: its fields.
+    :param output: `table`, `json`, `yaml` or `plain`.
+    """
+    if output in {"table", "plain"}:
+        print_rows([{"field": name, "value": value} for name, value in record.items()], output)
+    else:
+        print_rows([record], output)
+
+
+def say(words: str) -> None:
+    """Tell a person something beside the rows, where it disturbs no script."""
+    print(words, file=sys.stderr)  # noqa: T201
+
+
+def stop(words: str, code: int = FAILED) -> NoReturn:
+    """End the command.
+
+    :param words: why, and what to do now.
+    :param code: the exit code.
+    """
+    say(words)
+    raise SystemExit(code)
+
+
+@contextmanager
+def a_command() -> Iterator[None]:
+    """Let every log line go to stderr, also Airflow's, and every error of ours end the command in its own words.
+
+    What is meant for stdout is printed afterwards.
+    """
+    log = logging.getLogger(_LOGGER)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    before = log.handlers, log.propagate, log.level
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.WARNING)
+    problem: DialogTechError | None = None
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except DialogTechError as error:
+        problem = error
+    finally:
+        log.handlers, log.propagate = before[:2]
+        log.setLevel(before[2])
+    if problem is not None:
+        stop(str(problem), UNKNOWN if isinstance(problem, InDoubt) else FAILED)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

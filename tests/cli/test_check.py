@@ -1,0 +1,136 @@
+import pytest
+
+from airflow_provider_dialogtech.cli import check as module
+from airflow_provider_dialogtech.delivery.probe import Probe, probe
+from airflow_provider_dialogtech.delivery.schema import VERSION, accounts
+from airflow_provider_dialogtech.delivery.store import Store
+from tests.conftest import FROM_NUMBERS
+from tests.delivery.looking import rows
+
+ALL = [
+    "connection", "API", "access keys", "numbers", "pool", "journal", "journal is shared", "journal is near",
+    "versions",
+]  # fmt: skip
+
+
+@pytest.fixture
+def check(run):
+    """Run the command: what it found, by what was looked at."""
+
+    def running(*arguments):
+        ran = run("check", "--output", "json", *arguments)
+        return ran.code, {row.pop("check"): row for row in ran.rows}
+
+    return running
+
+
+@pytest.fixture
+def pool(metadata_db):
+    from airflow_provider_dialogtech.plugins.pools import ensure_pools
+
+    ensure_pools()
+
+
+@pytest.fixture
+def near(monkeypatch):
+    """Let no busy machine make the journal look far away."""
+    monkeypatch.setattr(module, "_ENOUGH", 0.0)
+
+
+def signs(found):
+    return {what: row[""] for what, row in found.items()}
+
+
+def test_all_is_well(check, sandbox_connection, pool, near):
+    code, found = check()
+    assert list(found) == ALL
+    assert signs(found) == dict.fromkeys(ALL, "✓"), found
+    assert code == 0
+    assert found["numbers"]["found"] == "SMS-enabled: …2111, …2112"
+    assert found["pool"]["found"] == "dialogtech_default has 4 slots"
+    assert found["journal is near"]["found"].endswith("of the account's 1.2 texts per second")
+    assert f"journal {VERSION // 100}.{VERSION % 100}" in found["versions"]["found"]
+
+
+def test_nothing_is_sent(check, sandbox, sandbox_connection, pool):
+    check()
+    assert [arrival["action"] for arrival in sandbox.messages()] == ["sms.get_numbers"]
+
+
+def test_wrong_keys_are_told(check, connection, sandbox, pool):
+    connection(host=sandbox.url, extra={"from_numbers": list(FROM_NUMBERS)})
+    code, found = check()
+    assert code == 1
+    assert signs(found) | {} == signs(found) | {"API": "✓", "access keys": "✗", "numbers": "–"}
+    assert found["access keys"]["what to do"]
+
+
+def test_a_host_that_refuses_is_told(check, connection, unused_port, pool):
+    connection(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": list(FROM_NUMBERS)})
+    code, found = check()
+    assert code == 1
+    assert [found[what][""] for what in ("connection", "API", "access keys", "numbers")] == ["✓", "✗", "–", "–"]
+    assert "refused" in found["API"]["found"]
+
+
+def test_a_number_that_is_not_enabled_is_told(check, connect_sandbox, pool):
+    connect_sandbox(extra={"from_numbers": "5554332111, 5559998888"})
+    code, found = check()
+    assert (code, found["numbers"][""], found["numbers"]["found"]) == (1, "✗", "not SMS-enabled: …8888")
+
+
+def test_a_connection_that_is_missing_or_incomplete_is_told(check, connection, pool):
+    code, found = check("--conn-id", "nobody")
+    assert (code, found["connection"][""]) == (1, "✗")
+    assert "Airflow has no connection 'nobody'" in found["connection"]["found"]
+    connection(password=None)
+    _, found = check()
+    assert "is missing" in found["connection"]["found"]
+    assert [found[what][""] for what in ("API", "access keys", "numbers")] == ["–"] * 3
+
+
+def test_a_pool_that_is_missing_is_told(check, sandbox_connection, metadata_db, monkeypatch, connect_sandbox):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__CONN_IDS", "without_pool")
+    connect_sandbox("without_pool", extra={"from_numbers": "5554332111"})
+    code, found = check("--conn-id", "without_pool")
+    assert (code, found["pool"][""]) == (1, "✗")
+    assert found["pool"]["what to do"] == "run the command pools"
+    _, found = check()
+    assert (found["pool"][""], "default_pool" in found["pool"]["found"]) == ("✓", True)
+
+
+def test_a_file_under_an_executor_of_many_machines_is_told(check, sandbox_connection, pool, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    code, found = check()
+    assert (code, found["journal is shared"][""]) == (1, "✗")
+    assert "CeleryExecutor" in found["journal is shared"]["found"]
+
+
+def test_a_journal_that_is_away_is_told(check, sandbox_connection, pool, monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path}/no/such/folder.db")
+    code, found = check()
+    assert (code, found["journal"][""]) == (1, "✗")
+    assert "journal unknown" in found["versions"]["found"]
+
+
+def test_a_journal_that_is_too_far_away_is_told(check, sandbox_connection, pool, monkeypatch):
+    far = Probe(VERSION, round_trip=0.5, reserve=2.5, start=0.5, is_file=False)
+    monkeypatch.setattr("airflow_provider_dialogtech.delivery.probe.probe", lambda store: far)
+    code, found = check()
+    assert (code, found["journal is near"][""]) == (1, "✗")
+    assert "enough for 42% of the account's 1.2 texts per second" in found["journal is near"]["found"]
+
+
+def test_a_journal_is_measured_and_left_as_it_was(store_url):
+    measured = probe(Store(store_url))
+    assert measured.version == VERSION
+    assert min(measured.round_trip, measured.reserve, measured.start) > 0
+    assert measured.texts_per_second > 0
+    assert rows(store_url, accounts) == []
+
+
+def test_no_key_and_no_number_is_printed(run, sandbox, sandbox_connection, pool):
+    ran = run("check")
+    assert sandbox.secret_access_key not in ran.out + ran.err
+    assert sandbox.access_key not in ran.out + ran.err
+    assert "5554332111" not in ran.out + ran.err

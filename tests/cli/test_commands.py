@@ -1,0 +1,77 @@
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_dialogtech import cli
+from airflow_provider_dialogtech.cli.commands import _STATES, seconds_ago
+from airflow_provider_dialogtech.delivery.texts import STATES
+
+COMMANDS = ["check", "pools", "send", "texts list", "texts look-up", "texts resolve"]
+
+
+def test_no_command_says_which_there_are(run):
+    ran = run()
+    assert ran.code == 2
+    assert "COMMAND" in ran.err
+
+
+def test_a_group_without_a_command_says_which_there_are(run):
+    ran = run("texts", "--help")
+    assert ran.code == 0
+    assert all(name in ran.out for name in ("list", "look-up", "resolve"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run, command):
+    ran = run(*command.split(), "--help")
+    assert ran.code == 0
+    assert "--output" in ran.out
+
+
+def test_airflows_own_parser_takes_the_commands():
+    parser = pytest.importorskip("airflow.cli.cli_parser")
+    root = argparse.ArgumentParser()
+    (group,) = cli.get_dialogtech_cli_commands()
+    parser._add_command(root.add_subparsers(), group)
+    for command in COMMANDS:
+        needed = {"send": ["5556667777", "Hi"], "texts look-up": ["1"], "texts resolve": ["1", "--sent"]}
+        parsed = root.parse_args(["dialogtech", *command.split(), *needed.get(command, [])])
+        assert callable(parsed.func)
+
+
+def test_naming_the_commands_imports_nothing_heavy():
+    program = (
+        "import sys, airflow.cli.cli_config; before = set(sys.modules);"
+        "from airflow_provider_dialogtech.cli import get_dialogtech_cli_commands as commands; commands();"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    ours = {name for name in loaded.split() if name.startswith("airflow_provider_dialogtech.")}
+    assert ours == {"airflow_provider_dialogtech.cli", "airflow_provider_dialogtech.cli.commands"}
+
+
+def test_the_states_are_those_of_the_journal():
+    assert _STATES == STATES
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("7D", 604800), (" 1h ", 3600)]
+)
+def test_a_time_is_read(text, seconds):
+    assert seconds_ago(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "0h", "-2h", "2.5h", "2 h", "99999999999h", "4000d", "٢h", "1w"])
+def test_what_is_no_time_is_refused(run, text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        seconds_ago(text)
+
+
+def test_a_wrong_argument_is_named(run):
+    ran = run("texts", "list", "--since", "yesterday")
+    assert ran.code == 2
+    assert "argument --since: write a time like 90s, 30m, 2h or 7d" in ran.err
+    assert run("texts", "list", "--limit", "0").code == 2
+    assert run("texts", "resolve", "-1", "--sent").code == 2
