@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _HELP = "Text people through DialogTech, and look after the texts"
 _CONN_ID = "dialogtech_default"
+_PACKAGE = "airflow_provider_dialogtech.cli"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # As long as the journal can remember at most.
 _LONGEST = 3650 * 86400
@@ -79,40 +80,21 @@ def _argument(name: str, **options: Any) -> Any:
 def _commands() -> tuple[CLICommand, ...]:
     from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, GroupCommand, lazy_load_command
 
-    conn_id = _argument("--conn-id", help="The connection of type dialogtech", default=_CONN_ID)
-    package = "airflow_provider_dialogtech.cli"
     return (
         ActionCommand(
             name="check",
             help="Check the connection, the keys, the numbers, the pool and the journal",
-            func=lazy_load_command(f"{package}.check.check"),
-            args=(conn_id, ARG_OUTPUT),
+            func=lazy_load_command(f"{_PACKAGE}.check.check"),
+            args=(_conn_id(), ARG_OUTPUT),
             epilog="Sends nothing. Exit code: 0 when all is well, 1 when something is not.",
         ),
         ActionCommand(
             name="pools",
             help="Create the connections' missing pools, fit the others to their accounts, and list all of them",
-            func=lazy_load_command(f"{package}.pools.pools"),
+            func=lazy_load_command(f"{_PACKAGE}.pools.pools"),
             args=(ARG_OUTPUT,),
         ),
-        ActionCommand(
-            name="send",
-            help="Send a text, within the limits, as a task does",
-            func=lazy_load_command(f"{package}.send.send"),
-            args=(
-                _argument("to", help="The number it goes to; the US is meant unless it says otherwise", metavar="TO"),
-                _argument("message", help="What it says, at most 256 characters", metavar="MESSAGE"),
-                conn_id,
-                _argument("--idempotency-key", help="Under one key a text goes out once; by default each call sends"),
-                _argument(
-                    "--dry-run",
-                    help="Show the text as it would leave; send and reserve nothing",
-                    action="store_true",
-                ),
-                ARG_OUTPUT,
-            ),
-            epilog="Exit code: 0 sent, 1 not sent, 3 it may have been sent.",
-        ),
+        _send_command(),
         GroupCommand(
             name="texts",
             help="See what was sent and what was not, and settle what is in doubt",
@@ -124,25 +106,13 @@ def _commands() -> tuple[CLICommand, ...]:
 def _texts_commands() -> tuple[CLICommand, ...]:
     from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, lazy_load_command
 
-    package = "airflow_provider_dialogtech.cli"
     id_ = _argument("id", help="The text's id, as `texts list` shows it", metavar="ID", type=_whole_number)
     return (
-        ActionCommand(
-            name="list",
-            help="List the texts that the journal knows, the newest first",
-            func=lazy_load_command(f"{package}.texts.list_texts"),
-            args=(
-                _argument("--state", help="Only those in this state", choices=_STATES),
-                _argument("--since", help="Those of the last 90s, 30m, 2h, 7d, …", type=seconds_ago, default="7d"),
-                _argument("--dag-id", help="Only those of this DAG"),
-                _argument("--limit", help="At most so many", type=_whole_number, default=100),
-                ARG_OUTPUT,
-            ),
-        ),
+        _list_command(),
         ActionCommand(
             name="look-up",
             help="Ask DialogTech whether it lists a text; nothing is settled by that",
-            func=lazy_load_command(f"{package}.look_up.look_up"),
+            func=lazy_load_command(f"{_PACKAGE}.look_up.look_up"),
             args=(
                 id_,
                 _argument("--conn-id", help="The connection it was sent by; by default the one of its account"),
@@ -154,7 +124,7 @@ def _texts_commands() -> tuple[CLICommand, ...]:
         ActionCommand(
             name="resolve",
             help="Say what became of a text in doubt: its task then succeeds without sending, or sends",
-            func=lazy_load_command(f"{package}.texts.resolve"),
+            func=lazy_load_command(f"{_PACKAGE}.texts.resolve"),
             args=(
                 id_,
                 _argument("--sent", help="It was sent: the next attempt sends nothing", action="store_true"),
@@ -164,3 +134,47 @@ def _texts_commands() -> tuple[CLICommand, ...]:
             epilog="Exit code: 0 settled, 1 not settled, since it is not in doubt.",
         ),
     )
+
+
+def _send_command() -> CLICommand:
+    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, lazy_load_command
+
+    return ActionCommand(
+        name="send",
+        help="Send a text, within the limits, as a task does",
+        func=lazy_load_command(f"{_PACKAGE}.send.send"),
+        args=(
+            _argument("to", help="The number it goes to; the US is meant unless it says otherwise", metavar="TO"),
+            _argument("message", help="What it says, at most 256 characters", metavar="MESSAGE"),
+            _conn_id(),
+            _argument("--idempotency-key", help="Under one key a text goes out once; by default each call sends"),
+            _argument(
+                "--dry-run",
+                help="Show the text as it would leave; send and reserve nothing",
+                action="store_true",
+            ),
+            ARG_OUTPUT,
+        ),
+        epilog="Exit code: 0 sent, 1 not sent, 3 it may have been sent.",
+    )
+
+
+def _list_command() -> CLICommand:
+    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, lazy_load_command
+
+    return ActionCommand(
+        name="list",
+        help="List the texts that the journal knows, the newest first",
+        func=lazy_load_command(f"{_PACKAGE}.texts.list_texts"),
+        args=(
+            _argument("--state", help="Only those in this state", choices=_STATES),
+            _argument("--since", help="Those of the last 90s, 30m, 2h, 7d, …", type=seconds_ago, default="7d"),
+            _argument("--dag-id", help="Only those of this DAG"),
+            _argument("--limit", help="At most so many", type=_whole_number, default=100),
+            ARG_OUTPUT,
+        ),
+    )
+
+
+def _conn_id() -> Any:
+    return _argument("--conn-id", help="The connection of type dialogtech", default=_CONN_ID)

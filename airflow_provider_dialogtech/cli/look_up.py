@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.masking import mask_number
 
 if TYPE_CHECKING:
-    from airflow_provider_dialogtech.delivery.reservation import State
+    from airflow_provider_dialogtech.delivery.records import State
     from airflow_provider_dialogtech.delivery.texts import JournalText
     from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.cli.accounts import hook_of
 from airflow_provider_dialogtech.cli.output import a_command, print_record
-from airflow_provider_dialogtech.delivery.reservation import Record, Reservation
+from airflow_provider_dialogtech.delivery.records import Record, Reservation
 from airflow_provider_dialogtech.masking import mask_number
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _status(found: Record | Reservation) -> str:
 
 def _dry_run(hook: DialogTechHook, arguments: Namespace) -> dict[str, object]:
     from airflow_provider_dialogtech.delivery.preview import preview
-    from airflow_provider_dialogtech.delivery.reservation import SlotRequest
+    from airflow_provider_dialogtech.delivery.records import SlotRequest
     from airflow_provider_dialogtech.settings.idempotency import given_key
     from airflow_provider_dialogtech.settings.journal_place import journal_store
 

@@ -6,7 +6,8 @@ import time
 
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.reservation import Planner, Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.delivery.reservation import Planner
 from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store
 from airflow_provider_dialogtech.exceptions import DialogTechError
 

@@ -237,14 +237,7 @@ class DialogTechHook(BaseHook):
         return (sender,)
 
     def compose(self, to: object, message: object, from_: object = None, **options: Any) -> SmsMessage:
-        """Make a text ready to be sent, and log what there is to say about it.
-
-        :param to: the number it goes to.
-        :param message: what it says.
-        :param from_: the number it leaves from; by default any of the connection's.
-        :param options: those of `SmsMessage.create`.
-        :raises InvalidMessage: when one of these cannot be sent.
-        """
+        """Return a text that is ready to be sent, and log what there is to say about it."""
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
         text = SmsMessage.create(to=self.recipient(to), message=message, from_numbers=self.senders(from_), **options)
