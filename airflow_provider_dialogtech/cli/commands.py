@@ -31,8 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     :param arguments: the command and its arguments; by default the process's own.
     """
+    from airflow_provider_dialogtech.cli.output import logs_on_stderr
+
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_dialogtech", description=_HELP)
-    _add_commands(parser, _commands())
+    with logs_on_stderr():
+        _add_commands(parser, _commands())
     parsed = parser.parse_args(arguments)
     parsed.func(parsed)
 

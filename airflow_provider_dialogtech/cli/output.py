@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -15,6 +16,7 @@ USAGE = 2
 UNKNOWN = 3
 """Nobody knows what became of the text."""
 
+_STDOUT, _STDERR = 1, 2
 _LOGGER = "airflow_provider_dialogtech"
 
 
@@ -24,8 +26,9 @@ def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
     :param rows: the rows, all with the same columns.
     :param output: `table`, `json`, `yaml` or `plain`.
     """
-    from airflow.cli.simple_table import AirflowConsole
-    from rich.markup import escape
+    with logs_on_stderr():
+        from airflow.cli.simple_table import AirflowConsole
+        from rich.markup import escape
 
     # A table's cells are rich's markup, where `[dialogtech]` would be a style.
     shown = escape if output == "table" else str
@@ -61,6 +64,23 @@ def stop(words: str, code: int = FAILED) -> NoReturn:
 
 
 @contextmanager
+def logs_on_stderr() -> Iterator[None]:
+    """Keep stdout for the rows that a script reads. Some of Airflow's loggers hold the stream, so its file is moved."""
+    sys.stdout.flush()
+    stdout = os.dup(_STDOUT)
+    os.dup2(_STDERR, _STDOUT)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        for stream in (sys.__stdout__, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os.dup2(stdout, _STDOUT)
+        os.close(stdout)
+
+
+@contextmanager
 def a_command() -> Iterator[None]:
     """Let every log line go to stderr, also Airflow's, and every error of ours end the command in its own words.
 
@@ -74,7 +94,7 @@ def a_command() -> Iterator[None]:
     log.setLevel(logging.WARNING)
     problem: DialogTechError | None = None
     try:
-        with redirect_stdout(sys.stderr):
+        with logs_on_stderr():
             yield
     except DialogTechError as error:
         problem = error
