@@ -63,6 +63,8 @@ def test_every_option_is_described_with_a_default_of_text():
         "conn_ids",
         "pool_slots",
         "create_pools",
+        "alert_on",
+        "alert_conn_id",
         "namespace",
     }
     assert all(isinstance(option["default"], str) and option["description"] for option in options.values())

@@ -52,8 +52,10 @@ OPERATORS = (
 )
 # Modules that have no test file of their own name, and those whose promise is tested elsewhere, too.
 TESTS = {
-    "api/connection": ("tests/api",),
-    "api/reply": ("tests/api",),
+    "delivery/tries": ("tests/delivery/test_sender.py",),
+    "delivery/earlier": ("tests/delivery/test_sender.py",),
+    "delivery/outcomes": ("tests/delivery/test_sender.py",),
+    "delivery/records": ("tests/delivery/test_reservation.py",),
     "delivery/postgres": ("tests/delivery/test_store.py", "tests/delivery/test_journal.py"),
     "delivery/sqlite": ("tests/delivery/test_store.py", "tests/delivery/test_journal.py"),
     "delivery/schema": ("tests/delivery/test_store.py", "tests/delivery/test_upgrades.py"),

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 from tenacity import (
-    RetryCallState,
     Retrying,
     retry_if_exception_type,
-    retry_if_result,
-    stop_after_delay,
-    wait_exponential,
-    wait_random_exponential,
 )
 
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.reply import ApiReply
-from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of, held_back
-from airflow_provider_dialogtech.delivery.journal import ONE_STEP, Outcome, SendJournal
+from airflow_provider_dialogtech.delivery.detail import detail_of
+from airflow_provider_dialogtech.delivery.earlier import EarlierAttempt
+from airflow_provider_dialogtech.delivery.journal import ONE_STEP, SendJournal
 from airflow_provider_dialogtech.delivery.metrics import record_text
 from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
+from airflow_provider_dialogtech.delivery.outcomes import OutcomeWriter
 from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.timing import StepTime
+from airflow_provider_dialogtech.delivery.tries import SlotLost, TextTries, before_next_try, log_next_try
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InDoubt,
@@ -51,12 +48,10 @@ LATE = 0.012
 STRETCH = 1.5
 LONGEST_LATE = 0.1
 
-TRIES = 5
-TRY_FOR = 120.0
-# A text may lose so many slots: to the time that the journal takes, to alerts, to a pause of the account.
-SLOTS = 12
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+
+
 # For so many seconds the outcome of a text is written again to a journal that is away.
 SETTLE_WITHIN = 60.0
 
@@ -87,8 +82,8 @@ class SmsSender:
         self._journal = journal
         self._sleep = sleep
         self._only_to = only_to
-        self._settle_within = settle_within
-        self._settle_sleep = settle_sleep or sleep
+        self._earlier = EarlierAttempt(journal, sleep)
+        self._outcomes = OutcomeWriter(journal, settle_within, settle_sleep or sleep)
         self._left: dict[str, SendResult | DialogTechError | None] = {}
 
     def send(
@@ -119,7 +114,7 @@ class SmsSender:
         """
         is_held_back = self._only_to is not None and message.to not in self._only_to
         request = SlotRequest(key, message.from_numbers, message.to, message.text, is_alert, origin, is_held_back)
-        text = _Text(message, request, resend=in_doubt == "resend", max_wait=max_wait)
+        text = TextTries(message, request, resend=in_doubt == "resend", max_wait=max_wait)
         try:
             result = self._send_text(text)
         except BaseException as error:
@@ -142,33 +137,25 @@ class SmsSender:
         """Cut every request that is out, from another thread. Their texts are in doubt then."""
         self._client.abort()
 
-    def _send_text(self, text: _Text) -> SendResult:
+    def _send_text(self, text: TextTries) -> SendResult:
         retrying = Retrying(
-            retry=retry_if_exception_type((_SlotLost, Throttled, Unreachable)),
+            retry=retry_if_exception_type((SlotLost, Throttled, Unreachable)),
             stop=text.is_hopeless,
-            wait=_before_next_try,
+            wait=before_next_try,
             sleep=self._sleep,
-            before_sleep=_log_next_try,
+            before_sleep=log_next_try,
             reraise=True,
         )
         try:
             return retrying(self._try, text)
-        except _SlotLost:
+        except SlotLost:
             problem = self._too_slow(text)
         finally:
-            self._give_back(text)
+            self._outcomes.give_back(text)
             self._left.pop(text.request.key, None)
         raise problem
 
-    def _give_back(self, text: _Text) -> None:
-        """Release the slot of a text that was not sent."""
-        if text.unsent is None:
-            return
-        # A slot that nobody started is free again by itself, soon after its time; a started one would be in doubt.
-        within = self._settle_within if text.started else min(self._settle_within, ONE_STEP)
-        self._record(text, "was not sent", self._journal.release, text.unsent, within=within)
-
-    def _try(self, text: _Text) -> SendResult:
+    def _try(self, text: TextTries) -> SendResult:
         """Try once: reserve a slot, connect, start, send, settle."""
         connecting = _connect_time(self._client.host)
         text.reserving = time.monotonic()
@@ -182,11 +169,11 @@ class SmsSender:
         )
         if isinstance(found, Record):
             text.unsent = None
-            return self._known(text, found)
+            return self._earlier.answer(text, found)
         held = text.unsent = found
         if time.monotonic() > held.due:
             self._journal.timing.missed(text.reserving)
-            raise _SlotLost(f"the journal is slow: {self._journal.timing}")
+            raise SlotLost(f"the journal is slow: {self._journal.timing}")
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as line:
             self._start(text, held)
@@ -201,13 +188,13 @@ class SmsSender:
         connecting.note(time.monotonic() - begun)
         return line
 
-    def _start(self, text: _Text, held: Reservation) -> None:
+    def _start(self, text: TextTries, held: Reservation) -> None:
         """Mark the text as being sent, shortly before its slot.
 
-        :raises _SlotLost: when it is not to be used.
+        :raises SlotLost: when it is not to be used.
         """
         if time.monotonic() > held.due:
-            raise _SlotLost("connecting took longer than there was time")
+            raise SlotLost("connecting took longer than there was time")
         self._sleep_until(held.due - self._journal.timing.start_lead)
         text.started = True
         left = text.wait_left()
@@ -215,23 +202,23 @@ class SmsSender:
         if not self._journal.start(held, timeout=self._client.timeout, within=within, sleep=self._sleep):
             if time.monotonic() > held.due:
                 self._journal.timing.missed(text.reserving)
-                raise _SlotLost(f"the journal is slow: {self._journal.timing}")
-            raise _SlotLost("an alert or another process took it, or the account is paused")
+                raise SlotLost(f"the journal is slow: {self._journal.timing}")
+            raise SlotLost("an alert or another process took it, or the account is paused")
 
-    def _check_in_time(self, text: _Text, held: Reservation) -> float:
+    def _check_in_time(self, text: TextTries, held: Reservation) -> float:
         """Return when the request leaves: now, on the monotonic clock.
 
-        :raises _SlotLost: when it would come too close to the next one.
+        :raises SlotLost: when it would come too close to the next one.
         """
         left = time.monotonic()
         late = left - held.due
         if late > min(LATE * STRETCH**text.slots, LONGEST_LATE):
             self._journal.timing.missed(text.reserving)
-            raise _SlotLost(f"the request would leave {late:.3f} s too late; {self._journal.timing}")
+            raise SlotLost(f"the request would leave {late:.3f} s too late; {self._journal.timing}")
         self._journal.timing.met()
         return left
 
-    def _send(self, text: _Text, held: Reservation, line: Line, left: float) -> ApiReply:
+    def _send(self, text: TextTries, held: Reservation, line: Line, left: float) -> ApiReply:
         """Send the request; a failure is written down before it goes on up."""
         text.requests += 1
         text.unsent = None
@@ -246,23 +233,23 @@ class SmsSender:
         except Throttled as error:
             self._left[key] = error
             pause = PAUSE if error.retry_after is None else min(error.retry_after, LONGEST_PAUSE)
-            if not self._settle(text, held, "throttled", {}, left, pause=max(pause, PAUSE)):
+            if not self._outcomes.settle(text, held, "throttled", {}, left, pause=max(pause, PAUSE)):
                 text.unsent = held
             raise
         except Refused as error:
             self._left[key] = error
-            if not self._settle(text, held, "refused", {"result_description": error.description}, left):
+            if not self._outcomes.settle(text, held, "refused", {"result_description": error.description}, left):
                 text.unsent = held
             raise
         except InDoubt as error:
-            self._settle(text, held, "in_doubt", {}, left)
+            self._outcomes.settle(text, held, "in_doubt", {}, left)
             doubt = InDoubt(error.reason, to=text.to, since=_moment(left), key=key)
         except BaseException:
-            self._settle(text, held, "in_doubt", {}, left)
+            self._outcomes.settle(text, held, "in_doubt", {}, left)
             raise
         raise doubt
 
-    def _settle_sent(self, text: _Text, held: Reservation, reply: ApiReply, left: float) -> SendResult:
+    def _settle_sent(self, text: TextTries, held: Reservation, reply: ApiReply, left: float) -> SendResult:
         result = SendResult(
             status="sent",
             result=reply.result,
@@ -277,81 +264,10 @@ class SmsSender:
             attempts=text.requests,
         )
         self._left[text.request.key] = result
-        self._settle(text, held, "sent", detail_of(result), left)
+        self._outcomes.settle(text, held, "sent", detail_of(result), left)
         return result
 
-    def _settle(
-        self,
-        text: _Text,
-        held: Reservation,
-        outcome: Outcome,
-        detail: Mapping[str, Any],
-        left: float,
-        *,
-        pause: float = 0.0,
-    ) -> bool:
-        took = time.monotonic() - left
-        words = _IN_WORDS[outcome]
-        return self._record(text, words, self._journal.settle, held, outcome, detail, took=took, pause=pause)
-
-    def _record(self, text: _Text, what: str, step: Callable[..., None], *args: Any, **options: Any) -> bool:
-        """Write what became of the text into the journal, and return whether that worked. A failure is only logged."""
-        try:
-            step(*args, **{"within": self._settle_within, "sleep": self._settle_sleep, **options})
-        except Exception as error:
-            # Whatever sleep raised when it was stopped has no words of ours.
-            reason = error.reason if isinstance(error, JournalUnavailable) else type(error).__name__
-            log.error(  # noqa: TRY400
-                "The text to %s %s, but that could not be written into the journal%s: %s. Check the journal.",
-                text.to,
-                what,
-                ", so a retry will report the text as in doubt" if text.started else "",
-                reason,
-            )
-            return False
-        return True
-
-    def _known(self, text: _Text, record: Record) -> SendResult:
-        """Answer from the journal."""
-        if record.state == "sent":
-            if record.digest != text.request.digest:
-                log.warning(
-                    "Another text to …%s was sent under this idempotency key, so nothing is sent now. To send this one "
-                    "as well, give it an idempotency_key of its own.",
-                    record.recipient_tail,
-                )
-            return already_sent(record.detail)
-        if record.state == "held_back":
-            return held_back(text.message)
-        if record.state in {"sending", "reserved"}:
-            log.info("Another process is sending this text to %s; waiting for its outcome.", text.to)
-            self._await_outcome(text, record)
-            text.slots -= 1  # that was no slot of ours
-            raise _SlotLost("another process was sending it")
-        raise InDoubt(
-            f"its request left at {record.since:%Y-%m-%d %H:%M:%S} UTC, and its outcome is unknown",
-            advice=f"Nothing was sent now. {InDoubt.default_advice}",
-            to=text.to,
-            since=record.since,
-            key=text.request.key,
-            earlier=True,
-        )
-
-    def _await_outcome(self, text: _Text, record: Record) -> None:
-        """Wait until another process has written down what became of the text, or until its time is over."""
-        retrying = Retrying(
-            retry=retry_if_result(lambda found: found is not None and found.undecided_for > 0),
-            # By our own clock, so that no clock that is set can make this longer.
-            stop=stop_after_delay(record.undecided_for),
-            wait=wait_exponential(multiplier=0.1, max=2),
-            sleep=self._sleep,
-            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
-        )
-        found = retrying(self._journal.find, text.request.key, sleep=self._sleep)
-        if found is not None and found.id == record.id and found.state == "sending":
-            self._journal.give_up(found)
-
-    def _too_slow(self, text: _Text) -> JournalUnavailable:
+    def _too_slow(self, text: TextTries) -> JournalUnavailable:
         return JournalUnavailable(
             f"it lost {text.slots} slots, because the journal or this machine is too slow ({self._journal.timing})",
             advice="Sending it again is safe. Move the journal nearer, or send from fewer tasks at once.",
@@ -361,79 +277,6 @@ class SmsSender:
     def _sleep_until(self, due: float) -> None:
         # Also when there is nothing to wait for: that is where somebody who stops us is heard.
         self._sleep(max(0.0, due - time.monotonic()))
-
-
-class _SlotLost(Exception):
-    """The slot cannot be used any more, and no byte has left: another must be reserved."""
-
-
-@dataclass
-class _Text:
-    """One text, and what its tries add up to.
-
-    :param requests: how many requests have left.
-    :param slots: how many slots were lost.
-    :param started: whether the journal may know it as being sent.
-    :param reserving: when its last slot began to be reserved, on the monotonic clock.
-    :param unsent: its last reservation, as long as no byte of its request has left.
-    """
-
-    message: SmsMessage = field(repr=False)
-    request: SlotRequest
-    resend: bool
-    max_wait: float | None
-    begun: float = field(default_factory=time.monotonic)
-    requests: int = 0
-    slots: int = 0
-    failures: int = 0
-    failing_since: float | None = None
-    started: bool = False
-    reserving: float = 0.0
-    unsent: Reservation | None = None
-
-    @property
-    def to(self) -> str:
-        return mask_number(self.message.to)
-
-    def wait_left(self) -> float | None:
-        return None if self.max_wait is None else max(0.0, self.begun + self.max_wait - time.monotonic())
-
-    def is_hopeless(self, state: RetryCallState) -> bool:
-        """Count what went wrong, and say whether to stop."""
-        if isinstance(_error_of(state), _SlotLost):
-            self.slots += 1
-            return self.slots >= SLOTS
-        self.failures += 1
-        self.failing_since = self.failing_since or time.monotonic()
-        return self.failures >= TRIES or time.monotonic() - self.failing_since >= TRY_FOR
-
-
-_IN_WORDS: dict[Outcome, str] = {
-    "sent": "was sent",
-    "refused": "was refused",
-    "throttled": "was throttled",
-    "in_doubt": "may have been sent",
-}
-
-
-def _error_of(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None
-
-
-def _before_next_try(state: RetryCallState) -> float:
-    # A throttled text waits for its new slot, which lies behind the account's pause.
-    if isinstance(_error_of(state), (Throttled, _SlotLost)):
-        return 0.0
-    return wait_random_exponential(multiplier=1, max=10)(state)
-
-
-def _log_next_try(state: RetryCallState) -> None:
-    error = _error_of(state)
-    text: _Text = state.args[0]
-    if isinstance(error, _SlotLost):
-        log.warning("The text to %s lost its slot and takes another: %s.", text.to, error)
-    else:
-        log.warning("%s Trying again (%d of %d).", error, text.failures + 1, TRIES)
 
 
 def _moment(monotonic: float) -> datetime:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.delivery import sender as sender_module
+from airflow_provider_dialogtech.delivery import tries
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
@@ -178,7 +178,7 @@ def test_texts_that_always_start_too_late_end_and_say_how_slow_the_journal_is(
     with pytest.raises(JournalUnavailable, match=r"reserving a slot takes .* s, starting a text .* s"):
         a_sender(eight_numbers, sqlite_url).send(a_message(eight_numbers), key="k")
     lost = [record for record in caplog.records if "lost its slot" in record.getMessage()]
-    assert len(lost) == sender_module.SLOTS - 1
+    assert len(lost) == tries.SLOTS - 1
     assert eight_numbers.messages() == []
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_dialogtech.delivery import sender as sender_module
+from airflow_provider_dialogtech.delivery import tries
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.store import Store
@@ -157,7 +158,7 @@ def test_throttled_without_end_ends_after_five_tries(sandbox, sqlite_url):
 
 
 def test_failing_without_end_ends_after_its_time(sandbox, sqlite_url, monkeypatch):
-    monkeypatch.setattr(sender_module, "TRY_FOR", 0.1)
+    monkeypatch.setattr(tries, "TRY_FOR", 0.1)
     sandbox.fault("throttled")
     with pytest.raises(Throttled):
         a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k")

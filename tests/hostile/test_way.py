@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
-from airflow_provider_dialogtech.delivery import sender
+from airflow_provider_dialogtech.delivery import sender, tries
 from airflow_provider_dialogtech.delivery.schema import metadata, sends
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
@@ -138,7 +138,7 @@ def go_all_ways(monkeypatch, tmp_path):
     journal = f"sqlite:///{tmp_path / 'journal.db'}"
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", journal)
     monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(tmp_path))
-    monkeypatch.setattr(sender, "TRIES", 1)
+    monkeypatch.setattr(tries, "TRIES", 1)
 
     def go(host: str, within: float = TIMEOUT + LEEWAY + SLOT, **fields: object) -> SimpleNamespace:
         monkeypatch.setattr(
@@ -243,7 +243,7 @@ def assert_told_as(ended: SimpleNamespace, kind: type[DialogTechError], counted:
     assert ended.bulk.pushed["return_value"][counted] == 1
     assert ended.bulk.pushed["return_value"]["failures"][0]["to"] == f"…{WAYS['bulk'][0][-4:]}"
     assert ended.notifier.error is None
-    assert f"…{WAYS['notifier'][0][-4:]} {'may have been' if kind is InDoubt else 'was not'} told" in ended.log
+    assert f"…{WAYS['notifier'][0][-4:]} {'may have been' if kind is InDoubt else 'was not'} sent" in ended.log
     assert ended.test_connection.error is None
 
 
@@ -289,7 +289,7 @@ def test_every_way_tells_a_success_that_echoes_as_one(go_all_ways):
 
 
 def test_every_way_tells_of_a_text_that_goes_out_later(go_all_ways, monkeypatch):
-    monkeypatch.setattr(sender, "TRIES", 2)
+    monkeypatch.setattr(tries, "TRIES", 2)
     throttled = set()
 
     def once_wrong(connection, server):

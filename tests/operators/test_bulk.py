@@ -13,7 +13,7 @@ from airflow.exceptions import AirflowException
 
 from airflow_provider_dialogtech._compat import AirflowFailException
 from airflow_provider_dialogtech.bulk.failure_policy import REFUSED_IN_A_ROW
-from airflow_provider_dialogtech.delivery import sender as sender_module
+from airflow_provider_dialogtech.delivery import tries
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
@@ -173,7 +173,7 @@ def test_wrong_keys_end_it_at_once_and_for_good(sandbox, connection, context):
 def test_how_the_list_ended_is_one_error_above_one_short_traceback(  # noqa: PLR0917
     sandbox, sandbox_connection, context, monkeypatch, caplog, fault
 ):
-    monkeypatch.setattr(sender_module, "TRIES", 1)
+    monkeypatch.setattr(tries, "TRIES", 1)
     sandbox.fault(fault, to="5556668888")
     with pytest.raises(AirflowException) as ended:
         bulk_task([ADA, GRACE]).execute(context)
@@ -372,7 +372,7 @@ def test_when_max_wait_is_over_the_rest_is_left_to_a_retry(sandbox, sandbox_conn
 
 
 def test_an_api_that_is_away_ends_it_early_and_a_retry_goes_on(connect_sandbox, unused_port, context, monkeypatch):
-    monkeypatch.setattr(sender_module, "TRIES", 1)
+    monkeypatch.setattr(tries, "TRIES", 1)
     connect_sandbox(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": "5554332111, 5554332112"})
     with pytest.raises(AirflowException, match="Stopped early: 3 texts in a row failed") as raised:
         bulk_task([f"55566{n:05}" for n in range(200)], message="Hi").execute(context)
@@ -382,7 +382,7 @@ def test_an_api_that_is_away_ends_it_early_and_a_retry_goes_on(connect_sandbox, 
 
 
 def test_where_a_retry_could_still_send_something_airflow_retries(sandbox, sandbox_connection, context, monkeypatch):
-    monkeypatch.setattr(sender_module, "TRIES", 1)
+    monkeypatch.setattr(tries, "TRIES", 1)
     sandbox.fault("refused", to="5556667777")
     sandbox.fault("throttled", to="5556668888")
     with pytest.raises(AirflowException, match="1 refused, 1 not sent") as raised:
