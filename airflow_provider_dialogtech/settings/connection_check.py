@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _WORDS: dict[type[Exception], str] = {
     BadCredentials: "DialogTech did not accept the access keys. Check the access key and the secret access key.",
+    Unreachable: "DialogTech could not be reached. Check the API URL, the network and the proxy.",
     Throttled: "DialogTech throttled the request, so the keys could not be tested. Try again in a minute.",
 }
 
@@ -56,8 +57,6 @@ def _words_for(error: Exception) -> str:
         return f"This connection: {error.reason}. Correct it, then test it again."
     if type(error) is Refused:
         return f"DialogTech refused the test: {mask_numbers(error.description) or 'it gave no reason'}."
-    if isinstance(error, Unreachable):
-        return f"{error.reason}. Check the API URL, the network and the proxy."
     if type(error) is NotSent:
         return f"The connection could not be tested: {error.reason}. {error.advice}"
     return _WORDS.get(type(error), f"The connection could not be tested ({type(error).__name__}).")

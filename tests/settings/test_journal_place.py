@@ -192,5 +192,5 @@ def test_a_journal_on_a_containers_own_layer_is_warned_of_once(tmp_path, monkeyp
     for _ in range(2):
         assert journal_store().is_file
     (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert f"The delivery journal {path} lies in this container's own file system" in warning.getMessage()
+    assert f"The delivery journal {path} is in this container's own file system" in warning.getMessage()
     assert "[dialogtech] journal_url" in warning.getMessage()
