@@ -19,9 +19,8 @@ from airflow_provider_dialogtech.alerts.deliver import deliver
 from airflow_provider_dialogtech.alerts.text import scrub_reason
 from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import DialogTechError
-from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.operations.accounts import hook_of
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
 log = logging.getLogger(__name__)
 
@@ -54,21 +53,12 @@ def main(wait: float = _SECONDS_TO_COMMIT) -> None:
     try:
         broken = broken_files()
         if broken:
-            hook = _hook(config.alert_conn_id())
+            hook = hook_of(config.alert_conn_id())
             deliver(_alert(broken), hook.settings.alert_to, hook)
     except DialogTechError as error:
         log.error("No text was sent about DAG files that cannot be parsed: %s. %s", error.reason, error.advice)  # noqa: TRY400
     except Exception as error:  # its words could hold anything
         log.error("No text was sent about DAG files that cannot be parsed (%s).", type(error).__name__)  # noqa: TRY400
-
-
-def _hook(conn_id: str) -> DialogTechHook:
-    from airflow.models.connection import Connection
-
-    hook = DialogTechHook(conn_id)
-    # No task runs here, so a hook could ask nobody for it on Airflow 3.
-    hook.settings = ConnectionSettings.of(Connection.get_connection_from_secrets(conn_id))
-    return hook
 
 
 def broken_files() -> list[Broken]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech import __version__
-from airflow_provider_dialogtech.cli.accounts import hook_of
 from airflow_provider_dialogtech.cli.output import FAILED, a_command, print_rows
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
@@ -20,6 +19,7 @@ from airflow_provider_dialogtech.exceptions import (
     Throttled,
 )
 from airflow_provider_dialogtech.masking import mask_number
+from airflow_provider_dialogtech.operations.accounts import hook_of
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.delivery.probe import Probe

@@ -7,10 +7,10 @@ from argparse import Namespace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from airflow_provider_dialogtech.cli.accounts import hook_of
 from airflow_provider_dialogtech.cli.output import a_command, print_record
 from airflow_provider_dialogtech.delivery.records import Record, Reservation
 from airflow_provider_dialogtech.masking import mask_number
+from airflow_provider_dialogtech.operations.accounts import hook_of
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook

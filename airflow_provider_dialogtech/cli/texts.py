@@ -17,7 +17,7 @@ PATIENCE = 10.0
 
 def list_texts(arguments: Namespace) -> None:
     """List texts, the newest first."""
-    from airflow_provider_dialogtech.cli.accounts import known_hooks, shortened_numbers
+    from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
 
     with a_command():
         found = open_texts().list(

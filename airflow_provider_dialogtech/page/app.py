@@ -98,6 +98,7 @@ def create_app() -> FastAPI:
     app.get("/texts")(list_texts)
     app.get("/limits")(list_limits)
     app.post("/texts/{text_id}/settle", dependencies=[Depends(_same_site)])(settle)
+    app.post("/texts/{text_id}/look-up", dependencies=[Depends(_same_site)])(look_up)
     return app
 
 
@@ -141,6 +142,14 @@ def settle(
     if not Texts(store).resolve(text.id, settlement.outcome, by=user.get_name()):
         raise HTTPException(status.HTTP_409_CONFLICT, "This text is not in doubt any more. Load the page again.")
     return {"id": text.id, "state": settlement.outcome}
+
+
+def look_up(text_id: int, access: AccessDep, store: StoreDep) -> dict[str, Any]:
+    """Ask DialogTech whether it lists a text, for who may settle it."""
+    from airflow_provider_dialogtech.operations.look_up import look_up as ask
+
+    found = ask(_settleable(text_id, access, store), Texts(store))
+    return {"listed": found.listed, "times": found.times, "sent": found.sent, "meaning": found.meaning}
 
 
 def _settleable(text_id: int, access: Access, store: Store) -> JournalText:

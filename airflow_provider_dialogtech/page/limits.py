@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.usage import NumberUsage, Usage
-from airflow_provider_dialogtech.masking import digest, mask_number
-from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.masking import mask_number
+from airflow_provider_dialogtech.operations.accounts import journal_name, known_hooks
 
 
 @dataclass(frozen=True)
@@ -26,27 +26,13 @@ class KnownAccount:
 
 
 def known_accounts() -> dict[str, KnownAccount]:
-    """Read the connections of `[dialogtech] conn_ids`; one that cannot be read is left out."""
+    """Read the connections of `[dialogtech] conn_ids`; the account of one that cannot be read is shown by its place."""
     found: dict[str, KnownAccount] = {}
-    for conn_id in config.conn_ids():
-        try:
-            account, known = _read(conn_id)
-        except Exception:  # noqa: S112 - of any kind: a secrets backend's own; its accounts are shown by number
-            continue
-        found.setdefault(account, known)
+    for hook in known_hooks():
+        settings = hook.settings
+        numbers = {journal_name(settings, number): mask_number(number) for number in settings.from_numbers}
+        found.setdefault(settings.account, KnownAccount(settings.conn_id, settings.limits, numbers))
     return found
-
-
-def _read(conn_id: str) -> tuple[str, KnownAccount]:
-    from airflow.models.connection import Connection
-
-    from airflow_provider_dialogtech.settings.connection import ConnectionSettings
-    from airflow_provider_dialogtech.settings.written import WrittenConnection
-
-    settings = ConnectionSettings.of(WrittenConnection(Connection.get_connection_from_secrets(conn_id)))
-    account = settings.account
-    numbers = {digest(account, number): mask_number(number) for number in settings.from_numbers}
-    return account, KnownAccount(conn_id, settings.limits, numbers)
 
 
 def shown_usage(usage: Usage, known: dict[str, KnownAccount]) -> list[dict[str, Any]]:

@@ -150,3 +150,24 @@ def test_every_answer_forbids_foreign_frames_and_scripts(client_of):
 def test_nothing_but_its_own_files_is_served(client_of):
     for name in ("app.py", "..%2fapp.py", "%2e%2e/app.py"):
         assert client_of("admin").get(f"static/{name}").status_code in {404, 422}
+
+
+def test_who_may_settle_a_text_may_ask_dialogtech_for_it(client_of, connect_sandbox, sandbox, write_text):
+    from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+    from airflow_provider_dialogtech.masking import digest
+
+    connect_sandbox(extra={"from_numbers": "5554332111"})
+    account = DialogTechHook().settings.account
+    text_id = write_text("in_doubt", key="its key", account=account, number=digest(account, "5554332111"))
+    found = client_of("editor of etl").post(f"texts/{text_id}/look-up", headers=FROM_PAGE).json()
+    assert (found["listed"], found["times"]) == (0, [])
+    assert found["meaning"].startswith("DialogTech does not list it. That proves nothing")
+    for client, headers in ((client_of("reader of etl"), FROM_PAGE), (client_of("admin"), {})):
+        assert client.post(f"texts/{text_id}/look-up", headers=headers).status_code == 403
+
+
+def test_a_text_of_an_account_without_a_connection_is_not_looked_up(client_of, write_text):
+    text_id = write_text("in_doubt", key="its key")
+    answer = client_of("admin").post(f"texts/{text_id}/look-up", headers=FROM_PAGE)
+    assert answer.status_code == 503
+    assert "no connection of [dialogtech] conn_ids belongs to the account" in answer.json()["detail"]

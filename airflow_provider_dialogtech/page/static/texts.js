@@ -7,6 +7,7 @@ const rows = document.getElementById("texts");
 const live = document.getElementById("live");
 const dialog = document.getElementById("settling");
 const problem = document.getElementById("problem");
+const found = document.getElementById("found");
 let shown = "";
 let settling = null;
 
@@ -116,15 +117,31 @@ async function refresh() {
 
 function open(text) {
   settling = text;
-  problem.textContent = "";
+  problem.textContent = found.textContent = "";
   document.getElementById("question").textContent = `What became of the text to ${text.to}?`;
   dialog.showModal();
 }
 
-async function settle(outcome) {
+function command(name, body = {}) {
   const headers = { "Content-Type": "application/json", "X-DialogTech-Page": "texts" };
+  return ask(`texts/${settling.id}/${name}`, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+async function lookUp() {
+  found.textContent = "Asking DialogTech …";
+  problem.textContent = "";
   try {
-    await ask(`texts/${settling.id}/settle`, { method: "POST", headers, body: JSON.stringify({ outcome }) });
+    const { listed, times, sent, meaning } = await command("look-up");
+    found.textContent = `${counted(listed, "message")} listed, ${times.length} like it; the journal knows ${sent} as sent. ${meaning}`;
+  } catch (error) {
+    found.textContent = "";
+    problem.textContent = error.message;
+  }
+}
+
+async function settle(outcome) {
+  try {
+    await command("settle", { outcome });
     dialog.close();
     await refresh();
   } catch (error) {
@@ -134,7 +151,8 @@ async function settle(outcome) {
 
 dialog.addEventListener("click", (event) => {
   if (!(event.target instanceof HTMLButtonElement)) return;
-  if (event.target.value) settle(event.target.value);
+  if (event.target.value === "look-up") lookUp();
+  else if (event.target.value) settle(event.target.value);
   else dialog.close();
 });
 for (const [name, value] of new URLSearchParams(location.search)) {
