@@ -2,6 +2,7 @@ import time
 
 import pytest
 
+from airflow_provider_dialogtech.sandbox.listing import SHAPES
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.conftest import FROM_NUMBERS
 from tests.delivery.looking import edit
@@ -10,10 +11,10 @@ WORDS = "It’s done & <dusted>, Ada"
 SEND = ("send", "5556667777", WORDS)
 
 
-@pytest.fixture(params=["nested"])
+@pytest.fixture(params=SHAPES)
 def sandbox_of_a_shape(request, connection):
     """A DialogTech that lists messages in each of the shapes in turn."""
-    with running_sandbox(numbers=FROM_NUMBERS) as running:
+    with running_sandbox(numbers=FROM_NUMBERS, arguments=[f"--listing={request.param}"]) as running:
         connection(
             host=running.url,
             login=running.access_key,
