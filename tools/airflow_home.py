@@ -18,6 +18,9 @@ from tools.processes import Background, BackgroundFailed, free_port, plain_envir
 _IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 
+# Airflow 2 with SQLite does one thing after the other: it runs the tasks of a DAG before it parses the next one.
+_BUSY = 300.0
+
 
 class AirflowHome:
     """An Airflow in a folder.
@@ -68,7 +71,7 @@ class AirflowHome:
 
     def trigger(self, dag_id: str, run_id: str) -> None:
         """Start a run of a DAG as soon as Airflow knows the DAG."""
-        self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self._dags())
+        self._wait_until_parsed(dag_id)
         if _IS_AIRFLOW_2:
             self.airflow("dags", "trigger", "--run-id", run_id, dag_id)
         else:
@@ -80,11 +83,13 @@ class AirflowHome:
 
         :return: the id of the run.
         """
-        self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self._dags())
-        self.processes.wait_until(f"{dag_id} is run", lambda: bool(self.metadata.runs(dag_id, "scheduled")))
+        self._wait_until_parsed(dag_id)
+        self.processes.wait_until(
+            f"{dag_id} is run", lambda: bool(self.metadata.runs(dag_id, "scheduled")), seconds=_BUSY
+        )
         return self.metadata.runs(dag_id, "scheduled")[0]
 
-    def wait_for_run(self, dag_id: str, run_id: str, *, seconds: float = 180) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, *, seconds: float = _BUSY) -> str:
         """Wait until a DAG run has ended.
 
         :return: its state, `success` or `failed`.
@@ -101,6 +106,9 @@ class AirflowHome:
         """Return the logs of all tasks of a DAG."""
         logs = sorted((self.folder / "logs" / f"dag_id={dag_id}").rglob("*.log"))
         return "\n".join(log.read_text(errors="replace") for log in logs)
+
+    def _wait_until_parsed(self, dag_id: str) -> None:
+        self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self._dags(), seconds=_BUSY)
 
     def _dags(self) -> set[str]:
         errors = self.metadata.import_errors()

@@ -17,7 +17,7 @@ DEFERRED_NUMBER = "5556667914"
 @pytest.fixture(scope="module")
 def killed_tasks(system):
     """How the runs of both killed tasks end."""
-    return {dag_id: system.end_after_kill(dag_id, RUN) for dag_id in KILLED_NUMBERS}
+    return system.ends_of_killed()
 
 
 @pytest.mark.parametrize("dag_id", [KILLED_ALONE, KILLED_WITH_ITS_PARENTS])
