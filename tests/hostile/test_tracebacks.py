@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import ACCESS_KEY, FROM_NUMBERS, SECRET
 from tests.hostile.dags.dialogtech_tracebacks import TEXT
-from tests.running import HOME, run_dag
+from tests.running import HOME, run_dags
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -49,7 +49,7 @@ def stored_connections(metadata_db, sandbox, unused_port):
 
 def failed(dag_id: str, **environment: str) -> str:
     """Run a DAG all of whose tasks fail, and return what Airflow printed and logged."""
-    done = run_dag(DAGS / f"{dag_id}.py", **DEVELOPMENT, **environment)
+    done = run_dags([DAGS / f"{dag_id}.py"], **DEVELOPMENT, **environment)[dag_id]
     assert {state for states in done.states.values() for state in states} == {"failed"}, done.output
     logged = done.output + "".join(file.read_text() for file in HOME.glob(f"logs/**/dag_id={dag_id}/**/*.log"))
     return "\n".join(line for line in logged.splitlines() if not OF_AIRFLOW.search(line))

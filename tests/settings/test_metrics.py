@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from airflow_provider_dialogtech.settings.metrics import AirflowRecorder
-from tests.running import run_dag
+from tests.running import run_dags
 
 DAG = Path(__file__).parent / "dags" / "dialogtech_metrics.py"
 
@@ -46,12 +46,12 @@ def test_texts_and_alerts_are_counted_and_timed(metadata_db, sandbox, connect_sa
     sandbox.fault("throttled", to="5556667772", times=1)
     sandbox.fault("refused", to="5556667773")
     with statsd() as (port, heard):
-        run = run_dag(
-            DAG,
+        run = run_dags(
+            [DAG],
             AIRFLOW__METRICS__STATSD_ON="True",
             AIRFLOW__METRICS__STATSD_HOST="127.0.0.1",
             AIRFLOW__METRICS__STATSD_PORT=str(port),
-        )
+        )[DAG.stem]
     assert run.states["sent"] == ["success"], run.output
     ours = {
         name.removeprefix("airflow.dialogtech."): values
