@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-PLENTY = 100_000
+PLENTY = 1000
 BASE = """
 try:
     from airflow.sdk import DAG, BaseHook, BaseNotifier, BaseOperator
@@ -64,7 +64,7 @@ def compare_calls(rounds: int) -> None:
     from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
     from airflow_provider_dialogtech.sandbox.process import running_sandbox
 
-    limits = {"account_per_second": PLENTY, "number_per_second": PLENTY, "number_per_minute": PLENTY}
+    limits = {"account_per_second": PLENTY, "number_per_second": PLENTY, "number_per_minute": 10 * PLENTY}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in limits.items()]
     with running_sandbox(arguments=flags) as sandbox:
         extra = {"from_numbers": sandbox.numbers[0], **limits}
