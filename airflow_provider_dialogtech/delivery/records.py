@@ -136,7 +136,7 @@ class JournalRow:
             self.state,
             self.digest,
             self.recipient_tail,
-            _mapping(self.detail),
+            mapping_of(self.detail),
             self.at,
             now - self.at,
             self._undecided_for(now),
@@ -155,7 +155,7 @@ class JournalRow:
         return max(0.0, min(self.deadline + GRACE - now, self.deadline - self.at + GRACE + _LONGEST_LEAD))
 
 
-def _mapping(detail: str) -> Mapping[str, Any]:
+def mapping_of(detail: str) -> Mapping[str, Any]:
     """Read a row's detail; one that somebody has tampered with says nothing."""
     try:
         found = json.loads(detail)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, State
+from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, State, mapping_of
 from airflow_provider_dialogtech.delivery.schema import json_rows, now, sends
 from airflow_provider_dialogtech.delivery.store import Statement, Store
 
@@ -227,20 +227,12 @@ def _text(row: dict[str, Any], now: float) -> JournalText:
     at, key, priority = row.pop("at"), row.pop("key"), row.pop("priority")
     del row["created"], row["updated"]
     return JournalText(
-        **{**row, "detail": _mapping(row["detail"])},
+        **{**row, "detail": mapping_of(row["detail"])},
         at=datetime.fromtimestamp(at, timezone.utc),
         is_alert=bool(priority),
         is_current=key is not None,
         age=now - at,
     )
-
-
-def _mapping(detail: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(detail)
-    except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, dict) else {}
 
 
 def _detail(text: JournalText, outcome: str) -> dict[str, Any]:
