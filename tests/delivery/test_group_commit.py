@@ -23,7 +23,9 @@ class GatedFile:
     """
 
     def __init__(self, path):
-        self._engine = sa.create_engine(f"sqlite:///{path}", poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        self._engine = sa.create_engine(
+            f"sqlite:///{path}", future=True, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+        )
         self.gate = threading.Event()
         self.commits = 0
         self.broken_by = None

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.alerts.conftest import ALICE
 from tests.conftest import FROM_NUMBERS
 
 TERMINAL = 120
+IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 ETL = "regions = {}\nregions['region']\n"
 
 
@@ -27,17 +29,15 @@ def dags(airflow_home):
     return folder
 
 
-def parse(dags, runs=1, **settings):
-    """Let Airflow parse the folder."""
+def parse(dags):
+    """Let Airflow parse the folder: by its dag-processor, which on SQLite is a part of the scheduler in Airflow 2."""
     environment = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "1",
-        "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "1",
         "AIRFLOW__DIALOGTECH__ALERT_ON": "import_error",
-        **settings,
+        **({"AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"} if IS_AIRFLOW_2 else {}),
     }
-    command = [sys.executable, "-m", "airflow", "dag-processor", "--num-runs", str(runs)]
+    component = ["scheduler", "--num-runs", "15"] if IS_AIRFLOW_2 else ["dag-processor", "--num-runs", "1"]
+    command = [sys.executable, "-m", "airflow", *component]
     subprocess.run(command, env=os.environ | environment, timeout=TERMINAL, check=True, capture_output=True)
 
 
