@@ -38,7 +38,7 @@ SECRET = "S3cr+t/=&% Canary?'\\~ key"
 TEXT = {"to": "2125550187", "from_": "5554332111", "message": "Payroll run 7 failed: canary <table> & 'more' 100 %"}
 CANARIES = (ACCESS_KEY, SECRET, TEXT["to"], TEXT["message"])
 DEADLINE = 1.0
-LEEWAY = 5.0
+LEEWAY = 1.0
 MEMORY = 64 << 20
 FLOOD = b"x" * (1 << 16)
 
