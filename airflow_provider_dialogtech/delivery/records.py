@@ -22,6 +22,15 @@ ABANDONED = 1.0
 _LONGEST_LEAD = 10.0
 
 
+def number_name(account: str, number: str) -> str:
+    """Return the journal's name of a number.
+
+    :param account: the journal's name of its account.
+    :param number: the number, in digits.
+    """
+    return digest(account, number)
+
+
 @dataclass(frozen=True)
 class SlotRequest:
     """A text that needs a slot.

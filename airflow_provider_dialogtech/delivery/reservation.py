@@ -11,10 +11,16 @@ from typing import Any
 from airflow_provider_dialogtech.delivery import records, statements
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, RateLimits
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED, Line, Place, Slot
-from airflow_provider_dialogtech.delivery.records import JournalRow, Record, Reservation, SlotRequest, State
+from airflow_provider_dialogtech.delivery.records import (
+    JournalRow,
+    Record,
+    Reservation,
+    SlotRequest,
+    State,
+    number_name,
+)
 from airflow_provider_dialogtech.delivery.store import Reading, Statement
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
-from airflow_provider_dialogtech.masking import digest
 
 # Times pass through JSON, which may round them.
 _CLOCK_ERROR = 0.001
@@ -220,7 +226,7 @@ class Planner:
 
     def name_of(self, number: str) -> str:
         """Return the journal's name of one of the account's numbers."""
-        return digest(self.account, number)
+        return number_name(self.account, number)
 
 
 def _too_long(at: float, max_wait: float) -> WaitTooLong:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from airflow_provider_dialogtech.delivery.records import number_name
 from airflow_provider_dialogtech.exceptions import NotSent
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.masking import digest, mask_number
+from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
@@ -40,7 +41,7 @@ def known_hooks(conn_ids: Iterable[str] = ()) -> list[DialogTechHook]:
 
 def journal_name(settings: ConnectionSettings, number: str) -> str:
     """Return the journal's name of one of an account's numbers."""
-    return digest(settings.account, number)
+    return number_name(settings.account, number)
 
 
 def shortened_numbers(hooks: Iterable[DialogTechHook]) -> dict[str, str]:
