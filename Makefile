@@ -24,6 +24,8 @@ publishing := .venv-publish/.installed-$(lastword $(python_version))
 publishing_bin := .venv-publish/bin
 # Ends whatever is left when the command has ended or make was terminated: schedulers, databases, their children.
 guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
+# Without its bytecode each of a hundred processes of the tests would compile Airflow anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo ui test test-matrix test-celery $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints clean

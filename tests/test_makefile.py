@@ -1,5 +1,6 @@
-"""`make` builds an environment anew when it is asked for another Python."""
+"""`make` builds an environment anew when it is asked for another Python, and keeps bytecode."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -38,6 +39,16 @@ def test_the_environment_of_the_same_python_is_used(would_run):
 
 def test_the_environment_of_another_python_is_made_anew(would_run):
     assert "-m venv --clear .venv\n" in would_run("3.12.1", built_with="3.11.7")
+
+
+def test_bytecode_is_kept_wherever_it_is_run():
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    rule = "say: ; @echo $${PYTHONDONTWRITEBYTECODE-kept}"
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    command = ["make", "--no-print-directory", "--eval", rule, "say"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "kept\n"
 
 
 def test_the_workflow_tests_every_airflow_that_make_tests():
