@@ -187,8 +187,9 @@ class InDoubt(DialogTechError):
     outcome = "in doubt"
     default_reason = "its request left, and its outcome is unknown"
     default_advice = (
-        "Look for this recipient and time in DialogTech's message log. To send it again in any case, set "
-        'in_doubt="resend" in the DAG, then clear the task.'
+        "Look for this recipient and time in DialogTech's message log, and settle the text: "
+        "`python -m airflow_provider_dialogtech texts resolve`. Or, to send it again in any case, set "
+        'in_doubt="resend" in the DAG. Then clear the task.'
     )
 
     def __init__(

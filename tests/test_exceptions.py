@@ -49,8 +49,9 @@ SENTENCES = {
     WaitTooLong: "The text was not sent: no way. Send it again later, or with a longer max_wait.",
     JournalUnavailable: "The text was not sent: no way. Check [dialogtech] journal_url and its database. Sending the "
     "text again is safe.",
-    InDoubt: "The text may have been sent: no way. Look for this recipient and time in DialogTech's message log. To "
-    'send it again in any case, set in_doubt="resend" in the DAG, then clear the task.',
+    InDoubt: "The text may have been sent: no way. Look for this recipient and time in DialogTech's message log, and "
+    "settle the text: `python -m airflow_provider_dialogtech texts resolve`. Or, to send it again in any case, set "
+    'in_doubt="resend" in the DAG. Then clear the task.',
 }
 FULL = [
     InvalidMessage("no way", advice="Do this.", before_any=True),

@@ -113,10 +113,12 @@ class Report:
         advice = "When the task is retried or cleared, it texts only those who have not got their text."
         if not self._counts["in_doubt"]:
             return advice
-        look_up = "Look for those in doubt in DialogTech's message log."
-        return (
-            f'{advice} {look_up} To text them again in any case, set in_doubt="resend" in the DAG, then clear the task.'
+        settle = (
+            "Look for those in doubt in DialogTech's message log, and settle them: "
+            "`python -m airflow_provider_dialogtech texts resolve`. Or, to text them again in any case, set "
+            'in_doubt="resend" in the DAG. Then clear the task.'
         )
+        return f"{advice} {settle}"
 
     def count(self, outcome: str) -> int:
         """Return how many texts have had this outcome."""
