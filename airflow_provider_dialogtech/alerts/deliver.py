@@ -19,12 +19,13 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 
 
-def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) -> None:
+def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) -> bool:
     """Text everybody, and write to the log what became of it.
 
     :param alert: the alert.
     :param recipients: the numbers and contacts it goes to, as people write them. One that is wrong hinders no other.
     :param hook: the account it leaves from. Its settings have been read.
+    :return: False where certainly nobody got a text and none was suppressed.
     """
     deadline = Deadline(HELD)
     numbers = _numbers(alert, _known(alert, recipients, hook.settings))
@@ -32,8 +33,10 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
     _run_all(texts, deadline)
     if all(text.failed for text in texts):
         log.error("Alert for %s: no text was sent.", alert.subject)
-    elif not all(text.ended for text in texts):
+        return False
+    if not all(text.ended for text in texts):
         log.error("Alert for %s: the callback's time is over, so some texts may not have been sent.", alert.subject)
+    return True
 
 
 def _known(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[object]:

@@ -1,4 +1,4 @@
-"""`python -m airflow_provider_dialogtech.alerts.import_errors FILE`: text that DAG files cannot be parsed.
+"""`python -m airflow_provider_dialogtech.alerts.import_errors DESCRIPTOR`: text that DAG files cannot be parsed.
 
 The listener starts this as a process of its own: it is called in the dag-processor's open transaction, where nothing
 may wait. Here there is time to wait for that transaction, and to read from Airflow's database which files are broken.
@@ -7,6 +7,7 @@ may wait. Here there is time to wait for that transaction, and to read from Airf
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.alerts.deliver import deliver
+from airflow_provider_dialogtech.alerts.reported_errors import Reported, ReportedErrors, error_of
 from airflow_provider_dialogtech.alerts.text import scrub_reason
 from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import DialogTechError
@@ -26,7 +28,10 @@ log = logging.getLogger(__name__)
 
 # The dag-processor commits soon after it has called the listener; files that break together are one text.
 _SECONDS_TO_COMMIT = 2.0
-_MOST_READ = 1000
+_MOST_READ = 10_000
+# A database that does not answer must not keep this process, and so every later one, for ever.
+_MOST_SECONDS = 300
+_SECONDS_AFTER_FAILURE = 300.0
 _LONGEST_LINE = 300
 # All broken files are one alert.
 _DEDUP_KEY = '["import_error"]'
@@ -38,27 +43,45 @@ class Broken(NamedTuple):
 
     :param file: its name, without its folders.
     :param reason: the last line of its traceback.
+    :param error: what stands for it among the errors that were texted.
     """
 
     file: str
     reason: str
+    error: str = ""
 
 
-def main(wait: float = _SECONDS_TO_COMMIT) -> None:
+def main(descriptor: int, wait: float = _SECONDS_TO_COMMIT) -> None:
     """Text the broken files to the `alert_to` of `[dialogtech] alert_conn_id`; what became of it is in the log.
 
+    :param descriptor: the file of the errors that were texted; its lock was taken by the listener.
     :param wait: seconds until the listener's transaction is over.
     """
+    signal.alarm(_MOST_SECONDS)
+    reported = ReportedErrors(descriptor)
+    before = reported.read().errors
     time.sleep(wait)
+    broken = _texted()
+    if broken is None:
+        reported.write(Reported(before, time.time() + _SECONDS_AFTER_FAILURE))
+    elif broken:
+        errors = frozenset(each.error for each in broken)
+        reported.write(Reported(errors, time.time() + _COOLDOWN.total_seconds()))
+
+
+def _texted() -> list[Broken] | None:
+    """Text which files are broken, and return them; None where no text was sent."""
     try:
         broken = broken_files()
-        if broken:
-            hook = hook_of(config.alert_conn_id())
-            deliver(_alert(broken), hook.settings.alert_to, hook)
+        if not broken:
+            return broken
+        hook = hook_of(config.alert_conn_id())
+        return broken if deliver(_alert(broken), hook.settings.alert_to, hook) else None
     except DialogTechError as error:
         log.error("No text was sent about DAG files that cannot be parsed: %s. %s", error.reason, error.advice)  # noqa: TRY400
     except Exception as error:  # its words could hold anything
         log.error("No text was sent about DAG files that cannot be parsed (%s).", type(error).__name__)  # noqa: TRY400
+    return None
 
 
 def broken_files() -> list[Broken]:
@@ -69,8 +92,12 @@ def broken_files() -> list[Broken]:
 
     newest = select(ParseImportError.filename, ParseImportError.stacktrace).order_by(ParseImportError.timestamp.desc())
     with create_session() as session:
-        rows = session.execute(newest.limit(_MOST_READ)).all()
-    return [Broken(PurePath(filename or "?").name, _last_line(stacktrace or "")) for filename, stacktrace in rows]
+        return [_broken(*row) for row in session.execute(newest.limit(_MOST_READ))]
+
+
+def _broken(filename: str | None, stacktrace: str | None) -> Broken:
+    name = filename or "?"
+    return Broken(PurePath(name).name, _last_line(stacktrace or ""), error_of(name, str(stacktrace)))
 
 
 def text_of(broken: Sequence[Broken]) -> str:
@@ -100,4 +127,4 @@ def _alert(broken: Sequence[Broken]) -> Alert:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    main()
+    main(int(sys.argv[1]))

@@ -5,47 +5,58 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 
-from airflow_provider_dialogtech.masking import digest
+from airflow_provider_dialogtech.alerts.reported_errors import ReportedErrors, error_of
 from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
 
 _COMMAND = (sys.executable, "-m", "airflow_provider_dialogtech.alerts.import_errors")
-_MOST_REMEMBERED = 10_000
 
 
 class ImportErrorWatch:
-    """Starts the process when a file's error is new, at most one at a time.
+    """Starts the process when a file's error is new, at most one at a time on a machine.
 
     Airflow reports a broken file each time that it parses it. It does so in the dag-processor's open transaction, so
     nothing here waits for anything.
     """
 
     def __init__(self) -> None:
-        self._sent: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def note(self, filename: object, stacktrace: object) -> None:
+    def note(self, filename: object, stacktrace: object, *, is_new: bool) -> None:
         """Take one error. Never raises.
 
         :param filename: the file.
         :param stacktrace: what happened when it was parsed.
+        :param is_new: whether the file could be parsed before.
         """
         try:
             if "import_error" in config.alert_on():
-                self._note(str(filename), digest(str(stacktrace)))
+                self._note(error_of(str(filename), str(stacktrace)), is_new=is_new)
         except Exception:  # of any kind: the dag-processor must go on
             log.exception("No alert about a DAG file that cannot be parsed could be started.")
 
-    def _note(self, file: str, error: str) -> None:
-        if self._sent.get(file) == error:
-            return
-        if self._process is not None and self._process.poll() is None:
-            return  # it may have read the files already; the next time that this one is parsed is soon enough
-        self._process = subprocess.Popen(  # noqa: S603 - a module of ours, without arguments
-            _COMMAND, stdin=subprocess.DEVNULL, start_new_session=True
+    def _note(self, error: str, *, is_new: bool) -> None:
+        from airflow.configuration import AIRFLOW_HOME
+
+        file = ReportedErrors.lock(AIRFLOW_HOME)
+        if file is None:
+            return  # a process is at work; the next time that this file is parsed is soon enough
+        try:
+            reported = file.read()
+            if is_new and error in reported.errors:  # it could be parsed meanwhile, and breaks again
+                reported = replace(reported, errors=reported.errors - {error})
+                file.write(reported)
+            if error not in reported.errors and not reported.is_resting:
+                self._start(file.descriptor)
+        finally:
+            file.close()
+
+    def _start(self, descriptor: int) -> None:
+        if self._process is not None:
+            self._process.poll()  # the one before, which has ended, is not to stay a zombie
+        self._process = subprocess.Popen(  # noqa: S603 - a module of ours
+            (*_COMMAND, str(descriptor)), stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=(descriptor,)
         )
-        if len(self._sent) >= _MOST_REMEMBERED:
-            self._sent.clear()
-        self._sent[file] = error

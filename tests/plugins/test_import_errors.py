@@ -1,14 +1,19 @@
 """DAG files that cannot be parsed, through Airflow's own dag-processor."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
+from airflow_provider_dialogtech.alerts import import_errors as texting
 from airflow_provider_dialogtech.alerts.import_errors import Broken, text_of
+from airflow_provider_dialogtech.alerts.reported_errors import NAME, Reported, ReportedErrors, error_of
 from airflow_provider_dialogtech.plugins import import_errors
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from tests.alerts.conftest import ALICE
@@ -49,18 +54,51 @@ def arrived(sandbox, count=1, seconds=30):
     return [text["message"] for text in sandbox.accepted()]
 
 
-def test_broken_files_are_one_text(metadata_db, dags, sandbox, connect_sandbox):
-    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
+def wait_for_the_process_that_texts(airflow_home):
+    """Return what it has written down, once it has ended."""
+    until = time.monotonic() + 60
+    while (file := ReportedErrors.lock(str(airflow_home))) is None:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    reported = file.read()
+    file.close()
+    return reported
+
+
+@pytest.fixture
+def oncall(connect_sandbox):
+    return connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
+
+
+@pytest.mark.usefixtures("metadata_db", "oncall")
+def test_broken_files_are_one_text_of_one_process(airflow_home, dags, sandbox, journal_file):
     for n in range(3):
         (dags / f"etl_{n}.py").write_text(f"from airflow import DAG\n{ETL}")
     parse(dags)
     (text,) = arrived(sandbox)
     assert text.startswith("Airflow: 3 DAG files do not parse: etl_")
     assert text.endswith("KeyError: 'region'")
+    # Airflow 2 parses each file in a process of its own, and all of them several times.
+    assert len(wait_for_the_process_that_texts(airflow_home).errors) == 3
+    with closing(sqlite3.connect(journal_file)) as journal:
+        assert journal.execute("SELECT more FROM dialogtech_alerts").fetchall() == [(0,)]
 
 
 @pytest.fixture
-def started(monkeypatch):
+def journal_file(tmp_path):
+    return tmp_path / "journal_of_the_test.db"
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """An AIRFLOW_HOME of its own, since what was texted is written down there."""
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", "import_error")
+    monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(tmp_path))
+    return str(tmp_path)
+
+
+@pytest.fixture
+def started(monkeypatch, home):
     """The processes that were started instead of those that text: they end when they are told to."""
     processes = []
     command = (sys.executable, "-c", "import sys; sys.stdin.read()")
@@ -70,45 +108,99 @@ def started(monkeypatch):
             super().__init__(command, **options | {"stdin": subprocess.PIPE})
             processes.append(self)
 
-    monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", "import_error")
     monkeypatch.setattr(import_errors.subprocess, "Popen", Started)
     yield processes
     for process in processes:
         process.communicate()
 
 
-def test_an_error_that_was_told_starts_no_second_process_each_time_its_file_is_parsed(started):
-    watch = ImportErrorWatch()
-    watch.note("etl.py", "KeyError")
-    started[0].communicate()
+def end(process, home, *texted, rests=0.0):
+    """End a process that has texted these errors, after which nothing is texted for so many seconds."""
+    process.communicate()
+    file = ReportedErrors.lock(home)
+    file.write(Reported(frozenset(error_of(*error) for error in texted), time.time() + rests))
+    file.close()
+
+
+@pytest.mark.parametrize("where", ["", "/opt/airflow/dags/"])
+def test_an_error_that_was_texted_starts_no_process_each_time_its_file_is_parsed(started, home, where):
+    ImportErrorWatch().note("etl.py", "KeyError", is_new=True)
+    end(started[0], home, ("etl.py", "KeyError"))
     for _ in range(3):
-        watch.note("etl.py", "KeyError")
+        ImportErrorWatch().note(f"{where}etl.py", "KeyError", is_new=False)
     assert len(started) == 1
-    watch.note("etl.py", "ValueError")
+    ImportErrorWatch().note("etl.py", "ValueError", is_new=False)
     assert len(started) == 2
 
 
-def test_one_process_runs_at_a_time_and_what_broke_meanwhile_is_told_when_it_is_parsed_again(started):
-    watch = ImportErrorWatch()
-    watch.note("a.py", "KeyError")
-    watch.note("b.py", "KeyError")
+def test_a_file_that_was_mended_and_breaks_again_is_told_again(started, home):
+    end(started_for(started, "etl.py"), home, ("etl.py", "KeyError"), rests=60)
+    ImportErrorWatch().note("etl.py", "KeyError", is_new=True)
+    assert len(started) == 1, "within the cooldown nobody is texted"
+    file = ReportedErrors.lock(home)
+    file.write(Reported(file.read().errors))
+    file.close()
+    ImportErrorWatch().note("etl.py", "KeyError", is_new=False)
+    assert len(started) == 2
+
+
+def started_for(started, file):
+    ImportErrorWatch().note(file, "KeyError", is_new=True)
+    return started[-1]
+
+
+def test_one_process_runs_at_a_time_and_what_broke_meanwhile_is_told_when_it_is_parsed_again(started, home):
+    process = started_for(started, "a.py")
+    # As of another dag-processor, and of each file in Airflow 2.
+    ImportErrorWatch().note("b.py", "KeyError", is_new=True)
     assert len(started) == 1
-    started[0].communicate()
-    watch.note("b.py", "KeyError")
+    end(process, home, ("a.py", "KeyError"))
+    ImportErrorWatch().note("b.py", "KeyError", is_new=False)
+    assert len(started) == 2
+
+
+def test_an_error_with_other_words_each_time_starts_no_process_within_the_cooldown(started, home):
+    end(started_for(started, "a.py"), home, ("a.py", "KeyError"), rests=60)
+    for n in range(5):
+        ImportErrorWatch().note("a.py", f"<object at 0x{n}>", is_new=False)
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize("written", ["", "[]", "{", '{"errors": 1, "rests_until": 0}', '{"errors": []}', "7" * 5000])
+def test_a_file_that_cannot_be_read_counts_as_empty(started, home, written):
+    Path(home, NAME).write_text(written)
+    assert started_for(started, "a.py")
+
+
+def test_a_clock_that_was_set_back_does_not_mute_it(started, home):
+    end(started_for(started, "a.py"), home, rests=1e9)
+    ImportErrorWatch().note("a.py", "KeyError", is_new=False)
     assert len(started) == 2
 
 
 def test_without_the_setting_nothing_is_started(started, monkeypatch):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", "dag_failed")
-    ImportErrorWatch().note("etl.py", "KeyError")
+    ImportErrorWatch().note("etl.py", "KeyError", is_new=True)
     assert not started
 
 
-def test_the_dag_processor_goes_on_where_no_process_can_be_started(monkeypatch, caplog):
-    monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", "import_error")
+def test_the_dag_processor_goes_on_where_no_process_can_be_started(monkeypatch, home, caplog):
     monkeypatch.setattr(import_errors, "_COMMAND", ("/nowhere/python",))
-    ImportErrorWatch().note("etl.py", "KeyError")
+    ImportErrorWatch().note("etl.py", "KeyError", is_new=True)
     assert "No alert about a DAG file that cannot be parsed could be started." in caplog.text
+
+
+def test_an_error_that_could_not_be_texted_is_tried_again(metadata_db, home, monkeypatch, connection, caplog):
+    connection(extra={"from_numbers": FROM_NUMBERS[0]})  # nobody to text
+    monkeypatch.setattr(texting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
+    monkeypatch.setattr(texting.signal, "alarm", lambda _: None)
+    file = ReportedErrors.lock(home)
+    texting.main(file.descriptor, wait=0)
+    reported = file.read()
+    file.close()
+    assert not reported.errors
+    assert reported.is_resting
+    assert "no recipients" in caplog.text
 
 
 def test_the_text_has_no_secret():
