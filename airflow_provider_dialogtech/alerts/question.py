@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from airflow_provider_dialogtech.alerts.text import clock_time
+from airflow_provider_dialogtech.alerts.text import clock_time, scrub_secrets
 from airflow_provider_dialogtech.safe_repr import safe_str
+from airflow_provider_dialogtech.settings import config
 
 # A longer link leaves no room for the question.
 LONGEST_LINK = 180
 _LONGEST_SUBJECT = 120
 _LONGEST_OPTION = 30
 _MOST_OPTIONS = 8
+# What ids and Airflow's own percent-encoding hold; a letter that is not of ASCII is encoded.
+_KEPT_IN_PATHS = "/%:+~@"
 
 
 def asks(context: Mapping[str, Any]) -> bool:
@@ -39,7 +43,7 @@ def question_text(context: Mapping[str, Any]) -> str:
     time_out = _of(task, "response_timeout")
     if isinstance(time_out, timedelta):
         parts.append(f"until {clock_time(datetime.now(timezone.utc) + time_out)}")
-    return "; ".join(parts)
+    return scrub_secrets("; ".join(parts))
 
 
 def answer_link(context: Mapping[str, Any]) -> str:
@@ -48,10 +52,14 @@ def answer_link(context: Mapping[str, Any]) -> str:
     :param context: what Airflow called the notifier with.
     """
     try:
-        link = str(context["task"].generate_link_to_ui_from_context(context=context))
+        link = urlsplit(str(context["task"].generate_link_to_ui_from_context(context=context)))
+        behind = urlsplit(config.base_url()).path.rstrip("/")
     except Exception:  # of any kind: no base_url is set, say
         return ""
-    return f" {link}" if link.startswith("http") and len(link) <= LONGEST_LINK else ""
+    # Airflow 3.1 to 3.3 leaves the path of its own base_url out.
+    path = link.path if link.path.startswith(f"{behind}/") else behind + link.path
+    whole = urlunsplit(link._replace(path=quote(path, safe=_KEPT_IN_PATHS)))
+    return f" {whole}" if link.scheme in {"http", "https"} and len(whole) <= LONGEST_LINK else ""
 
 
 def _of(task: Any, name: str) -> Any:

@@ -233,9 +233,15 @@ def _scrubbed(error: object) -> str:
 
 def scrub_reason(text: str) -> str:
     """Take secrets and phone numbers out of an error's words."""
+    text = scrub_secrets(text)
+    return "".join(part if _DATE.fullmatch(part) else mask_numbers(part) for part in _DATE.split(text))
+
+
+def scrub_secrets(text: str) -> str:
+    """Take out what Airflow masks in its logs, and what looks like a password."""
     from airflow_provider_dialogtech._compat import redact
 
     text = str(redact(text))
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
-    return "".join(part if _DATE.fullmatch(part) else mask_numbers(part) for part in _DATE.split(text))
+    return text

@@ -195,6 +195,11 @@ def executors() -> str:
     return str(_conf().get("core", "executor", fallback=""))
 
 
+def base_url() -> str:
+    """Return `[api] base_url`: where people find Airflow's pages."""
+    return str(_conf().get("api", "base_url", fallback="") or "")
+
+
 def deferrable_by_default() -> bool:
     """Return `[operators] default_deferrable`.
 

@@ -1,6 +1,8 @@
 """Airflow's human-in-the-loop operators, 3.1 and newer."""
 
+import importlib
 from datetime import timedelta
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +12,9 @@ from airflow_provider_dialogtech.alerts.question import LONGEST_LINK, answer_lin
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import context_of
 
-hitl = pytest.importorskip("airflow.providers.standard.operators.hitl", reason="this Airflow asks nobody")
+if tuple(map(int, version("apache-airflow").split(".")[:2])) < (3, 1):
+    pytest.skip("this Airflow asks nobody", allow_module_level=True)
+hitl = importlib.import_module("airflow.providers.standard.operators.hitl")
 
 BASE_URL = "https://airflow.example.com"
 
@@ -48,6 +52,23 @@ def test_each_question_is_told_also_within_the_cooldown(asking, sandbox, alertin
 def test_a_link_that_does_not_fit_is_left_out_whole(asking, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://" + "a" * LONGEST_LINK + ".example.com")
     assert answer_link(asking) == ""
+
+
+def test_a_link_leads_to_an_airflow_behind_a_path(asking, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", f"{BASE_URL}/team/")
+    assert answer_link(asking).startswith(f" {BASE_URL}/team/dags/etl/runs/manual__1/tasks/ask/required_actions")
+
+
+def test_a_link_is_whole_whatever_the_dag_is_called(asking, sandbox, alerting):
+    asking["task_instance"].dag_id = "übermorgen"
+    DialogTechSmsNotifier().notify(asking)
+    (text,) = [text["message"] for text in sandbox.accepted()]
+    assert text.endswith(f" {BASE_URL}/dags/%C3%BCbermorgen/runs/manual__1/tasks/ask/required_actions?map_index=-1")
+
+
+def test_a_question_shows_no_secret_and_keeps_its_numbers(asking):
+    asking["task"].subject = "Pay 5556667777 with password=hunter2?"
+    assert question_text(asking).startswith("Airflow asks: Pay 5556667777 with password=***")
 
 
 def test_a_long_question_is_cut_and_its_link_is_not(asking, sandbox, alerting):
