@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import requests
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
@@ -29,30 +31,32 @@ class AirflowApi:
             return False
         return True
 
-    def call(self, method: str, path: str, body: object) -> None:
-        """Call the public API.
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Call the public API, and return what it answers.
 
         :param path: what is called, without the API's own prefix.
         :param body: plain JSON.
         :raises requests.RequestException: when it refuses, or does not answer.
         """
         token = self._ask("GET", "/auth/token").json()["access_token"]
-        self._ask(method, f"/api/v2/{path}", body, token)
+        return self._ask(method, f"/api/v2/{path}", body, token).json()
 
-    def trigger(self, dag_id: str, run_id: str) -> None:
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object] | None = None) -> None:
         """Start a run of a DAG. A lost answer is no harm: under one id a run starts once, so it is asked for again.
 
+        :param conf: values for the DAG's parameters.
         :raises requests.RequestException: when the API refuses, or does not answer three times.
         """
         for attempt in Retrying(
             stop=stop_after_attempt(_TRIES), wait=wait_fixed(1), retry=retry_if_exception(_may_pass), reraise=True
         ):
             with attempt:
-                self._trigger(dag_id, run_id, again=attempt.retry_state.attempt_number > 1)
+                self._trigger(dag_id, run_id, conf or {}, again=attempt.retry_state.attempt_number > 1)
 
-    def _trigger(self, dag_id: str, run_id: str, *, again: bool) -> None:
+    def _trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object], *, again: bool) -> None:
+        run = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
         try:
-            self.call("POST", f"dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None})
+            self.call("POST", f"dags/{dag_id}/dagRuns", run)
         except requests.HTTPError as refusal:
             if not (again and refusal.response.status_code == HTTPStatus.CONFLICT):
                 raise

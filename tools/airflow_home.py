@@ -69,14 +69,17 @@ class AirflowHome:
         """Stop one component and its tasks."""
         self.processes.stop(component)
 
-    def trigger(self, dag_id: str, run_id: str) -> None:
-        """Start a run of a DAG as soon as Airflow knows the DAG."""
+    def trigger(self, dag_id: str, run_id: str, **params: object) -> None:
+        """Start a run of a DAG as soon as Airflow knows the DAG.
+
+        :param params: values for the DAG's parameters.
+        """
         self._wait_until_parsed(dag_id)
         if _IS_AIRFLOW_2:
-            self.airflow("dags", "trigger", "--run-id", run_id, dag_id)
+            self.airflow("dags", "trigger", "--run-id", run_id, "--conf", json.dumps(params), dag_id)
         else:
             # The command would take many seconds, most of them to import Airflow once more.
-            self.api.trigger(dag_id, run_id)
+            self.api.trigger(dag_id, run_id, params)
 
     def wait_for_scheduled_run(self, dag_id: str) -> str:
         """Wait until the scheduler starts a run of a DAG by itself: the latest one that was due when Airflow started.

@@ -22,6 +22,11 @@ _ROOT = Path(__file__).resolve().parents[2]
 _DELIVERY = ("access-of-delivery", "5554332121")
 _LONG_LINE = ("access-of-the-long-line", "5554332131")
 _LISTS = ("access-of-lists", "5554332141,5554332142")
+_EVERY_DAG = ("access-of-every-dag", "5554332151")
+_OTHER_ACCOUNTS = (_DELIVERY, _LONG_LINE, _LISTS, _EVERY_DAG)
+# As the example DAGs name people.
+CONTACTS = {"oncall": "(555) 666-7861", "ada": "(555) 666-7862", "finance": ["(555) 666-7863", "(555) 666-7864"]}
+EVERY_DAG_TO = "5556667866"
 # A task that is gone with its supervisor is noticed by its silence: after five minutes, if nobody says otherwise.
 # Airflow 2 with SQLite does one thing after the other: a task, or the parsing of DAGs.
 _SIDE_BY_SIDE = not airflow_version.startswith("2.")
@@ -44,6 +49,12 @@ _SOON_MISSED = (
     }
 )
 
+# As dialogtech_every_dag asks for it.
+_ALERT_ON = {
+    "AIRFLOW__DIALOGTECH__ALERT_ON": "dag_failed,import_error",
+    "AIRFLOW__DIALOGTECH__ALERT_CONN_ID": "dialogtech_oncall",
+}
+
 
 @dataclass(frozen=True)
 class System:
@@ -56,15 +67,21 @@ class System:
         """Return the texts to a number that DialogTech accepted; its first digits will do."""
         return [text for text in self.sandbox.accepted() if text["to"].startswith(number)]
 
+    def text_to(self, number: str) -> str:
+        """Return the one text to a number as soon as it is there: DAG callbacks are called after the run has ended."""
+        self.airflow.processes.wait_until(f"{number} is texted", lambda: bool(self.texts_to(number)), seconds=90)
+        (text,) = self.texts_to(number)
+        return str(text["message"])
+
     def process_of(self, dag_id: str) -> psutil.Process:
         """Return the process in which the only task of a DAG runs."""
         (row,) = self.airflow.metadata.rows("SELECT pid FROM task_instance WHERE dag_id = ?", dag_id)
         return psutil.Process(row["pid"])
 
-    def trigger(self, dag_id: str, run_id: str) -> None:
+    def trigger(self, dag_id: str, run_id: str, **params: object) -> None:
         """Start a run of a DAG, if it has not begun with the first ones."""
         if not _SIDE_BY_SIDE or _BEGUN_FIRST.get(dag_id) != run_id:
-            self.airflow.trigger(dag_id, run_id)
+            self.airflow.trigger(dag_id, run_id, **params)
 
     def clear(self, dag_id: str, run_id: str) -> str:
         """Run the tasks of a DAG's run again, and return how the run ends."""
@@ -106,11 +123,15 @@ def system(tmp_path_factory):
         access_key=ACCESS_KEY,
         secret_access_key=SECRET,
         numbers=FROM_NUMBERS,
-        arguments=[f"--account={key}:{SECRET}:{numbers}" for key, numbers in (_DELIVERY, _LONG_LINE, _LISTS)],
+        arguments=[
+            f"--account={key}:{SECRET}:{numbers}" for key, numbers in (_DELIVERY, _LONG_LINE, _LISTS, _EVERY_DAG)
+        ],
     ) as sandbox:
         numbers = ",".join(FROM_NUMBERS)
         connections = {
-            "dialogtech_default": _connection(sandbox, ACCESS_KEY, numbers, alert_to="5556667790"),
+            "dialogtech_default": _connection(sandbox, ACCESS_KEY, numbers, alert_to="5556667790", contacts=CONTACTS),
+            "dialogtech_staging": _connection(sandbox, ACCESS_KEY, numbers, contacts=CONTACTS, only_to=["oncall"]),
+            "dialogtech_oncall": _connection(sandbox, *_EVERY_DAG, alert_to=EVERY_DAG_TO, alert_budget=1000),
             "dialogtech_delivery": _connection(sandbox, *_DELIVERY, timeout=8),
             "dialogtech_long_line": _connection(sandbox, *_LONG_LINE, number_per_minute=1),
             "dialogtech_lists": _connection(sandbox, *_LISTS),
@@ -120,7 +141,7 @@ def system(tmp_path_factory):
             folder / "dags",
             connections=connections,
             triggerer=True,
-            environment=_SOON_MISSED,
+            environment=_SOON_MISSED | _ALERT_ON,
         ) as airflow:
             system = System(airflow, sandbox)
             if _SIDE_BY_SIDE:

@@ -14,13 +14,6 @@ ALERT_TO = "5556667790"
 has_deadlines = tuple(map(int, airflow_version.split(".")[:2])) >= (3, 1)
 
 
-def text_to(system, number):
-    """Return the one text to a number as soon as it is there: DAG callbacks are called after the run has ended."""
-    system.airflow.processes.wait_until(f"{number} is texted", lambda: bool(system.texts_to(number)), seconds=90)
-    (text,) = system.texts_to(number)
-    return text["message"]
-
-
 @pytest.fixture(scope="module")
 def failed_run(system):
     system.trigger(FAILURE, "by_hand")
@@ -49,15 +42,15 @@ def failed_run(system):
 )
 def test_a_callback_texts_what_happened(system, failed_run, number, words):
     expected = "Airflow: " + words.format(time=r"\d\d:\d\d UTC")
-    assert re.fullmatch(expected, text_to(system, number))
+    assert re.fullmatch(expected, system.text_to(number))
 
 
 def test_a_message_is_rendered_for_its_task(system, failed_run):
-    assert text_to(system, "5556667807") == "succeeds is done"
+    assert system.text_to("5556667807") == "succeeds is done"
 
 
 def test_a_failed_dag_does_not_call_its_success_callback(system, failed_run):
-    text_to(system, "5556667802")
+    system.text_to("5556667802")
     assert system.texts_to("5556667803") == []
 
 
@@ -65,14 +58,14 @@ def test_a_dag_that_succeeds_texts(system):
     system.trigger(SUCCESS, "by_hand")
     assert system.airflow.wait_for_run(SUCCESS, "by_hand") == "success"
     expected = rf"Airflow: DAG {SUCCESS} succeeded at \d\d:\d\d UTC, run by_hand"
-    assert re.fullmatch(expected, text_to(system, "5556667809"))
+    assert re.fullmatch(expected, system.text_to("5556667809"))
 
 
 @pytest.mark.skipif(not has_deadlines, reason="Airflow has deadline alerts from 3.1 on")
 def test_a_missed_deadline_texts_once_and_leaves_no_number_in_the_database(system):
     system.trigger(DEADLINE, "late")
     expected = rf"Airflow: DAG {DEADLINE} missed its deadline of \d\d:\d\d UTC, run late: still running"
-    assert re.fullmatch(expected, text_to(system, ALERT_TO))
+    assert re.fullmatch(expected, system.text_to(ALERT_TO))
     assert system.airflow.wait_for_run(DEADLINE, "late") == "success"
     assert len(system.texts_to(ALERT_TO)) == 1
     stored = [str(tuple(row)) for row in system.airflow.metadata.rows("SELECT * FROM deadline")]
