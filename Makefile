@@ -4,7 +4,7 @@ PYTHON ?= python3
 TESTS_AT_ONCE ?= 4
 NEWEST := 3.3.2
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST)
-BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside lists
+BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside import_errors lists
 
 # The newest Python that each Airflow takes; the oldest is 3.10 for all.
 PYTHON_FOR_2.11.2 := 3.12
