@@ -8,49 +8,24 @@ notice, each with the reason why it changes nothing; they are not tried.
 from __future__ import annotations
 
 import argparse
-import json
 import random
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
-import cosmic_ray.plugins
-from cosmic_ray.ast import ast_nodes, get_ast_from_path
-from cosmic_ray.mutating import mutate_and_test, mutate_code
+from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_item import MutationSpec
 
-PACKAGE = Path("airflow_provider_dialogtech")
+from tools.mutants import PACKAGE, Mutant, Unchanged, mutants_of
+
 FOLDERS = ("delivery", "sms", "api", "alerts")
-# Others change what only type checkers read (a `|` of two types), or nothing at all.
-OPERATORS = (
-    *(
-        f"ReplaceComparisonOperator_{change}"
-        for change in (
-            *("Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is"),
-            *("Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
-        )
-    ),
-    "NumberReplacer",
-    "AddNot",
-    "ReplaceAndWithOr",
-    "ReplaceOrWithAnd",
-    "ReplaceTrueWithFalse",
-    "ReplaceFalseWithTrue",
-    "ReplaceUnaryOperator_Delete_Not",
-    "ReplaceBinaryOperator_Add_Sub",
-    "ReplaceBinaryOperator_Sub_Add",
-    "ReplaceBinaryOperator_Mul_Div",
-    "ReplaceBinaryOperator_Div_Mul",
-    "ReplaceBreakWithContinue",
-    "ReplaceContinueWithBreak",
-)
-# Modules that have no test file of their own name, and those whose promise is tested elsewhere, too.
+# Modules that have no test file of their own name, and those whose promise is tested elsewhere, too; quick ones first.
 TESTS = {
     "delivery/tries": ("tests/delivery/test_sender.py",),
     "delivery/earlier": ("tests/delivery/test_sender.py",),
@@ -59,57 +34,49 @@ TESTS = {
     "delivery/postgres": ("tests/delivery/test_store.py", "tests/delivery/test_journal.py"),
     "delivery/sqlite": ("tests/delivery/test_store.py", "tests/delivery/test_journal.py"),
     "delivery/schema": ("tests/delivery/test_store.py", "tests/delivery/test_upgrades.py"),
-    "alerts/attempt": ("tests/alerts/test_silent_journal.py", "tests/alerts/test_deliver.py"),
-    "alerts/deliver": ("tests/alerts/test_deliver.py", "tests/notifications"),
+    "alerts/alert_journal": ("tests/alerts/test_silent_journal.py",),
+    "alerts/attempt": ("tests/alerts/test_attempt.py", "tests/alerts/test_silent_journal.py"),
+    "alerts/claiming": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
+    "alerts/deadline": ("tests/alerts/test_storm.py", "tests/alerts/test_silent_journal.py"),
+    "alerts/dedup": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
+    "alerts/dedup_sql": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
+    "alerts/deliver": ("tests/alerts/test_deliver.py", "tests/notifications/test_sms.py"),
+    "alerts/event": ("tests/alerts/test_event.py", "tests/notifications/test_sms.py"),
+    "alerts/fallback": ("tests/alerts/test_fallback.py", "tests/alerts/test_storm.py"),
+    "alerts/import_errors": ("tests/plugins/test_import_errors.py",),
+    "alerts/recipient": (
+        "tests/alerts/test_deliver.py",
+        "tests/notifications/test_sms.py",
+        "tests/notifications/test_resolved.py",
+        "tests/alerts/test_silent_journal.py",
+    ),
+    "alerts/resolving": ("tests/alerts/test_recovery.py",),
+    "alerts/stored_alert": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
+    "alerts/wanted": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
 }
+# A test that a change makes hang has noticed it.
+LONGEST_TEST = 60
 LONGEST = 300.0
 # No exit codes of Python itself.
-NOTICED, NOT_NOTICED = 10, 11
-UNCHANGED = Path("tools/mutants.json")
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One small change.
-
-    :param change: what Cosmic Ray is to do.
-    :param before: the changed line, as it is.
-    :param after: as it becomes.
-    """
-
-    change: MutationSpec
-    before: str
-    after: str
-
-    @property
-    def module(self) -> str:
-        """The changed file."""
-        return Path(self.change.module_path).as_posix()
-
-    def __str__(self) -> str:
-        return f"{self.module}:{self.change.start_pos[0]}\n    - {self.before}\n    + {self.after}"
+YES, NO = 10, 11
 
 
 def main() -> int:
     """Try a sample of changes; return 1 when fewer were noticed than asked for."""
     arguments = _arguments()
-    known = _unchanged()
-    paths = [path for folder in arguments.folders for path in sorted((PACKAGE / folder).glob("*.py"))]
-    changes = [change for path in paths for change in _changes_of(path)]
-    random.Random(arguments.seed).shuffle(changes)  # noqa: S311 - a sample, no secret
-    wanted = (
-        mutant
-        for mutant in map(_mutant_of, changes)
-        if _name(mutant) not in known and "TYPE_CHECKING" not in mutant.before
-    )
-    sample = list(islice(wanted, arguments.sample))
-    survivors = []
-    with ProcessPoolExecutor(arguments.at_once) as pool:
-        for number, (mutant, noticed) in enumerate(pool.map(_try, sample), start=1):
-            print(f"{number} of {len(sample)}: {'noticed' if noticed else 'NOT NOTICED'}: {mutant}", flush=True)
-            survivors += [] if noticed else [mutant]
+    unchanged = Unchanged()
+    paths = [path for folder in arguments.folders for path in _files_of(folder)]
+    mutants = [mutant for mutant in mutants_of(paths) if not unchanged.has(mutant)]
+    random.Random(arguments.seed).shuffle(mutants)  # noqa: S311 - a sample, no secret
+    sample = list(islice(mutants, arguments.skip, arguments.skip + arguments.sample))
+    with tempfile.TemporaryDirectory(prefix="dialogtech-unchanged-") as original:
+        _copy_repository(Path(original))
+        if failing := [] if arguments.skip else _failing(sample, original):
+            print(f"These tests fail without any change: {', '.join(failing)}")
+            return 1
+        survivors = _survivors_of(sample, original, arguments.at_once)
     share = 1 - len(survivors) / len(sample) if sample else 1.0
-    print(f"\nThe tests noticed {share:.1%} of {len(sample)} changes, of {len(changes)} possible ones. Not noticed:")
+    print(f"\nThe tests noticed {share:.1%} of {len(sample)} changes, of {len(mutants)} possible ones. Not noticed:")
     for mutant in survivors:
         print(mutant)
     return int(share < arguments.at_least)
@@ -120,59 +87,56 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("folders", nargs="*", default=FOLDERS, help="folders of the package, or files in them")
     parser.add_argument("--sample", type=int, default=150, help="how many changes to try")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
+    parser.add_argument("--skip", type=int, default=0, help="how many of them to leave out")
     parser.add_argument("--at-once", type=int, default=2, help="how many at the same time")
     parser.add_argument("--at-least", type=float, default=0.9, help="the share that the tests must notice")
     return parser.parse_args()
 
 
-def _unchanged() -> set[tuple[str, str, str]]:
-    return {(each["module"], each["before"], each["after"]) for each in json.loads(UNCHANGED.read_text())}
+def _files_of(folder: str) -> list[Path]:
+    path = PACKAGE / folder
+    return sorted(path.glob("*.py")) if path.is_dir() else [path]
 
 
-def _name(mutant: Mutant) -> tuple[str, str, str]:
-    return mutant.module, mutant.before, mutant.after
+def _copy_repository(target: Path) -> None:
+    """Copy what git knows, so that it may be worked on while the changes are tried."""
+    files = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
+    for name in subprocess.check_output(files, text=True).splitlines():
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(name, copy)
 
 
-def _changes_of(path: Path) -> Iterator[MutationSpec]:
-    nodes = list(ast_nodes(get_ast_from_path(path)))
-    for name in cosmic_ray.plugins.operator_names():
-        if name.rpartition("/")[2] in OPERATORS:
-            operator = cosmic_ray.plugins.get_operator(name)()
-            places = (place for node in nodes for place in operator.mutation_positions(node))
-            for occurrence, (start, end) in enumerate(places):
-                yield MutationSpec(path, name, occurrence, start, end)
+def _failing(sample: Sequence[Mutant], original: str) -> list[str]:
+    """Return the tests that fail without any change: they would notice whatever is changed."""
+    tests = sorted({_tests_of(mutant.change.module_path) for mutant in sample})
+    return [" ".join(each) for each in tests if _in_copy(original, f"fail(*{each})")]
 
 
-def _mutant_of(change: MutationSpec) -> Mutant:
-    source = change.module_path.read_text()
-    operator = cosmic_ray.plugins.get_operator(change.operator_name)()
-    mutated = mutate_code(source.encode(), operator, change.occurrence) or source
-    lines = zip(source.splitlines(), mutated.splitlines(), strict=False)
-    before, after = next((pair for pair in lines if pair[0] != pair[1]), ("", ""))
-    return Mutant(change, before.strip(), after.strip())
+def _survivors_of(sample: Sequence[Mutant], original: str, at_once: int) -> list[Mutant]:
+    survivors = []
+    with ProcessPoolExecutor(at_once) as pool:
+        for number, (mutant, is_noticed) in enumerate(pool.map(_try, sample, repeat(original)), start=1):
+            print(f"{number} of {len(sample)}: {'noticed' if is_noticed else 'NOT NOTICED'}: {mutant}", flush=True)
+            survivors += [] if is_noticed else [mutant]
+    return survivors
 
 
-def _try(mutant: Mutant) -> tuple[Mutant, bool]:
-    """Try a change in a copy of the repository; say whether a test noticed it."""
+def _try(mutant: Mutant, original: str) -> tuple[Mutant, bool]:
+    change = mutant.change
+    spec = (str(change.module_path), change.operator_name, str(change.occurrence))
+    return mutant, _in_copy(original, f"noticed(*{spec}, *{_tests_of(change.module_path)})")
+
+
+def _in_copy(original: str, question: str) -> bool:
+    """Ask one of the functions below in a copy of the repository."""
     with tempfile.TemporaryDirectory(prefix="dialogtech-mutant-") as copy:
-        for name in subprocess.check_output(["git", "ls-files"], text=True).splitlines():  # noqa: S607
-            target = Path(copy, name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(name, target)
-        result = subprocess.run(
-            [sys.executable, "-c", _IN_COPY, *_spec(mutant.change), *_tests_of(mutant.change.module_path)],
-            cwd=copy,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-    if result.returncode not in {NOTICED, NOT_NOTICED}:
+        shutil.copytree(original, copy, dirs_exist_ok=True)
+        program = f"import sys; from tools.mutate import *; sys.exit(YES if {question} else NO)"
+        result = subprocess.run([sys.executable, "-c", program], cwd=copy, check=False, capture_output=True, text=True)
+    if result.returncode not in {YES, NO}:
         raise RuntimeError(result.stderr)
-    return mutant, result.returncode == NOTICED
-
-
-def _spec(change: MutationSpec) -> list[str]:
-    return [str(change.module_path), change.operator_name, str(change.occurrence)]
+    return result.returncode == YES
 
 
 def _tests_of(path: Path) -> tuple[str, ...]:
@@ -182,14 +146,21 @@ def _tests_of(path: Path) -> tuple[str, ...]:
     return TESTS.get(module) or ((str(own),) if own.exists() else (f"tests/{folder}",))
 
 
-def try_here(path: str, operator: str, occurrence: str, *tests: str) -> int:
-    """Make a change in the present folder and run tests; return whether one of them noticed it, as an exit code."""
+def noticed(path: str, operator: str, occurrence: str, *tests: str) -> bool:
+    """Make a change in the present folder; return whether tests notice it."""
     change = MutationSpec(Path(path), operator, int(occurrence), (1, 0), (1, 1))
-    command = f"{sys.executable} -m pytest -q -x -p no:cacheprovider -m 'not system' {' '.join(tests)}"
-    return NOTICED if mutate_and_test([change], command, LONGEST).is_killed else NOT_NOTICED
+    return bool(mutate_and_test([change], _command(tests), LONGEST).is_killed)
 
 
-_IN_COPY = "import sys; from tools.mutate import try_here; sys.exit(try_here(*sys.argv[1:]))"
+def fail(*tests: str) -> bool:
+    """Return whether tests fail in the present folder."""
+    return subprocess.run(shlex.split(_command(tests)), check=False, capture_output=True).returncode != 0
+
+
+def _command(tests: Sequence[str]) -> str:
+    options = f"-q -x -p no:cacheprovider --timeout={LONGEST_TEST} -m 'not system'"
+    return f"{sys.executable} -m pytest {options} {' '.join(tests)}"
+
 
 if __name__ == "__main__":
     sys.exit(main())

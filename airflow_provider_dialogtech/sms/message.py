@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_number
@@ -45,10 +45,10 @@ class SmsMessage:
     :param remarks: lines for the log. They hold neither the text nor a full phone number.
     """
 
-    # What a person wrote, and to whom, stays out of logs that show this object.
-    to: Number = field(repr=False)
-    from_numbers: tuple[Number, ...] = field(repr=False)
-    text: Opaque = field(repr=False)
+    # Their types keep what a person wrote, and to whom, out of logs that show this object.
+    to: Number
+    from_numbers: tuple[Number, ...]
+    text: Opaque
     encoding: str
     segments: int
     remarks: tuple[str, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import takewhile
 
 from airflow_provider_dialogtech.sms.gsm import is_gsm7
 
@@ -59,4 +60,4 @@ def _is_flag_half(char: str) -> bool:
 
 
 def _flag_halves_before(text: str, at: int) -> int:
-    return next((at - 1 - before for before in range(at - 1, -1, -1) if not _is_flag_half(text[before])), at)
+    return sum(1 for _ in takewhile(_is_flag_half, reversed(text[:at])))

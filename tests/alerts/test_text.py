@@ -41,6 +41,7 @@ IN_DAG = {"run_id": "manual__2026-01-02T03:04:05+00:00", "dag": SimpleNamespace(
         ("skipped", context_of("skipped", end_date=NOON), f"etl.load was skipped at 12:05 UTC, {RUN}"),
         ("execute", context_of(start_date=NOON), f"etl.load started at 12:05 UTC, {RUN}"),
         ("failed", context_of(end_date=NOON, map_index=3), f"etl.load[3] failed at 12:05 UTC, try 2 of 3, {RUN}"),
+        ("failed", context_of(end_date=NOON, map_index=0), f"etl.load[0] failed at 12:05 UTC, try 2 of 3, {RUN}"),
         (
             "dag_failed",
             {**IN_DAG, "reason": "task_failure", "dag_run": SimpleNamespace(end_date=NOON)},

@@ -65,8 +65,21 @@ def test_the_windows_are_the_vendors_with_a_margin_for_the_way():
 
 
 def test_a_throttled_account_widens_its_short_windows_only():
+    assert RateLimits().of_account(0.25)[0].seconds == pytest.approx(1 + SHORT_MARGIN + 0.25)
     assert RateLimits().of_number(0.25)[0].seconds == pytest.approx(1 + SHORT_MARGIN + 0.25)
     assert RateLimits().of_number(0.25)[1] == RateLimits().of_number()[1]
+
+
+def test_lists_leave_a_tenth_of_a_numbers_minute_to_alerts_unless_told_otherwise():
+    for per_minute, reserve, left in ((40, None, 36), (9, None, 9), (40, 0, 40), (40, 39, 1), (1, 0, 1)):
+        limits = RateLimits(number_per_minute=per_minute, alert_reserve=reserve)
+        assert limits.of_ordinary() == (Window(left, 60 + LONG_MARGIN),)
+
+
+@pytest.mark.parametrize("wrong", [-1, 40, True])
+def test_a_reserve_for_alerts_that_leaves_nothing_is_refused_by_its_name(wrong):
+    with pytest.raises(ValueError, match="alert_reserve must be a whole number from 0 to 39"):
+        RateLimits(alert_reserve=wrong)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, "4", None, True])

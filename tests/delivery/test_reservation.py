@@ -11,7 +11,7 @@ from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED
 from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.reservation import Planner
 from airflow_provider_dialogtech.delivery.store import Reading
-from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.exceptions import InvalidMessage, WaitTooLong
 
 NOW = 1_000_000.0
 NUMBER, RECIPIENT = "5554332111", "5556667777"
@@ -40,6 +40,19 @@ def plan(planner, *line, text=None, account=None, head_start=0.1, ahead=0.0):
     )
     found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01, ahead), head_start)
     return found, [(write.sql, dict(write.values)) for write in writes]
+
+
+@pytest.mark.parametrize(("max_wait", "is_taken"), [(1.0, True), (0.8, False)])
+def test_the_time_that_the_steps_take_is_no_waiting(max_wait, is_taken):
+    """A slot 1.4 s away, of which 0.5 s are needed to reserve and start it anyway."""
+    busy = a_row(1, at=NOW + 1.4 - SECOND)
+    found, writes = plan(a_planner(max_wait=max_wait), busy, head_start=0.5)
+    if is_taken:
+        assert found.at == pytest.approx(NOW + 1.4)
+    else:
+        assert isinstance(found, WaitTooLong)
+        assert found.sendable_at.timestamp() == pytest.approx(NOW + 1.4)
+        assert writes == []
 
 
 def sql_of(writes):

@@ -61,6 +61,8 @@ any_texts = st.one_of(
         ("🎉" * 36, "UCS-2", 2),
         ("🎉" * 66, "UCS-2", 2),  # 33 pairs to a segment of 67 units
         ("🎉" * 67, "UCS-2", 3),
+        ("\uffff" * 70, "UCS-2", 1),  # the last character of one unit
+        ("\U00010000" * 36, "UCS-2", 2),  # the first of two
         ("a" * 159 + "’", "UCS-2", 3),
     ],
 )
@@ -104,6 +106,13 @@ def test_encoding_and_segments_agree_with_smsutil(text: str) -> None:
 )
 def test_typographic_characters_have_gsm7_equals(written: str, plain: str) -> None:
     assert to_gsm7(written) == plain
+
+
+@pytest.mark.parametrize(("unseen", "plain"), [(4091, "café"), (4092, None)])
+def test_accents_are_composed_in_texts_of_up_to_4096_characters(unseen: int, plain: str | None) -> None:
+    text = "cafe\u0301" + "\u200b" * unseen
+
+    assert to_gsm7(text) == (plain or text)
 
 
 @pytest.mark.parametrize("text", ["“ça va”", "it’s 🎉", "“да”", "naïve – no", "½…", "“ŵ”"])

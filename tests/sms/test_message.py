@@ -86,12 +86,14 @@ def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
     assert "`message` is empty" in refusal("\ufeff")
 
 
-@pytest.mark.parametrize("number", [10**5000, -(10**5000)], ids=["positive", "negative"])
+@pytest.mark.parametrize("number", [10**5000, -(10**5000), 10**256], ids=["positive", "negative", "257 digits"])
 def test_a_number_that_python_cannot_write_is_refused(number: int) -> None:
     assert "`message` is a number of more than 256 digits" in refusal(number)
 
 
-@pytest.mark.parametrize(("value", "text"), [(42, "42"), (0, "0"), (1.5, "1.5"), (True, "True")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(42, "42"), (0, "0"), (1.5, "1.5"), (True, "True"), (10**256 - 1, "9" * 256)]
+)
 def test_a_number_from_native_rendering_is_sent_as_its_digits(value: object, text: str) -> None:
     assert create(value).text == text
 
@@ -181,8 +183,15 @@ def test_a_message_of_any_length_is_truncated_at_once(message: str, smart: bool)
     assert text.remarks[0] == f"The text was truncated from {len(message)} to {len(text.text)} characters."
 
 
-def test_smart_encoding_makes_no_text_fit_that_is_many_times_too_long() -> None:
-    assert "has 4098 characters" in refusal("It’s" + "\u200b" * 4094, smart_encoding=True)
+@pytest.mark.parametrize("on_too_long", ["fail", "truncate"])
+def test_smart_encoding_makes_a_text_fit_that_has_4096_characters_of_which_few_are_seen(on_too_long: str) -> None:
+    text = create("cafe\u0301" + "\u200b" * 4091, smart_encoding=True, on_too_long=on_too_long)
+
+    assert (text.text, text.remarks) == ("café", ())
+
+
+def test_smart_encoding_makes_no_text_fit_that_is_longer() -> None:
+    assert "has 4097 characters" in refusal("It’s" + "\u200b" * 4093, smart_encoding=True)
 
 
 # Encoding

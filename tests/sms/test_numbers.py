@@ -78,6 +78,8 @@ def test_normalizing_twice_changes_nothing(written: str) -> None:
         ("{{ var.value.phone }}", "letters or signs"),
         ("+", "is no phone number"),
         ("0", "is no phone number"),
+        (10**99, "is no phone number"),
+        (10**100, "more digits than any phone number"),
         (-5, "begins with a minus"),
         (-2125550187, "begins with a minus"),
         ("-2125550187", "begins with a minus"),

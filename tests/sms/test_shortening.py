@@ -49,10 +49,17 @@ def test_no_space_is_left_before_the_mark() -> None:
         ("🇺🇸🇨🇦🇲🇽", 4, "🇺🇸…"),
         ("🇺🇸🇨🇦🇲🇽", 5, "🇺🇸🇨🇦…"),
         ("ж🇺🇸🇨🇦", 4, "ж🇺🇸…"),
+        ("🇳🇿🇿🇦🇺🇸", 4, "🇳🇿…"),
+        ("🇦🇺🇦🇹🇺🇸", 4, "🇦🇺…"),
     ],
 )
 def test_no_emoji_flag_or_accent_is_torn_apart(text: str, limit: int, cut: str) -> None:
     assert shorten(text, limit) == cut
+
+
+@pytest.mark.parametrize("sign", ["\U0001f3fb", "\U0001f3ff", "\U000e0020", "\U000e007f"])
+def test_no_skin_tone_and_no_tag_of_a_flag_is_torn_from_its_emoji(sign: str) -> None:
+    assert shorten("ж" * 4 + "👍" + sign + "ж", 6) == "жжжж…"
 
 
 def test_what_holds_together_from_the_start_is_torn_rather_than_lost() -> None:
@@ -62,6 +69,11 @@ def test_what_holds_together_from_the_start_is_torn_rather_than_lost() -> None:
 @pytest.mark.parametrize(("limit", "cut"), [(-1, ""), (0, ""), (1, "."), (2, ".."), (3, "..."), (4, "a...")])
 def test_a_limit_is_kept_however_small(limit: int, cut: str) -> None:
     assert shorten("abcdef", limit) == cut
+
+
+@pytest.mark.parametrize(("text", "limit", "cut"), [("", -1, ""), ("", 0, ""), ("a", 0, ""), ("a", 1, "a")])
+def test_a_text_of_next_to_nothing_is_cut_as_any_other(text: str, limit: int, cut: str) -> None:
+    assert shorten(text, limit) == cut
 
 
 @settings(deadline=None)

@@ -1,0 +1,141 @@
+"""What a recipient's stored alert means at a moment: whether its text is out, is about to leave, or never left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, replace
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_dialogtech.alerts.stored_alert import (
+    CLOCK_ERROR,
+    LEASE,
+    StoredAlert,
+    is_cooling_down,
+    is_leased,
+    unsent,
+    was_sent,
+)
+
+NOW = 1_000_000.0
+A_DAY = 86400.0
+CLAIMED = StoredAlert(claim="a", claimed_at=NOW, cooldown_ends=NOW + 900, text_key="t", failures=1, failing_since=NOW)
+RESOLVED = replace(CLAIMED, resolution="a", failures=3, failing_since=NOW - 100, about="load", last_suppressed="x")
+
+
+def a_row(text_state=None, now=NOW, alert=None):
+    return SimpleNamespace(now=now, text_state=text_state, alert=json.dumps([astuple(alert)] if alert else []))
+
+
+@pytest.mark.parametrize(
+    ("state", "is_sent"),
+    [("sent", True), ("sending", True), ("in_doubt", True), ("refused", False), ("reserved", False), (None, False)],
+)
+def test_a_text_that_may_be_out_counts_as_sent(state, is_sent):
+    assert was_sent(CLAIMED, a_row(state)) == is_sent
+
+
+@pytest.mark.parametrize(("age", "is_sent"), [(A_DAY, False), (A_DAY + 0.5, True)])
+def test_a_text_that_the_journal_does_not_know_was_sent_when_it_may_have_been_forgotten(age, is_sent):
+    assert was_sent(CLAIMED, a_row(now=NOW + age)) == is_sent
+    assert not was_sent(CLAIMED, a_row("refused", now=NOW + age))
+
+
+def test_what_the_first_release_claimed_counts_as_sent():
+    assert was_sent(replace(CLAIMED, text_key=""), a_row())
+
+
+@pytest.mark.parametrize(
+    ("after", "leased"),
+    [(0.0, True), (LEASE - 0.5, True), (LEASE, False), (-CLOCK_ERROR, True), (-CLOCK_ERROR - 0.5, False)],
+)
+def test_a_claim_is_leased_for_a_minute_and_not_by_a_clock_that_was_ahead(after, leased):
+    assert is_leased(CLAIMED, NOW + after) == leased
+    assert not is_leased(replace(CLAIMED, claim=None), NOW + after)
+
+
+@pytest.mark.parametrize(
+    ("after", "sent", "cooling"),
+    [
+        (0.0, False, True),
+        (LEASE - 0.5, False, True),
+        (LEASE, False, False),
+        (LEASE, True, True),
+        (899.5, True, True),
+        (900.0, True, False),
+        (-CLOCK_ERROR, True, True),
+        (-CLOCK_ERROR - 0.5, True, False),
+    ],
+)
+def test_a_recipient_is_not_texted_again_while_a_text_is_out_or_about_to_leave(after, sent, cooling):
+    assert is_cooling_down(CLAIMED, NOW + after, sent=sent) == cooling
+
+
+def test_a_claim_that_was_given_back_mutes_nobody():
+    assert not is_cooling_down(replace(CLAIMED, claim=None), NOW, sent=False)
+    assert not is_cooling_down(replace(CLAIMED, claim=None), NOW, sent=True)
+
+
+def test_what_a_text_has_reported_is_reported_once():
+    alert = replace(CLAIMED, reported=4, reported_since=NOW - 50, suppressed=2, suppressed_since=NOW - 5)
+    assert unsent(alert, NOW, sent=True) == (2, NOW - 5)
+    assert unsent(replace(alert, claim=None), NOW, sent=False) == (2, NOW - 5)
+
+
+def test_of_a_text_that_never_left_all_is_still_to_be_reported_and_itself():
+    alert = replace(CLAIMED, reported=4, reported_since=NOW - 50, suppressed=2, suppressed_since=NOW - 5)
+    assert unsent(alert, NOW + 1, sent=False) == (7, NOW - 50)
+
+
+@pytest.mark.parametrize(("after", "since"), [(60.0, NOW), (-60.0, NOW - 60)])
+def test_a_text_that_never_left_and_reported_nothing_was_due_when_it_was_claimed_and_never_in_the_future(after, since):
+    assert unsent(CLAIMED, NOW + after, sent=False) == (1, since)
+
+
+@pytest.mark.parametrize("state", ["sent", "sending", "in_doubt", "held_back"])
+def test_once_the_text_that_failures_are_over_is_out_nothing_is_left_of_them(state):
+    assert RESOLVED.as_it_stands(a_row(state, now=NOW + LEASE + 1)) == StoredAlert(last_suppressed="x")
+
+
+def test_while_the_text_that_failures_are_over_may_leave_nothing_is_left_of_them():
+    assert RESOLVED.as_it_stands(a_row(now=NOW + 1)) == StoredAlert(last_suppressed="x")
+
+
+@pytest.mark.parametrize(("reported_since", "since"), [(NOW - 50, NOW - 50), (None, NOW - 5)])
+def test_failures_go_on_where_the_text_that_they_are_over_never_left(reported_since, since):
+    alert = replace(RESOLVED, reported=4, reported_since=reported_since, suppressed=2, suppressed_since=NOW - 5)
+    found = alert.as_it_stands(a_row("refused", now=NOW + LEASE + 1))
+    assert (found.claim, found.resolution, found.cooldown_ends) == (None, "", 0.0)
+    assert (found.reported, found.reported_since, found.suppressed, found.suppressed_since) == (0, None, 6, since)
+    assert (found.failures, found.failing_since, found.about) == (3, NOW - 100, "load")
+
+
+def test_an_alert_about_a_failure_stands_as_it_is():
+    assert CLAIMED.as_it_stands(a_row("sent")) is CLAIMED
+    assert not StoredAlert().is_resolution
+
+
+def test_failures_that_an_older_version_has_counted_are_found_in_what_is_to_be_reported():
+    assert StoredAlert(failures=5, suppressed=1).known_failures == 5
+    assert replace(CLAIMED, failures=0, suppressed=2, reported=4).known_failures == 7
+    assert replace(CLAIMED, failures=0, claim=None, suppressed=2).known_failures == 2
+    assert replace(RESOLVED, failures=0, suppressed=2).known_failures == 2
+
+
+def test_the_first_failure_is_the_earliest_that_is_known_and_never_in_the_future():
+    assert CLAIMED.first_failure(NOW + 9) == NOW
+    assert CLAIMED.first_failure(NOW - 9) == NOW - 9
+    old = replace(CLAIMED, failing_since=None)
+    assert old.first_failure(NOW + 9) == NOW
+    assert replace(old, reported_since=NOW - 50, suppressed_since=NOW - 5).first_failure(NOW) == NOW - 50
+    assert replace(old, claim=None, suppressed_since=NOW - 5).first_failure(NOW) == NOW - 5
+    assert StoredAlert().first_failure(NOW) == NOW
+
+
+def test_times_that_a_clock_ahead_has_written_are_read_as_now():
+    times = {"reported_since": NOW + 5, "suppressed_since": NOW + 6, "failing_since": NOW + 7}
+    found = StoredAlert.of(a_row(alert=replace(CLAIMED, **times)))
+    assert (found.reported_since, found.suppressed_since, found.failing_since) == (NOW, NOW, NOW)
+    assert StoredAlert.of(a_row(alert=CLAIMED)) == CLAIMED
+    assert StoredAlert.of(a_row()) is None
