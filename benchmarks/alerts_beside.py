@@ -35,6 +35,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits, Window, earliest_send_time
 from airflow_provider_dialogtech.delivery.records import SlotRequest
@@ -264,7 +265,7 @@ def keep_line_full(access: Any, store_url: str, ready: Barrier, over: Event) -> 
             sender.send(message, key=uuid.uuid4().hex)
 
     logging.disable()
-    sender = SmsSender(DialogTechClient(key, secret, url), journal, sleep=sleep)
+    sender = SmsSender(DialogTechClient(key, secret, url), journal, clock=Clock(sleep=sleep))
     journal.find("nothing")  # the first connection is not measured
     ready.wait(300)
     threads = [threading.Thread(target=work, daemon=True) for _ in range(THREADS_OF_A_LIST)]

@@ -25,6 +25,7 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -67,7 +68,7 @@ def sender_to(
     url, key, secret, numbers = access
     journal = SendJournal(Store(store_url), digest("account", key), RateLimits())
     message = SmsMessage.create(to=RECIPIENT, message="Hello", from_numbers=numbers)
-    return SmsSender(DialogTechClient(key, secret, url), journal, sleep=sleep), journal, message
+    return SmsSender(DialogTechClient(key, secret, url), journal, clock=Clock(sleep=sleep)), journal, message
 
 
 def measure(line: Line, store_url: str) -> tuple[Figures, Counter[str]]:

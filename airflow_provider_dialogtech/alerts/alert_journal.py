@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -48,7 +47,7 @@ class AlertJournal(SendJournal):
         return started
 
     def settle(self, held: Reservation, outcome: Outcome, *args: Any, **options: Any) -> None:
-        options |= {"within": max(1.0, self._deadline.left() - _SETTLED_BEFORE_END), "sleep": time.sleep}
+        options |= {"within": max(1.0, self._deadline.left() - _SETTLED_BEFORE_END), "sleep": self._store.clock.sleep}
         if outcome in {"sent", "in_doubt"}:
             super().settle(held, outcome, *args, **options)
         else:  # the alert is still to be sent, so this counts
@@ -57,6 +56,6 @@ class AlertJournal(SendJournal):
 
     def release(self, held: Reservation, **options: Any) -> None:
         # An alert's key is its own: where this fails, nobody meets the row again.
-        options |= {"within": _RELEASE_WITHIN, "sleep": time.sleep}
+        options |= {"within": _RELEASE_WITHIN, "sleep": self._store.clock.sleep}
         with self._attempt.asking(), suppress(JournalUnavailable):
             super().release(held, **options)

@@ -6,9 +6,7 @@ alerts at once would queue for it longer than an alert waits.
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 
 from airflow_provider_dialogtech.alerts import dedup_sql
@@ -90,10 +88,9 @@ class AlertGate:
                 return decision.claim
         raise JournalUnavailable("too many alerts are claimed at the same time")
 
-    def release(self, claim: Claim, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def release(self, claim: Claim) -> None:
         """Give back a claim whose text was certainly not sent: the next alert is sent, and counts this one.
 
-        :param sleep: sleeps while the store is away.
         :raises JournalUnavailable: when the store cannot be used.
         """
         values = {"of_claim": claim.id}
@@ -101,4 +98,4 @@ class AlertGate:
             Statement(dedup_sql.TAKE_GRANT_BACK, values),
             Statement(dedup_sql.TAKE_CLAIM_BACK, {**values, "of_key": claim.key}),
         )
-        self._store.do(*taking_back, lock=self._lock, sleep=sleep)
+        self._store.do(*taking_back, lock=self._lock)

@@ -138,6 +138,7 @@ class RecipientAlert:
 
     def _send_claimed(self, store: Store, claim: Claim, attempt: Attempt) -> SendResult:
         from airflow_provider_dialogtech.alerts.alert_journal import AlertJournal
+        from airflow_provider_dialogtech.delivery.clock import Clock
         from airflow_provider_dialogtech.delivery.sender import SmsSender
 
         def sleep(seconds: float) -> None:
@@ -155,7 +156,7 @@ class RecipientAlert:
             recorder=_RECORDER,
         )
         client = self.hook.make_client(self._call_seconds)
-        sender = SmsSender(client, journal, sleep=sleep, only_to=settings.only_to)
+        sender = SmsSender(client, journal, clock=Clock(sleep=sleep), only_to=settings.only_to)
         suffix = suffix_of(claim, built_in=self.alert.built_in)
         message, max_wait = self._message(self._text(claim), suffix), self.deadline.left_for_slot()
         return sender.send(message, key=claim.id, max_wait=max_wait, is_alert=True, origin=self.alert.origin)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_exponential
+from tenacity import Retrying, retry_if_result, wait_exponential
 
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.detail import already_sent, held_back
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.records import Record
@@ -21,12 +21,12 @@ class EarlierAttempt:
     """Answers for a text that the journal knows.
 
     :param journal: the account's journal.
-    :param sleep: sleeps for so many seconds while another process is at it.
+    :param clock: waits while another process is at it.
     """
 
-    def __init__(self, journal: SendJournal, sleep: Callable[[float], None]) -> None:
+    def __init__(self, journal: SendJournal, clock: Clock) -> None:
         self._journal = journal
-        self._sleep = sleep
+        self._clock = clock
 
     def answer(self, text: TextTries, record: Record) -> SendResult:
         """Answer from the journal.
@@ -62,14 +62,15 @@ class EarlierAttempt:
 
     def _await_outcome(self, text: TextTries, record: Record) -> None:
         """Wait until another process has written down what became of the text, or until its time is over."""
+        # By our own clock, so that no clock that is set can make this longer.
+        until = self._clock.monotonic() + record.undecided_for
         retrying = Retrying(
             retry=retry_if_result(lambda found: found is not None and found.undecided_for > 0),
-            # By our own clock, so that no clock that is set can make this longer.
-            stop=stop_after_delay(record.undecided_for),
+            stop=lambda _: self._clock.monotonic() >= until,
             wait=wait_exponential(multiplier=0.1, max=2),
-            sleep=self._sleep,
+            sleep=self._clock.sleep,
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        found = retrying(self._journal.find, text.request.key, sleep=self._sleep)
+        found = retrying(self._journal.find, text.request.key, sleep=self._clock.sleep)
         if found is not None and found.id == record.id and found.state == "sending":
             self._journal.give_up(found)

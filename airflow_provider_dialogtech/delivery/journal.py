@@ -17,7 +17,6 @@ takes over the idempotency key.
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -89,7 +88,7 @@ class SendJournal:
         max_wait: float | None = None,
         connect: float = 0.0,
         after: Reservation | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> Reservation | Record:
         """Reserve the earliest slot that all limits allow, or return what the journal knows of the text.
 
@@ -99,7 +98,7 @@ class SendJournal:
         :param connect: how many seconds before the slot the text needs for connecting.
         :param after: a reservation of the same text that was missed, displaced or throttled before a byte left; it is
             given back.
-        :param sleep: sleeps while the journal is away.
+        :param sleep: sleeps while the journal is away; by default that of the store's clock.
         :return: a reservation, or the record of a text that was sent, is being sent, or is in doubt.
         :raises WaitTooLong: when there is no slot within `max_wait`.
         :raises InvalidMessage: when the key belongs to a text to somebody else.
@@ -128,7 +127,7 @@ class SendJournal:
         if isinstance(answer, DialogTechError):
             raise answer
         if isinstance(answer, Reservation):
-            self.timing.committed(time.monotonic() - read[0])
+            self.timing.committed(self._store.clock.monotonic() - read[0])
         return answer
 
     def start(
@@ -137,7 +136,7 @@ class SendJournal:
         *,
         timeout: float,
         within: float | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> bool:
         """Mark a text as being sent, shortly before its slot.
 
@@ -148,7 +147,7 @@ class SendJournal:
             the text, when the account is paused, or when a clock was set. Then reserve again.
         :raises JournalUnavailable: when the journal cannot be used; the text must not be sent then.
         """
-        asked = time.monotonic()
+        asked = self._store.clock.monotonic()
         left = held.due - asked
         values = {
             **_of(held),
@@ -161,7 +160,7 @@ class SendJournal:
         with self._timed("start"):
             started = self._store.do(Statement(statements.START, values), within=within, sleep=sleep)
         # Also where it came too late: the next head start must be long enough for such a one.
-        self.timing.started(time.monotonic() - asked)
+        self.timing.started(self._store.clock.monotonic() - asked)
         return started
 
     def settle(
@@ -173,7 +172,7 @@ class SendJournal:
         took: float = 0.0,
         pause: float = 0.0,
         within: float | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Record what became of a text, also where it was declared in doubt in the meantime: its owner knows better.
 
@@ -199,7 +198,7 @@ class SendJournal:
             self._store.do(*writes, within=within, sleep=sleep)
 
     def release(
-        self, held: Reservation, *, within: float | None = None, sleep: Callable[[float], None] = time.sleep
+        self, held: Reservation, *, within: float | None = None, sleep: Callable[[float], None] | None = None
     ) -> None:
         """Give back the slot of a text no byte of which has left, so that it delays no other.
 
@@ -208,7 +207,7 @@ class SendJournal:
         """
         self._store.do(Statement(statements.RELEASE, _of(held)), within=within, sleep=sleep)
 
-    def find(self, key: str, *, sleep: Callable[[float], None] = time.sleep) -> Record | None:
+    def find(self, key: str, *, sleep: Callable[[float], None] | None = None) -> Record | None:
         """Return what the journal knows of the text with this key.
 
         :raises JournalUnavailable: when the journal cannot be used.
@@ -231,9 +230,9 @@ class SendJournal:
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:
-        asked = time.monotonic()
+        asked = self._store.clock.monotonic()
         yield
-        self.recorder.time(f"{JOURNAL}.{step}", time.monotonic() - asked)
+        self.recorder.time(f"{JOURNAL}.{step}", self._store.clock.monotonic() - asked)
 
     @contextmanager
     def _turn(self, *, is_alert: bool, max_wait: float | None) -> Iterator[float]:
@@ -247,12 +246,12 @@ class SendJournal:
         if is_alert or self._store.is_file:
             yield patience
             return
-        until = time.monotonic() + patience
+        until = self._store.clock.monotonic() + patience
         lock = self._store.one_at_a_time(self._account)
         if not lock.acquire(timeout=patience):
             raise JournalUnavailable(f"the delivery journal has not answered for {patience:.0f} s")
         try:
-            yield max(ONE_STEP, until - time.monotonic())
+            yield max(ONE_STEP, until - self._store.clock.monotonic())
         finally:
             lock.release()
 

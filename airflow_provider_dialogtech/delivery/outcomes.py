@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.journal import ONE_STEP, Outcome, SendJournal
 from airflow_provider_dialogtech.delivery.records import Reservation
 from airflow_provider_dialogtech.delivery.tries import TextTries
@@ -27,13 +27,13 @@ class OutcomeWriter:
 
     :param journal: the journal.
     :param within: for how many seconds at most it is tried again.
-    :param sleep: sleeps between these tries.
+    :param clock: sleeps between these tries.
     """
 
-    def __init__(self, journal: SendJournal, within: float, sleep: Callable[[float], None]) -> None:
+    def __init__(self, journal: SendJournal, within: float, clock: Clock) -> None:
         self._journal = journal
         self._within = within
-        self._sleep = sleep
+        self._clock = clock
 
     def settle(
         self,
@@ -54,7 +54,7 @@ class OutcomeWriter:
         :param left: when its request left, on the monotonic clock.
         :param pause: for how many seconds all texts of the account are held back.
         """
-        took = time.monotonic() - left
+        took = self._clock.monotonic() - left
         words = _IN_WORDS[outcome]
         return self._write(text, words, self._journal.settle, held, outcome, detail, took=took, pause=pause)
 
@@ -69,7 +69,7 @@ class OutcomeWriter:
     def _write(self, text: TextTries, what: str, step: Callable[..., None], *args: Any, **options: Any) -> bool:
         """Write what became of the text into the journal, and return whether that worked. A failure is only logged."""
         try:
-            step(*args, **{"within": self._within, "sleep": self._sleep, **options})
+            step(*args, **{"within": self._within, "sleep": self._clock.sleep, **options})
         except Exception as error:
             # Whatever sleep raised when it was stopped has no words of ours.
             reason = error.reason if isinstance(error, JournalUnavailable) else type(error).__name__

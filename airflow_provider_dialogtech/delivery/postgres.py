@@ -10,7 +10,6 @@ import hashlib
 import math
 import re
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -20,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
 from airflow_provider_dialogtech.delivery import schema
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.faults import StoreAway
 from airflow_provider_dialogtech.delivery.store import Plan, Reading, Statement
 from airflow_provider_dialogtech.delivery.watchdog import Watchdog
@@ -54,10 +54,12 @@ class PostgresBackend:
     """One process's connections to the database.
 
     :param url: its SQLAlchemy URL.
+    :param clock: tells how long an answer took.
     :param within: how many seconds opening it may take.
     """
 
-    def __init__(self, url: str | URL, *, within: float) -> None:
+    def __init__(self, url: str | URL, clock: Clock, *, within: float) -> None:
+        self._clock = clock
         self._watchdog = Watchdog()
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._current = threading.local()
@@ -70,9 +72,9 @@ class PostgresBackend:
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T:
         with self._connection(within) as connection:
             _send(connection, _BEGIN_AND_LOCK.format(lock=_lock_number(lock)))
-            asked = time.monotonic()
+            asked = self._clock.monotonic()
             row = connection.execute(question.sql, dict(question.values)).one()
-            took = time.monotonic() - asked
+            took = self._clock.monotonic() - asked
             answer, statements = plan(row, Reading(row.now, asked + took / 2, took))
             _send(connection, *_in_one_message(statements, self._engine.dialect, last="COMMIT"))
             return answer

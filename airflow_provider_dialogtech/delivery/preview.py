@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
@@ -26,9 +24,9 @@ def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits
     question = Statement(
         statements.BEFORE_RESERVING, {"of_account": account, "of_key": statements.stored_key(request.key)}
     )
-    asked = time.monotonic()
+    asked = store.clock.monotonic()
     row = store.ask(question)
-    took = time.monotonic() - asked
+    took = store.clock.monotonic() - asked
     store.timing.first_answer(took)
     planner = Planner(request, account, limits, owner="")
     answer, _ = planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))

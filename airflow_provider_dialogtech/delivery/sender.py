@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Literal
@@ -16,6 +15,7 @@ from tenacity import (
 
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.reply import ApiReply
+from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.detail import detail_of
 from airflow_provider_dialogtech.delivery.earlier import EarlierAttempt
 from airflow_provider_dialogtech.delivery.journal import ONE_STEP, SendJournal
@@ -61,11 +61,10 @@ class SmsSender:
 
     :param client: the API.
     :param journal: the account's journal.
-    :param sleep: sleeps for so many seconds; what it raises ends the sending, and what has not left is not sent.
+    :param clock: tells the time and waits; what its sleep raises ends the sending, and what has not left is not sent.
     :param only_to: the only numbers that are texted, in digits; a text to another one is only written into the journal.
         None texts everybody.
     :param settle_within: for how many seconds at most an outcome is written again to a journal that is away.
-    :param settle_sleep: sleeps between these tries; by default `sleep`.
     """
 
     def __init__(
@@ -73,17 +72,16 @@ class SmsSender:
         client: DialogTechClient,
         journal: SendJournal,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM_CLOCK,
         only_to: Collection[str] | None = None,
         settle_within: float = SETTLE_WITHIN,
-        settle_sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._client = client
         self._journal = journal
-        self._sleep = sleep
+        self._clock = clock
         self._only_to = only_to
-        self._earlier = EarlierAttempt(journal, sleep)
-        self._outcomes = OutcomeWriter(journal, settle_within, settle_sleep or sleep)
+        self._earlier = EarlierAttempt(journal, clock)
+        self._outcomes = OutcomeWriter(journal, settle_within, clock)
         self._left: dict[str, SendResult | DialogTechError | None] = {}
 
     def send(
@@ -114,7 +112,7 @@ class SmsSender:
         """
         is_held_back = self._only_to is not None and message.to not in self._only_to
         request = SlotRequest(key, message.from_numbers, message.to, message.text, is_alert, origin, is_held_back)
-        text = TextTries(message, request, resend=in_doubt == "resend", max_wait=max_wait)
+        text = TextTries(message, request, resend=in_doubt == "resend", max_wait=max_wait, clock=self._clock)
         try:
             result = self._send_text(text)
         except BaseException as error:
@@ -142,7 +140,7 @@ class SmsSender:
             retry=retry_if_exception_type((SlotLost, Throttled, Unreachable)),
             stop=text.is_hopeless,
             wait=before_next_try,
-            sleep=self._sleep,
+            sleep=self._clock.sleep,
             before_sleep=log_next_try,
             reraise=True,
         )
@@ -157,21 +155,21 @@ class SmsSender:
 
     def _try(self, text: TextTries) -> SendResult:
         """Try once: reserve a slot, connect, start, send, settle."""
-        connecting = _connect_time(self._client.host)
-        text.reserving = time.monotonic()
+        connecting = _connect_time(self._client.host, self._clock)
+        text.reserving = self._clock.monotonic()
         found = self._journal.reserve(
             text.request,
             resend=text.resend,
             max_wait=text.wait_left(),
             connect=connecting.bound,
             after=text.unsent,
-            sleep=self._sleep,
+            sleep=self._clock.sleep,
         )
         if isinstance(found, Record):
             text.unsent = None
             return self._earlier.answer(text, found)
         held = text.unsent = found
-        if time.monotonic() > held.due:
+        if self._clock.monotonic() > held.due:
             self._journal.timing.missed(text.reserving)
             raise SlotLost(f"the journal is slow: {self._journal.timing}")
         self._sleep_until(held.due - CONNECT_LEAD)
@@ -183,9 +181,9 @@ class SmsSender:
         return self._settle_sent(text, held, reply, left)
 
     def _connect(self, connecting: StepTime) -> Line:
-        begun = time.monotonic()
+        begun = self._clock.monotonic()
         line = self._client.connect()
-        connecting.note(time.monotonic() - begun)
+        connecting.note(self._clock.monotonic() - begun)
         return line
 
     def _start(self, text: TextTries, held: Reservation) -> None:
@@ -193,14 +191,14 @@ class SmsSender:
 
         :raises SlotLost: when it is not to be used.
         """
-        if time.monotonic() > held.due:
+        if self._clock.monotonic() > held.due:
             raise SlotLost("connecting took longer than there was time")
         self._sleep_until(held.due - self._journal.timing.start_lead)
         text.started = True
         left = text.wait_left()
         within = None if left is None else left + ONE_STEP
-        if not self._journal.start(held, timeout=self._client.timeout, within=within, sleep=self._sleep):
-            if time.monotonic() > held.due:
+        if not self._journal.start(held, timeout=self._client.timeout, within=within, sleep=self._clock.sleep):
+            if self._clock.monotonic() > held.due:
                 self._journal.timing.missed(text.reserving)
                 raise SlotLost(f"the journal is slow: {self._journal.timing}")
             raise SlotLost("an alert or another process took it, or the account is paused")
@@ -210,7 +208,7 @@ class SmsSender:
 
         :raises SlotLost: when it would come too close to the next one.
         """
-        left = time.monotonic()
+        left = self._clock.monotonic()
         late = left - held.due
         if late > min(LATE * STRETCH**text.slots, LONGEST_LATE):
             self._journal.timing.missed(text.reserving)
@@ -243,7 +241,7 @@ class SmsSender:
             raise
         except InDoubt as error:
             self._outcomes.settle(text, held, "in_doubt", {}, left)
-            doubt = InDoubt(error.reason, to=text.to, since=_moment(left), key=key)
+            doubt = InDoubt(error.reason, to=text.to, since=self._moment(left), key=key)
         except BaseException:
             self._outcomes.settle(text, held, "in_doubt", {}, left)
             raise
@@ -259,7 +257,7 @@ class SmsSender:
             from_=mask_number(held.number),
             segments=text.message.segments,
             encoding=text.message.encoding,
-            sent_at=_moment(left).isoformat(timespec="milliseconds"),
+            sent_at=self._moment(left).isoformat(timespec="milliseconds"),
             waited_seconds=round(left - text.begun, 3),
             attempts=text.requests,
         )
@@ -276,14 +274,13 @@ class SmsSender:
 
     def _sleep_until(self, due: float) -> None:
         # Also when there is nothing to wait for: that is where somebody who stops us is heard.
-        self._sleep(max(0.0, due - time.monotonic()))
+        self._clock.sleep(max(0.0, due - self._clock.monotonic()))
 
-
-def _moment(monotonic: float) -> datetime:
-    return datetime.fromtimestamp(time.time() - (time.monotonic() - monotonic), timezone.utc)
+    def _moment(self, monotonic: float) -> datetime:
+        return datetime.fromtimestamp(self._clock.now() - (self._clock.monotonic() - monotonic), timezone.utc)
 
 
 @lru_cache(maxsize=64)
-def _connect_time(host: str) -> StepTime:
+def _connect_time(host: str, clock: Clock) -> StepTime:
     """How long connecting to the API takes, as this process has seen it."""
-    return StepTime(0.0 if host in {"localhost", "127.0.0.1", "::1"} else CONNECT_GUESS)
+    return StepTime(0.0 if host in {"localhost", "127.0.0.1", "::1"} else CONNECT_GUESS, clock)

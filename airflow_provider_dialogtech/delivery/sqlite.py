@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from airflow_provider_dialogtech.delivery import schema
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.group_commit import GroupCommit
 from airflow_provider_dialogtech.delivery.store import Plan, Reading, Statement
 
@@ -30,22 +31,23 @@ class SqliteBackend:
     """One process's way to the file.
 
     :param url: its SQLAlchemy URL.
-    :param clock: the store's clock, in seconds since 1970.
+    :param clock: the store's clock.
     :param within: how many seconds opening it may take.
     """
 
-    def __init__(self, url: str | URL, clock: Callable[[], float], *, within: float) -> None:
+    def __init__(self, url: str | URL, clock: Clock, *, within: float) -> None:
+        self._clock = clock
         self._path = Path(str(make_url(url).database).removeprefix("file:"))
-        self._engine = _engine(url, clock)
+        self._engine = _engine(url, clock.now)
         self._commits = GroupCommit(self._transaction)
         self.first_commit = self._open(within)
         """How many seconds the file takes for a commit."""
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T:  # noqa: ARG002
         def read_and_write(connection: Connection) -> T:
-            asked = time.monotonic()
+            asked = self._clock.monotonic()
             row = connection.execute(question.sql, dict(question.values)).one()
-            took = time.monotonic() - asked
+            took = self._clock.monotonic() - asked
             answer, statements = plan(row, Reading(row.now, asked + took / 2, took))
             _execute(connection, statements)
             return answer
@@ -69,8 +71,8 @@ class SqliteBackend:
         """
         with self._transaction(within) as connection:
             _write_version(connection)  # a commit without a write takes no time
-            begun = time.monotonic()
-        return time.monotonic() - begun
+            begun = self._clock.monotonic()
+        return self._clock.monotonic() - begun
 
     @contextmanager
     def _transaction(self, within: float) -> Iterator[Connection]:

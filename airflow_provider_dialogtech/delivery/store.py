@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.engine import URL, Row
 from sqlalchemy.sql.expression import Executable
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
+from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.faults import StoreAway, named
 from airflow_provider_dialogtech.delivery.timing import Timing
 from airflow_provider_dialogtech.exceptions import DialogTechError, JournalUnavailable
@@ -74,7 +74,7 @@ class Store:
     Every step may be tried twice, since the answer to a COMMIT may be lost: it must recognise what it has written.
 
     :param url: an SQLAlchemy URL. It may hold a password and is never shown.
-    :param clock: the clock of a SQLite store, in seconds since 1970. PostgreSQL has its own.
+    :param clock: tells the time and waits. What time it is PostgreSQL knows by its own clock.
     :param patience: for how many seconds a store that is away is tried again.
     :param retry_for: the same for one that says at once that it is away; by default as long.
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not installed.
@@ -84,7 +84,7 @@ class Store:
         self,
         url: str | URL,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Clock = SYSTEM_CLOCK,
         patience: float = PATIENCE,
         retry_for: float | None = None,
     ) -> None:
@@ -92,7 +92,7 @@ class Store:
 
         self.is_file = kind_of(url) == "sqlite"
         self._url = url
-        self._clock = clock
+        self.clock = clock
         self.patience = patience
         self._retry_for = patience if retry_for is None else retry_for
 
@@ -126,7 +126,7 @@ class Store:
         plan: Plan[T],
         *,
         within: float | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> T:
         """Ask a question and write what follows from it, while nobody else holds the same lock: all of it or nothing.
 
@@ -136,7 +136,7 @@ class Store:
         :param question: a query of one row.
         :param plan: given the row, returns the result and what to write.
         :param within: for how many seconds at most to try; by default the store's `patience`.
-        :param sleep: sleeps between two tries.
+        :param sleep: sleeps between two tries; by default that of the store's clock.
         :raises JournalUnavailable: when the store cannot be reached, read or written.
         """
         process = self._process()
@@ -153,7 +153,7 @@ class Store:
         *statements: Statement,
         lock: str | None = None,
         within: float | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> bool:
         """Write, all of it or nothing: in PostgreSQL one message.
 
@@ -169,7 +169,7 @@ class Store:
         )
 
     def ask(
-        self, question: Statement, *, within: float | None = None, sleep: Callable[[float], None] = time.sleep
+        self, question: Statement, *, within: float | None = None, sleep: Callable[[float], None] | None = None
     ) -> Row[Any]:
         """Ask a question that has one row for an answer, without a lock.
 
@@ -177,18 +177,21 @@ class Store:
         """
         return self._try(lambda backend, left: backend.ask(question, within=left), within=within, sleep=sleep)
 
-    def _try(self, work: Callable[[Backend, float], T], *, within: float | None, sleep: Callable[[float], None]) -> T:
+    def _try(
+        self, work: Callable[[Backend, float], T], *, within: float | None, sleep: Callable[[float], None] | None
+    ) -> T:
         patience = self.patience if within is None else within
-        until = time.monotonic() + patience
+        begun = self.clock.monotonic()
+        last_try = begun + (min(patience, self._retry_for) if within is None else patience)
         retrying = Retrying(
             retry=retry_if_exception_type(StoreAway),
-            stop=stop_after_delay(min(patience, self._retry_for) if within is None else patience),
+            stop=lambda _: self.clock.monotonic() >= last_try,
             wait=wait_random_exponential(multiplier=0.05, max=1),
-            sleep=sleep,
+            sleep=sleep or self.clock.sleep,
             reraise=True,
         )
         try:
-            result: T = retrying(lambda: self._try_once(work, until))
+            result: T = retrying(lambda: self._try_once(work, begun + patience))
         except StoreAway as away:
             reason = str(away)
         else:
@@ -200,7 +203,7 @@ class Store:
 
     def _try_once(self, work: Callable[[Backend, float], T], until: float) -> T:
         def left(at_most: float) -> float:
-            return max(0.1, min(at_most, until - time.monotonic()))
+            return max(0.1, min(at_most, until - self.clock.monotonic()))
 
         try:
             backend = self._process().backend(left(OPEN_SECONDS))
@@ -213,14 +216,14 @@ class Store:
         raise problem
 
     def _process(self) -> _Process:
-        return _process_of(self._url, self._clock, os.getpid())
+        return _process_of(self._url, self.clock, os.getpid())
 
 
 class _Process:
     """What the threads of one process share of one store: a connection must never cross a fork."""
 
-    def __init__(self, url: str | URL, clock: Callable[[], float]) -> None:
-        self.timing = Timing()
+    def __init__(self, url: str | URL, clock: Clock) -> None:
+        self.timing = Timing(clock)
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._url = url
         self._clock = clock
@@ -248,7 +251,7 @@ class _Process:
                 else:
                     from airflow_provider_dialogtech.delivery.postgres import PostgresBackend
 
-                    self._backend = PostgresBackend(self._url, within=within)
+                    self._backend = PostgresBackend(self._url, self._clock, within=within)
             return self._backend
         finally:
             self._opening.release()
@@ -265,5 +268,5 @@ class _Process:
 
 
 @lru_cache(maxsize=32)
-def _process_of(url: str | URL, clock: Callable[[], float], _pid: int) -> _Process:
+def _process_of(url: str | URL, clock: Clock, _pid: int) -> _Process:
     return _Process(url, clock)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
+
+from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 
 # As TCP's retransmission timer (RFC 6298): mean plus four deviations, which no step should exceed by chance.
 _MEAN_GAIN = 1 / 8
@@ -31,9 +32,11 @@ class StepTime:
     """The time that one step takes: its mean and its deviation.
 
     :param guess: what is taken before the first sample, in seconds.
+    :param clock: tells when a sample ended.
     """
 
-    def __init__(self, guess: float | None = None) -> None:
+    def __init__(self, guess: float | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self._guess = guess
         self._mean: float | None = None
         self._deviation = 0.0
@@ -59,7 +62,7 @@ class StepTime:
         """Learn from one more step."""
         seconds = min(max(seconds, 0.0), LONGEST)
         if self._mean is not None and seconds > self.bound:
-            ended = time.monotonic()
+            ended = self._clock.monotonic()
             if ended - seconds < self._exceeded_at:
                 return  # what stalled at the same time in many threads is one stall
             self._exceeded_at = ended
@@ -75,12 +78,15 @@ class Timing:
     """The steps between a slot that was found and the request that leaves in it.
 
     The threads of a process that use one journal share it.
+
+    :param clock: tells when steps ended and slots were missed.
     """
 
-    def __init__(self) -> None:
-        self.commit = StepTime()
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self.commit = StepTime(clock=clock)
         """From the moment at which `reserve` read the clock until it returned."""
-        self.start = StepTime()
+        self.start = StepTime(clock=clock)
         self._stretch = 1.0
         self._stretched_at = 0.0
         self._lock = threading.Lock()
@@ -115,7 +121,7 @@ class Timing:
         """
         with self._lock:
             if reserved > self._stretched_at:
-                self._stretched_at = time.monotonic()
+                self._stretched_at = self._clock.monotonic()
                 self._stretch = min(self._stretch * _LONGER, _LONGEST_STRETCH)
 
     def met(self) -> None:

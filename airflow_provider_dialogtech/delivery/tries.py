@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, field
 
 from tenacity import RetryCallState, wait_random_exponential
 
+from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.exceptions import Throttled
 from airflow_provider_dialogtech.masking import mask_number
@@ -29,6 +29,9 @@ class SlotLost(Exception):
 class TextTries:
     """One text, and what its tries add up to.
 
+    :param max_wait: for how many seconds at most it may wait for a slot; None waits as long as it takes.
+    :param clock: tells how long it has been waiting and failing.
+    :param begun: when it began to be sent, on the monotonic clock.
     :param requests: how many requests have left.
     :param slots: how many slots were lost.
     :param started: whether the journal may know it as being sent.
@@ -40,7 +43,8 @@ class TextTries:
     request: SlotRequest
     resend: bool
     max_wait: float | None
-    begun: float = field(default_factory=time.monotonic)
+    clock: Clock = field(default=SYSTEM_CLOCK, repr=False)
+    begun: float = field(init=False)
     requests: int = 0
     slots: int = 0
     failures: int = 0
@@ -49,6 +53,9 @@ class TextTries:
     reserving: float = 0.0
     unsent: Reservation | None = None
 
+    def __post_init__(self) -> None:
+        self.begun = self.clock.monotonic()
+
     @property
     def to(self) -> str:
         """The recipient's number, shortened."""
@@ -56,7 +63,7 @@ class TextTries:
 
     def wait_left(self) -> float | None:
         """Return for how many seconds it may still wait for a slot; None for as long as it takes."""
-        return None if self.max_wait is None else max(0.0, self.begun + self.max_wait - time.monotonic())
+        return None if self.max_wait is None else max(0.0, self.begun + self.max_wait - self.clock.monotonic())
 
     def is_hopeless(self, state: RetryCallState) -> bool:
         """Count what went wrong, and say whether to stop."""
@@ -64,8 +71,8 @@ class TextTries:
             self.slots += 1
             return self.slots >= SLOTS
         self.failures += 1
-        self.failing_since = self.failing_since or time.monotonic()
-        return self.failures >= TRIES or time.monotonic() - self.failing_since >= TRY_FOR
+        self.failing_since = self.failing_since or self.clock.monotonic()
+        return self.failures >= TRIES or self.clock.monotonic() - self.failing_since >= TRY_FOR
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import AirflowNotFoundException, BaseHook, mask_secret
 from airflow_provider_dialogtech.counting import plural
+from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, NotSent
 from airflow_provider_dialogtech.masking import encodings_of, mask_number
@@ -245,10 +245,10 @@ class DialogTechHook(BaseHook):
             log.warning("%s", remark)
         return text
 
-    def make_sender(self, *, sleep: Callable[[float], None] = time.sleep) -> SmsSender:
+    def make_sender(self, *, clock: Clock = SYSTEM_CLOCK) -> SmsSender:
         """Return the sender of the connection's account: it keeps the rate limits and knows what was sent.
 
-        :param sleep: sleeps for so many seconds; what it raises ends the sending.
+        :param clock: tells the time and waits; what its sleep raises ends the sending.
         :raises InvalidConnection: when a field of the connection, or the journal's URL, is missing or wrong.
         :raises JournalUnavailable: when the journal cannot keep its promise here.
         """
@@ -264,7 +264,7 @@ class DialogTechHook(BaseHook):
             retention=config.journal_retention(),
             recorder=AirflowRecorder(),
         )
-        return SmsSender(self.get_conn(), journal, sleep=sleep, only_to=settings.only_to)
+        return SmsSender(self.get_conn(), journal, clock=clock, only_to=settings.only_to)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask DialogTech for the account's numbers, which sends nothing; return whether keys and numbers work."""

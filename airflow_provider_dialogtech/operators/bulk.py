@@ -17,6 +17,7 @@ from airflow_provider_dialogtech.bulk.rows import Rows
 from airflow_provider_dialogtech.bulk.stop import ListFailed, Stop
 from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.bulk.texts import Text, texts_of
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
@@ -189,7 +190,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
 
         seconds = seconds_of(self.max_wait)
         return BulkSender(
-            self.hook.make_sender(sleep=stop.sleep),
+            self.hook.make_sender(clock=Clock(sleep=stop.sleep)),
             stop,
             threads=TEXTS_UNDER_WAY_PER_SLOT * self.hook.settings.limits.account_per_second,
             in_doubt=self.in_doubt,

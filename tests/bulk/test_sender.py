@@ -12,6 +12,7 @@ from airflow_provider_dialogtech.bulk.sender import BulkSender
 from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
 from airflow_provider_dialogtech.bulk.texts import Text
 from airflow_provider_dialogtech.delivery import records
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -47,7 +48,7 @@ def texts(sandbox, count):
 def send(sandbox, store_url, count, *, stop=None, timeout=TIMEOUT, until=None, limits=FAST, **options):
     """Send a list, and return what was told of each row, however it ends."""
     stop = stop or Stop()
-    sender = a_sender(sandbox, store_url, sleep=stop.sleep, timeout=timeout, limits=limits)
+    sender = a_sender(sandbox, store_url, clock=Clock(sleep=stop.sleep), timeout=timeout, limits=limits)
     bulk = BulkSender(sender, stop, threads=12, until=until)
     told = {}
     with suppress(Stopped, KeyboardInterrupt):
@@ -115,7 +116,7 @@ def test_answers_overlap(sandbox, sqlite_url):
     most = 0
     lock = threading.Lock()
     stop = Stop()
-    sender = a_sender(sandbox, sqlite_url, sleep=stop.sleep, timeout=10, limits=FAST)
+    sender = a_sender(sandbox, sqlite_url, clock=Clock(sleep=stop.sleep), timeout=10, limits=FAST)
     whole_way = sender.send
 
     def watched(message, **options):

@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_dialogtech.bulk.sender import BulkSender
 from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
 from airflow_provider_dialogtech.bulk.texts import Text
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, NotSent
 from tests.delivery.delivering import TIMEOUT, a_message, a_sender
@@ -41,7 +42,7 @@ def send_list(sandbox, store_url, names, *, threads=12, timeout=TIMEOUT, stop_af
     stop = Stop()
     if stop_after is not None:
         threading.Timer(stop_after, stop.set).start()
-    sender = a_sender(sandbox, store_url, sleep=stop.sleep, timeout=timeout, **options)
+    sender = a_sender(sandbox, store_url, clock=Clock(sleep=stop.sleep), timeout=timeout, **options)
     bulk = BulkSender(sender, stop, threads=threads)
     texts = (Text(row, a_message(sandbox, name), name) for row, name in enumerate(names))
     try:

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_dialogtech.delivery import journal as journal_module
 from airflow_provider_dialogtech.delivery import records
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import LONG_MARGIN, LONGEST_WINDOW, SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.delivery.origin import Origin
@@ -380,24 +381,24 @@ def test_a_record_tells_since_when(journal):
     assert record.age == pytest.approx(0, abs=5)
 
 
-class Clock:
+class SetClock:
     """The clock of a SQLite store, which a test sets."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
 
-    def __call__(self) -> float:
+    def now(self) -> float:
         return time.time() + self.ahead
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return SetClock()
 
 
 @pytest.fixture
 def clocked(sqlite_url, clock):
-    return SendJournal(Store(sqlite_url, clock=clock), ACCOUNT, RateLimits())
+    return SendJournal(Store(sqlite_url, clock=Clock(now=clock.now)), ACCOUNT, RateLimits())
 
 
 def test_a_clock_set_back_an_hour_shifts_the_rows_with_it(journal, store_url):

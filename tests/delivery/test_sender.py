@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_dialogtech.delivery import sender as sender_module
 from airflow_provider_dialogtech.delivery import tries
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.store import Store
@@ -186,7 +187,9 @@ def test_one_throttled_text_pauses_the_account_for_all(sandbox, sqlite_url):
 
 def test_what_cannot_be_reached_is_tried_again_and_ends_as_unreachable(sandbox, sqlite_url, unused_port):
     nowhere = a_client(sandbox, url=f"http://127.0.0.1:{unused_port}/ibp_api.php")
-    sender = a_sender(sandbox, sqlite_url, client=nowhere, sleep=lambda seconds: time.sleep(min(seconds, 0.1)))
+    sender = a_sender(
+        sandbox, sqlite_url, client=nowhere, clock=Clock(sleep=lambda seconds: time.sleep(min(seconds, 0.1)))
+    )
     with pytest.raises(Unreachable):
         sender.send(a_message(sandbox), key="k")
     assert a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k").status == "sent"
@@ -240,7 +243,7 @@ def test_an_interrupt_while_the_request_is_out_leaves_it_in_doubt_and_goes_on_up
 
 
 def test_an_interrupt_before_the_request_gives_the_slot_back(sandbox, sqlite_url):
-    sender = a_sender(sandbox, sqlite_url, sleep=side_effect_of(KeyboardInterrupt()))
+    sender = a_sender(sandbox, sqlite_url, clock=Clock(sleep=side_effect_of(KeyboardInterrupt())))
     a_sender(sandbox, sqlite_url).send(a_message(sandbox, numbers=sandbox.numbers[:1]), key="1")
     with pytest.raises(KeyboardInterrupt):
         sender.send(a_message(sandbox, numbers=sandbox.numbers[:1]), key="2")
@@ -276,7 +279,7 @@ def killed_before_reserving(sandbox, store_url):
 
 
 def killed_while_waiting(sandbox, store_url):
-    sender = a_sender(sandbox, store_url, sleep=kill_here)
+    sender = a_sender(sandbox, store_url, clock=Clock(sleep=kill_here))
     numbers = sandbox.numbers[:1]
     a_sender(sandbox, store_url).send(a_message(sandbox, numbers=numbers), key="another")
     sender.send(a_message(sandbox, numbers=numbers), key="k")

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from airflow_provider_dialogtech.delivery import store as store_module
+from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.schema import accounts, now
 from airflow_provider_dialogtech.delivery.store import Statement, Store
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable, NotSent
@@ -82,7 +83,9 @@ def test_two_with_the_same_lock_never_plan_at_once_and_their_clocks_agree_with_t
 
 
 def test_postgres_gives_the_time_of_its_own_clock(postgres_url):
-    answer = Store(postgres_url, clock=lambda: 0.0).locked("a", QUESTION, lambda _, reading: (reading.now, []))
+    answer = Store(postgres_url, clock=Clock(now=lambda: 0.0)).locked(
+        "a", QUESTION, lambda _, reading: (reading.now, [])
+    )
     assert answer > 1_000_000_000
 
 
@@ -330,7 +333,7 @@ def test_a_newer_major_version_of_the_journal_is_refused_by_name(store_url):
         else:
             connection.exec_driver_sql("UPDATE dialogtech_journal SET version = 200")
     with pytest.raises(JournalUnavailable, match=r"newer version of this package.*Upgrade airflow-provider-dialogtech"):
-        count(Store(store_url, clock=time.time_ns))  # another clock makes another process of it
+        count(Store(store_url, clock=Clock(now=time.time_ns)))  # another clock makes another process of it
     assert len(rows(store_url, accounts)) == 1
 
 
@@ -341,4 +344,4 @@ def test_a_newer_minor_version_of_the_journal_is_used(store_url):
             connection.exec_driver_sql("PRAGMA user_version=199")
         else:
             connection.exec_driver_sql("UPDATE dialogtech_journal SET version = 199")
-    assert count(Store(store_url, clock=time.time_ns)) == 1
+    assert count(Store(store_url, clock=Clock(now=time.time_ns))) == 1

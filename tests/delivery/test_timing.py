@@ -2,7 +2,9 @@ import time
 
 import pytest
 
+from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK
 from airflow_provider_dialogtech.delivery.timing import GRANULARITY, LONGEST, StepTime, Timing
+from tests.clocks import FakeClock
 
 
 def after(*samples, guess=None):
@@ -100,8 +102,8 @@ def test_the_first_answer_is_a_guess_at_what_the_steps_take():
     assert timing.start.mean == 0.5
 
 
-def a_step_of(*samples) -> StepTime:
-    step = StepTime()
+def a_step_of(*samples, clock=SYSTEM_CLOCK) -> StepTime:
+    step = StepTime(clock=clock)
     for seconds in samples:
         step.note(seconds)
     return step
@@ -123,9 +125,10 @@ def test_a_stall_that_many_threads_saw_counts_once():
 
 
 def test_a_journal_that_stays_slow_is_learned_in_a_few_steps():
-    step = a_step_of(*[0.01] * 20)
+    time = FakeClock()
+    step = a_step_of(*[0.01] * 20, clock=time.clock)
     for _ in range(6):
-        time.sleep(0.4)  # each of them begins after the one before
+        time.go_on(0.4)  # each of them begins after the one before
         step.note(0.4)
     assert 0.4 < step.bound < LONGEST
 
