@@ -27,13 +27,41 @@ from tools.mutants import PACKAGE, Mutant, Unchanged, mutants_of
 FOLDERS = ("delivery", "sms", "api", "alerts")
 # Modules that have no test file of their own name, and those whose promise is tested elsewhere, too; quick ones first.
 TESTS = {
-    "delivery/tries": ("tests/delivery/test_sender.py",),
-    "delivery/earlier": ("tests/delivery/test_sender.py",),
-    "delivery/outcomes": ("tests/delivery/test_sender.py",),
-    "delivery/records": ("tests/delivery/test_reservation.py",),
+    "api": ("tests/api", "tests/hostile/test_replies.py"),
+    "delivery/detail": ("tests/delivery/test_result.py", "tests/delivery/test_earlier.py"),
+    "delivery/earlier": ("tests/delivery/test_earlier.py", "tests/delivery/test_sender.py"),
+    "delivery/faults": ("tests/delivery/test_store.py",),
+    "delivery/journal": ("tests/delivery/test_settling.py", "tests/delivery/test_journal.py"),
+    "delivery/line": ("tests/delivery/test_line.py",),
+    "delivery/metrics": ("tests/settings/test_metrics.py",),
+    "delivery/origin": ("tests/delivery/test_journal.py",),
+    "delivery/outcomes": ("tests/delivery/test_outcomes.py", "tests/delivery/test_sender.py"),
     "delivery/postgres": ("tests/delivery/test_store.py", "tests/delivery/test_journal.py"),
-    "delivery/sqlite": ("tests/delivery/test_store.py", "tests/delivery/test_journal.py"),
-    "delivery/schema": ("tests/delivery/test_store.py", "tests/delivery/test_upgrades.py"),
+    "delivery/preview": ("tests/cli/test_send.py",),
+    "delivery/probe": ("tests/cli/test_check.py",),
+    "delivery/records": ("tests/delivery/test_reservation.py", "tests/delivery/test_journal.py"),
+    "delivery/reservation": ("tests/delivery/test_reservation.py", "tests/delivery/test_journal.py"),
+    "delivery/schema": (
+        "tests/delivery/test_schema.py",
+        "tests/delivery/test_store.py",
+        "tests/delivery/test_upgrades.py",
+    ),
+    "delivery/sender": ("tests/delivery/test_sender.py",),
+    "delivery/sqlite": (
+        "tests/delivery/test_settling.py",
+        "tests/delivery/test_store.py",
+        "tests/delivery/test_journal.py",
+    ),
+    "delivery/statements": (
+        "tests/delivery/test_settling.py",
+        "tests/delivery/test_journal.py",
+        "tests/delivery/test_statements.py",
+    ),
+    "delivery/store": ("tests/delivery/test_outcomes.py", "tests/delivery/test_store.py"),
+    "delivery/tries": ("tests/delivery/test_tries.py", "tests/delivery/test_sender.py"),
+    "delivery/urls": ("tests/delivery/test_store.py",),
+    "delivery/usage": ("tests/page/test_app.py",),
+    "delivery/watchdog": ("tests/delivery/test_store.py",),
     "alerts/alert_journal": ("tests/alerts/test_silent_journal.py",),
     "alerts/attempt": ("tests/alerts/test_attempt.py", "tests/alerts/test_silent_journal.py"),
     "alerts/claiming": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
@@ -51,7 +79,7 @@ TESTS = {
         "tests/alerts/test_silent_journal.py",
     ),
     "alerts/resolving": ("tests/alerts/test_recovery.py",),
-    "alerts/stored_alert": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
+    "alerts/stored_alert": ("tests/alerts/test_stored_alert.py",),
     "alerts/wanted": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
 }
 # A test that a change makes hang has noticed it.
@@ -143,7 +171,7 @@ def _tests_of(path: Path) -> tuple[str, ...]:
     module = path.relative_to(PACKAGE).with_suffix("").as_posix()
     folder, _, name = module.partition("/")
     own = Path("tests", folder, f"test_{name}.py")
-    return TESTS.get(module) or ((str(own),) if own.exists() else (f"tests/{folder}",))
+    return TESTS.get(module) or TESTS.get(folder) or ((str(own),) if own.exists() else (f"tests/{folder}",))
 
 
 def noticed(path: str, operator: str, occurrence: str, *tests: str) -> bool:

@@ -75,7 +75,8 @@ def _as_message(parts: Message) -> Iterator[Message]:
     if len(parts) != 1:
         yield parts
         return
-    for line in parts[0].splitlines():
+    (whole,) = parts
+    for line in whole.splitlines():
         for separator in _SEPARATORS:
             if separator in line:
                 yield tuple(field for field in _fields(line, separator) if field.strip())

@@ -40,7 +40,7 @@ class Transport:
         self._http.debuglevel = 0  # where somebody sets http.client's own, it prints requests whole
         self._http.response_class = self._bounded_response
         self._http._new_conn = self._by_socks if self._has_socks_proxy else self._by_tcp
-        self._deadline = Deadline(0)
+        self._deadline: Deadline
 
     @property
     def has_proxy(self) -> bool:

@@ -8,9 +8,13 @@ from airflow_provider_dialogtech.alerts.text import (
     built_in_text,
     clock_time,
     fit,
+    identity_of,
+    recovery_text,
     scrub_reason,
+    subject_of,
     suffix_of,
 )
+from airflow_provider_dialogtech.alerts.wanted import Recovery
 from airflow_provider_dialogtech.sms.gsm import measure
 from tests.alerts.conftest import context_of, failure
 from tests.hostile.looking import soon
@@ -128,6 +132,96 @@ def test_a_secret_that_airflow_knows_stays_out_of_a_reason():
 def test_the_suffix_tells_how_many_more_there_were_and_since_when():
     assert suffix_of(Claim("id", "key", suppressed=137, since=NOON)) == " (+137 more since 12:05 UTC)"
     assert suffix_of(Claim("id", "key")) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lasted"),
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (172799, "47 h"),
+        (172800, "2 days"),
+        (900000, "10 days"),
+    ],
+)
+def test_what_works_again_says_how_often_and_how_long_it_failed(seconds, lasted):
+    recovery = Recovery(3, timedelta(seconds=seconds), is_same=True)
+    claim = Claim("id", "key", suppressed=2, since=NOON, recovery=recovery)
+    assert suffix_of(claim) == f", after 3 failures in {lasted}"
+    assert suffix_of(claim, built_in=False) == f" (after 3 failures in {lasted})"
+
+
+@pytest.mark.parametrize("event", ["dag_failed", "dag_success", "deadline", "sla"])
+def test_an_alert_about_a_dag_names_the_dag_whatever_task_stands_beside_it(event):
+    context = context_of(map_index=3)
+    assert subject_of(event, context) == "DAG etl"
+    assert identity_of(event, context) == '["etl"]'
+    assert recovery_text(subject_of(event, context)) == "Airflow: DAG etl works again"
+
+
+def test_an_alert_about_a_task_names_its_instance():
+    context = context_of(map_index=0)
+    assert subject_of("failed", context) == "etl.load[0]"
+    assert identity_of("failed", context) == '["etl", "load", "0"]'
+    assert identity_of("failed", context_of(map_index=1)) != identity_of("failed", context)
+    assert identity_of("failed", {"dag": SimpleNamespace(dag_id="etl")}) == '["etl"]'
+
+
+def test_a_name_of_up_to_45_characters_stays_whole():
+    assert subject_of("dag_failed", {"dag": SimpleNamespace(dag_id="d" * 45)}) == "DAG " + "d" * 45
+    assert subject_of("dag_failed", {"dag": SimpleNamespace(dag_id="d" * 46)}) == "DAG " + "d" * 42 + "..."
+
+
+def test_names_that_are_alike_only_where_they_are_cut_are_told_apart():
+    long, longer = ({"dag": SimpleNamespace(dag_id="d" * length)} for length in (249, 250))
+    assert subject_of("dag_failed", long) == subject_of("dag_failed", longer)
+    assert identity_of("dag_failed", long) != identity_of("dag_failed", longer)
+
+
+def test_of_a_reason_120_characters_are_told():
+    text = built_in_text("failed", failure("x" * 500))
+    assert text.endswith("RuntimeError: " + "x" * 120)
+
+
+@pytest.mark.parametrize(
+    ("tries", "most", "told"),
+    [(2, None, "try 2,"), (1, 0, "try 1 of 1,"), (4, 2, "try 4 of 4,"), (None, 2, "UTC, run")],
+)
+def test_a_try_is_told_as_far_as_it_is_known(tries, most, told):
+    assert told in built_in_text("failed", context_of(end_date=NOON, try_number=tries, max_tries=most))
+
+
+@pytest.mark.parametrize(
+    ("state", "told"), [("queued", ": still queued"), ("running", ": still running"), ("failed", "")]
+)
+def test_a_missed_deadline_says_what_the_run_is_doing(state, told):
+    text = built_in_text("deadline", {**DEADLINE, "dag_run": {**DEADLINE["dag_run"], "state": state}})
+    assert text.endswith(f"run scheduled 2026-01-02 00:00{told}")
+
+
+def test_the_run_of_a_context_without_one_is_not_told():
+    assert "run" not in built_in_text("dag_failed", {"dag": SimpleNamespace(dag_id="etl")})
+
+
+@pytest.mark.parametrize(
+    ("text", "one_segment", "whole"),
+    [
+        ("x" * 160, True, "x" * 160),
+        ("x" * 161, True, "x" * 157 + "..."),
+        ("x" * 256, False, "x" * 256),
+        ("x" * 257, False, "x" * 253 + "..."),
+        ("€" * 200, True, "€" * 78 + "..."),
+    ],
+)
+def test_a_text_takes_all_the_room_that_there_is(text, one_segment, whole):
+    assert fit(text, "", one_segment=one_segment) == whole
+
+
+def test_lines_stay_lines_and_nothing_stands_around_a_text():
+    assert fit(" one\ntwo\r\nthree\x00 ", "", one_segment=True) == "one\ntwo\r\nthree"
 
 
 def test_the_last_text_of_a_budget_says_so():

@@ -11,6 +11,7 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -19,6 +20,7 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_dialogtech.api import bounds
 from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.connection import Connection
@@ -315,6 +317,24 @@ def test_a_name_that_is_not_resolved_is_unreachable(leak_check):
     assert "not resolved" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("url", "called"),
+    [
+        ("http://localhost/x", "localhost:80"),
+        ("http://localhost:8080/x", "localhost:8080"),
+        ("https://any.example/x", "any.example:443"),
+        ("https://any.example:8443/x", "any.example:8443"),
+        ("https://[::1]/x", "[::1]:443"),
+    ],
+)
+def test_what_could_not_be_reached_is_named_by_its_host_and_port(url, called, monkeypatch, leak_check):
+    def resolve_nothing(*_, **__):
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_nothing)
+    assert f"could not be reached at {called} (" in str(attempt(a_client(url), leak_check))
+
+
 @pytest.fixture(scope="module")
 def authority():
     return trustme.CA()
@@ -396,6 +416,32 @@ def test_a_reply_in_another_encoding_is_read_all_the_same(body):
         reply = a_client(server.url).send(**TEXT)
     assert reply.result == "success"
     assert "<response>" in reply.xml
+
+
+def test_a_reply_that_ends_with_its_connection_is_read():
+    with serving(answering(b"HTTP/1.1 200 OK\r\n\r\n" + SUCCESS)) as server:
+        assert a_client(server.url).send(**TEXT).description == "[1] Message Sent"
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_reply_may_have_64_kibibytes_and_not_a_byte_more(over, leak_check):
+    size = (64 << 10) + over
+    answer = an_answer(SUCCESS + b" " * (size - len(an_answer(SUCCESS + b" " * 60_000)) + 60_000))
+    assert len(answer) == size
+    with serving(answering(answer)) as server:
+        client = a_client(server.url)
+        if over:
+            assert "larger than it may be" in str(attempt(client, leak_check))
+        else:
+            assert client.send(**TEXT).result == "success"
+
+
+def test_a_deadline_that_is_reached_is_over(monkeypatch):
+    """A socket's time-out of 0 would be none."""
+    monkeypatch.setattr(bounds, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    assert bounds.Deadline(0.5).left() == 0.5
+    with pytest.raises(TimeoutError):
+        bounds.Deadline(0).left()
 
 
 def test_of_a_flood_no_more_than_the_bound_is_kept(leak_check):

@@ -76,7 +76,7 @@ def test_several_recipients_of_one_message_are_rather_missed_than_mixed_up():
     assert not any({"5556667771", "Hi Grace"} <= set(message) for message in messages)
 
 
-@pytest.mark.parametrize("data", ["", "<data/>", "<data>\n</data>", "<data>none</data>"])
+@pytest.mark.parametrize("data", ["", "<data/>", "<data>\n</data>", "<data>none</data>", "<data>none;</data>"])
 def test_an_empty_list_has_no_message(data):
     assert listed_messages(reply(data)) == []
 
