@@ -16,7 +16,8 @@ DAYS = (date(2026, 1, 2), date(2026, 1, 3))
 
 def messages_from(behave, *more):
     with serving(behave) as server:
-        return DialogTechClient("acc3ss", "s3cret", server.url, timeout=2).get_messages(*DAYS, *more), server.requests[0]
+        client = DialogTechClient("acc3ss", "s3cret", server.url, timeout=2)
+        return client.get_messages(*DAYS, *more), server.requests[0]
 
 
 @pytest.mark.parametrize("number", [None, "5554332111"])
