@@ -57,6 +57,7 @@ _GROUPS = {
     "tests/plugins/": "metadata_db",
     "tests/cli/test_pools.py": "metadata_db",
     "tests/test_docs.py::test_the_pools_command_runs": "metadata_db",
+    "tests/settings/test_journal_place.py::test_the_journal_lies": "homes",
     "tests/alerts/test_silent_journal.py": "test_silent_journal",
     "tests/delivery/test_pgbouncer.py": "test_pgbouncer",
     "tests/delivery/test_stalls.py": "test_stalls",

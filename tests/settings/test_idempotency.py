@@ -103,42 +103,45 @@ ENVIRONMENT = {
 }
 SAY = """
 from airflow_provider_dialogtech.settings.idempotency import current_origin, default_key
-print("SAID", default_key("5556667777", "hi"), current_origin())
+print("SAID", default_key("5556667777", "hi"), default_key("5556667777", "hi"), current_origin())
 """
 
 
-def said(before: str = "", **environment: str) -> str:
-    """Return the key and the origin of a text in a process of its own."""
+def said(before: str = "", **environment: str) -> tuple[str, str, str]:
+    """Return the key of a text, the key of the same text again, and its origin, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", before + SAY], capture_output=True, text=True, env=os.environ | environment, check=True
     )
-    return done.stdout.split("SAID ")[1].strip()
+    key, again, origin = done.stdout.split("SAID ")[1].strip().split(" ", 2)
+    return key, again, origin
 
 
 def test_a_process_that_a_task_starts_has_the_tasks_key_on_every_try():
-    first = said(**ENVIRONMENT)
-    assert first == said(**ENVIRONMENT | {"AIRFLOW_CTX_TRY_NUMBER": "2"})
-    assert first.split(" ", 1)[0] == idempotency.task_key(*RUN, idempotency.digest("hi"))
-    assert "Origin(dag_id='dag', run_id='run', task_id='task', map_index=-1)" in first
+    expected = idempotency.task_key(*RUN, idempotency.digest("hi"))
+    origin = "Origin(dag_id='dag', run_id='run', task_id='task', map_index=-1)"
+    for try_number in ("1", "2"):
+        assert said(**ENVIRONMENT | {"AIRFLOW_CTX_TRY_NUMBER": try_number}) == (expected, expected, origin)
 
 
-def test_another_instance_of_a_mapped_task_has_another_key():
-    one, other = (said(**ENVIRONMENT | {"AIRFLOW_CTX_MAP_INDEX": index}) for index in ("0", "1"))
-    assert one.split()[0] != other.split()[0]
-    assert "map_index=1" in other
+@pytest.mark.parametrize("map_index", [0, 1])
+def test_another_instance_of_a_mapped_task_has_another_key(map_index):
+    expected = idempotency.task_key("dag", "run", "task", map_index, RUN[-1], idempotency.digest("hi"))
+    key, _, origin = said(**ENVIRONMENT | {"AIRFLOW_CTX_MAP_INDEX": str(map_index)})
+    assert key == expected
+    assert f"map_index={map_index}" in origin
 
 
 def test_a_process_without_a_whole_task_has_a_new_key_each_time():
-    part = ENVIRONMENT | {"AIRFLOW_CTX_TASK_ID": ""}
-    assert said(**part).split()[0] != said(**part).split()[0]
-    assert str(Origin()) in said(**part)
+    key, again, origin = said(**ENVIRONMENT | {"AIRFLOW_CTX_TASK_ID": ""})
+    assert key != again
+    assert str(Origin()) == origin
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="this system does not tell")  # noqa: PTH110
 def test_what_airflow_sets_in_a_tasks_own_process_is_not_taken_for_the_process_of_a_task():
     """A callback runs there after the task: its text is not the task's."""
-    setting = f"import os; os.environ |= {ENVIRONMENT!r}\n"
-    assert said(setting).split()[0] != said(setting).split()[0]
+    key, again, _ = said(f"import os; os.environ |= {ENVIRONMENT!r}\n")
+    assert key != again
 
 
 def test_the_origin_of_a_text_is_its_task():
