@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.commands import Commands
+from tools.commands import Commands
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
 

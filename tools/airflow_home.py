@@ -8,12 +8,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
 from tools.airflow_api import AirflowApi
+from tools.commands import Commands
 from tools.metadata import Metadata
-from tools.processes import Background, BackgroundFailed, free_port, plain_environment
+from tools.processes import Background, BackgroundFailed, free_port, plain_environment, tail
 
 _IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
@@ -36,10 +38,9 @@ class AirflowHome:
         self.metadata = Metadata(self.folder / "airflow.db")
         self.url = f"http://127.0.0.1:{free_port()}"
         self.api = AirflowApi(self.url)
-        self.processes = Background(
-            self.folder / "output",
-            plain_environment() | _settings(self.folder, dags.resolve(), self.url) | dict(environment or {}),
-        )
+        settings = _settings(self.folder, dags.resolve(), self.url)
+        self._environment = plain_environment() | settings | dict(environment or {})
+        self.processes = Background(self.folder / "output", self._environment)
 
     def airflow(self, *arguments: str) -> str:
         """Run the `airflow` command.
@@ -47,7 +48,11 @@ class AirflowHome:
         :return: what it printed.
         :raises BackgroundFailed: it ended with an error.
         """
-        return self.processes.run(f"airflow {arguments[0]} {arguments[1]}", *_airflow(*arguments))
+        done = self._commands.run(*arguments, environment=self._environment)
+        if done.returncode:
+            printed = tail(done.stdout + done.stderr)
+            raise BackgroundFailed(f"airflow {arguments[0]} {arguments[1]} ended with {done.returncode}:\n{printed}")
+        return done.stdout
 
     def add_connections(self, connections: Mapping[str, Mapping[str, object]]) -> None:
         """Store connections in Airflow's database, as a user does."""
@@ -68,6 +73,11 @@ class AirflowHome:
     def stop(self, component: str) -> None:
         """Stop one component and its tasks."""
         self.processes.stop(component)
+
+    def stop_all(self) -> None:
+        """End all components and what they have started: nobody reads what they would still put in order."""
+        self._commands.close()
+        self.processes.stop_all(at_once=True)
 
     def trigger(self, dag_id: str, run_id: str, **params: object) -> None:
         """Start a run of a DAG as soon as Airflow knows the DAG.
@@ -109,6 +119,10 @@ class AirflowHome:
         """Return the logs of all tasks of a DAG."""
         logs = sorted((self.folder / "logs" / f"dag_id={dag_id}").rglob("*.log"))
         return "\n".join(log.read_text(errors="replace") for log in logs)
+
+    @cached_property
+    def _commands(self) -> Commands:
+        return Commands(self._environment)
 
     def _wait_until_parsed(self, dag_id: str) -> None:
         self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: dag_id in self._dags(), seconds=_BUSY)
@@ -164,7 +178,7 @@ def running_airflow(
         yield home
     finally:
         say("Stopping Airflow")
-        home.processes.stop_all()
+        home.stop_all()
 
 
 def _airflow(*arguments: str) -> list[str]:

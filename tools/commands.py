@@ -1,12 +1,19 @@
 """Airflow's commands, one after the other in one process: most of a command's time goes into Airflow's start."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+from tools.processes import BackgroundFailed
+
+if TYPE_CHECKING:
+    from typing import IO
 
 
 class Commands:
@@ -25,25 +32,33 @@ class Commands:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self._jobs: IO[str] = self._process.stdin  # type: ignore[assignment]  # both are pipes
+        self._statuses: IO[str] = self._process.stdout  # type: ignore[assignment]
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Commands:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
         self._process.communicate()
 
     def run(self, *arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run a command with the variables of this moment."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        """Run a command with the variables of this moment.
+
+        :raises BackgroundFailed: the process ended with the command.
+        """
         with tempfile.TemporaryDirectory() as folder:
             output, errors = Path(folder, "output"), Path(folder, "errors")
             output.touch()
             errors.touch()
             job = {"arguments": arguments, "environment": dict(environment)}
             job |= {"output": str(output), "errors": str(errors)}
-            print(json.dumps(job), file=self._process.stdin, flush=True)
-            status = self._process.stdout.readline()
+            print(json.dumps(job), file=self._jobs, flush=True)
+            status = self._statuses.readline()
             written = [file.read_text(errors="replace") for file in (output, errors)]
-        assert status, f"Airflow's process has ended:\n{written[1]}"
+        if not status:
+            raise BackgroundFailed(f"Airflow's process has ended:\n{written[1]}")
         return subprocess.CompletedProcess(arguments, int(status), *written)

@@ -30,7 +30,7 @@ def _run(arguments: list[str]) -> int:
     sys.argv = ["airflow", *arguments]
     status = 0
     try:
-        airflow()
+        airflow()  # type: ignore[no-untyped-call]
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if isinstance(ended.code, str):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Commands
+from tools.commands import Commands
 from tools.processes import plain_environment
 
 ROOT = Path(__file__).resolve().parents[2]
