@@ -8,6 +8,7 @@ import pytest
 from airflow_provider_dialogtech.delivery import statements
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED
+from airflow_provider_dialogtech.delivery.origin import Origin
 from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.reservation import Planner
 from airflow_provider_dialogtech.delivery.store import Reading
@@ -172,3 +173,139 @@ def test_whoever_missed_its_slot_gives_it_back_and_is_not_in_its_own_way():
 def test_a_time_that_is_none_is_the_first_of_all(at):
     record = Record(1, "owner", "in_doubt", "digest", "7777", {}, at, 0.0, 0.0)
     assert record.since.year == 1970
+
+
+def test_a_reservation_writes_down_all_that_the_text_needs():
+    request = SlotRequest(
+        "key", (NUMBER,), RECIPIENT, "Hello", is_alert=True, origin=Origin("etl", "manual__1", "load", 3)
+    )
+    planner = Planner(request, "account", RateLimits(), owner="ours")
+    found, writes = plan(planner)
+    assert (found.id, found.owner, found.number, found.at) == (100, "ours", NUMBER, NOW + 0.1)
+    assert found.due == pytest.approx(50.1)
+    assert writes == [
+        (
+            statements.INSERT,
+            {
+                "id": 100,
+                "account": "account",
+                "number": planner.name_of(NUMBER),
+                "at": NOW + 0.1,
+                "state": "reserved",
+                "key": statements.stored_key("key"),
+                "owner": "ours",
+                "attempt": 1,
+                "digest": request.digest,
+                "recipient": request.recipient_digest,
+                "recipient_tail": "7777",
+                "detail": "{}",
+                "deadline": NOW + 0.1,
+                "updated": NOW,
+                "created": NOW,
+                "priority": 1,
+                "displaced": 0,
+                "dag_id": "etl",
+                "run_id": "manual__1",
+                "task_id": "load",
+                "map_index": 3,
+            },
+        )
+    ]
+
+
+def test_a_text_that_is_held_back_is_written_down_without_a_slot():
+    request = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", is_held_back=True)
+    planner = Planner(request, "account", RateLimits(), owner="ours")
+    found, writes = plan(planner, a_row(at=NOW + 0.1))
+    assert (found.id, found.state, found.at, found.age) == (100, "held_back", NOW, 0)
+    assert sql_of(writes) == [statements.INSERT]
+    assert (writes[0][1]["at"], writes[0][1]["state"], writes[0][1]["priority"]) == (NOW, "held_back", 0)
+    again, writes = plan(planner, text=a_row(7, state="held_back", at=NOW, owner="ours"))
+    assert (again.id, again.state, writes) == (7, "held_back", [])
+
+
+def test_the_number_whose_slot_comes_first_is_taken():
+    request = SlotRequest("key", (NUMBER, "5554332112"), RECIPIENT, "Hello")
+    planner = Planner(request, "account", RateLimits(), owner="ours")
+    found, _ = plan(planner, a_row(at=NOW))
+    assert (found.number, found.at) == ("5554332112", NOW + 0.1)
+    other = a_row(7, owner="ours", number=planner.name_of("5554332112"))
+    assert plan(planner, text=other)[0].number == "5554332112"
+
+
+@pytest.mark.parametrize(("created", "is_shifted"), [(NOW + 0.0005, False), (NOW + 0.002, True)])
+def test_less_than_a_millisecond_is_no_clock_that_was_set(created, is_shifted):
+    _, writes = plan(a_planner(), a_row(state="sent", at=NOW, created=created))
+    assert (statements.SHIFT_LINE in sql_of(writes)) == is_shifted
+
+
+def test_what_was_written_at_this_very_moment_stays_where_it_is_when_the_clock_was_set_back():
+    at_once = a_row(1, state="sent", at=NOW, created=NOW)
+    ahead = a_row(2, state="sent", at=NOW + 100, created=NOW + 100)
+    found, _ = plan(a_planner(), at_once, ahead, head_start=0.0)
+    assert found.at == pytest.approx(NOW + SECOND)
+
+
+def test_a_text_of_another_account_does_not_move_with_this_ones_clock():
+    ahead = a_row(2, state="sent", at=NOW + 100, created=NOW + 100)
+    text = a_row(3, state="sending", at=NOW + 100, created=NOW + 100, deadline=NOW + 130, account="another")
+    found, _ = plan(a_planner(), ahead, text=text)
+    assert found.undecided_for == pytest.approx(30 + GRACE + 10)
+
+
+@pytest.mark.parametrize(
+    ("state", "resend", "is_taken"),
+    [
+        ("sent", True, False),
+        ("sending", True, False),
+        ("in_doubt", True, True),
+        ("in_doubt", False, False),
+        ("unsent", False, True),
+    ],
+)
+def test_only_what_is_in_doubt_is_sent_again_and_only_where_a_person_says_so(state, resend, is_taken):
+    found, writes = plan(a_planner(resend=resend), text=a_row(state=state, at=NOW - 1))
+    assert isinstance(found, Reservation) == is_taken
+    assert (statements.TAKE_KEY in sql_of(writes)) == is_taken
+
+
+@pytest.mark.parametrize("state", ["sent", "refused", "throttled", "unsent", "held_back"])
+def test_what_has_an_outcome_is_no_slot_to_give_back(state):
+    ours = Reservation(1, "our first one", NUMBER, NOW + 0.2, 50.2)
+    _, writes = plan(a_planner(after=ours), text=a_row(1, owner="our first one", state=state))
+    assert statements.RELEASE_OURS not in sql_of(writes)
+
+
+@pytest.mark.parametrize("state", ["reserved", "sending", "in_doubt", "released"])
+def test_what_has_not_left_is_given_back_by_its_owner(state):
+    ours = Reservation(1, "our first one", NUMBER, NOW + 0.2, 50.2)
+    found, writes = plan(a_planner(after=ours), text=a_row(1, owner="our first one", state=state))
+    assert isinstance(found, Reservation)
+    assert writes[0] == (statements.RELEASE_OURS, {"of_id": 1, "of_owner": "our first one"})
+
+
+def test_a_waiting_text_of_a_process_that_is_gone_is_taken_over_also_after_a_lost_slot():
+    ours = Reservation(1, "our first one", NUMBER, NOW + 1, 51.0)
+    found, writes = plan(a_planner(after=ours), text=a_row(2, at=NOW - ABANDONED))
+    assert isinstance(found, Reservation)
+    assert sql_of(writes) == [statements.TAKE_OVER, statements.INSERT]
+
+
+def test_alerts_neither_move_alerts_nor_what_is_being_sent():
+    for row in (a_row(at=NOW + 0.1, priority=1), a_row(at=NOW + 0.1, state="sending")):
+        found, writes = plan(a_planner(is_alert=True), row, head_start=0.0)
+        assert sql_of(writes) == [statements.INSERT]
+        assert found.at == NOW + 0.1 + SECOND
+
+
+@pytest.mark.parametrize(("widened_until", "at"), [(NOW, NOW + SECOND), (NOW + 1, NOW + SECOND + 0.2)])
+def test_windows_are_wider_as_long_as_they_are_said_to_be(widened_until, at):
+    found, _ = plan(a_planner(), a_row(at=NOW), account=[0.2, widened_until, 0.0], head_start=0.0)
+    assert found.at == pytest.approx(at)
+
+
+@pytest.mark.parametrize(("paused_until", "is_void"), [(NOW + LONGEST_WINDOW, False), (NOW + LONGEST_WINDOW + 1, True)])
+def test_a_pause_of_a_minute_holds(paused_until, is_void):
+    found, writes = plan(a_planner(), account=[0.0, 0.0, paused_until])
+    assert found.at == (NOW + 0.1 if is_void else paused_until)
+    assert (statements.PAUSE_UNTIL in sql_of(writes)) == is_void

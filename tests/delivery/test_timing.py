@@ -140,3 +140,89 @@ def test_slots_missed_together_lengthen_the_head_start_once():
     for _ in range(12):
         many.missed(reserved)
     assert 1 < many.head_start(0) / Timing().head_start(0) == one.head_start(0) / Timing().head_start(0)
+
+
+def test_mean_and_deviation_follow_the_samples_as_those_of_tcp_do():
+    """RFC 6298: the mean moves by an eighth of the difference, the deviation by a quarter."""
+    step = after(0.1, 0.2)
+    assert step.mean == pytest.approx(0.1125)
+    assert step.bound == pytest.approx(0.1125 + 4 * 0.0625)
+    step.note(0.1)
+    assert step.mean == pytest.approx(0.1125 - 0.0125 / 8)
+    assert step.bound == pytest.approx(step.mean + 4 * (0.0625 + (0.0125 - 0.0625) / 4))
+
+
+def test_a_sample_beyond_the_bound_counts_for_two_bounds():
+    step = after(0.1, 5.0)
+    assert step.mean == pytest.approx(0.1 + (0.6 - 0.1) / 8)
+    assert step.bound == pytest.approx(step.mean + 4 * (0.05 + (0.5 - 0.05) / 4))
+
+
+@pytest.mark.parametrize(("later", "counts"), [(5.0, True), (4.9, False)])
+def test_a_stall_counts_anew_where_it_began_after_the_one_before_had_ended(later, counts):
+    time = FakeClock()
+    step = a_step_of(*[0.01] * 20, clock=time.clock)
+    step.note(4.0)
+    before = step.mean
+    time.go_on(later)
+    step.note(5.0)
+    assert (step.mean > before) == counts
+
+
+def test_a_first_answer_and_a_first_commit_are_guesses_that_only_grow_until_a_step_was_seen():
+    timing = Timing()
+    timing.first_commit(0.02)
+    assert (timing.commit.mean, timing.start.mean) == (0.02, 0.02)
+    timing.first_answer(0.1)
+    assert (timing.commit.mean, timing.start.mean) == (0.25, 0.2)
+    timing.first_answer(0.01)
+    timing.committed(0.3)
+    assert (timing.commit.mean, timing.start.mean) == (0.3, 0.3)
+    timing.committed(0.1)
+    timing.started(0.05)
+    timing.committed(0.1)
+    assert timing.start.mean == 0.05
+
+
+def test_each_miss_lengthens_the_head_start_by_half_up_to_eight_times_and_each_slot_met_takes_a_tenth_back():
+    time = FakeClock()
+    timing = Timing(time.clock)
+    for _ in range(100):
+        timing.committed(0.1)
+        timing.started(0.1)
+    plain = timing.head_start(0.0)
+
+    def miss():
+        time.go_on(1.0)
+        timing.missed(time.monotonic())
+
+    for times in (1.5, 2.25):
+        miss()
+        assert timing.head_start(0.0) == pytest.approx(times * plain)
+    timing.met()
+    assert timing.head_start(0.0) == pytest.approx(0.9 * 2.25 * plain)
+    for _ in range(10):
+        miss()
+    assert timing.head_start(0.0) == pytest.approx(8 * plain)
+    for _ in range(50):
+        timing.met()
+    assert timing.head_start(0.0) == pytest.approx(plain)
+
+
+@pytest.mark.parametrize(("after_miss", "times"), [(0.0, 1.5), (0.1, 2.25)])
+def test_a_slot_that_was_reserved_before_the_last_miss_lengthens_nothing(after_miss, times):
+    time = FakeClock()
+    timing = Timing(time.clock)
+    timing.committed(0.1)
+    timing.started(0.1)
+    plain = timing.head_start(0.0)
+    timing.missed(time.monotonic() - 1)
+    timing.missed(time.monotonic() + after_miss)
+    assert timing.head_start(0.0) == pytest.approx(times * plain)
+
+
+def test_it_says_how_long_the_steps_take():
+    timing = Timing()
+    timing.committed(0.123)
+    timing.started(0.2)
+    assert str(timing) == "reserving a slot takes 0.12 s, starting a text 0.20 s"

@@ -1,0 +1,77 @@
+"""How long a store that is away is tried, and what is noticed of its clock: by a clock that nobody waits for."""
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_dialogtech.delivery.schema import now
+from airflow_provider_dialogtech.delivery.store import Statement, Store
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from tests.clocks import FakeClock
+
+QUESTION = Statement(sa.select(now().label("now")), {})
+
+
+@pytest.fixture
+def time():
+    return FakeClock()
+
+
+@pytest.fixture
+def away(unused_port, time):
+    """A store whose server refuses connections."""
+    pytest.importorskip("psycopg2")
+
+    def away(**options):
+        url = f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/journal"
+        return Store(url, clock=time.clock, **options)
+
+    return away
+
+
+@pytest.mark.parametrize(
+    ("options", "within", "tried_for"),
+    [
+        ({}, None, 60.0),
+        ({"patience": 10.0}, None, 10.0),
+        ({"patience": 10.0, "retry_for": 2.0}, None, 2.0),
+        ({"patience": 2.0, "retry_for": 10.0}, None, 2.0),
+        ({"patience": 10.0, "retry_for": 2.0}, 5.0, 5.0),
+    ],
+)
+def test_a_store_that_is_away_is_tried_again_and_again_for_its_time(away, time, options, within, tried_for):
+    with pytest.raises(JournalUnavailable, match=r"is not available \(the connection was refused\)"):
+        away(**options).ask(QUESTION, within=within)
+    assert tried_for <= sum(time.sleeps) <= tried_for + 1
+    assert max(time.sleeps) <= 1
+    assert min(time.sleeps) < 0.5
+
+
+def test_another_sleep_may_end_the_waiting(away):
+    def stop(_seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        away().ask(QUESTION, sleep=stop)
+
+
+def readings(store, *, between):
+    """Read the store's clock twice, and do something in between; return the second reading."""
+    found = []
+    for after in (between, lambda: None):
+        store.locked("account", QUESTION, lambda _, reading: (found.append(reading), []))
+        after()
+    return found[1]
+
+
+@pytest.mark.parametrize(("by", "ahead"), [(3600.0, 3600.0), (1.1, 1.1), (0.9, 0.0), (-3600.0, 0.0)])
+def test_a_clock_that_was_set_forward_by_more_than_a_second_is_noticed(sqlite_url, time, by, ahead):
+    def set_clock():
+        time.go_on(20.0)
+        time.set(by)
+
+    assert readings(Store(sqlite_url, clock=time.clock), between=set_clock).ahead == pytest.approx(ahead)
+
+
+def test_time_that_passes_is_no_clock_that_was_set(sqlite_url, time):
+    reading = readings(Store(sqlite_url, clock=time.clock), between=lambda: time.go_on(86400.0))
+    assert (reading.ahead, reading.now, reading.at) == (0.0, time.now(), time.monotonic())
