@@ -65,7 +65,11 @@ TESTS = {
     "alerts/dedup": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
     "alerts/dedup_sql": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
     "alerts/deliver": ("tests/alerts/test_deliver.py", "tests/notifications/test_sms.py"),
-    "alerts/event": ("tests/alerts/test_event.py", "tests/notifications/test_sms.py"),
+    "alerts/event": (
+        "tests/alerts/test_event.py",
+        "tests/alerts/test_question.py",
+        "tests/notifications/test_sms.py",
+    ),
     "alerts/fallback": ("tests/alerts/test_fallback.py", "tests/alerts/test_storm.py"),
     "alerts/import_errors": ("tests/plugins/test_import_errors.py",),
     "alerts/recipient": (

@@ -55,6 +55,47 @@ def test_of_a_task_found_dead_the_tries_tell_whether_another_follows(tries, even
     assert event_of(context_of(None, try_number=tries, max_tries=2) | {"task": task}, NOTIFIER) == event
 
 
+def test_of_a_task_found_dead_whose_tries_are_not_known_no_other_follows():
+    ti = SimpleNamespace(state=None)
+    assert event_of({"ti": ti, "task": None, "exception": ValueError()}, NOTIFIER) == "failed"
+
+
+@pytest.mark.parametrize("exception", [None, ValueError()])
+def test_a_notifier_that_hangs_in_several_places_is_told_apart_by_the_exception(exception):
+    task = SimpleNamespace(on_failure_callback=NOTIFIER, on_execute_callback=NOTIFIER)
+    context = context_of(None, try_number=3, max_tries=2) | {"task": task, "exception": exception}
+    assert event_of(context, NOTIFIER) == ("execute" if exception is None else "failed")
+
+
+def test_without_an_exception_a_notifier_that_hangs_elsewhere_tells_no_start():
+    task = SimpleNamespace(on_failure_callback=NOTIFIER, on_retry_callback=NOTIFIER)
+    assert event_of(context_of(None, try_number=3, max_tries=2) | {"task": task}, NOTIFIER) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("callback", "event"), [("on_success_callback", "dag_success"), ("on_failure_callback", "dag_failed")]
+)
+def test_a_dag_callback_without_a_reason_is_told_by_the_place_where_the_notifier_hangs(callback, event):
+    dag = SimpleNamespace(**{callback: NOTIFIER})
+    assert event_of({"dag": dag}, NOTIFIER) == event
+    both = SimpleNamespace(on_success_callback=NOTIFIER, on_failure_callback=[print, NOTIFIER])
+    assert event_of({"dag": both}, NOTIFIER) == "dag_failed"
+
+
+@pytest.mark.parametrize(
+    ("on_dag", "on_task", "event"),
+    [(True, True, "dag_success"), (False, True, "failed"), (False, False, "dag_success")],
+)
+def test_a_reason_beside_a_task_is_that_of_a_dag_unless_the_notifier_hangs_on_the_task_alone(on_dag, on_task, event):
+    dag = SimpleNamespace(on_success_callback=NOTIFIER if on_dag else None)
+    task = SimpleNamespace(on_failure_callback=NOTIFIER if on_task else None)
+    assert event_of(context_of("failed") | {"dag": dag, "task": task, "reason": "success"}, NOTIFIER) == event
+
+
+def test_a_deadline_beside_a_task_is_no_deadline_of_ours():
+    assert event_of(context_of("failed") | {"deadline": {}}, NOTIFIER) == "failed"
+
+
 @pytest.mark.parametrize(
     ("reason", "event"),
     [("success", "dag_success"), ("task_failure", "dag_failed"), ("timed_out", "dag_failed"), (None, "dag_failed")],

@@ -1,7 +1,7 @@
 """Airflow's human-in-the-loop operators, 3.1 and newer."""
 
 import importlib
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 from types import SimpleNamespace
 
@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_dialogtech.alerts.event import event_of
 from airflow_provider_dialogtech.alerts.question import LONGEST_LINK, answer_link, question_text
+from airflow_provider_dialogtech.alerts.text import clock_time
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import context_of
 
@@ -40,6 +41,12 @@ def test_the_text_says_what_is_asked_of_which_options_until_when_and_where_to_an
     assert text.startswith("Airflow asks: Load 2 million rows?; Yes or No; until ")
     assert f" {BASE_URL}/" in text
     assert text.endswith(answer_link(asking).strip())
+
+
+def test_the_time_until_which_a_question_waits_is_told(asking):
+    earliest = clock_time(datetime.now(timezone.utc) + timedelta(hours=2))
+    text = question_text(asking)
+    assert text.endswith((f"until {earliest}", f"until {clock_time(datetime.now(timezone.utc) + timedelta(hours=2))}"))
 
 
 def test_each_question_is_told_also_within_the_cooldown(asking, sandbox, alerting):
@@ -98,3 +105,37 @@ def test_a_task_with_strange_fields_is_told_all_the_same():
 
     assert question_text({"task": HITLOperator()}) == "Airflow asks: 7"
     assert answer_link({"task": HITLOperator()}) == ""
+
+
+class Asking:
+    """A task that asks, with a link of a given length."""
+
+    response_timeout = None
+    link = "http://x"
+
+    def __init__(self, subject="Go on?", options=("Yes",)):
+        self.subject, self.options = subject, options
+
+    def generate_link_to_ui_from_context(self, context):
+        return self.link
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(0, "Go on?"), (1, "Go on?; 0"), (8, "6 or 7"), (9, "6, 7, …"), (20, "6, 7, …")]
+)
+def test_of_many_options_the_first_eight_are_told(count, told):
+    assert question_text({"task": Asking(options=[str(n) for n in range(count)])}).endswith(told)
+
+
+def test_a_subject_and_an_option_are_told_in_up_to_120_and_30_characters():
+    assert question_text({"task": Asking("s" * 200, ["o" * 90])}) == f"Airflow asks: {'s' * 120}; {'o' * 30}"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "length", "is_told"), [("http", 180, True), ("http", 181, False), ("ftp", 90, False)]
+)
+def test_a_link_of_up_to_180_characters_to_a_website_is_told(scheme, length, is_told, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://x")
+    task = Asking()
+    task.link = f"{scheme}://x/".ljust(length, "a")
+    assert answer_link({"task": task}) == (f" {task.link}" if is_told else "")

@@ -139,3 +139,10 @@ def test_times_that_a_clock_ahead_has_written_are_read_as_now():
     assert (found.reported_since, found.suppressed_since, found.failing_since) == (NOW, NOW, NOW)
     assert StoredAlert.of(a_row(alert=CLAIMED)) == CLAIMED
     assert StoredAlert.of(a_row()) is None
+
+
+def test_an_alert_that_never_was_stands_for_nothing():
+    nothing = StoredAlert()
+    assert (nothing.known_failures, nothing.suppressed, nothing.reported, nothing.sent_before) == (0, 0, 0, 0)
+    assert (nothing.claimed_at, nothing.cooldown_ends) == (0.0, 0.0)
+    assert unsent(nothing, NOW, sent=False) == (0, None)
