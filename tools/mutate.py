@@ -60,7 +60,7 @@ TESTS = {
     "delivery/watchdog": ("tests/delivery/test_store.py",),
     "alerts/alert_journal": ("tests/alerts/test_silent_journal.py",),
     "alerts/attempt": ("tests/alerts/test_attempt.py", "tests/alerts/test_silent_journal.py"),
-    "alerts/claiming": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
+    "alerts/claiming": ("tests/alerts/test_claiming.py", "tests/alerts/test_dedup.py"),
     "alerts/deadline": ("tests/alerts/test_storm.py", "tests/alerts/test_silent_journal.py"),
     "alerts/dedup": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
     "alerts/dedup_sql": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
@@ -78,9 +78,9 @@ TESTS = {
         "tests/notifications/test_resolved.py",
         "tests/alerts/test_silent_journal.py",
     ),
-    "alerts/resolving": ("tests/alerts/test_recovery.py",),
+    "alerts/resolving": ("tests/alerts/test_claiming.py", "tests/alerts/test_recovery.py"),
     "alerts/stored_alert": ("tests/alerts/test_stored_alert.py",),
-    "alerts/wanted": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
+    "alerts/wanted": ("tests/alerts/test_claiming.py", "tests/alerts/test_dedup.py"),
 }
 # A test that a change makes hang has noticed it.
 LONGEST_TEST = 60
