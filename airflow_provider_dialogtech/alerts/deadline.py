@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.exceptions import WaitTooLong
 
 # A callback is held so many seconds at most: the dag-processor kills one that takes 50.
@@ -19,14 +18,16 @@ class Deadline:
     """The end of the time that a callback may take.
 
     :param seconds: when it comes.
+    :param clock: tells the time and waits.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+    def __init__(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._end = clock.monotonic() + seconds
 
     def left(self) -> float:
         """Return how many seconds are left."""
-        return self._end - time.monotonic()
+        return self._end - self._clock.monotonic()
 
     def left_for_slot(self) -> float:
         """Return for how many seconds at most an alert may wait for its slot."""
@@ -39,4 +40,4 @@ class Deadline:
         """
         if seconds > self.left() - CALL:
             raise WaitTooLong("a callback may take no longer")
-        time.sleep(seconds)
+        self._clock.sleep(seconds)

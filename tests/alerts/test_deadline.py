@@ -1,0 +1,45 @@
+"""How the time that a callback may take is shared out: by a clock that nobody waits for."""
+
+import pytest
+
+from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, WAIT, Deadline
+from airflow_provider_dialogtech.exceptions import WaitTooLong
+from tests.clocks import FakeClock
+
+
+@pytest.fixture
+def time():
+    return FakeClock()
+
+
+@pytest.fixture
+def deadline(time):
+    return Deadline(HELD, time.clock)
+
+
+def test_a_callback_ends_before_the_dag_processor_kills_it():
+    """It is killed after 50 s; a slot, a call and the second between them fit in."""
+    assert HELD == 45.0 < 50
+    assert WAIT + CALL + 1.0 == HELD
+
+
+@pytest.mark.parametrize(
+    ("passed", "for_slot"), [(0.0, 30.0), (1.0, 29.0), (29.5, 0.5), (30.0, 0.0), (44.0, 0.0), (99.0, 0.0)]
+)
+def test_a_slot_leaves_enough_time_to_send(time, deadline, passed, for_slot):
+    time.go_on(passed)
+    assert deadline.left() == HELD - passed
+    assert deadline.left_for_slot() == pytest.approx(for_slot)
+
+
+def test_a_callback_that_has_more_time_waits_no_longer_for_a_slot(time):
+    assert Deadline(100.0, time.clock).left_for_slot() == 30.0
+
+
+def test_it_sleeps_unless_no_time_to_send_would_be_left(time, deadline):
+    deadline.sleep(31.0)
+    assert time.sleeps == [31.0]
+    with pytest.raises(WaitTooLong, match="a callback may take no longer"):
+        deadline.sleep(0.1)
+    assert time.sleeps == [31.0]
+    deadline.sleep(0.0)
