@@ -43,7 +43,7 @@ TESTS = {
         "tests/delivery/test_store.py",
         "tests/delivery/test_upgrades.py",
     ),
-    "delivery/sender": ("tests/delivery/test_sender.py",),
+    "delivery/sender": ("tests/delivery/test_way.py", "tests/delivery/test_sender.py"),
     "delivery/sqlite": (
         "tests/delivery/test_settling.py",
         "tests/delivery/test_store.py",

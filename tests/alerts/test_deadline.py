@@ -19,7 +19,7 @@ def deadline(time):
 
 def test_a_callback_ends_before_the_dag_processor_kills_it():
     """It is killed after 50 s; a slot, a call and the second between them fit in."""
-    assert HELD == 45.0 < 50
+    assert HELD == 45.0
     assert WAIT + CALL + 1.0 == HELD
 
 

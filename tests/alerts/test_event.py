@@ -56,8 +56,9 @@ def test_of_a_task_found_dead_the_tries_tell_whether_another_follows(tries, even
 
 
 def test_of_a_task_found_dead_whose_tries_are_not_known_no_other_follows():
-    ti = SimpleNamespace(state=None)
-    assert event_of({"ti": ti, "task": None, "exception": ValueError()}, NOTIFIER) == "failed"
+    for known in ({}, {"try_number": 1}, {"max_tries": 0}):
+        ti = SimpleNamespace(state=None, **known)
+        assert event_of({"ti": ti, "task": None, "exception": ValueError()}, NOTIFIER) == "failed"
 
 
 @pytest.mark.parametrize("exception", [None, ValueError()])

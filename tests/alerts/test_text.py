@@ -176,9 +176,11 @@ def test_a_name_of_up_to_45_characters_stays_whole():
 
 
 def test_names_that_are_alike_only_where_they_are_cut_are_told_apart():
-    long, longer = ({"dag": SimpleNamespace(dag_id="d" * length)} for length in (249, 250))
+    """Airflow's own have 250 characters at most; what is longer is no name, and bounded."""
+    long, longer, endless = ({"dag": SimpleNamespace(dag_id="d" * length)} for length in (249, 250, 999))
     assert subject_of("dag_failed", long) == subject_of("dag_failed", longer)
     assert identity_of("dag_failed", long) != identity_of("dag_failed", longer)
+    assert identity_of("dag_failed", longer) == identity_of("dag_failed", endless)
 
 
 def test_of_a_reason_120_characters_are_told():

@@ -1,0 +1,301 @@
+"""The way of one text, step by step, by a clock that nobody waits for: so a stand-in takes the place of the API."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+
+from airflow_provider_dialogtech.api.reply import ApiReply
+from airflow_provider_dialogtech.delivery.journal import SendJournal
+from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN, RateLimits
+from airflow_provider_dialogtech.delivery.schema import accounts
+from airflow_provider_dialogtech.delivery.sender import CONNECT_GUESS, CONNECT_LEAD, SmsSender
+from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.delivery.timing import GRANULARITY
+from airflow_provider_dialogtech.exceptions import (
+    InDoubt,
+    JournalUnavailable,
+    Refused,
+    Throttled,
+    Unreachable,
+    WaitTooLong,
+)
+from airflow_provider_dialogtech.sms.message import SmsMessage
+from tests.clocks import FakeClock
+from tests.delivery.looking import rows
+
+MESSAGE = SmsMessage.create(to="5556667777", message="Hello", from_numbers=["5554332111"])
+SUCCESS = ApiReply("success", "[1] Message Sent")
+SECOND = 1 + SHORT_MARGIN
+
+
+class Api:
+    """Answers each request with the next of its answers, and any other with a success.
+
+    :param connecting: how many seconds connecting takes, each time.
+    """
+
+    timeout = 30.0
+
+    def __init__(self, time, *answers, connecting=(), host="any.example"):
+        self.host = host
+        self.connected: list[float] = []
+        self.requests: list[float] = []
+        self.while_out = lambda: None
+        self._time = time
+        self._answers = list(answers)
+        self._connecting = list(connecting)
+
+    def connect(self):
+        self.connected.append(self._time.monotonic())
+        self._time.go_on(self._connecting.pop(0) if self._connecting else 0.0)
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def send(self, *, to, from_, message):
+        assert (to, from_, message) == ("5556667777", "5554332111", "Hello")
+        self.requests.append(self._time.monotonic())
+        self.while_out()
+        answer = self._answers.pop(0) if self._answers else SUCCESS
+        self._time.go_on(0.2)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def time():
+    return FakeClock()
+
+
+@pytest.fixture
+def journal(sqlite_url, time):
+    return SendJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits())
+
+
+@pytest.fixture
+def sender(journal, time):
+    def make(*answers, connecting=(), host="any.example", **options):
+        api = Api(time, *answers, connecting=connecting, host=host)
+        return SmsSender(api, journal, **{"clock": time.clock, **options}), api
+
+    return make
+
+
+def state(sqlite_url):
+    return [row.state for row in rows(sqlite_url)]
+
+
+def test_a_request_leaves_in_its_slot_and_the_result_says_so(sender, time, sqlite_url):
+    way, api = sender()
+    begun, now = time.monotonic(), time.now()
+    result = way.send(MESSAGE, key="key")
+    waited = api.requests[0] - begun
+    assert rows(sqlite_url)[0].at == pytest.approx(now + waited)
+    assert (result.attempts, result.waited_seconds) == (1, round(waited, 3))
+    assert datetime.fromisoformat(result.sent_at).timestamp() == pytest.approx(now + waited, abs=0.001)
+    assert rows(sqlite_url, accounts)[0].usual_latency == pytest.approx(0.2)
+
+
+def test_the_first_slot_leaves_time_to_reserve_to_start_and_to_connect(sender, time):
+    begun = time.monotonic()
+    way, api = sender()
+    way.send(MESSAGE, key="key")
+    assert api.requests[0] - begun == pytest.approx(CONNECT_GUESS + 3 * GRANULARITY)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+def test_this_machine_itself_is_connected_at_once(sender, time, host):
+    begun = time.monotonic()
+    way, api = sender(host=host)
+    way.send(MESSAGE, key="key")
+    assert api.requests[0] - begun == pytest.approx(3 * GRANULARITY)
+
+
+def test_a_connection_is_opened_a_second_before_the_slot(sender, time):
+    way, api = sender()
+    for key in "123":
+        way.send(MESSAGE, key=key)
+        time.set(0)
+    assert api.requests[2] - api.requests[1] == pytest.approx(SECOND)
+    assert api.connected[2] == pytest.approx(max(api.requests[2] - CONNECT_LEAD, api.requests[1] + 0.2))
+
+
+def test_a_connection_never_idles_longer_than_a_second(sender, journal, time):
+    way, api = sender(Throttled(retry_after=20.0))
+    way.send(MESSAGE, key="key")
+    assert api.requests[1] - api.connected[1] == pytest.approx(CONNECT_LEAD)
+
+
+def test_how_long_connecting_takes_is_learned(sender, time):
+    way, _ = sender(connecting=[0.1])
+    way.send(MESSAGE, key="1")
+    time.go_on(100)
+    begun = time.monotonic()
+    other, api = sender()
+    other.send(MESSAGE, key="2")
+    assert api.requests[0] - begun == pytest.approx(0.1 + 4 * 0.05 + 2 * GRANULARITY, abs=GRANULARITY)
+
+
+def test_a_connection_that_comes_too_late_costs_a_slot_and_the_journal_is_not_blamed(sender, journal, time, caplog):
+    way, api = sender(connecting=[5.0])
+    assert way.send(MESSAGE, key="key").attempts == 1
+    assert len(api.connected) == 2
+    assert "connecting took longer than there was time" in caplog.text
+    assert "the journal is slow" not in caplog.text
+
+
+@pytest.mark.parametrize(("retry_after", "pause"), [(None, 1.0), (0.2, 1.0), (3.0, 3.0), (60.0, 60.0), (3000.0, 60.0)])
+def test_a_throttled_text_waits_as_long_as_it_is_told_within_bounds(sender, time, retry_after, pause):
+    way, api = sender(Throttled(retry_after=retry_after))
+    assert way.send(MESSAGE, key="key").attempts == 2
+    assert api.requests[1] - api.requests[0] - 0.2 == pytest.approx(max(pause, SECOND + 0.025 - 0.2), abs=0.35)
+    assert api.requests[1] - api.requests[0] - 0.2 >= pause - 1e-6
+
+
+def test_what_cannot_be_reached_gives_its_slot_back_and_is_tried_five_times(sender, time, sqlite_url):
+    way, api = sender(*[Unreachable("no byte left")] * 9)
+    with pytest.raises(Unreachable):
+        way.send(MESSAGE, key="key")
+    assert len(api.requests) == 5
+    assert state(sqlite_url) == ["released"] * 5
+    assert way.under_way("key") is None
+
+
+def test_a_refused_text_is_not_tried_again(sender, sqlite_url, time):
+    way, api = sender(Refused("DialogTech refused it", description="No credit"))
+    with pytest.raises(Refused):
+        way.send(MESSAGE, key="key")
+    assert (len(api.requests), state(sqlite_url)) == (1, ["refused"])
+
+
+def test_a_text_in_doubt_says_when_it_left(sender, sqlite_url, time):
+    way, api = sender(InDoubt("its request left, and then no reply came"))
+    begun, now = time.monotonic(), time.now()
+    with pytest.raises(InDoubt) as raised:
+        way.send(MESSAGE, key="key")
+    left = datetime.fromtimestamp(now + api.requests[0] - begun, timezone.utc)
+    assert abs((raised.value.since - left).total_seconds()) < 0.001
+    assert (raised.value.key, raised.value.to) == ("key", "…7777")
+    assert state(sqlite_url) == ["in_doubt"]
+
+
+def test_whatever_stops_a_request_leaves_its_text_in_doubt_and_goes_on_up(sender, sqlite_url, time):
+    way, _ = sender(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        way.send(MESSAGE, key="key")
+    assert state(sqlite_url) == ["in_doubt"]
+
+
+def test_while_a_request_is_out_its_text_is_in_doubt_for_whoever_asks(sender, time):
+    way, api = sender(Throttled(), Unreachable())
+    seen = []
+    api.while_out = lambda: seen.append(way.under_way("key"))
+    assert way.under_way("key") is None
+    way.send(MESSAGE, key="key")
+    assert [type(known) for known in seen] == [InDoubt] * 3
+    assert seen[0].key == "key"
+    assert way.under_way("key") is None
+
+
+@pytest.fixture
+def stall(journal, time, monkeypatch):
+    """Let the machine stand still after the start of each text, until so many seconds after its slot."""
+
+    def stall(by):
+        start = journal.start
+
+        def start_and_stall(held, **options):
+            started = start(held, **options)
+            time.go_on(held.due + by - time.monotonic())
+            return started
+
+        monkeypatch.setattr(journal, "start", start_and_stall)
+
+    return stall
+
+
+@pytest.mark.parametrize(("by", "lost"), [(0.011, 0), (0.013, 1), (0.0265, 2), (0.09, 5), (0.099, 6)])
+def test_a_late_request_takes_another_slot_and_each_time_a_little_more_is_allowed(sender, stall, caplog, by, lost):
+    """12 ms at first, half as much again each time, and never more than 100 ms."""
+    stall(by)
+    way, api = sender()
+    assert way.send(MESSAGE, key="key").attempts == 1
+    assert caplog.text.count("lost its slot") == lost
+    assert len(api.connected) == 1 + lost
+
+
+def test_a_text_that_loses_one_slot_after_the_other_is_told_as_not_sent(sender, stall, sqlite_url):
+    stall(0.101)
+    way, api = sender()
+    with pytest.raises(JournalUnavailable, match=r"it lost 12 slots, because the journal or this machine") as raised:
+        way.send(MESSAGE, key="key")
+    assert (api.requests, raised.value.to) == ([], "…7777")
+    assert set(state(sqlite_url)) == {"released"}
+
+
+def test_a_slot_that_is_too_far_away_is_not_taken(sender, time):
+    way, api = sender()
+    way.send(MESSAGE, key="1")
+    with pytest.raises(WaitTooLong):
+        way.send(MESSAGE, key="2", max_wait=0.2)
+    assert len(api.requests) == 1
+
+
+def test_a_text_that_was_throttled_does_not_wait_longer_than_it_may_all_in_all(sender, time):
+    way, api = sender(Throttled(retry_after=20.0))
+    with pytest.raises(WaitTooLong):
+        way.send(MESSAGE, key="key", max_wait=10.0)
+    assert len(api.requests) == 1
+
+
+def test_each_wait_is_a_sleep_also_where_there_is_nothing_to_wait_for(sender, time):
+    """That is where whoever stops the sending is heard: before connecting, before starting, before the request."""
+    way, _ = sender(connecting=[CONNECT_GUESS])
+    way.send(MESSAGE, key="key")
+    assert len(time.sleeps) == 3
+    assert time.sleeps[0] == 0
+
+
+def test_who_is_not_to_be_texted_is_not(sender, time, sqlite_url, caplog):
+    way, api = sender(only_to={"5556668888"})
+    assert way.send(MESSAGE, key="key").status == "held_back"
+    assert (api.connected, state(sqlite_url)) == ([], ["held_back"])
+    allowed, api = sender(only_to={"5556667777"})
+    assert allowed.send(MESSAGE, key="key").status == "sent"
+    assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize(("in_doubt", "requests"), [("fail", 1), ("resend", 2)])
+def test_a_text_in_doubt_goes_again_only_when_a_person_says_so(sender, time, in_doubt, requests):
+    way, api = sender(InDoubt("no reply came"))
+    for _ in range(2):
+        try:
+            way.send(MESSAGE, key="key", in_doubt=in_doubt)
+        except InDoubt:
+            time.go_on(10)
+    assert len(api.requests) == requests
+
+
+@pytest.fixture
+def unwritable(journal, monkeypatch):
+    """Let no outcome be written down."""
+
+    def fail(*_args, **_options):
+        raise JournalUnavailable
+
+    monkeypatch.setattr(journal, "settle", fail)
+
+
+@pytest.mark.parametrize("answer", [Throttled(), Refused("no")])
+def test_where_a_refusal_cannot_be_written_down_its_slot_is_given_back(sender, unwritable, time, sqlite_url, answer):
+    way, _ = sender(*[answer] * 9)
+    with pytest.raises(type(answer)):
+        way.send(MESSAGE, key="key")
+    assert set(state(sqlite_url)) == {"released"}
