@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TypeVar
 
+from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, NotSent
 
 T = TypeVar("T")
@@ -29,10 +29,12 @@ class Attempt:
     does anything else.
 
     :param seconds: how long the journal may take, all its answers together.
+    :param clock: tells how long that was.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
         self._seconds = seconds
+        self._clock = clock
         self._counted = self._passed = 0.0
         self._looked_at: float | None = None
         self._is_abandoned = False
@@ -61,7 +63,7 @@ class Attempt:
     def asking(self) -> Iterator[None]:
         """Count the time of the block."""
         with self._changed:
-            self._looked_at = time.monotonic()
+            self._looked_at = self._clock.monotonic()
             self._changed.notify()
         try:
             yield
@@ -89,7 +91,7 @@ class Attempt:
         """Count the time since the last look at the clock, if the journal is asked."""
         if self._looked_at is None:
             return
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._passed += now - self._looked_at
         self._counted += min(now - self._looked_at, _LONGEST_TICK)
         self._looked_at = now

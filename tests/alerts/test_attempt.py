@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from time import sleep
 
 import psutil
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from airflow_provider_dialogtech.alerts import attempt as attempt_module
 from airflow_provider_dialogtech.alerts.attempt import Attempt
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, NotSent
+from tests.clocks import FakeClock
 
 _fork = multiprocessing.get_context("fork")
 
@@ -72,6 +74,53 @@ def test_waiting_for_a_slot_is_not_counted():
         return "sent"
 
     assert attempt.run(work) == "sent"
+
+
+# The clock is looked at every tenth of a second, so within so long for sure.
+TICKS = 0.5
+
+
+def asking_for(attempt, time, *seconds):
+    """Ask the journal several times, each for so many seconds of a handed-in clock; return what became of it."""
+
+    def work():
+        for each in seconds[:-1]:
+            with attempt.asking():
+                time.go_on(each)
+        with attempt.asking():
+            time.go_on(seconds[-1])
+            sleep(TICKS)
+        return "answer"
+
+    try:
+        return attempt.run(work)
+    except JournalUnavailable as error:
+        return error.reason
+
+
+TOO_LONG = "the delivery journal has taken longer than the 0.3 s that an alert waits for it"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outcome"), [((0.1, 0.1, 0.09), "answer"), ((0.1, 0.1, 0.11), TOO_LONG), ((0.14, 0.14, 0.03), TOO_LONG)]
+)
+def test_the_time_of_all_answers_is_added_up(seconds, outcome):
+    time = FakeClock()
+    assert asking_for(Attempt(0.3, time.clock), time, *seconds) == outcome
+
+
+def test_time_in_which_the_process_did_not_run_counts_up_to_twice_the_journals_seconds():
+    for seconds, outcome in ((59.0, "answer"), (61.0, TOO_LONG.replace("0.3 s", "30 s"))):
+        time = FakeClock()
+        assert asking_for(Attempt(30, time.clock), time, seconds) == outcome
+
+
+def test_of_a_long_time_between_two_looks_at_the_clock_little_counts():
+    """Four times 0.15 s are less than 0.7 s, though 1.2 s have passed."""
+    time = FakeClock()
+    assert asking_for(Attempt(0.7, time.clock), time, 0.3, 0.3, 0.3, 0.3) == "answer"
+    time = FakeClock()
+    assert asking_for(Attempt(0.7, time.clock), time, 0.3, 0.3, 0.3, 0.3, 0.3).startswith("the delivery journal")
 
 
 def test_a_process_that_is_stopped_meanwhile_abandons_no_journal():

@@ -1,0 +1,54 @@
+"""How long an alert goes on writing down what became of it: by a clock that nobody waits for."""
+
+import pytest
+
+from airflow_provider_dialogtech.alerts.alert_journal import AlertJournal
+from airflow_provider_dialogtech.alerts.attempt import Attempt
+from airflow_provider_dialogtech.alerts.deadline import HELD, Deadline
+from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
+from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from tests.clocks import FakeClock
+
+HELD_SLOT = Reservation(1, "owner", "5554332111", 0.0, 0.0)
+REQUEST = SlotRequest("key", ("5554332111",), "5556667777", "Hello", is_alert=True)
+
+
+@pytest.fixture
+def time():
+    return FakeClock()
+
+
+@pytest.fixture
+def away(unused_port, time):
+    """A journal whose server refuses connections."""
+    pytest.importorskip("psycopg2")
+    store = Store(f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/journal", clock=time.clock)
+    return AlertJournal(Attempt(3600), Deadline(HELD, time.clock), store, "account", RateLimits())
+
+
+@pytest.mark.parametrize("outcome", ["sent", "in_doubt", "refused", "throttled"])
+@pytest.mark.parametrize(("passed", "within"), [(0.0, 39.0), (30.0, 9.0), (38.5, 1.0), (44.0, 1.0)])
+def test_an_outcome_is_written_as_long_as_a_new_connection_fits_into_the_callbacks_time(
+    away, time, outcome, passed, within
+):
+    time.go_on(passed)
+    with pytest.raises(JournalUnavailable):
+        away.settle(HELD_SLOT, outcome, {})
+    assert within <= sum(time.sleeps) <= within + 1
+
+
+def test_nobody_waits_long_for_a_slot_that_is_given_back(away, time):
+    away.release(HELD_SLOT)
+    assert 2.0 <= sum(time.sleeps) <= 3.0
+
+
+def test_what_the_journal_says_is_passed_on(sqlite_url, time):
+    store = Store(sqlite_url, clock=time.clock)
+    journal = AlertJournal(Attempt(3600), Deadline(HELD, time.clock), store, "account", RateLimits())
+    held = journal.reserve(REQUEST)
+    time.sleep(held.due - time.monotonic())
+    assert journal.start(held, timeout=30)
+    journal.settle(held, "sent", {"result": "success"})
+    assert journal.reserve(REQUEST).detail == {"result": "success"}
