@@ -55,6 +55,7 @@ TESTS = {
         "tests/delivery/test_statements.py",
     ),
     "delivery/store": ("tests/delivery/test_patience.py", "tests/delivery/test_store.py"),
+    "delivery/texts": ("tests/delivery/test_texts_in_time.py", "tests/delivery/test_texts.py"),
     "delivery/tries": ("tests/delivery/test_tries.py", "tests/delivery/test_sender.py"),
     "delivery/urls": ("tests/delivery/test_store.py",),
     "delivery/watchdog": ("tests/delivery/test_store.py",),
