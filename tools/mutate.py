@@ -31,7 +31,7 @@ TESTS = {
     "delivery/earlier": ("tests/delivery/test_earlier.py", "tests/delivery/test_sender.py"),
     "delivery/faults": ("tests/delivery/test_store.py",),
     "delivery/journal": ("tests/delivery/test_settling.py", "tests/delivery/test_journal.py"),
-    "delivery/line": ("tests/delivery/test_line.py",),
+    "delivery/limits": ("tests/delivery/test_limits.py", "tests/delivery/test_line.py"),
     "delivery/origin": ("tests/delivery/test_journal.py",),
     "delivery/outcomes": ("tests/delivery/test_outcomes.py", "tests/delivery/test_sender.py"),
     "delivery/postgres": ("tests/delivery/test_store.py", "tests/delivery/test_journal.py"),
@@ -62,8 +62,12 @@ TESTS = {
     "alerts/alert_journal": ("tests/alerts/test_alert_journal.py", "tests/alerts/test_silent_journal.py"),
     "alerts/attempt": ("tests/alerts/test_attempt.py", "tests/alerts/test_silent_journal.py"),
     "alerts/claiming": ("tests/alerts/test_claiming.py", "tests/alerts/test_dedup.py"),
-    "alerts/dedup": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
-    "alerts/dedup_sql": ("tests/alerts/test_dedup.py", "tests/alerts/test_recovery.py"),
+    "alerts/dedup": ("tests/alerts/test_cooldown_in_time.py", "tests/alerts/test_dedup.py"),
+    "alerts/dedup_sql": (
+        "tests/alerts/test_cooldown_in_time.py",
+        "tests/alerts/test_dedup.py",
+        "tests/alerts/test_recovery.py",
+    ),
     "alerts/deliver": ("tests/alerts/test_deliver.py", "tests/notifications/test_sms.py"),
     "alerts/event": (
         "tests/alerts/test_event.py",
