@@ -75,7 +75,7 @@ TESTS = {
         "tests/notifications/test_sms.py",
     ),
     "alerts/fallback": ("tests/alerts/test_fallback.py", "tests/alerts/test_storm.py"),
-    "alerts/import_errors": ("tests/plugins/test_import_errors.py",),
+    "alerts/import_errors": ("tests/alerts/test_import_errors.py", "tests/plugins/test_import_errors.py"),
     "alerts/recipient": (
         "tests/alerts/test_deliver.py",
         "tests/notifications/test_sms.py",
@@ -83,7 +83,7 @@ TESTS = {
         "tests/alerts/test_silent_journal.py",
     ),
     "alerts/recovery": ("tests/notifications/test_resolved.py",),
-    "alerts/reported_errors": ("tests/plugins/test_import_errors.py",),
+    "alerts/reported_errors": ("tests/alerts/test_reported_errors.py", "tests/plugins/test_import_errors.py"),
     "alerts/resolving": ("tests/alerts/test_claiming.py", "tests/alerts/test_recovery.py"),
     "alerts/stored_alert": ("tests/alerts/test_stored_alert.py",),
     "alerts/wanted": ("tests/alerts/test_claiming.py", "tests/alerts/test_dedup.py"),

@@ -126,12 +126,14 @@ def test_what_a_clock_ahead_has_counted_is_told_with_the_time_of_the_next(gate, 
     assert (claim.suppressed, claim.since.timestamp()) == (2, pytest.approx(second))
 
 
-def test_a_claim_that_is_given_back_is_told_with_the_next_and_since_it_was_made(gate, time):
+def test_a_claim_that_is_given_back_is_told_with_the_next_and_since_it_was_made(gate, time, sqlite_url):
     made = time.now()
     claim = gate.claim(FAILED, ALICE, A_QUARTER)
     time.go_on(20)
     assert gate.claim(FAILED, ALICE, A_QUARTER) is None
     gate.release(claim)
+    (row,) = rows(sqlite_url, alerts)
+    assert (row.claim, row.carried, row.carried_since) == (None, 0, None)
     again = gate.claim(FAILED, ALICE, A_QUARTER)
     assert (again.suppressed, again.since.timestamp()) == (2, pytest.approx(made))
     gate.release(again)

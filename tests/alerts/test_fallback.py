@@ -4,7 +4,12 @@ import os
 
 import pytest
 
-from airflow_provider_dialogtech.alerts.fallback import journal_in_temporary_directory
+from airflow_provider_dialogtech.alerts.fallback import (
+    JOURNALS,
+    journal_in_airflow_home,
+    journal_in_temporary_directory,
+    shared_journal,
+)
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 
 
@@ -37,3 +42,8 @@ def test_a_file_in_its_place_is_refused(directory):
     directory.write_text("")
     with pytest.raises(JournalUnavailable):
         journal_in_temporary_directory()
+
+
+def test_an_alert_waits_three_seconds_for_the_shared_journal_and_ten_for_a_file():
+    assert [journal.seconds for journal in JOURNALS] == [3.0, 10.0, 10.0]
+    assert [open_().patience for open_ in (shared_journal, journal_in_airflow_home)] == [10.0, 10.0]

@@ -14,6 +14,7 @@ from email.utils import format_datetime
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 import requests
 import trustme
@@ -538,6 +539,19 @@ def test_a_closed_line_is_unreachable_and_closing_twice_does_no_harm(leak_check)
         assert type(attempt_on(line, leak_check)) is Unreachable
 
 
+def test_a_line_that_is_closed_unused_gives_its_connection_back():
+    with serving(lambda connection, server: server.over.wait(30)) as server:
+        line = a_client(server.url).connect()
+        assert connections_to(server)
+        line.close()
+        assert connections_to(server) == []
+
+
+def connections_to(server):
+    ours = psutil.Process().net_connections()
+    return [one for one in ours if one.raddr and one.raddr.port == server.port and one.status == "ESTABLISHED"]
+
+
 @pytest.mark.parametrize("end", ["close", "abort"])
 def test_a_line_that_another_thread_ends_in_mid_request_is_in_doubt(end, leak_check):
     with serving(say_nothing) as server:
@@ -772,6 +786,10 @@ def test_a_time_out_of_up_to_an_hour_is_taken(timeout):
 def test_missing_keys_are_told(keys):
     with pytest.raises(InvalidConnection, match=r"access key.*secret access key"):
         DialogTechClient(*keys)
+
+
+def test_a_call_takes_half_a_minute_at_most_unless_told_otherwise():
+    assert a_client("https://any.example/x", timeout=30).timeout == DialogTechClient("a", "b").timeout
 
 
 def test_a_client_does_not_show_its_keys():

@@ -1,0 +1,71 @@
+"""What is written down, and for how long nothing more is texted, after broken DAG files were texted or could not be."""
+
+import time
+
+import pytest
+
+from airflow_provider_dialogtech.alerts import import_errors
+from airflow_provider_dialogtech.alerts.import_errors import Broken, text_of
+from airflow_provider_dialogtech.alerts.reported_errors import Reported, ReportedErrors
+
+BEFORE = Reported(frozenset({"an earlier one"}), 1.0)
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Let texting end in some way; return what is written down then, and by when the process is ended."""
+    file = ReportedErrors.lock(str(tmp_path))
+    file.write(BEFORE)
+    alarms = []
+
+    def written(outcome):
+        monkeypatch.setattr(import_errors, "_texted", lambda: outcome)
+        monkeypatch.setattr("signal.alarm", alarms.append)
+        import_errors.main(file.descriptor, wait=0)
+        return file.read(), alarms
+
+    yield written
+    file.close()
+
+
+def test_what_was_texted_is_texted_again_after_the_cooldown_at_the_earliest(written):
+    reported, _ = written([Broken("etl.py", "KeyError", "e"), Broken("load.py", "KeyError", "f")])
+    assert reported.errors == {"e", "f"}
+    assert reported.rests_until - time.time() == pytest.approx(900, abs=60)
+
+
+def test_what_could_not_be_texted_is_tried_again_in_some_minutes(written):
+    reported, _ = written(None)
+    assert reported.errors == BEFORE.errors
+    assert reported.rests_until - time.time() == pytest.approx(300, abs=60)
+
+
+def test_where_nothing_is_broken_any_more_nothing_is_written_and_no_process_stays_for_ever(written):
+    assert written([]) == (BEFORE, [300])
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (1, "Airflow: 1 DAG file does not parse: 0.py: KeyError"),
+        (2, "Airflow: 2 DAG files do not parse: 0.py: KeyError"),
+    ],
+)
+def test_the_newest_error_is_told(count, text):
+    assert text_of([Broken(f"{n}.py", "KeyError") for n in range(count)]) == text
+
+
+@pytest.mark.parametrize(
+    ("stacktrace", "reason"),
+    [
+        ("Traceback\n  File\nKeyError: 'x'\n\n", "KeyError: 'x'"),
+        ("", "the reason is in Airflow's import errors"),
+        (None, "the reason is in Airflow's import errors"),
+        ("\n " * 9, "the reason is in Airflow's import errors"),
+        ("KeyError" + "x" * 900, "KeyError" + "x" * 292),
+    ],
+)
+def test_the_reason_is_the_last_line_of_the_traceback(stacktrace, reason):
+    found = import_errors._broken("/dags/etl.py", stacktrace)
+    assert (found.file, found.reason) == ("etl.py", reason)
+    assert import_errors._broken(None, stacktrace).file == "?"

@@ -1,0 +1,40 @@
+"""The file in which the processes of a machine write down which errors were texted."""
+
+import time
+
+import pytest
+
+from airflow_provider_dialogtech.alerts.reported_errors import NAME, Reported, ReportedErrors, error_of
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = ReportedErrors.lock(str(tmp_path))
+    yield file
+    file.close()
+
+
+def test_nobody_else_can_read_it(file, tmp_path):
+    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_one_holds_it_at_a_time(file, tmp_path):
+    assert ReportedErrors.lock(str(tmp_path)) is None
+
+
+def test_what_is_written_replaces_what_was_and_is_read_back(file):
+    assert file.read() == Reported()
+    for reported in (Reported(frozenset({"a" * 64, "b" * 64}), 1234.5), Reported(frozenset({"c"}), 2.0)):
+        file.write(reported)
+        assert file.read() == reported
+
+
+@pytest.mark.parametrize(("left", "is_resting"), [(-60, False), (60, True), (3540, True), (3660, False)])
+def test_it_rests_for_an_hour_at_most(left, is_resting):
+    assert Reported(rests_until=time.time() + left).is_resting == is_resting
+    assert not Reported().is_resting
+
+
+def test_an_error_is_the_same_with_and_without_the_folders_of_its_file():
+    assert error_of("/dags/etl.py", "KeyError") == error_of("etl.py", "KeyError")
+    assert error_of("etl.py", "KeyError") != error_of("etl.py", "ValueError")
