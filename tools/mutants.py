@@ -139,6 +139,8 @@ class _Meaning(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         self.generic_visit(node)
         node.returns = None
+        if isinstance(node.body[-1], ast.Expr) and ast.unparse(node.body[-1]) == "...":  # only a protocol
+            node.args = ast.arguments([], [], None, [], [], None, [])
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:

@@ -39,11 +39,11 @@ class TextTries:
     :param unsent: its last reservation, as long as no byte of its request has left.
     """
 
-    message: SmsMessage = field(repr=False)
+    message: SmsMessage
     request: SlotRequest
     resend: bool
     max_wait: float | None
-    clock: Clock = field(default=SYSTEM_CLOCK, repr=False)
+    clock: Clock = SYSTEM_CLOCK
     begun: float = field(init=False)
     requests: int = 0
     slots: int = 0

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_dialogtech.delivery.schema import now
-from airflow_provider_dialogtech.delivery.store import Statement, Store
+from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store, _Process
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from tests.clocks import FakeClock
 
@@ -70,6 +70,14 @@ def test_a_clock_that_was_set_forward_by_more_than_a_second_is_noticed(sqlite_ur
         time.set(by)
 
     assert readings(Store(sqlite_url, clock=time.clock), between=set_clock).ahead == pytest.approx(ahead)
+
+
+@pytest.mark.parametrize(("ahead", "noticed"), [(1.3, 0.0), (1.6, 1.1)])
+def test_of_the_time_that_answers_take_all_counts_for_this_process(time, ahead, noticed):
+    """Where in it the clock was read is not known: half of 0.4 s and half of 0.6 s may have passed besides."""
+    process = _Process("sqlite:////nowhere/journal.db", time.clock)
+    process.watch_clock(Reading(1000.0, 50.0, 0.4))
+    assert process.watch_clock(Reading(1020.0 + ahead, 70.0, 0.6)).ahead == pytest.approx(noticed)
 
 
 def test_time_that_passes_is_no_clock_that_was_set(sqlite_url, time):

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_dialogtech.delivery import schema
+from airflow_provider_dialogtech.delivery.postgres import _lock_number
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 
 TABLES = Path(__file__).parent / "journals" / f"tables-{schema.VERSION // 100}.{schema.VERSION % 100}.sql"
@@ -36,3 +37,9 @@ def test_a_journal_of_an_older_version_is_upgraded_and_one_of_a_newer_minor_vers
 def test_a_journal_of_a_newer_major_version_is_refused():
     with pytest.raises(JournalUnavailable, match=r"journal version 2, this one reads 1\)"):
         schema.is_current(200)
+
+
+def test_all_versions_take_the_same_locks():
+    """Else those that run side by side on one journal would overrun the account's limits together."""
+    assert _lock_number("account") == -55760985764253580
+    assert _lock_number("schema") == -4908258481385892163

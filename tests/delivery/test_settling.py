@@ -60,6 +60,11 @@ def test_the_usual_latency_is_learned_from_what_was_sent_and_the_newest_counts_a
     assert account().usual_latency == pytest.approx(0.22)
 
 
+def test_the_first_text_of_all_stays_in_its_slot_however_long_its_reply_took(journal, time, sqlite_url):
+    held = settle(journal, time, "1", took=3.0)
+    assert rows(sqlite_url)[0].at == pytest.approx(held.at)
+
+
 def test_no_latency_is_learned_beyond_five_seconds(journal, time, account):
     settle(journal, time, "1", took=30.0)
     assert account().usual_latency == 5.0

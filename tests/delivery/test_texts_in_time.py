@@ -109,6 +109,9 @@ def test_no_more_texts_are_listed_than_are_asked_for(texts, store, time):
     assert [text.is_alert for text in texts.list(since=HOUR)].count(True) == 1
 
 
-def test_what_a_log_shows_of_a_text_holds_no_name_by_which_it_could_be_found_out(texts, held):
+def test_what_a_log_shows_of_a_text_holds_no_name_by_which_it_could_be_found_out(texts, held, sqlite_url):
+    edit(sqlite_url, detail='{"result_description": "words of theirs"}')
     text = texts.get(held.id)
+    assert text.detail
+    assert "words" not in repr(text)
     assert not any(name in repr(text) for name in (text.digest, text.number, text.account + "'"))
