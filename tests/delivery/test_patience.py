@@ -3,6 +3,9 @@
 import pytest
 import sqlalchemy as sa
 
+from airflow_provider_dialogtech.delivery.clock import Clock
+from airflow_provider_dialogtech.delivery.journal import SendJournal
+from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.schema import now
 from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store, _Process
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
@@ -43,7 +46,63 @@ def test_a_store_that_is_away_is_tried_again_and_again_for_its_time(away, time, 
         away(**options).ask(QUESTION, within=within)
     assert tried_for <= sum(time.sleeps) <= tried_for + 1
     assert max(time.sleeps) <= 1
-    assert min(time.sleeps) < 0.5
+    assert time.sleeps[0] <= 0.1
+    assert time.sleeps[1] <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({"is_alert": False, "max_wait": None}, 60.0),
+        ({"is_alert": False, "max_wait": 2.0}, 7.0),
+        ({"is_alert": False, "max_wait": 0.0}, 5.0),
+        ({"is_alert": False, "max_wait": 600.0}, 60.0),
+        ({"is_alert": True, "max_wait": 2.0}, 60.0),
+    ],
+)
+def test_a_reservation_is_tried_for_a_minute_or_as_long_as_its_text_may_wait(away, options, seconds):
+    """And five seconds more, which one step may take in any case."""
+    journal = SendJournal(away(), "account", RateLimits())
+    with journal._turn(**options) as within:
+        assert within == seconds
+
+
+def test_a_thread_that_has_waited_for_its_turn_has_five_seconds_left_in_any_case(away, time):
+    store = away()
+    journal = SendJournal(store, "account", RateLimits())
+    lock = store.one_at_a_time("account")
+    store.patience = 0.01
+    turn = journal._turn(is_alert=False, max_wait=None)
+    with lock, pytest.raises(JournalUnavailable, match="has not answered for 0 s"):
+        turn.__enter__()
+    with journal._turn(is_alert=False, max_wait=None) as within:
+        assert within == 5.0
+        assert lock.locked()
+    assert not lock.locked()
+
+
+@pytest.mark.parametrize("is_alert", [True, False])
+def test_in_a_file_and_for_an_alert_there_are_no_turns(sqlite_url, away, is_alert):
+    store = away() if is_alert else Store(sqlite_url)
+    with SendJournal(store, "account", RateLimits())._turn(is_alert=is_alert, max_wait=None) as within:
+        assert within == 60.0
+        assert not store.one_at_a_time("account").locked()
+
+
+def test_a_reading_lies_in_the_middle_of_its_question_s_time(store_url):
+    moments = [100.0]
+
+    def monotonic():
+        moments.append(moments[-1] + 0.2)
+        return moments[-1]
+
+    def plan(_row, reading):
+        return (reading, list(moments)), []
+
+    clock = Clock(monotonic=monotonic)
+    reading, before = Store(store_url, clock=clock).locked("account", QUESTION, plan)
+    assert reading.took == pytest.approx(before[-1] - before[-2])
+    assert reading.at == pytest.approx((before[-1] + before[-2]) / 2)
 
 
 def test_another_sleep_may_end_the_waiting(away):

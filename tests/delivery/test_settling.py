@@ -1,7 +1,6 @@
 """What an outcome means for its account and its row, by a clock that nobody waits for."""
 
 import json
-from datetime import timedelta
 
 import pytest
 
@@ -25,7 +24,7 @@ def time():
 
 @pytest.fixture
 def journal(sqlite_url, time):
-    return SendJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits(), retention=timedelta(days=90))
+    return SendJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits())
 
 
 @pytest.fixture
@@ -81,7 +80,7 @@ def test_each_throttled_reply_widens_the_windows_up_to_a_bound_and_a_minute_with
     journal, time, account
 ):
     settle(journal, time, "0")
-    assert (account().extra_margin, account().widened_until) == (0, 0)
+    assert account()[1:] == (0, 0, 0, 0)
     for count in range(1, 13):
         settle(journal, time, str(count), "throttled")
         assert account().extra_margin == pytest.approx(min(count * 0.025, 0.25))
@@ -177,6 +176,31 @@ def test_only_each_sixteenth_text_looks_for_what_is_to_be_forgotten(journal, tim
         settle(journal, time, str(index))
         counts.append(len(rows(sqlite_url)))
     assert counts == [*range(2, 16), 15]
+
+
+class Recorder:
+    def __init__(self):
+        self.counted, self.timed = [], []
+
+    def count(self, name, by=1):
+        self.counted.append((name, by))
+
+    def time(self, name, seconds):
+        self.timed.append((name, seconds))
+
+
+def test_the_steps_are_timed_and_throttled_replies_counted(journal, time):
+    journal.recorder = recorder = Recorder()
+    settle(journal, time, "1", "throttled")
+    settle(journal, time, "2")
+    assert recorder.counted == [("throttled_replies", 1)]
+    assert recorder.timed == [(f"journal.{step}", 0.0) for step in ("reserve", "start", "settle")] * 2
+
+
+def test_a_slot_is_no_nearer_than_the_steps_take_and_connecting(journal, time):
+    begun = time.monotonic()
+    assert journal.reserve(a_request("1")).due - begun == pytest.approx(0.02)
+    assert journal.reserve(a_request("2"), connect=0.3).due - begun == pytest.approx(0.32)
 
 
 def test_an_outcome_keeps_its_detail(journal, time, sqlite_url):

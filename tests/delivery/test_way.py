@@ -239,6 +239,42 @@ def test_a_text_that_loses_one_slot_after_the_other_is_told_as_not_sent(sender, 
     assert set(state(sqlite_url)) == {"released"}
 
 
+def test_a_waiting_time_is_told_to_the_millisecond(sender, stall):
+    stall(0.0012345)
+    way, _ = sender()
+    assert way.send(MESSAGE, key="key").waited_seconds == 0.331
+
+
+@pytest.mark.parametrize(("max_wait", "within"), [(None, None), (3.0, 3.0 - 0.255 + 5.0)])
+def test_a_text_may_be_started_as_long_as_it_may_wait_and_written_down_for_a_minute(
+    sender, journal, monkeypatch, max_wait, within
+):
+    """A step may take five seconds in any case."""
+    seen = {}
+
+    def watch(step):
+        original = getattr(journal, step)
+
+        def see(*args, **options):
+            seen[step] = options["within"]
+            return original(*args, **options)
+
+        monkeypatch.setattr(journal, step, see)
+
+    for step in ("start", "settle"):
+        watch(step)
+    way, _ = sender()
+    way.send(MESSAGE, key="key", max_wait=max_wait)
+    assert seen == {"start": within if within is None else pytest.approx(within), "settle": 60.0}
+
+
+def test_a_text_is_no_alert_unless_it_is_said_to_be(sender, sqlite_url):
+    way, _ = sender()
+    way.send(MESSAGE, key="1")
+    way.send(MESSAGE, key="2", is_alert=True)
+    assert [row.priority for row in rows(sqlite_url)] == [0, 1]
+
+
 def test_a_slot_that_is_too_far_away_is_not_taken(sender, time):
     way, api = sender()
     way.send(MESSAGE, key="1")
