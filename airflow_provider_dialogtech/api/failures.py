@@ -56,7 +56,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:
-        found = waiting.pop(0)
+        found = waiting.pop()
         if isinstance(found, BaseException) and id(found) not in seen:
             seen.add(id(found))
             yield found

@@ -179,7 +179,7 @@ def test_a_table_that_may_not_be_written_says_which_rights_are_needed(postgres_u
         write(Store(url, patience=60), "another")
 
 
-def test_a_pool_that_is_exhausted_says_so(postgres_url, monkeypatch):
+def test_a_process_has_four_connections_at_most_and_says_so_where_all_are_busy(postgres_url, monkeypatch):
     from airflow_provider_dialogtech.delivery import postgres as postgres_module
 
     monkeypatch.setattr(postgres_module, "_POOL_SECONDS", 0.1)
@@ -193,8 +193,7 @@ def test_a_pool_that_is_exhausted_says_so(postgres_url, monkeypatch):
         return None, []
 
     holders = [
-        threading.Thread(target=lambda n=n: store.locked(f"lock {n}", QUESTION, hold, within=30))
-        for n in range(postgres_module.MOST_CONNECTIONS)
+        threading.Thread(target=lambda n=n: store.locked(f"lock {n}", QUESTION, hold, within=30)) for n in range(4)
     ]
     for holder in holders:
         holder.start()
