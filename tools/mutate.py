@@ -29,7 +29,7 @@ FOLDERS = ("delivery", "sms", "api", "alerts")
 TESTS = {
     "api": ("tests/api", "tests/hostile/test_replies.py"),
     "delivery/earlier": ("tests/delivery/test_earlier.py", "tests/delivery/test_sender.py"),
-    "delivery/faults": ("tests/delivery/test_store.py",),
+    "delivery/faults": ("tests/delivery/test_faults.py", "tests/delivery/test_store.py"),
     "delivery/journal": (
         "tests/delivery/test_settling.py",
         "tests/delivery/test_patience.py",
@@ -66,7 +66,12 @@ TESTS = {
     ),
     "delivery/store": ("tests/delivery/test_patience.py", "tests/delivery/test_store.py"),
     "delivery/texts": ("tests/delivery/test_texts_in_time.py", "tests/delivery/test_texts.py"),
-    "delivery/tries": ("tests/delivery/test_tries.py", "tests/delivery/test_sender.py"),
+    "delivery/tries": (
+        "tests/delivery/test_tries.py",
+        "tests/delivery/test_outcomes.py",
+        "tests/delivery/test_way.py",
+        "tests/delivery/test_sender.py",
+    ),
     "delivery/watchdog": ("tests/delivery/test_watchdog.py", "tests/delivery/test_store.py"),
     "alerts/alert_journal": ("tests/alerts/test_alert_journal.py", "tests/alerts/test_silent_journal.py"),
     "alerts/attempt": ("tests/alerts/test_attempt.py", "tests/alerts/test_silent_journal.py"),

@@ -29,7 +29,7 @@ def test_what_is_written_replaces_what_was_and_is_read_back(file):
         assert file.read() == reported
 
 
-@pytest.mark.parametrize(("left", "is_resting"), [(-60, False), (60, True), (3540, True), (3660, False)])
+@pytest.mark.parametrize(("left", "is_resting"), [(-60, False), (-0.5, False), (60, True), (3540, True), (3660, False)])
 def test_it_rests_for_an_hour_at_most(left, is_resting):
     assert Reported(rests_until=time.time() + left).is_resting == is_resting
     assert not Reported().is_resting

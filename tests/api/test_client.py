@@ -26,6 +26,7 @@ from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY
 from airflow_provider_dialogtech.api.client import DialogTechClient, Line
 from airflow_provider_dialogtech.api.connection import Connection
 from airflow_provider_dialogtech.api.raw_reply import RawReply
+from airflow_provider_dialogtech.api.transport import Transport
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     DialogTechError,
@@ -529,6 +530,22 @@ def test_a_line_carries_one_text_and_never_connects_anew(leak_check):
         line.send(**TEXT)
         assert type(attempt_on(line, leak_check)) is Unreachable
     assert server.connections == 1
+
+
+def test_a_line_that_is_closed_at_the_last_moment_never_connects_anew(monkeypatch, leak_check):
+    ready = Transport.ready
+
+    def close_after_the_look(transport, deadline):
+        is_ready = ready(transport, deadline)
+        transport.close()
+        return is_ready
+
+    monkeypatch.setattr(Transport, "ready", close_after_the_look)
+    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as line:
+        assert isinstance(attempt_on(line, leak_check), Unreachable | InDoubt)
+        wait_until(lambda: server.connections)
+    assert server.connections == 1
+    assert server.requests in ([], [b""])
 
 
 def test_a_closed_line_is_unreachable_and_closing_twice_does_no_harm(leak_check):

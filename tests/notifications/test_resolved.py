@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import fallback
+from airflow_provider_dialogtech.alerts import fallback, recipient
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import ALICE, BOB, context_of, failure, texts
@@ -44,6 +44,32 @@ def test_it_is_told_once_after_failures_that_were_told(sandbox, alerting, caplog
         "Alert for etl.load (success): the text to …7777 is not needed: none was sent about a failure that is over"
         in caplog.text
     )
+
+
+class Recorder:
+    def __init__(self):
+        self.counted = []
+
+    def count(self, name, by=1):
+        self.counted.append(name)
+
+    def time(self, name, seconds):
+        pass
+
+
+def test_what_became_of_each_alert_is_counted(sandbox, alerting, monkeypatch):
+    recorder = Recorder()
+    monkeypatch.setattr(recipient, "_RECORDER", recorder)
+    for callback, context in ((failed, failure()), (failed, failure()), (works_again, success())):
+        callback(context)
+    works_again(success())
+    sandbox.fault("refused")
+    failed(failure())
+    sandbox.clear_faults()
+    sandbox.fault("reset_after_accept")
+    failed(failure())
+    counted = [name.removeprefix("alerts.") for name in recorder.counted if name.startswith("alerts.")]
+    assert counted == ["sent", "suppressed", "sent", "not_needed", "failed", "in_doubt"]
 
 
 def test_the_next_failure_is_told_at_once(sandbox, alerting):
