@@ -36,7 +36,7 @@ TESTS = {
         "tests/delivery/test_journal.py",
     ),
     "delivery/limits": ("tests/delivery/test_limits.py", "tests/delivery/test_line.py"),
-    "delivery/origin": ("tests/delivery/test_journal.py",),
+    "delivery/origin": ("tests/delivery/test_way.py",),
     "delivery/outcomes": ("tests/delivery/test_outcomes.py", "tests/delivery/test_sender.py"),
     "delivery/postgres": (
         "tests/delivery/test_schema.py",

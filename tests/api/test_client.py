@@ -183,6 +183,20 @@ def test_in_doubt_is(behave, leak_check):
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (an_answer(b""), "an empty reply came"),
+        (an_answer(b"<html/>"), "what came was not the documented XML"),
+        (an_answer(b"", "204 No Content"), "HTTP status 204 came"),
+        (an_answer(SUCCESS.replace(b"[1]", b"[0]")), "its reply was a success that counts no text"),
+    ],
+)
+def test_what_leaves_a_text_in_doubt_is_told(answer, words, leak_check):
+    with serving(answering(answer)) as server:
+        assert f"and then {words}" in str(attempt(a_client(server.url), leak_check))
+
+
 REFUSED = {
     "failed": (an_answer(failed("Invalid from number")), Refused, "Invalid from number"),
     "400": (an_answer(b"", "400 Bad Request"), Refused, "HTTP status 400"),

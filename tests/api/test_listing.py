@@ -69,6 +69,13 @@ def test_a_single_message_is_found(shape):
     assert [message for message in listed_messages(reply(SHAPES[shape](ADA))) if holds(message, ADA)]
 
 
+def test_lists_of_several_numbers_are_lists_of_messages():
+    of_a_number = f"<number><m>{elements(ADA)}</m><m>{elements(GRACE)}</m></number>"
+    messages = listed_messages(reply(f"<data>{of_a_number * 2}</data>"))
+    assert [holds(message, ADA) for message in messages] == [True, False] * 2
+    assert [holds(message, GRACE) for message in messages] == [False, True] * 2
+
+
 def test_several_recipients_of_one_message_are_rather_missed_than_mixed_up():
     several = "<to>5556667771</to><to>5556667772</to><body>Hi</body>"
     messages = listed_messages(reply(f"<data><m>{several}</m><m>{elements(GRACE)}</m></data>"))

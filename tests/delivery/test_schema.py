@@ -8,7 +8,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.postgres import _lock_number
+from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from tests.clocks import FakeClock
 
 TABLES = Path(__file__).parent / "journals" / f"tables-{schema.VERSION // 100}.{schema.VERSION % 100}.sql"
 
@@ -37,6 +39,13 @@ def test_a_journal_of_an_older_version_is_upgraded_and_one_of_a_newer_minor_vers
 def test_a_journal_of_a_newer_major_version_is_refused():
     with pytest.raises(JournalUnavailable, match=r"journal version 2, this one reads 1\)"):
         schema.is_current(200)
+
+
+def test_a_new_journal_is_told_of_once_for_it_does_not_know_what_was_sent_before(store_url, caplog):
+    for _ in range(2):
+        Store(store_url, clock=FakeClock().clock).open()  # each clock stands for a process
+        Store(store_url).open()
+    assert [message[:35] for message in caplog.messages] == ["A new delivery journal was created "]
 
 
 def test_all_versions_take_the_same_locks():

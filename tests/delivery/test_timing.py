@@ -15,6 +15,7 @@ def after(*samples, guess=None):
 
 
 def test_before_the_first_sample_the_guess_counts():
+    assert StepTime().mean == 0
     step = StepTime(0.3)
     assert (step.mean, step.bound) == (0.3, 0.3 + GRANULARITY)
     step.guess(0.1)

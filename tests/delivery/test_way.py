@@ -268,11 +268,11 @@ def test_a_text_may_be_started_as_long_as_it_may_wait_and_written_down_for_a_min
     assert seen == {"start": within if within is None else pytest.approx(within), "settle": 60.0}
 
 
-def test_a_text_is_no_alert_unless_it_is_said_to_be(sender, sqlite_url):
+def test_a_text_is_no_alert_and_of_no_task_unless_it_is_said_to_be(sender, sqlite_url):
     way, _ = sender()
     way.send(MESSAGE, key="1")
     way.send(MESSAGE, key="2", is_alert=True)
-    assert [row.priority for row in rows(sqlite_url)] == [0, 1]
+    assert [(row.priority, row.map_index, row.dag_id) for row in rows(sqlite_url)] == [(0, -1, ""), (1, -1, "")]
 
 
 def test_a_slot_that_is_too_far_away_is_not_taken(sender, time):
