@@ -4,70 +4,61 @@ import pytest
 
 from airflow_provider_dialogtech.bulk import progress as module
 from airflow_provider_dialogtech.bulk.progress import Progress
-from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.exceptions import Refused
 from tests.bulk.test_report import ALREADY_SENT, SENT, a_report, numbers
-
-
-class Watch:
-    """A clock that goes only when it is told to."""
-
-    now = 100.0
-
-    def monotonic(self):
-        return self.now
+from tests.clocks import FakeClock
 
 
 @pytest.fixture
-def watch():
-    return Watch()
+def time():
+    return FakeClock()
 
 
-def progress_of(report, watch, every=5.0):
-    return Progress(report, every=every, clock=Clock(monotonic=watch.monotonic))
+def progress_of(report, time, every=5.0):
+    return Progress(report, every=every, clock=time.clock)
 
 
-def test_it_tells_the_time_left_at_the_pace_of_the_last_minute(watch):
+def test_it_tells_the_time_left_at_the_pace_of_the_last_minute(time):
     report = a_report(numbers(1000))
-    progress = progress_of(report, watch)
+    progress = progress_of(report, time)
     assert progress.in_words() == "0 of 1000 done, 0 refused, 0 in doubt."
     for row in range(700):  # sent before, so they take no time
         report.note(row, ALREADY_SENT)
     for second in range(70):
-        watch.now += 1
+        time.go_on(1)
         report.note(700 + second, SENT if second else Refused())
         words = progress.in_words()
     assert words == "770 of 1000 done, 1 refused, 0 in doubt; about 3 min 50 s left at 1.00 per second."
 
 
-def test_those_who_got_their_text_in_an_earlier_try_are_no_pace(watch):
+def test_those_who_got_their_text_in_an_earlier_try_are_no_pace(time):
     report = a_report(numbers(1000))
-    progress = progress_of(report, watch)
+    progress = progress_of(report, time)
     for row in range(700):
         report.note(row, ALREADY_SENT)
-    watch.now += 10
+    time.go_on(10)
     assert progress.in_words() == "700 of 1000 done, 0 refused, 0 in doubt."
     for second in range(10):
-        watch.now += 1
+        time.go_on(1)
         report.note(700 + second, SENT)
     assert progress.in_words().endswith("; about 9 min 40 s left at 0.50 per second.")
 
 
 @pytest.mark.parametrize(("per_row", "words"), [(0.5, "4 s"), (36, "4 min 48 s"), (1800, "4 h 0 min")])
-def test_the_time_left_is_told_as_people_do(watch, monkeypatch, per_row, words):
+def test_the_time_left_is_told_as_people_do(time, monkeypatch, per_row, words):
     monkeypatch.setattr(module, "PACE_SECONDS", 1e6)
     report = a_report(numbers(10))
-    progress = progress_of(report, watch)
+    progress = progress_of(report, time)
     for row in range(2):
-        watch.now += per_row
+        time.go_on(per_row)
         report.note(row, SENT)
     assert f"about {words} left" in progress.in_words()
 
 
-def test_it_is_logged_every_so_many_seconds_however_often_it_is_asked(watch, caplog):
+def test_it_is_logged_every_so_many_seconds_however_often_it_is_asked(time, caplog):
     caplog.set_level(logging.INFO)
-    progress = progress_of(a_report(numbers(10)), watch, every=5.0)
+    progress = progress_of(a_report(numbers(10)), time, every=5.0)
     for _ in range(120):
         progress.log_when_due()
-        watch.now += 0.125
+        time.go_on(0.125)
     assert [record.getMessage() for record in caplog.records] == ["0 of 10 done, 0 refused, 0 in doubt."] * 2
