@@ -125,15 +125,21 @@ def many(folder: Path, files: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=5, help="single broken files")
+    parser.add_argument(
+        "--trials", type=int, default=5, help="single broken files; 0 leaves the first and the last part out"
+    )
     parser.add_argument("--files", type=int, default=200, help="broken files")
-    parser.add_argument("--passes", type=int, default=5, help="passes over them, with and without")
+    parser.add_argument(
+        "--passes", type=int, default=5, help="passes over them, with and without alert_on; 0 leaves them out"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        from_parse_to_text(folder, options.trials)
-        many(folder, options.files)
-        beside_none(folder, options.files, options.passes)
+        if options.trials:
+            from_parse_to_text(folder, options.trials)
+            many(folder, options.files)
+        if options.passes:
+            beside_none(folder, options.files, options.passes)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from airflow_provider_dialogtech.alerts.recipient import RecipientAlert
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from airflow_provider_dialogtech.settings.contacts import Contacts
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
     :return: False where certainly nobody got a text and none was suppressed.
     """
     deadline = Deadline(HELD)
-    numbers = _numbers(alert, _known(alert, recipients, hook.settings))
+    numbers = _numbers(alert, recipients, hook.settings)
     texts = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
     _run_all(texts, deadline)
     if all(text.failed for text in texts):
@@ -39,34 +40,38 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
     return True
 
 
-def _known(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[object]:
-    """Return the numbers of all contacts; where one is unknown, those of `alert_to`, too: somebody must hear of it."""
-    known: list[object] = []
-    unknown = False
+def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[str]:
+    """Return the numbers of all; where one is wrong, those of `alert_to`, too: somebody must hear of it."""
+    if not recipients:
+        log.error("Alert for %s: no recipients. Give `to`, or set alert_to in the connection's extra.", alert.subject)
+    is_alert_to = tuple(recipients) == settings.alert_to
+    instead = ". Correct alert_to in the connection." if is_alert_to else ", so alert_to gets it instead. Correct `to`."
+    numbers: list[str] = []
+    problems: list[str] = []
     for recipient in recipients:
-        try:
-            known += settings.contacts.numbers_of(recipient)
-        except InvalidMessage as error:
-            words = "Alert for %s: one recipient gets no text, so alert_to gets it instead: %s. Correct `to`."
-            log.error(words, alert.subject, error.reason)  # noqa: TRY400
-            unknown = True
-    if unknown and tuple(recipients) != settings.alert_to:
-        known += _known(alert, settings.alert_to, settings)
-    return known
+        numbers += _numbers_of(recipient, settings.contacts, problems)
+    for problem in problems:
+        log.error("Alert for %s: one recipient gets no text: %s%s", alert.subject, problem, instead)
+    if problems and not is_alert_to:
+        numbers += _numbers(alert, settings.alert_to, settings)
+    return list(dict.fromkeys(numbers))
 
 
-def _numbers(alert: Alert, recipients: Sequence[object]) -> list[str]:
+def _numbers_of(recipient: object, contacts: Contacts, problems: list[str]) -> list[str]:
     from airflow_provider_dialogtech.sms.message import normalize_number
 
     numbers = []
-    for recipient in recipients:
+    try:
+        written = contacts.numbers_of(recipient)
+    except InvalidMessage as error:
+        problems.append(error.reason)
+        return []
+    for number in written:
         try:
-            numbers.append(str(normalize_number(recipient, "to")))
+            numbers.append(str(normalize_number(number, "to")))
         except InvalidMessage as error:
-            log.error("Alert for %s: one recipient gets no text: %s. %s", alert.subject, error.reason, error.advice)  # noqa: TRY400
-    if not recipients:
-        log.error("Alert for %s: no recipients. Give `to`, or set alert_to in the connection's extra.", alert.subject)
-    return list(dict.fromkeys(numbers))
+            problems.append(error.reason)
+    return numbers
 
 
 def _run_all(texts: Sequence[RecipientAlert], deadline: Deadline) -> None:

@@ -42,7 +42,7 @@ class Broken(NamedTuple):
     """A DAG file that cannot be parsed.
 
     :param file: its name, without its folders.
-    :param reason: the last line of its traceback.
+    :param reason: what its traceback ends with, in one line.
     :param error: what stands for it among the errors that were texted.
     """
 
@@ -61,7 +61,7 @@ def main(descriptor: int, wait: float = _SECONDS_TO_COMMIT) -> None:
     reported = ReportedErrors(descriptor)
     before = reported.read().errors
     time.sleep(wait)
-    broken = _texted()
+    broken = _texted(before)
     if broken is None:
         reported.write(Reported(before, time.time() + _SECONDS_AFTER_FAILURE))
     elif broken:
@@ -69,10 +69,14 @@ def main(descriptor: int, wait: float = _SECONDS_TO_COMMIT) -> None:
         reported.write(Reported(errors, time.time() + _COOLDOWN.total_seconds()))
 
 
-def _texted() -> list[Broken] | None:
-    """Text which files are broken, and return them; None where no text was sent."""
+def _texted(before: frozenset[str]) -> list[Broken] | None:
+    """Text which files are broken, and return them; None where no text was sent.
+
+    :param before: the errors that were texted before.
+    """
     try:
-        broken = broken_files()
+        # Airflow renews an error's time whenever it parses the file, so that does not tell what is new.
+        broken = sorted(broken_files(), key=lambda each: each.error in before)
         if not broken:
             return broken
         hook = hook_of(config.alert_conn_id())
@@ -85,7 +89,7 @@ def _texted() -> list[Broken] | None:
 
 
 def broken_files() -> list[Broken]:
-    """Return the files that Airflow cannot parse now, the newest error first."""
+    """Return the files that Airflow cannot parse now, the one that was parsed last first."""
     from airflow.models.errors import ParseImportError
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -97,21 +101,24 @@ def broken_files() -> list[Broken]:
 
 def _broken(filename: str | None, stacktrace: str | None) -> Broken:
     name = filename or "?"
-    return Broken(PurePath(name).name, _last_line(stacktrace or ""), error_of(name, str(stacktrace)))
+    return Broken(PurePath(name).name, _reason(stacktrace or ""), error_of(name, str(stacktrace)))
 
 
 def text_of(broken: Sequence[Broken]) -> str:
-    """Return what is texted: how many files, and the newest error.
+    """Return what is texted: how many files, and the first one's error.
 
-    :param broken: the files, the newest error first.
+    :param broken: the files, one with a new error first.
     """
     count = plural(len(broken), "DAG file does", "DAG files do")
     return f"Airflow: {count} not parse: {broken[0].file}: {scrub_reason(broken[0].reason)}"
 
 
-def _last_line(stacktrace: str) -> str:
-    lines = [line.strip() for line in stacktrace[-10_000:].splitlines() if line.strip()]
-    return lines[-1][:_LONGEST_LINE] if lines else "the reason is in Airflow's import errors"
+def _reason(stacktrace: str) -> str:
+    lines = [line for line in stacktrace[-10_000:].splitlines() if line.strip()]
+    # Behind the last frame; more lines of the error's own words may follow.
+    frames = [number for number, line in enumerate(lines) if line.startswith("  File ")]
+    after = [line for line in lines[frames[-1] :] if not line.startswith(" ")] if frames else lines[-1:]
+    return after[0].strip()[:_LONGEST_LINE] if after else "the reason is in Airflow's import errors"
 
 
 def _alert(broken: Sequence[Broken]) -> Alert:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import astuple
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -10,9 +12,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from airflow_provider_dialogtech.alerts.text import clock_time, scrub_secrets
 from airflow_provider_dialogtech.safe_repr import safe_str
 from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.idempotency import origin_of
 
 # A longer link leaves no room for the question.
 LONGEST_LINK = 180
+_LONGEST_READ = 10_000
 _LONGEST_SUBJECT = 120
 _LONGEST_OPTION = 30
 _MOST_OPTIONS = 8
@@ -35,15 +39,24 @@ def question_text(context: Mapping[str, Any]) -> str:
     :param context: what Airflow called the notifier with.
     """
     task = context["task"]
-    parts = [f"Airflow asks: {safe_str(_of(task, 'subject'), _LONGEST_SUBJECT)}"]
+    parts = [f"Airflow asks: {_words(_of(task, 'subject'), _LONGEST_SUBJECT)}"]
     options = _of(task, "options")
     if isinstance(options, (list, tuple)) and options:
-        shown = [safe_str(option, _LONGEST_OPTION) for option in options[:_MOST_OPTIONS]]
+        shown = [_words(option, _LONGEST_OPTION) for option in options[:_MOST_OPTIONS]]
         parts.append(" or ".join(shown) if len(options) <= _MOST_OPTIONS else f"{', '.join(shown)}, …")
     time_out = _of(task, "response_timeout")
     if isinstance(time_out, timedelta):
         parts.append(f"until {clock_time(datetime.now(timezone.utc) + time_out)}")
-    return scrub_secrets("; ".join(parts))
+    return "; ".join(parts)
+
+
+def question_key(context: Mapping[str, Any]) -> str:
+    """Return the dedup key of a question: each needs an answer of its own, also that of a retry or a cleared task.
+
+    :param context: what Airflow called the notifier with.
+    """
+    asked_in = safe_str(_of(context.get("ti"), "try_number"), _LONGEST_OPTION)
+    return json.dumps(["asked", *astuple(origin_of(context)), asked_in])
 
 
 def answer_link(context: Mapping[str, Any]) -> str:
@@ -60,6 +73,12 @@ def answer_link(context: Mapping[str, Any]) -> str:
     path = link.path if link.path.startswith(f"{behind}/") else behind + link.path
     whole = urlunsplit(link._replace(path=quote(path, safe=_KEPT_IN_PATHS)))
     return f" {whole}" if link.scheme in {"http", "https"} and len(whole) <= LONGEST_LINK else ""
+
+
+def _words(written: object, longest: int) -> str:
+    # Secrets are taken out before it is cut: half of one would not be recognized.
+    text = " ".join(safe_str(written, _LONGEST_READ).split())
+    return scrub_secrets(text)[:longest]
 
 
 def _of(task: Any, name: str) -> Any:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Generator, Sequence
-from dataclasses import astuple
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from airflow_provider_dialogtech._compat import BaseNotifier
 from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.alerts.deliver import deliver
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
-from airflow_provider_dialogtech.alerts.question import answer_link, question_text
+from airflow_provider_dialogtech.alerts.question import answer_link, question_key, question_text
 from airflow_provider_dialogtech.alerts.recovery import ENDED_BY, recovery_alert
 from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, identity_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
@@ -238,8 +237,7 @@ class _Rendered:
 
     def _default_key(self, event: str) -> str:
         if event == "asked":
-            # Each question needs an answer of its own.
-            return json.dumps([event, *astuple(origin_of(self._context))])
+            return question_key(self._context)
         return json.dumps([dag_id_of(self._context), event, self._notifier.message and str(self._notifier.message)])
 
     def _render(self, name: str) -> Any:

@@ -169,8 +169,8 @@ class _Reader:
         if contacts is None:
             self._fail(
                 f"extra.contacts must be a JSON object of at most {MOST_CONTACTS:,} names, each with a phone number or "
-                f"a list of at most {MOST_NUMBERS_OF_CONTACT}; a name has a letter, no comma, and at most "
-                f"{LONGEST_CONTACT} characters"
+                f"a list of at most {MOST_NUMBERS_OF_CONTACT}; a name has a letter, at most 6 digits, no "
+                f"comma, and at most {LONGEST_CONTACT} characters"
             )
         return contacts
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_dialogtech._compat import mask_secret
 from airflow_provider_dialogtech.alerts.event import event_of
 from airflow_provider_dialogtech.alerts.question import LONGEST_LINK, answer_link, question_text
 from airflow_provider_dialogtech.alerts.text import clock_time
@@ -54,6 +55,10 @@ def test_each_question_is_told_also_within_the_cooldown(asking, sandbox, alertin
         asking["ti"].run_id = run_id
         DialogTechSmsNotifier().notify(asking)
     assert len(sandbox.accepted()) == 2
+    # A retry, after nobody answered in time, and a cleared task ask anew.
+    asking["ti"].try_number += 1
+    DialogTechSmsNotifier().notify(asking)
+    assert len(sandbox.accepted()) == 3
 
 
 def test_a_link_that_does_not_fit_is_left_out_whole(asking, monkeypatch):
@@ -76,6 +81,19 @@ def test_a_link_is_whole_whatever_the_dag_is_called(asking, sandbox, alerting):
 def test_a_question_shows_no_secret_and_keeps_its_numbers(asking):
     asking["task"].subject = "Pay 5556667777 with password=hunter2?"
     assert question_text(asking).startswith("Airflow asks: Pay 5556667777 with password=***")
+
+
+def test_no_half_of_a_secret_is_left_by_a_cut(asking):
+    mask_secret("a very secret word")
+    asking["task"].subject = "x" * 113 + " a very secret word"
+    asking["task"].options = ["x" * 25 + " a very secret word", "No"]
+    assert question_text(asking).split("; until")[0].endswith("x ***; " + "x" * 25 + " *** or No")
+
+
+@pytest.mark.parametrize("subject", ["x" * 10_000_000, "password=" * 1_000_000, "\n \n".join("?" * 1_000_000)])
+def test_a_huge_question_is_short(asking, subject):
+    asking["task"].subject = subject
+    assert len(question_text(asking)) < 300
 
 
 def test_a_long_question_is_cut_and_its_link_is_not(asking, sandbox, alerting):

@@ -205,6 +205,30 @@ def nested(depth):
     return core
 
 
+@pytest.mark.parametrize("to", ["12", "nobody", "mistaken", ["12", "nobody"], "{{ 'mistaken' }}"])
+def test_where_every_recipient_is_wrong_alert_to_hears_of_it(sandbox, connect_sandbox, caplog, to):
+    contacts = {"oncall": ALICE, "mistaken": "12"}
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": "oncall", "contacts": contacts})
+    DialogTechSmsNotifier("hello", to)(failure())
+    assert [text["to"] for text in sandbox.accepted()] == [ALICE]
+    assert "so alert_to gets it instead. Correct `to`." in caplog.text
+
+
+def test_a_contact_with_one_wrong_number_is_texted_at_the_others(sandbox, connect_sandbox, caplog):
+    extra = {"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE, "contacts": {"team": ["12", BOB]}}
+    connect_sandbox(extra=extra)
+    DialogTechSmsNotifier("hello", "team")(failure())
+    assert sorted(text["to"] for text in sandbox.accepted()) == [ALICE, BOB]
+    assert caplog.text.count("one recipient gets no text") == 1
+
+
+def test_a_wrong_alert_to_is_an_error_that_names_it(connect_sandbox, caplog):
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ["12", "nobody"]})
+    DialogTechSmsNotifier("hello")(failure())
+    assert caplog.text.count("Correct alert_to in the connection.") == 2
+    assert "no text was sent" in caplog.text
+
+
 def test_a_recipient_of_an_odd_kind_hinders_no_other(sandbox, alerting, caplog):
     odd = [10**5000, True, 5556668888.0, -5556668888, "-5556668888", "5" * 1_000_000]
     DialogTechSmsNotifier("hello", [*odd, ALICE])(failure())

@@ -203,6 +203,29 @@ def test_an_error_that_could_not_be_texted_is_tried_again(metadata_db, home, mon
     assert "no recipients" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("stacktrace", "reason"),
+    [
+        ('Traceback (most recent call last):\n  File "a.py", line 2, in <module>\n    x\nKeyError: 1\n', "KeyError: 1"),
+        ('  File "a.py", line 1\n    foo(\n       ^\nSyntaxError: never closed\n', "SyntaxError: never closed"),
+        ('  File "a.py", line 1, in f\n    g()\nInvalid: 1 error\nregion\nSee https://a/\n', "Invalid: 1 error"),
+        ("AirflowDagCycleException: a cycle", "AirflowDagCycleException: a cycle"),
+        ("", "the reason is in Airflow's import errors"),
+    ],
+)  # fmt: skip
+def test_the_reason_is_the_line_that_names_the_error(stacktrace, reason):
+    assert texting._broken("etl.py", stacktrace).reason == reason
+
+
+def test_a_file_that_broke_now_is_named_before_those_that_were_texted(monkeypatch, home, connection):
+    connection(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
+    texts = []
+    monkeypatch.setattr(texting, "broken_files", lambda: [Broken("old.py", "old", "1"), Broken("new.py", "new", "2")])
+    monkeypatch.setattr(texting, "deliver", lambda alert, *_: texts.append(alert.text) or True)
+    assert len(texting._texted(frozenset({"1"}))) == 2
+    assert texts == ["Airflow: 2 DAG files do not parse: new.py: new"]
+
+
 def test_the_text_has_no_secret():
     text = text_of([Broken("etl.py", "OperationalError: postgresql://ada:secret@db/ password=hunter2 for 5556667777")])
     assert text.startswith("Airflow: 1 DAG file does not parse: etl.py: OperationalError")
