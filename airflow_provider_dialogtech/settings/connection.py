@@ -170,7 +170,7 @@ class _Reader:
             self._fail(
                 f"extra.contacts must be a JSON object of at most {MOST_CONTACTS:,} names, each with a phone number or "
                 f"a list of at most {MOST_NUMBERS_OF_CONTACT}; a name has a letter, at most 6 digits, no "
-                f"comma, and at most {LONGEST_CONTACT} characters"
+                f"comma, and at most {LONGEST_CONTACT} characters, and no two differ in upper and lower case only"
             )
         return contacts
 

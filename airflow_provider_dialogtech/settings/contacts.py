@@ -93,6 +93,8 @@ def contacts_in(value: Any) -> Contacts | None:
         if not _may_be_named(name) or not numbers or len(numbers) > MOST_NUMBERS_OF_CONTACT:
             return None
         found[Opaque(name.strip())] = numbers
+    if len({name.casefold() for name in found}) < len(given):
+        return None  # which of two was meant?
     return Contacts({str(name): numbers for name, numbers in found.items()})
 
 

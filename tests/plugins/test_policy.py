@@ -5,6 +5,7 @@ from airflow import settings
 
 from airflow_provider_dialogtech._compat import BaseOperator
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
 try:
     from airflow.sdk import DAG
@@ -51,6 +52,7 @@ def test_the_callbacks_of_a_dag_stay_beside_it():
         {"on_failure_callback": DialogTechSmsNotifier()},
         {"on_failure_callback": [print, DialogTechSmsNotifier()]},
         {"default_args": {"on_failure_callback": DialogTechSmsNotifier()}},
+        {"on_failure_callback": [print], "default_args": {"on_failure_callback": [print, DialogTechSmsNotifier()]}},
     ],
 )
 def test_a_dag_that_has_a_notifier_is_left_alone(options):
@@ -58,6 +60,25 @@ def test_a_dag_that_has_a_notifier_is_left_alone(options):
     before = dag.on_failure_callback
     settings.dag_policy(dag)
     assert dag.on_failure_callback is before
+
+
+def test_a_notifier_of_a_mapped_task_counts_too():
+    with DAG("etl", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        mapped = DialogTechSendSmsOperator.partial(task_id="load", on_failure_callback=[DialogTechSmsNotifier()])
+        mapped.expand(to=["5556667777"], message=["Hi"])
+    settings.dag_policy(dag)
+    assert not dag.has_on_failure_callback
+
+
+def test_a_dag_whose_callbacks_are_both_lists_keeps_them_and_is_asked_twice_without_harm():
+    dag = a_dag(on_failure_callback=[print, repr], default_args={"on_failure_callback": [print, repr]})
+    settings.dag_policy(dag)
+    settings.dag_policy(dag)
+    assert dag.on_failure_callback[:2] == [print, repr]
+    assert len(dag.on_failure_callback) == 3
+    assert len(ours(dag)) == 1
+    (task,) = dag.tasks
+    assert list(task.on_failure_callback) == [print, repr]
 
 
 @pytest.mark.parametrize("alert_on", ["", "import_error"])

@@ -147,7 +147,7 @@ def test_its_link_opens_the_form_with_the_options(system, link, tmp_path):
     with running_chromium(tmp_path) as browser:
         # Logged in first: Airflow 3.1 without passwords leads from its login to its home page.
         browser.open(system.airflow.url)
-        browser.wait_for("document.body.innerText.includes('Dags')", seconds=90)
+        browser.wait_for("document.body?.innerText.includes('Dags')", seconds=90)
         browser.open(link)
         buttons = "[...document.querySelectorAll('button')].map((button) => button.innerText.trim())"
         for option in ("Approve", "Reject"):
