@@ -1,4 +1,4 @@
-"""`python -m airflow_provider_dialogtech.alerts.import_errors DESCRIPTOR`: text that DAG files cannot be parsed.
+"""`python -m airflow_provider_dialogtech.alerts.import_errors DESCRIPTOR ERROR`: text that DAG files cannot be parsed.
 
 The listener starts this as a process of its own: it is called in the dag-processor's open transaction, where nothing
 may wait. Here there is time to wait for that transaction, and to read from Airflow's database which files are broken.
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 # The dag-processor commits soon after it has called the listener; files that break together are one text.
 _SECONDS_TO_COMMIT = 2.0
+_MOST_SECONDS_TO_COMMIT = 30.0
 _MOST_READ = 10_000
 # A database that does not answer must not keep this process, and so every later one, for ever.
 _MOST_SECONDS = 300
@@ -51,17 +52,16 @@ class Broken(NamedTuple):
     error: str = ""
 
 
-def main(descriptor: int, wait: float = _SECONDS_TO_COMMIT) -> None:
+def main(descriptor: int, error: str) -> None:
     """Text the broken files to the `alert_to` of `[dialogtech] alert_conn_id`; what became of it is in the log.
 
     :param descriptor: the file of the errors that were texted; its lock was taken by the listener.
-    :param wait: seconds until the listener's transaction is over.
+    :param error: the error that the listener was told.
     """
     signal.alarm(_MOST_SECONDS)
     reported = ReportedErrors(descriptor)
     before = reported.read().errors
-    time.sleep(wait)
-    broken = _texted(before)
+    broken = _texted(error, before)
     if broken is None:
         reported.write(Reported(before, time.time() + _SECONDS_AFTER_FAILURE))
     elif broken:
@@ -69,23 +69,34 @@ def main(descriptor: int, wait: float = _SECONDS_TO_COMMIT) -> None:
         reported.write(Reported(errors, time.time() + _COOLDOWN.total_seconds()))
 
 
-def _texted(before: frozenset[str]) -> list[Broken] | None:
+def _texted(error: str, before: frozenset[str]) -> list[Broken] | None:
     """Text which files are broken, and return them; None where no text was sent.
 
-    :param before: the errors that were texted before.
+    :param error: the one that the listener was told.
+    :param before: those that were texted before.
     """
     try:
         # Airflow renews an error's time whenever it parses the file, so that does not tell what is new.
-        broken = sorted(broken_files(), key=lambda each: each.error in before)
+        broken = sorted(_committed(error), key=lambda each: each.error in before)
         if not broken:
             return broken
         hook = hook_of(config.alert_conn_id())
         return broken if deliver(_alert(broken), hook.settings.alert_to, hook) else None
-    except DialogTechError as error:
-        log.error("No text was sent about DAG files that cannot be parsed: %s. %s", error.reason, error.advice)  # noqa: TRY400
-    except Exception as error:  # its words could hold anything
-        log.error("No text was sent about DAG files that cannot be parsed (%s).", type(error).__name__)  # noqa: TRY400
+    except DialogTechError as failure:
+        log.error("No text was sent about DAG files that cannot be parsed: %s. %s", failure.reason, failure.advice)  # noqa: TRY400
+    except Exception as failure:  # its words could hold anything
+        log.error("No text was sent about DAG files that cannot be parsed (%s).", type(failure).__name__)  # noqa: TRY400
     return None
+
+
+def _committed(error: str) -> list[Broken]:
+    """Return the files that Airflow cannot parse, once the listener's transaction is over."""
+    until = time.monotonic() + _MOST_SECONDS_TO_COMMIT
+    while True:
+        time.sleep(_SECONDS_TO_COMMIT)
+        broken = broken_files()
+        if any(each.error == error for each in broken) or time.monotonic() > until:
+            return broken
 
 
 def broken_files() -> list[Broken]:
@@ -134,4 +145,4 @@ def _alert(broken: Sequence[Broken]) -> Alert:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

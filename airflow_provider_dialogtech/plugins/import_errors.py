@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from airflow_provider_dialogtech.alerts.reported_errors import ReportedErrors, error_of
 from airflow_provider_dialogtech.settings import config
@@ -13,6 +16,8 @@ from airflow_provider_dialogtech.settings import config
 log = logging.getLogger(__name__)
 
 _COMMAND = (sys.executable, "-m", "airflow_provider_dialogtech.alerts.import_errors")
+# A tenth of what others get: it goes on, also while DAG files keep all processors busy.
+_NICENESS = 10
 
 
 class ImportErrorWatch:
@@ -50,13 +55,24 @@ class ImportErrorWatch:
                 reported = replace(reported, errors=reported.errors - {error})
                 file.write(reported)
             if error not in reported.errors and not reported.is_resting:
-                self._start(file.descriptor)
+                self._start(file.descriptor, error)
         finally:
             file.close()
 
-    def _start(self, descriptor: int) -> None:
+    def _start(self, descriptor: int, error: str) -> None:
         if self._process is not None:
             self._process.poll()  # the one before, which has ended, is not to stay a zombie
+        command = (*_COMMAND, str(descriptor), error)
         self._process = subprocess.Popen(  # noqa: S603 - a module of ours
-            (*_COMMAND, str(descriptor)), stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=(descriptor,)
+            command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=(descriptor,)
         )
+        _yield_processors(self._process.pid)
+
+
+def _yield_processors(pid: int) -> None:
+    """Let a process go behind those who parse DAG files: to import Airflow takes seconds of a processor."""
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
+    # A Linux that groups processes by session weighs the groups, and this process has a session of its own.
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(_NICENESS))

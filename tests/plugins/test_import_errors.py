@@ -178,6 +178,10 @@ def test_a_clock_that_was_set_back_does_not_mute_it(started, home):
     assert len(started) == 2
 
 
+def test_the_process_leaves_the_processors_to_those_who_parse(started, home):
+    assert os.getpriority(os.PRIO_PROCESS, started_for(started, "a.py").pid) == 10
+
+
 def test_without_the_setting_nothing_is_started(started, monkeypatch):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", "dag_failed")
     ImportErrorWatch().note("etl.py", "KeyError", is_new=True)
@@ -195,7 +199,7 @@ def test_an_error_that_could_not_be_texted_is_tried_again(metadata_db, home, mon
     monkeypatch.setattr(texting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
     monkeypatch.setattr(texting.signal, "alarm", lambda _: None)
     file = ReportedErrors.lock(home)
-    texting.main(file.descriptor, wait=0)
+    texting.main(file.descriptor, "an error")
     reported = file.read()
     file.close()
     assert not reported.errors
@@ -217,12 +221,29 @@ def test_the_reason_is_the_line_that_names_the_error(stacktrace, reason):
     assert texting._broken("etl.py", stacktrace).reason == reason
 
 
+def test_a_transaction_that_is_long_in_ending_is_waited_for(monkeypatch):
+    answers = [[], [Broken("old.py", "old", "1")], [Broken("new.py", "new", "2"), Broken("old.py", "old", "1")]]
+    monkeypatch.setattr(texting, "broken_files", lambda: answers.pop(0))
+    assert len(texting._committed("2")) == 2
+
+
+def test_an_error_that_never_comes_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(texting, "_MOST_SECONDS_TO_COMMIT", 0.0)
+    monkeypatch.setattr(texting, "broken_files", lambda: [Broken("old.py", "old", "1")])
+    assert len(texting._committed("2")) == 1
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    monkeypatch.setattr(texting, "_SECONDS_TO_COMMIT", 0.01)
+
+
 def test_a_file_that_broke_now_is_named_before_those_that_were_texted(monkeypatch, home, connection):
     connection(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
     texts = []
     monkeypatch.setattr(texting, "broken_files", lambda: [Broken("old.py", "old", "1"), Broken("new.py", "new", "2")])
     monkeypatch.setattr(texting, "deliver", lambda alert, *_: texts.append(alert.text) or True)
-    assert len(texting._texted(frozenset({"1"}))) == 2
+    assert len(texting._texted("2", frozenset({"1"}))) == 2
     assert texts == ["Airflow: 2 DAG files do not parse: new.py: new"]
 
 
