@@ -94,4 +94,4 @@ class Watchdog:
                     watch.cut()
                 nearest = min((watch.until for watch in self._watches), default=None)
                 # Also where another piece of work has less time, it is seen in a second at the latest.
-                self._changed.wait(None if nearest is None else min(max(nearest - now, 0.0), 1.0))
+                self._changed.wait(None if nearest is None else min(nearest - now, 1.0))
