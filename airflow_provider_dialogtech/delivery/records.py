@@ -14,6 +14,9 @@ from airflow_provider_dialogtech.masking import digest
 
 State = Literal["reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent", "held_back"]
 
+# Such a row takes no place in the limits: its text has no slot, or has it no more.
+WITHOUT_SLOT: tuple[State, ...] = ("released", "held_back")
+
 # The other side's clock and a busy machine get this long after a request's deadline before the text counts as in doubt.
 GRACE = 5.0
 # A reservation this long past its slot belongs to a process that is gone: whoever comes late takes a new slot.

@@ -173,7 +173,7 @@ class Planner:
             )
             for row in rows
             if row["id"] != unused
-            and row["state"] not in {"released", "held_back"}
+            and row["state"] not in records.WITHOUT_SLOT
             and not (row["state"] == "reserved" and row["at"] < now - records.ABANDONED)
         ]
         extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0

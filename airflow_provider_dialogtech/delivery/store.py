@@ -6,13 +6,14 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.engine import URL, Row
 from sqlalchemy.sql.expression import Executable
-from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.faults import StoreAway, named
@@ -27,6 +28,8 @@ STEP_SECONDS = 20.0
 """How many seconds one try may take; a store that has not answered by then is tried over a new connection."""
 OPEN_SECONDS = 30.0
 """How many seconds opening the store may take: a journal that is created far away takes many round trips."""
+# A try that had less time than this says nothing of the store when it ends.
+_TELLING_SECONDS = 1.0
 # A clock that goes on by so much more than the process's own was set.
 _CLOCK_SET = 1.0
 
@@ -183,18 +186,31 @@ class Store:
         patience = self.patience if within is None else within
         begun = self.clock.monotonic()
         last_try = begun + (min(patience, self._retry_for) if within is None else patience)
+        reason = ""
+
+        def once() -> T:
+            nonlocal reason
+            left = begun + patience - self.clock.monotonic()
+            try:
+                return self._try_once(work, begun + patience)
+            except StoreAway as away:
+                # A last try that has hardly any time says only that.
+                if not reason or left > _TELLING_SECONDS:
+                    reason = str(away)
+                raise
+
+        def is_over(state: RetryCallState) -> bool:
+            return self.clock.monotonic() + state.upcoming_sleep >= last_try
+
         retrying = Retrying(
             retry=retry_if_exception_type(StoreAway),
-            stop=lambda _: self.clock.monotonic() >= last_try,
+            stop=is_over,
             wait=wait_random_exponential(multiplier=0.05, max=1),
             sleep=sleep or self.clock.sleep,
             reraise=True,
         )
-        try:
-            result: T = retrying(lambda: self._try_once(work, begun + patience))
-        except StoreAway as away:
-            reason = str(away)
-        else:
+        with suppress(StoreAway):
+            result: T = retrying(once)
             return result
         raise JournalUnavailable(
             f"the delivery journal is not available ({reason})",

@@ -19,6 +19,12 @@ LONGEST = 10.0
 # of the next minutes, and one that stays slow is learned in a few samples all the same.
 _MOST_BOUNDS = 2
 
+# The longest of the recent steps is forgotten this slowly: by half in 34 steps.
+_FORGOTTEN = 0.98
+
+# When a text is to be started, a file may be locked: by a process that commits, and by one that waited before us.
+_COMMITS_IN_THE_WAY = 3
+
 # A text that waits for its slot anyway is started so early that a disk's bad moment does not matter.
 _LEAST_LEAD = 0.075
 
@@ -40,6 +46,7 @@ class StepTime:
         self._guess = guess
         self._mean: float | None = None
         self._deviation = 0.0
+        self._longest = 0.0
         self._exceeded_at = 0.0
 
     @property
@@ -54,9 +61,22 @@ class StepTime:
             return self.mean + GRANULARITY
         return min(self._mean + max(GRANULARITY, _DEVIATIONS * self._deviation), LONGEST)
 
-    def guess(self, seconds: float) -> None:
-        """Take so many seconds, or more where more was guessed, until there is a sample."""
+    @property
+    def longest(self) -> float:
+        """The time that the longest of the recent steps took, or the bound where that is more, in seconds.
+
+        A file that several processes write is free now and locked by all of them then, which a mean and its deviation
+        forget in between.
+        """
+        return max(self.bound, min(self._longest + GRANULARITY, LONGEST))
+
+    def guess(self, seconds: float, *, longest: float = 0.0) -> None:
+        """Take so many seconds, or more where more was guessed, until there is a sample.
+
+        :param longest: what to take for the longest of the recent steps, until it is forgotten.
+        """
         self._guess = max(seconds, self._guess or 0.0)
+        self._longest = max(longest, self._longest)
 
     def note(self, seconds: float) -> None:
         """Learn from one more step."""
@@ -67,6 +87,7 @@ class StepTime:
                 return  # what stalled at the same time in many threads is one stall
             self._exceeded_at = ended
             seconds = min(seconds, _MOST_BOUNDS * self.bound)
+        self._longest = max(seconds, _FORGOTTEN * self._longest)
         if self._mean is None:
             self._mean, self._deviation = seconds, seconds / 2
         else:
@@ -102,7 +123,7 @@ class Timing:
         """Take the time of a commit to a file, which is all that takes time there, for a first estimate."""
         with self._lock:
             self.commit.guess(seconds)
-            self.start.guess(seconds)
+            self.start.guess(seconds, longest=_COMMITS_IN_THE_WAY * seconds)
 
     def committed(self, seconds: float) -> None:
         with self._lock:
@@ -139,7 +160,7 @@ class Timing:
     @property
     def start_lead(self) -> float:
         """How long before its slot a text is to be started, in seconds; where less is left, it is started at once."""
-        return min(max(self._stretch * self.start.bound, _LEAST_LEAD), LONGEST)
+        return min(max(self._stretch * self.start.longest, _LEAST_LEAD), LONGEST)
 
     def __str__(self) -> str:
         return f"reserving a slot takes {self.commit.mean:.2f} s, starting a text {self.start.mean:.2f} s"

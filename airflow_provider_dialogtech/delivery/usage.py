@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from airflow_provider_dialogtech.delivery.records import WITHOUT_SLOT
 from airflow_provider_dialogtech.delivery.schema import alerts, json_rows, now, sends
 from airflow_provider_dialogtech.delivery.store import Statement, Store
 
@@ -15,7 +16,7 @@ _SECOND = 1.0
 _MINUTE = 60.0
 _DAY = 86400.0
 
-_left = sends.c.state.not_in(("reserved", "released", "held_back"))
+_left = sends.c.state.not_in(("reserved", *WITHOUT_SLOT))
 _waits = sa.and_(sends.c.state == "reserved", sends.c.at > now())
 
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from airflow_provider_dialogtech.exceptions import InvalidConnection
+from airflow_provider_dialogtech.exceptions import NotSent
 from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
@@ -114,15 +114,9 @@ def _slots_of_connections(conn_ids: Sequence[str]) -> dict[str, int | None]:
 
 def _read_slots(conn_id: str) -> int | str:
     """Return the slots, or why they are not known."""
-    from airflow.models.connection import Connection
-
-    from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+    from airflow_provider_dialogtech.operations.accounts import hook_of
 
     try:
-        # Not by a hook: on Airflow 3 hooks ask the task's supervisor, and this is no task.
-        settings = ConnectionSettings.of(Connection.get_connection_from_secrets(conn_id))
-    except InvalidConnection as error:
+        return hook_of(conn_id).settings.limits.account_per_second
+    except NotSent as error:
         return error.reason
-    except Exception as error:  # of any kind: a backend's own; its text may show where the backend is
-        return type(error).__name__
-    return settings.limits.account_per_second

@@ -1,10 +1,12 @@
 import os
 import resource
+import socket
 import stat
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,19 @@ def unreachable_is(words, url, *, patience=0.2):
 
 def test_a_closed_port_says_so_without_address_or_password():
     unreachable_is("the connection was refused", "postgresql+psycopg2://someone:pa55@127.0.0.1:1/db")
+
+
+def test_a_last_try_without_time_does_not_hide_why_the_others_failed():
+    with closing(socket.socket()) as server:
+        server.bind(("127.0.0.1", 0))
+        store = Store(f"postgresql+psycopg2://someone:pa55@127.0.0.1:{server.getsockname()[1]}/db", patience=2)
+
+        def sleep_until_a_moment_is_left(_: float) -> None:
+            time.sleep(1.95)
+            server.listen()  # connections are accepted from now on, and nobody answers
+
+        with pytest.raises(JournalUnavailable, match="the connection was refused"):
+            store.ask(QUESTION, sleep=sleep_until_a_moment_is_left)
 
 
 def test_a_host_that_is_not_found_says_so():

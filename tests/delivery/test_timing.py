@@ -134,6 +134,19 @@ def test_a_journal_that_stays_slow_is_learned_in_a_few_steps():
     assert 0.4 < step.bound < LONGEST
 
 
+def test_a_text_that_waits_anyway_is_started_as_early_as_the_longest_of_the_recent_starts_took():
+    """A file that several processes write is free now and locked by all of them then."""
+    timing = taught(start=0.06)
+    timing.started(0.12)
+    for _ in range(8):
+        timing.started(0.06)
+    assert timing.start.bound < 0.1 < timing.start_lead
+    for _ in range(100):
+        timing.started(0.06)
+    assert timing.start_lead == pytest.approx(0.075)
+    assert taught(start=3600.0).start_lead == LONGEST
+
+
 def test_slots_missed_together_lengthen_the_head_start_once():
     one, many = Timing(), Timing()
     reserved = time.monotonic()
