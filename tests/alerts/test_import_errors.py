@@ -19,9 +19,9 @@ def written(tmp_path, monkeypatch):
     alarms = []
 
     def written(outcome):
-        monkeypatch.setattr(import_errors, "_texted", lambda: outcome)
+        monkeypatch.setattr(import_errors, "_texted", lambda error, before: outcome)
         monkeypatch.setattr("signal.alarm", alarms.append)
-        import_errors.main(file.descriptor, wait=0)
+        import_errors.main(file.descriptor, "e")
         return file.read(), alarms
 
     yield written
