@@ -77,6 +77,12 @@ def test_a_text_counts_in_the_budget_for_ten_minutes(gate, send, time, after, is
     assert (gate.claim("4", ALICE, A_QUARTER) is not None) == is_sent
 
 
+def test_a_recipient_gets_ten_texts_in_that_time_unless_it_is_said_otherwise(store):
+    gate = AlertGate(store, "account")
+    claims = [gate.claim(str(n), ALICE, A_QUARTER) for n in range(12)]
+    assert [claim is not None for claim in claims] == [True] * 10 + [False] * 2
+
+
 @pytest.mark.parametrize(("ahead", "counts"), [(0.5, True), (1.0, False), (5.0, False)])
 def test_a_text_that_a_clock_ahead_has_granted_does_not_count_in_the_budget(gate, time, ahead, counts):
     time.set(ahead)

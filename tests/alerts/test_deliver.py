@@ -7,7 +7,7 @@ import time
 import pytest
 
 from airflow_provider_dialogtech.alerts import deadline, deliver, fallback, recipient
-from airflow_provider_dialogtech.exceptions import WaitTooLong
+from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.sandbox.faults import NAMES
 from tests.alerts.conftest import ALICE, BOB, failure, texts
@@ -97,6 +97,17 @@ def test_one_recipients_fault_hinders_no_other(sandbox, alerting, caplog):
 def test_many_recipients_of_a_hanging_api_hold_a_callback_no_longer_than_one(sandbox, alerting):
     sandbox.fault("hang_before_accept")
     assert alert(to=[f"55566677{number:02}" for number in range(20)]) < HELD + SLACK
+
+
+def test_without_any_journal_the_text_leaves_from_the_first_of_the_numbers(sandbox, alerting, monkeypatch, caplog):
+    def fail():
+        raise JournalUnavailable
+
+    journals = [journal._replace(open=fail) for journal in fallback.JOURNALS]
+    monkeypatch.setattr(fallback, "JOURNALS", journals)
+    alert()
+    assert [text["from"] for text in sandbox.accepted()] == [FROM_NUMBERS[0]]
+    assert "without a journal, so without rate limits and without suppression" in caplog.text
 
 
 def test_what_hangs_for_good_is_left_behind(alerting, monkeypatch, caplog):

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_dialogtech._compat import mask_secret
 from airflow_provider_dialogtech.alerts.event import event_of
-from airflow_provider_dialogtech.alerts.question import LONGEST_LINK, answer_link, question_text
+from airflow_provider_dialogtech.alerts.question import LONGEST_LINK, answer_link, asks, question_text
 from airflow_provider_dialogtech.alerts.text import clock_time
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import context_of
@@ -102,6 +102,11 @@ def test_a_long_question_is_cut_and_its_link_is_not(asking, sandbox, alerting):
     (text,) = [text["message"] for text in sandbox.accepted()]
     assert len(text) <= 256
     assert text.endswith(answer_link(asking).strip())
+
+
+def test_no_other_task_asks(asking):
+    assert asks(asking)
+    assert not any(asks({"task": task}) for task in (SimpleNamespace(), object(), None))
 
 
 def test_a_question_that_failed_is_a_failure(asking):
