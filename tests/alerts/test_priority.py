@@ -13,7 +13,7 @@ from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import ALICE, failure
 from tests.conftest import FROM_NUMBERS
-from tests.delivery.delivering import a_message, a_sender
+from tests.delivery.delivering import a_journal, a_message, a_sender
 
 ONE_NUMBER = FROM_NUMBERS[:1]
 LIST, THREADS = 60, 12
@@ -38,7 +38,7 @@ def send_a_list(sandbox, store_url):
 
 
 def reserve_and_be_killed(sandbox, store_url):
-    journal = a_sender(sandbox, store_url)._journal
+    journal = a_journal(sandbox, store_url)
     for number in range(KILLED):
         journal.reserve(SlotRequest(f"killed {number}", ONE_NUMBER, ALICE, "text"))
     os.kill(os.getpid(), signal.SIGKILL)

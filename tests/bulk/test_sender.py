@@ -19,7 +19,7 @@ from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.exceptions import InDoubt, NotSent, Refused, WaitTooLong
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.delivery.attacking import EIGHT_NUMBERS, FAST, FAST_SANDBOX
-from tests.delivery.delivering import GRACE, TIMEOUT, a_message, a_sender, assert_limits_kept, run, started
+from tests.delivery.delivering import GRACE, TIMEOUT, a_journal, a_message, a_sender, assert_limits_kept, run, started
 from tests.proxies.sqlite import locked
 
 PLENTY = 30.0
@@ -77,7 +77,7 @@ def arrivals(sandbox):
 
 def states(sandbox, store_url, count):
     """Return each row's state in the journal, None where nothing was reserved."""
-    journal = a_sender(sandbox, store_url)._journal
+    journal = a_journal(sandbox, store_url)
     return {n: record and record.state for n, record in ((n, journal.find(f"key {n}")) for n in range(count))}
 
 

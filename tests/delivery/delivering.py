@@ -31,12 +31,15 @@ def a_client(sandbox, *, secret=None, url=None, timeout=TIMEOUT) -> DialogTechCl
     )
 
 
+def a_journal(sandbox, store_url, *, limits=None, store_options=None) -> SendJournal:
+    store = Store(store_url, **(store_options or {}))
+    return SendJournal(store, digest("account", sandbox.access_key), limits or RateLimits())
+
+
 def a_sender(
     sandbox, store_url, *, client=None, limits=None, timeout=TIMEOUT, store_options=None, **options
 ) -> SmsSender:
-    journal = SendJournal(
-        Store(store_url, **(store_options or {})), digest("account", sandbox.access_key), limits or RateLimits()
-    )
+    journal = a_journal(sandbox, store_url, limits=limits, store_options=store_options)
     return SmsSender(client or a_client(sandbox, timeout=timeout), journal, **options)
 
 
