@@ -120,6 +120,10 @@ def nested(depth: int, core: object = "5556667777") -> object:
     return core
 
 
+# One for all: each worker makes it, and the search for garbage goes through it.
+DEEP = nested(100_000)
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -130,15 +134,15 @@ def nested(depth: int, core: object = "5556667777") -> object:
         10**5000,
         b"5556667777",
         object(),
-        nested(100_000),
+        DEEP,
         {},
-        {"to": nested(100_000)},
+        {"to": DEEP},
         {"to": {"to": "5556667777"}},
         {**ADA, "id": 10**5000},
-        {**ADA, "id": nested(100_000)},
+        {**ADA, "id": DEEP},
         {**ADA, "id": "x" * 1001},
         {**ADA, "text": 10**5000},
-        {**ADA, "text": nested(100_000)},
+        {**ADA, "text": DEEP},
     ],
     ids=lambda row: type(row).__name__,
 )

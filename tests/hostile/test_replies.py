@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 import tracemalloc
+from functools import cache
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
@@ -103,6 +104,7 @@ def xml(inside: str, dtd: str = "") -> bytes:
     return an_answer(f"{dtd}{whole}</response>".encode())
 
 
+@cache
 def first_bytes(content: bytes) -> bytes:
     """Compress a bomb: 64 MB of it, in 64 KB."""
     return gzip.compress(content * (64 << 10))
