@@ -4,8 +4,8 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,19 +30,33 @@ class DagRun:
     output: str
 
 
-def run_dag(source: Path) -> DagRun:
+def run_dag(source: Path, **environment: str) -> DagRun:
     """Run all tasks of a DAG as `airflow dags test` does, in this Airflow's version.
 
     :param source: the DAG file, named as its DAG is; files beside it with its name come along.
+    :param environment: variables that are read while it runs: settings of ours, connections.
     """
-    return _run([source], _shared(), os.environ)[source.stem]
+    return _run([source], _shared(), os.environ | environment)[source.stem]
 
 
 def run_dags(sources: Sequence[Path], **environment: str) -> dict[str, DagRun]:
     """Run several DAGs one after the other, in an Airflow that is started with these variables."""
-    variables = os.environ | environment
-    with Commands(variables) as commands:
-        return _run(sources, commands, variables)
+    with started_airflow(**environment) as run:
+        return run(sources)
+
+
+@contextmanager
+def started_airflow(**environment: str) -> Iterator[Callable[..., dict[str, DagRun]]]:
+    """Give what runs DAGs in an Airflow that is started with these variables: `run([source], VARIABLE="value")`."""
+    with Commands(os.environ | environment) as commands:
+        yield lambda sources, **more: _run(sources, commands, os.environ | environment | more)
+
+
+def run_command(*arguments: str) -> str:
+    """Run a command of Airflow, and return what it printed."""
+    done = _shared().run(*arguments, environment=os.environ)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @cache

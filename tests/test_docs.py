@@ -161,12 +161,6 @@ def test_the_connection_is_read_as_it_is_written_in_json_and_in_a_uri(tmp_path):
         assert settings.url == ""
 
 
-def test_the_pools_command_runs(metadata_db):
-    (command,) = commands("python -m airflow_provider_dialogtech pools")
-    done = subprocess.run([sys.executable, *command.split()[1:]], capture_output=True, text=True, check=True)
-    assert "dialogtech_default" in done.stdout
-
-
 def test_the_sandbox_starts_and_misbehaves_as_shown(free_port):
     (start,) = commands("python -m airflow_provider_dialogtech.sandbox")
     (fault,) = commands("curl")

@@ -12,6 +12,7 @@ from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.get_provider_info import get_provider_info
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.fields import EXTRA_FIELDS
+from tests.running import run_command
 
 AIRFLOW = Path(importlib.util.find_spec("airflow").origin).parent
 
@@ -50,8 +51,7 @@ def test_every_named_module_and_class_exists():
 
 
 def test_airflow_takes_an_options_default_from_the_metadata():
-    command = [sys.executable, "-m", "airflow", "config", "get-value", "dialogtech", "journal_retention_days"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1] == "90"
+    assert run_command("config", "get-value", "dialogtech", "journal_retention_days").split()[-1] == "90"
 
 
 def test_every_option_is_described_with_a_default_of_text():

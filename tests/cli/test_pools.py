@@ -3,10 +3,8 @@ import sys
 
 import pytest
 
-
-def run_module(*command: str) -> str:
-    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=True)
-    return done.stdout
+from tests.running import run_command
+from tests.test_docs import commands as documented_commands
 
 
 def test_pools_creates_fits_and_lists_them(metadata_db, rows_of, monkeypatch, connection):
@@ -30,8 +28,10 @@ def test_pools_says_which_setting_is_wrong(monkeypatch, run):
     assert "[dialogtech] pool_slots must be a whole number from 1 to 10,000" in ran.err
 
 
-def test_the_module_runs_on_every_airflow(metadata_db):
-    assert "dialogtech_default" in run_module("airflow_provider_dialogtech", "pools")
+def test_the_module_runs_on_every_airflow_as_documented(metadata_db):
+    (command,) = documented_commands("python -m airflow_provider_dialogtech pools")
+    done = subprocess.run([sys.executable, *command.split()[1:]], capture_output=True, text=True, check=True)
+    assert "dialogtech_default" in done.stdout
 
 
 def test_airflows_own_command_line_has_it_where_providers_may_add_commands(metadata_db):
@@ -39,4 +39,4 @@ def test_airflows_own_command_line_has_it_where_providers_may_add_commands(metad
 
     if tuple(map(int, __version__.split(".")[:2])) < (3, 2):
         pytest.skip("providers add no commands before Airflow 3.2; `python -m airflow_provider_dialogtech` stands in")
-    assert "dialogtech_default" in run_module("airflow", "dialogtech", "pools")
+    assert "dialogtech_default" in run_command("dialogtech", "pools")

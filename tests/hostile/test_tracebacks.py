@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import ACCESS_KEY, FROM_NUMBERS, SECRET
 from tests.hostile.dags.dialogtech_tracebacks import TEXT
-from tests.running import HOME, run_dags
+from tests.running import HOME, started_airflow
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -47,9 +47,16 @@ def stored_connections(metadata_db, sandbox, unused_port):
         session.query(Connection).filter(Connection.conn_id.in_(connections)).delete()
 
 
-def failed(dag_id: str, **environment: str) -> str:
+@pytest.fixture(scope="module")
+def run(metadata_db):
+    """An Airflow that shows the locals of each frame."""
+    with started_airflow(**DEVELOPMENT) as run:
+        yield run
+
+
+def failed(run, dag_id: str, **environment: str) -> str:
     """Run a DAG all of whose tasks fail, and return what Airflow printed and logged."""
-    done = run_dags([DAGS / f"{dag_id}.py"], **DEVELOPMENT, **environment)[dag_id]
+    done = run([DAGS / f"{dag_id}.py"], **environment)[dag_id]
     assert {state for states in done.states.values() for state in states} == {"failed"}, done.output
     logged = done.output + "".join(file.read_text() for file in HOME.glob(f"logs/**/dag_id={dag_id}/**/*.log"))
     return "\n".join(line for line in logged.splitlines() if not OF_AIRFLOW.search(line))
@@ -63,9 +70,9 @@ def assert_silent(logged: str, *secrets: str) -> None:
         assert not found
 
 
-def test_no_failure_leaves_a_key_a_number_or_a_text_in_a_log(stored_connections, sandbox):
+def test_no_failure_leaves_a_key_a_number_or_a_text_in_a_log(run, stored_connections, sandbox):
     sandbox.fault("reset_after_accept", to="5556667772")
-    logged = failed("dialogtech_tracebacks")
+    logged = failed(run, "dialogtech_tracebacks")
 
     for words in ("could not be reached", "may have been sent", "did not accept", "extra.timeout must be"):
         assert words in logged
@@ -73,8 +80,9 @@ def test_no_failure_leaves_a_key_a_number_or_a_text_in_a_log(stored_connections,
     assert_silent(logged, sandbox.secret_access_key, SECRET)
 
 
-def test_a_journal_that_is_away_leaves_none_either(stored_connections, sandbox, unused_port):
+def test_a_journal_that_is_away_leaves_none_either(run, stored_connections, sandbox, unused_port):
     logged = failed(
+        run,
         "dialogtech_without_journal",
         AIRFLOW__DIALOGTECH__JOURNAL_URL=CLOSED_JOURNAL.format(port=unused_port),
     )

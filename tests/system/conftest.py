@@ -48,10 +48,6 @@ _SOON_MISSED = (
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     }
 )
-# No test changes a DAG file that is there, so once is enough.
-_PARSED_ONCE = dict.fromkeys(
-    ("AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL", "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"), "3600"
-)
 # As dialogtech_every_dag asks for it.
 _ALERT_ON = {
     "AIRFLOW__DIALOGTECH__ALERT_ON": "dag_failed,import_error",
@@ -144,7 +140,7 @@ def system(tmp_path_factory):
             folder / "dags",
             connections=connections,
             triggerer=True,
-            environment=_SOON_MISSED | _PARSED_ONCE | _ALERT_ON,
+            environment=_SOON_MISSED | _ALERT_ON,
         ) as airflow:
             system = System(airflow, sandbox)
             if _SIDE_BY_SIDE:
