@@ -199,9 +199,9 @@ def test_a_journal_that_was_upgraded_is_not_told_as_a_new_one(old_journal, caplo
 
 
 def test_eight_processes_at_once_upgrade_a_journal_once(old_journal):
-    spawn = multiprocessing.get_context("spawn")
-    ready, results = spawn.Barrier(8), spawn.SimpleQueue()
-    workers = [spawn.Process(target=open_with_others, args=(old_journal, ready, results)) for _ in range(8)]
+    fork = multiprocessing.get_context("fork")
+    ready, results = fork.Barrier(8), fork.SimpleQueue()
+    workers = [fork.Process(target=open_with_others, args=(old_journal, ready, results)) for _ in range(8)]
     for worker in workers:
         worker.start()
     assert [results.get() for _ in workers] == ["sent"] * 8
