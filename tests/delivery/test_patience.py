@@ -10,6 +10,7 @@ from airflow_provider_dialogtech.delivery.schema import now
 from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store, _Process
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from tests.clocks import FakeClock
+from tests.delivery.looking import database
 
 QUESTION = Statement(sa.select(now().label("now")), {})
 
@@ -103,6 +104,14 @@ def test_a_reading_lies_in_the_middle_of_its_question_s_time(store_url):
     reading, before = Store(store_url, clock=clock).locked("account", QUESTION, plan)
     assert reading.took == pytest.approx(before[-1] - before[-2])
     assert reading.at == pytest.approx((before[-1] + before[-2]) / 2)
+
+
+def test_a_file_that_another_process_holds_is_told_as_locked(sqlite_url):
+    Store(sqlite_url).open()
+    with database(sqlite_url) as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(JournalUnavailable, match="the file is locked"):
+            Store(sqlite_url, patience=0.3).ask(QUESTION)
 
 
 def test_another_sleep_may_end_the_waiting(away):

@@ -1,6 +1,7 @@
 """Which stores a journal's URL can name."""
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from airflow_provider_dialogtech.delivery.urls import kind_of
@@ -36,6 +37,15 @@ def test_nothing_else_is_one(url):
 def test_a_driver_that_the_journal_does_not_work_with_is_named(url, driver):
     with pytest.raises(InvalidConnection, match=f"names the driver '{driver}', which the journal does not work with"):
         kind_of(url)
+
+
+def test_psycopg_works_from_sqlalchemy_2_on():
+    pytest.importorskip("psycopg")
+    if sa.__version__.startswith("1."):
+        with pytest.raises(InvalidConnection, match="names the driver 'psycopg', which the journal does not work with"):
+            kind_of("postgresql+psycopg://db/x")
+    else:
+        assert kind_of("postgresql+psycopg://db/x") == "postgresql"
 
 
 def test_of_a_driver_with_an_endless_name_forty_characters_are_told():
