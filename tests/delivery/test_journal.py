@@ -58,7 +58,15 @@ def start(journal, held, timeout=30):
 def send(journal, request=None, outcome="sent", detail=None, **options):
     """Do with a text what a sender does."""
     held = journal.reserve(request or a_request())
-    assert start(journal, held)
+    for _ in range(3):
+        if start(journal, held):
+            break
+        # On a busy machine its slot may have passed.
+        assert time.monotonic() > held.due
+        journal.release(held)
+        held = journal.reserve(request or a_request())
+    else:
+        pytest.fail("it did not start")
     journal.settle(held, outcome, detail or {}, **options)
     return held
 
