@@ -823,6 +823,14 @@ def test_a_call_takes_half_a_minute_at_most_unless_told_otherwise():
     assert a_client("https://any.example/x", timeout=30).timeout == DialogTechClient("a", "b").timeout
 
 
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("https://any.example:8443/x", "any.example"), ("http://[::1]:1/x", "::1"), (None, "secure.dialogtech.com")],
+)
+def test_a_client_names_the_host_that_it_calls(url, host):
+    assert (DialogTechClient("a", "b") if url is None else a_client(url)).host == host
+
+
 def test_a_client_does_not_show_its_keys():
     shown = repr(a_client("https://any.example/x"))
     assert "any.example" in shown
