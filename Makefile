@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # More than two cores would ask for: most tests wait most of their time.
 TESTS_AT_ONCE ?= 4
+# Less than 95 % of the package fails: of a whole run, on the newest Airflow.
+COVERAGE = $(if $(ARGS),,--cov --cov-report=term)
 NEWEST := 3.3.2
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST)
 BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside import_errors lists
@@ -102,7 +104,7 @@ $(publishing): pyproject.toml constraints/publish.txt
 	@touch $@
 
 clean: ## remove the environments and whatever was written while running
-	rm -rf .venv* .demo dist site .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv* .demo dist site .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define environment
@@ -119,6 +121,6 @@ $(call installed,$(1)): pyproject.toml constraints/airflow-$(1).txt
 	@touch $$@
 
 test-$(1): $(call installed,$(1))
-	$(call guarded,$(call venv,$(1))) -m pytest -n $$(TESTS_AT_ONCE) $$(ARGS)
+	$(call guarded,$(call venv,$(1))) -m pytest -n $$(TESTS_AT_ONCE) $(if $(filter $(NEWEST),$(1)),$$(COVERAGE)) $$(ARGS)
 endef
 $(foreach version,$(MATRIX),$(eval $(call environment,$(version))))

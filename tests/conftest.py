@@ -5,12 +5,13 @@ import os
 import socket
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.counted import counted
 from tests.stores import postgres, postgres_url, sqlite_url, store_url
 
 __all__ = ["postgres", "postgres_url", "sqlite_url", "store_url"]
@@ -64,6 +65,16 @@ _GROUPS = {
     "tests/delivery/test_pgbouncer.py": "test_pgbouncer",
     "tests/delivery/test_stalls.py": "test_stalls",
 }
+# These run the same lines so often that to count their coverage would double their time.
+_NOT_COUNTED = (
+    "tests/hostile/",
+    "tests/alerts/test_storm.py",
+    "tests/api/test_listing.py::test_eight_mebibytes",
+    "tests/bulk/test_check.py::test_a_long_list",
+    "tests/delivery/test_line.py",
+    "tests/operators/test_bulk.py::test_refusals_in_a_row",
+    "tests/test_layout.py",
+)
 
 
 class Groups(LoadScopeScheduling):
@@ -80,6 +91,13 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_ignore_collect(collection_path, config):
     """Leave the distributed Airflow to `make test-celery`, which asks for it by its mark: it takes minutes."""
     return True if collection_path == _CELERY and config.option.markexpr != "celery" else None
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.pluginmanager.hasplugin("_cov"):
+        for item in items:
+            if item.nodeid.startswith(_NOT_COUNTED):
+                item.add_marker("no_cover")
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -139,8 +157,10 @@ def connection(monkeypatch):
 def shared_sandbox():
     from airflow_provider_dialogtech.sandbox.process import running_sandbox
 
-    with running_sandbox(numbers=FROM_NUMBERS) as running:
-        yield running
+    with ExitStack() as running:
+        with counted():
+            sandbox = running.enter_context(running_sandbox(numbers=FROM_NUMBERS))
+        yield sandbox
 
 
 @pytest.fixture

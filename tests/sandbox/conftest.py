@@ -1,5 +1,6 @@
 import pytest
 
+from tests.counted import counted
 from tests.sandbox.browser import CHROMIUM, running_chromium
 
 
@@ -9,3 +10,10 @@ def chromium(tmp_path_factory):
         pytest.skip("no Chromium on this machine to look at the page with")
     with running_chromium(tmp_path_factory.mktemp("chromium")) as page:
         yield page
+
+
+@pytest.fixture(autouse=True)
+def counted_processes():
+    """The sandboxes that these tests start are what they test."""
+    with counted():
+        yield
