@@ -216,6 +216,7 @@ def test_the_run_of_a_context_without_one_is_not_told():
         ("x" * 256, False, "x" * 256),
         ("x" * 257, False, "x" * 253 + "..."),
         ("€" * 200, True, "€" * 78 + "..."),
+        ("ж" * 200, True, "ж" * 159 + "…"),  # more than one segment in any case, but no longer than one of GSM-7
     ],
 )
 def test_a_text_takes_all_the_room_that_there_is(text, one_segment, whole):
