@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_dialogtech.alerts.reported_errors import NAME
+from airflow_provider_dialogtech.alerts.reported_errors import NAME, ReportedErrors
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tools.airflow_home import AirflowHome
 
@@ -54,8 +54,15 @@ class Parsing:
         """Parse all files once, as if nothing had been texted; return when Airflow wrote each error, sorted."""
         for file in (NAME, "dialogtech_journal.db"):
             (self.home.folder / file).unlink(missing_ok=True)
-        self.home.airflow("dag-processor", "--num-runs", "1")  # ends when the process that texts has ended
+        self.home.airflow("dag-processor", "--num-runs", "1")
+        self._wait_for_the_text()
         return sorted(_seconds(row[0]) for row in self.home.metadata.rows("SELECT timestamp FROM import_error"))
+
+    def _wait_for_the_text(self) -> None:
+        """Wait for the process that texts, which goes on when the dag-processor has ended."""
+        while (file := ReportedErrors.lock(str(self.home.folder))) is None:
+            time.sleep(0.1)
+        file.close()
 
 
 def _connection(api_url: str) -> dict[str, Any]:
