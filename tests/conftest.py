@@ -27,7 +27,7 @@ os.environ |= {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__CORE__PARALLELISM": "2",
     # Airflow 3.2's `airflow dags test` starts no task without one.
-    "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, of no use anywhere else",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, of no use anywhere else, 64 bytes or more",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME.name}/airflow.db",
 }
 for name in [name for name in os.environ if name.startswith(("AIRFLOW__DIALOGTECH__", "AIRFLOW_CONN_"))]:

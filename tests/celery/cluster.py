@@ -83,7 +83,7 @@ class Cluster:
             "AIRFLOW__API__BASE_URL": self._url,
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__SECRET_KEY": "a secret of the tests, of no use anywhere else",
-            "AIRFLOW__API_AUTH__JWT_SECRET": "another secret of the tests, of no use anywhere else",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "another secret of the tests, of no use anywhere else, 64 bytes or more",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._metadata_url,
             "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",

@@ -60,7 +60,7 @@ class Installed:
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.home / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
-            "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, of no use anywhere else",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, of no use anywhere else, 64 bytes or more",
         }
 
     def rows(self, program: str, *arguments: str, **environment: str) -> list[dict[str, str]]:
