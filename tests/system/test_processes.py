@@ -3,8 +3,13 @@ such a process: it waits for its connection without end.)
 """
 
 import pytest
+from airflow import __version__ as airflow_version
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(airflow_version.startswith("3.0."), reason="Airflow 3.0 gives such a process no connection"),
+]
 
 NUMBERS = {"processes_external_python": "5556667931", "processes_virtualenv": "5556667932"}
 

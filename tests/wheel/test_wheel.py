@@ -35,7 +35,7 @@ except ImportError:  # Airflow 2 makes its form of the hook's widgets
     fields = [name.split("__")[-1] for name in manager.connection_form_widgets if "dialogtech" in name]
 else:
     (meta,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "dialogtech"]
-    fields = list(meta.extra_fields)
+    fields = list(meta.extra_fields or ())
 print("FOUND", json.dumps({
     "hook": hook.hook_class_name,
     "fields": fields,

@@ -3,12 +3,16 @@
 import os
 import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 try:
     from airflow.sdk import DAG, task
 except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.decorators import task
+
+# A virtual environment is made of the first Python of the PATH that is none itself: the packages belong to ours.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.base_prefix) / "bin"), os.environ["PATH"]])
 
 OPTIONS = {"retries": 1, "retry_delay": timedelta(seconds=1)}
 TRY = "{{ ti.try_number }}"
