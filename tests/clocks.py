@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from airflow_provider_dialogtech.delivery.clock import Clock
 
 
@@ -38,3 +40,9 @@ class FakeClock:
         """Set the clock, forward or back, so that no time passes."""
         with self._lock:
             self._now += ahead
+
+
+@pytest.fixture
+def time() -> FakeClock:
+    """A clock that nobody waits for."""
+    return FakeClock()

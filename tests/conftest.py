@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.clocks import time
 from tests.counted import counted
 from tests.stores import postgres, postgres_url, sqlite_url, store_url
 
-__all__ = ["postgres", "postgres_url", "sqlite_url", "store_url"]
+__all__ = ["postgres", "postgres_url", "sqlite_url", "store_url", "time"]
 
 # Airflow reads these when it is imported, so they stand before any test's imports.
 _HOME = tempfile.TemporaryDirectory(prefix="dialogtech-airflow-", ignore_cleanup_errors=True)

@@ -21,7 +21,8 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.faults import StoreAway
-from airflow_provider_dialogtech.delivery.store import Plan, Reading, Statement
+from airflow_provider_dialogtech.delivery.reading import ask_for_time, note_questions
+from airflow_provider_dialogtech.delivery.store import Plan, Statement
 from airflow_provider_dialogtech.delivery.watchdog import Watchdog
 
 T = TypeVar("T")
@@ -67,17 +68,13 @@ class PostgresBackend:
         sa.event.listen(self._engine, "do_connect", self._connect)
         # Before SQLAlchemy's own listener, which asks the server what it is.
         sa.event.listen(self._engine, "connect", self._watch_new, insert=True)
-        sa.event.listen(self._engine, "before_cursor_execute", self._note_asked)
+        note_questions(self._engine, clock)
         self._open(within)
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T:
         with self._connection(within) as connection:
             _send(connection, _BEGIN_AND_LOCK.format(lock=_lock_number(lock)))
-            row = connection.execute(question.sql, dict(question.values)).one()
-            # Not since before that line: the first time, SQLAlchemy writes the question's SQL there.
-            asked = self._current.asked
-            took = self._clock.monotonic() - asked
-            answer, statements = plan(row, Reading(row.now, asked + took / 2, took))
+            answer, statements = plan(*ask_for_time(connection, question, self._clock))
             _send(connection, *_in_one_message(statements, self._engine.dialect, last="COMMIT"))
             return answer
 
@@ -120,9 +117,6 @@ class PostgresBackend:
 
     def _watch_new(self, driver_connection: Any, _record: Any) -> None:
         self._current.watch.add(driver_connection.fileno())
-
-    def _note_asked(self, *_: Any) -> None:
-        self._current.asked = self._clock.monotonic()
 
     def _open(self, within: float) -> None:
         with self._connection(within) as connection:

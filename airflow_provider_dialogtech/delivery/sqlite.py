@@ -18,7 +18,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.group_commit import GroupCommit
-from airflow_provider_dialogtech.delivery.store import Plan, Reading, Statement
+from airflow_provider_dialogtech.delivery.reading import ask_for_time, note_questions
+from airflow_provider_dialogtech.delivery.store import Plan, Statement
 
 T = TypeVar("T")
 
@@ -39,16 +40,14 @@ class SqliteBackend:
         self._clock = clock
         self._path = Path(str(make_url(url).database).removeprefix("file:"))
         self._engine = _engine(url, clock.now)
+        note_questions(self._engine, clock)
         self._commits = GroupCommit(self._transaction)
         self.first_commit = self._open(within)
         """How many seconds the file takes for a commit."""
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T:  # noqa: ARG002
         def read_and_write(connection: Connection) -> T:
-            asked = self._clock.monotonic()
-            row = connection.execute(question.sql, dict(question.values)).one()
-            took = self._clock.monotonic() - asked
-            answer, statements = plan(row, Reading(row.now, asked + took / 2, took))
+            answer, statements = plan(*ask_for_time(connection, question, self._clock))
             _execute(connection, statements)
             return answer
 

@@ -9,15 +9,9 @@ from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
-from tests.clocks import FakeClock
 
 HELD_SLOT = Reservation(1, "owner", "5554332111", 0.0, 0.0)
 REQUEST = SlotRequest("key", ("5554332111",), "5556667777", "Hello", is_alert=True)
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

@@ -10,18 +10,12 @@ from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import alert_grants, alerts
 from airflow_provider_dialogtech.delivery.store import Store
-from tests.clocks import FakeClock
 from tests.delivery.looking import rows
 
 ALICE = "5556667777"
 A_QUARTER = timedelta(minutes=15)
 A_DAY = 86400.0
 FAILED = "dag failed"
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

@@ -4,12 +4,6 @@ import pytest
 
 from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, WAIT, Deadline
 from airflow_provider_dialogtech.exceptions import WaitTooLong
-from tests.clocks import FakeClock
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

@@ -6,12 +6,6 @@ from airflow_provider_dialogtech.bulk import progress as module
 from airflow_provider_dialogtech.bulk.progress import Progress
 from airflow_provider_dialogtech.exceptions import Refused
 from tests.bulk.test_report import ALREADY_SENT, SENT, a_report, numbers
-from tests.clocks import FakeClock
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 def progress_of(report, time, every=5.0):

@@ -27,11 +27,6 @@ def a_request(text="Hello", **options):
 
 
 @pytest.fixture
-def time():
-    return FakeClock()
-
-
-@pytest.fixture
 def journal(sqlite_url, time):
     return SendJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits())
 

@@ -12,18 +12,12 @@ from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.delivery.tries import TextTries
 from airflow_provider_dialogtech.sms.message import SmsMessage
-from tests.clocks import FakeClock
 from tests.delivery.looking import rows
 
 WITHIN = 60.0
 MESSAGE = SmsMessage.create(to="5556667777", message="Hello", from_numbers=["5554332111"])
 REQUEST = SlotRequest("key", ("5554332111",), "5556667777", "Hello")
 HELD = Reservation(1, "owner", "5554332111", 0.0, 0.0)
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

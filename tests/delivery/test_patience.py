@@ -2,6 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 
 from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.journal import SendJournal
@@ -9,15 +10,9 @@ from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.schema import now
 from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store, _Process
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
-from tests.clocks import FakeClock
 from tests.delivery.looking import database
 
 QUESTION = Statement(sa.select(now().label("now")), {})
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture
@@ -104,6 +99,20 @@ def test_a_reading_lies_in_the_middle_of_its_question_s_time(store_url):
     reading, before = Store(store_url, clock=clock).locked("account", QUESTION, plan)
     assert reading.took == pytest.approx(before[-1] - before[-2])
     assert reading.at == pytest.approx((before[-1] + before[-2]) / 2)
+
+
+def test_the_time_in_which_a_question_s_sql_is_written_is_not_its_answer_s(store_url, time):
+    class Slow(sa.sql.expression.ColumnElement):
+        inherit_cache = False
+
+    @compiles(Slow)
+    def compile_slowly(*_args, **_options):
+        time.go_on(5.0)
+        return "1"
+
+    question = Statement(sa.select(now().label("now"), Slow().label("one")), {})
+    reading = Store(store_url, clock=time.clock).locked("account", question, lambda _row, reading: (reading, []))
+    assert (reading.took, reading.at) == (0.0, time.monotonic())
 
 
 def test_a_file_that_another_process_holds_is_told_as_locked(sqlite_url):

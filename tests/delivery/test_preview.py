@@ -8,15 +8,9 @@ from airflow_provider_dialogtech.delivery.preview import preview
 from airflow_provider_dialogtech.delivery.records import Record, SlotRequest
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from tests.clocks import FakeClock
 from tests.delivery.looking import rows
 
 LIMITS = RateLimits()
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

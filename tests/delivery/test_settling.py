@@ -10,16 +10,10 @@ from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, RateLimi
 from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.store import Store
-from tests.clocks import FakeClock
 from tests.delivery.looking import edit, rows
 
 NUMBERS = tuple(f"55543321{n:02}" for n in range(4))
 A_DAY = 86400.0
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

@@ -10,16 +10,10 @@ from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, SlotRequest
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.delivery.texts import Texts
-from tests.clocks import FakeClock
 from tests.delivery.looking import edit, rows
 
 HOUR = 3600.0
 REQUEST = SlotRequest("key", ("5554332111",), "5556667777", "Hello")
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

@@ -17,15 +17,9 @@ from airflow_provider_dialogtech.delivery.tries import (
 )
 from airflow_provider_dialogtech.exceptions import Throttled, Unreachable
 from airflow_provider_dialogtech.sms.message import SmsMessage
-from tests.clocks import FakeClock
 
 MESSAGE = SmsMessage.create(to="5556667777", message="Hello", from_numbers=["5554332111"])
 REQUEST = SlotRequest("key", ("5554332111",), "5556667777", "Hello")
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 def a_text(time, max_wait=None):

@@ -9,15 +9,9 @@ from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import alerts, sends
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.delivery.usage import usage_of
-from tests.clocks import FakeClock
 from tests.delivery.looking import change
 
 A_DAY = 86400.0
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from airflow_provider_dialogtech.exceptions import (
     WaitTooLong,
 )
 from airflow_provider_dialogtech.sms.message import SmsMessage
-from tests.clocks import FakeClock
 from tests.delivery.looking import rows
 
 MESSAGE = SmsMessage.create(to="5556667777", message="Hello", from_numbers=["5554332111"])
@@ -66,11 +65,6 @@ class Api:
         if isinstance(answer, BaseException):
             raise answer
         return answer
-
-
-@pytest.fixture
-def time():
-    return FakeClock()
 
 
 @pytest.fixture
