@@ -147,6 +147,13 @@ def test_a_text_that_waits_anyway_is_started_as_early_as_the_longest_of_the_rece
     assert taught(start=3600.0).start_lead == LONGEST
 
 
+def test_a_file_may_be_locked_by_two_other_processes_when_a_text_is_to_be_started():
+    timing = Timing()
+    timing.first_commit(0.05)
+    assert timing.start_lead == pytest.approx(3 * 0.05 + GRANULARITY)
+    assert timing.head_start(0.0) == pytest.approx(2 * (0.05 + GRANULARITY)), "the first slot is no further away"
+
+
 def test_slots_missed_together_lengthen_the_head_start_once():
     one, many = Timing(), Timing()
     reserved = time.monotonic()
