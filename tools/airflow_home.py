@@ -15,7 +15,7 @@ from pathlib import Path
 from tools.airflow_api import AirflowApi
 from tools.commands import Commands
 from tools.metadata import Metadata
-from tools.processes import Background, BackgroundFailed, free_port, plain_environment, tail
+from tools.processes import Background, BackgroundFailed, free_port, output_of, plain_environment
 
 _IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
@@ -49,10 +49,7 @@ class AirflowHome:
         :raises BackgroundFailed: it ended with an error.
         """
         done = self._commands.run(*arguments, environment=self._environment)
-        if done.returncode:
-            printed = tail(done.stdout + done.stderr)
-            raise BackgroundFailed(f"airflow {arguments[0]} {arguments[1]} ended with {done.returncode}:\n{printed}")
-        return done.stdout
+        return output_of(f"airflow {arguments[0]} {arguments[1]}", done)
 
     def add_connections(self, connections: Mapping[str, Mapping[str, object]]) -> None:
         """Store connections in Airflow's database, as a user does."""

@@ -99,7 +99,6 @@ TESTS = {
     "alerts/recovery": ("tests/notifications/test_resolved.py",),
     "alerts/reported_errors": ("tests/alerts/test_reported_errors.py", "tests/plugins/test_import_errors.py"),
     "alerts/resolving": ("tests/alerts/test_claiming.py", "tests/alerts/test_recovery.py"),
-    "alerts/stored_alert": ("tests/alerts/test_stored_alert.py",),
     "alerts/wanted": ("tests/alerts/test_claiming.py", "tests/alerts/test_dedup.py"),
 }
 # A test that a change makes hang has noticed it.

@@ -58,9 +58,7 @@ class Background:
         done = subprocess.run(
             command, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
-        if done.returncode:
-            raise BackgroundFailed(f"{name} ended with {done.returncode}:\n{tail(done.stdout + done.stderr)}")
-        return done.stdout
+        return output_of(name, done)
 
     def pid_of(self, name: str) -> int:
         """Return the process id of a running program."""
@@ -90,7 +88,7 @@ class Background:
     def logs_of(self, *names: str) -> str:
         """Give the end of the programs' logs, to be read by a person."""
         logs = ((self.log_of(name), name) for name in names)
-        return "\n".join(f"--- {name} ---\n{tail(log.read_text(errors='replace'))}" for log, name in logs)
+        return "\n".join(f"--- {name} ---\n{_tail(log.read_text(errors='replace'))}" for log, name in logs)
 
     def stop(self, name: str) -> None:
         """End a program politely, and by force what has not ended after 20 s or was left behind."""
@@ -146,6 +144,15 @@ def _end(asked: Iterable[psutil.Process], left: Iterable[psutil.Process]) -> Non
     psutil.wait_procs(stubborn, timeout=5)
 
 
-def tail(text: str, lines: int = 40) -> str:
-    """Return the last lines of a text."""
+def output_of(name: str, done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a program printed.
+
+    :raises BackgroundFailed: it ended with an error.
+    """
+    if done.returncode:
+        raise BackgroundFailed(f"{name} ended with {done.returncode}:\n{_tail(done.stdout + done.stderr)}")
+    return done.stdout
+
+
+def _tail(text: str, lines: int = 40) -> str:
     return "\n".join(text.splitlines()[-lines:])
