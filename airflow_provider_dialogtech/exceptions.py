@@ -87,14 +87,14 @@ class InvalidMessage(NotSent, ValueError):
     """An argument or a text is wrong, so it was not sent."""
 
     default_reason = "one of its arguments is wrong"
-    default_advice = "Correct it in the DAG, then clear the task."
+    default_advice = "Correct it."
 
 
 class InvalidConnection(NotSent, ValueError):
     """A setting of the connection, or in `[dialogtech]`, is missing or wrong."""
 
     default_reason = "a setting of the DialogTech connection is wrong"
-    default_advice = "Correct the connection, then clear the task."
+    default_advice = "Correct the connection."
 
 
 class Refused(NotSent):
@@ -107,7 +107,7 @@ class Refused(NotSent):
     """
 
     default_reason = "DialogTech refused it"
-    default_advice = "Correct it in the DAG, then clear the task."
+    default_advice = "Correct what it names."
 
     def __init__(self, reason: str = "", *, advice: str = "", to: str = "", description: str = "") -> None:
         super().__init__(reason, advice=advice, to=to)
@@ -118,9 +118,7 @@ class BadCredentials(Refused):
     """DialogTech did not accept the connection's access keys."""
 
     default_reason = "DialogTech did not accept the access keys"
-    default_advice = (
-        "Check the access key and the secret access key in the connection, correct them, then clear the task."
-    )
+    default_advice = "Check the access key and the secret access key in the connection, and correct them."
 
 
 class Throttled(NotSent):
@@ -188,8 +186,8 @@ class InDoubt(DialogTechError):
     default_reason = "its request left, and its outcome is unknown"
     default_advice = (
         "Look for this recipient and time in DialogTech's message log, and settle the text: "
-        "`python -m airflow_provider_dialogtech texts resolve`. Or, to send it again in any case, set "
-        'in_doubt="resend" in the DAG. Then clear the task.'
+        "`python -m airflow_provider_dialogtech texts list` shows it, `texts resolve` settles it. Or, to send it again "
+        'in any case, set in_doubt="resend".'
     )
 
     def __init__(

@@ -39,19 +39,19 @@ TREE = {
 }
 SENTENCES = {
     NotSent: "The text was not sent: no way. Sending it again is safe.",
-    InvalidMessage: "The text was not sent: no way. Correct it in the DAG, then clear the task.",
-    InvalidConnection: "The text was not sent: no way. Correct the connection, then clear the task.",
-    Refused: "The text was not sent: no way. Correct it in the DAG, then clear the task.",
+    InvalidMessage: "The text was not sent: no way. Correct it.",
+    InvalidConnection: "The text was not sent: no way. Correct the connection.",
+    Refused: "The text was not sent: no way. Correct what it names.",
     BadCredentials: "The text was not sent: no way. Check the access key and the secret access key in the connection, "
-    "correct them, then clear the task.",
+    "and correct them.",
     Throttled: "The text was not sent: no way. Send it again later; that is safe.",
     Unreachable: "The text was not sent: no way. Check the network and the proxy. Sending it again is safe.",
     WaitTooLong: "The text was not sent: no way. Send it again later, or with a longer max_wait.",
     JournalUnavailable: "The text was not sent: no way. Check [dialogtech] journal_url and its database. Sending the "
     "text again is safe.",
     InDoubt: "The text may have been sent: no way. Look for this recipient and time in DialogTech's message log, and "
-    "settle the text: `python -m airflow_provider_dialogtech texts resolve`. Or, to send it again in any case, set "
-    'in_doubt="resend" in the DAG. Then clear the task.',
+    "settle the text: `python -m airflow_provider_dialogtech texts list` shows it, `texts resolve` settles it. Or, to "
+    'send it again in any case, set in_doubt="resend".',
 }
 FULL = [
     InvalidMessage("no way", advice="Do this.", before_any=True),
@@ -61,7 +61,8 @@ FULL = [
     InDoubt("no way", to="…7777", since=NOW, key="abc", earlier=True),
 ]
 TROUBLESHOOTING = Path(__file__).parents[1] / "docs" / "troubleshooting.md"
-SOURCES = sorted(Path(airflow_provider_dialogtech.__file__).parent.rglob("*.py"))
+PACKAGE = Path(airflow_provider_dialogtech.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
 _CUTS = {"removeprefix", "removesuffix", "split", "rsplit", "partition", "rpartition", "replace", "strip", "rstrip"}
 _CUTS |= {"lstrip", "splitlines", "startswith", "endswith"}
 
@@ -103,6 +104,16 @@ def test_a_class_says_what_happened_why_and_what_to_do_now(kind):
 def test_the_documented_sentences_stand(kind):
     assert str(kind("no way")) == SENTENCES[kind]
     assert str(kind("no way", advice="Do this.")).endswith(": no way. Do this.")
+
+
+def test_only_a_task_is_told_to_be_cleared():
+    # Commands, alerts and the page show the advice of errors, too: nothing is to be cleared there.
+    tells = {
+        str(source.relative_to(PACKAGE))
+        for source in SOURCES
+        if re.search(r"clear (it|the task)\b", source.read_text())
+    }
+    assert tells == {"bulk/report.py", "cli/texts.py", "operators/task_failure.py"}
 
 
 def test_a_sentence_names_its_recipient_where_it_is_known():

@@ -77,7 +77,7 @@ def _refusal(raw: RawReply, description: str, throttled_words: Sequence[str]) ->
     if keys_refused or says(description, BAD_CREDENTIALS):
         return BadCredentials(f"DialogTech did not accept the access keys{because}", description=description)
     # One that gives no reason may not be the API.
-    advice = "" if description else "Check the connection's API URL, then clear the task."
+    advice = "" if description else "Check the connection's API URL."
     return Refused(f"DialogTech refused it{because}", advice=advice, description=description)
 
 

@@ -115,8 +115,8 @@ class Report:
             return advice
         settle = (
             "Look for those in doubt in DialogTech's message log, and settle them: "
-            "`python -m airflow_provider_dialogtech texts resolve`. Or, to text them again in any case, set "
-            'in_doubt="resend" in the DAG. Then clear the task.'
+            "`python -m airflow_provider_dialogtech texts list` shows them, `texts resolve` settles them. Or, to text "
+            'them again in any case, set in_doubt="resend". Then clear the task.'
         )
         return f"{advice} {settle}"
 

@@ -48,10 +48,7 @@ class RowTemplate:
             name = mask_numbers(message)[:_LONGEST_WORDS]
             problem, advice = f"cannot be read: the file {name} is not in UTF-8", "Save it as UTF-8."
         except Exception as error:  # of any kind: one that is nested too deep ends Jinja's and Python's own parsers
-            problem, advice = (
-                f"is no valid template ({_in_words(error)})",
-                "Correct it in the DAG, then clear the task.",
-            )
+            problem, advice = f"is no valid template ({_in_words(error)})", InvalidMessage.default_advice
         else:
             self._context = context
             return
@@ -66,7 +63,9 @@ class RowTemplate:
         """
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
-        return SmsMessage.create(to=number_of(row.get("to")), message=self.render(row), **options)
+        if "to" not in row:
+            raise InvalidMessage("it has no `to`, which is where its phone number belongs")
+        return SmsMessage.create(to=number_of(row["to"]), message=self.render(row), **options)
 
     @without_locals
     def render(self, row: Mapping[str, Any]) -> str:

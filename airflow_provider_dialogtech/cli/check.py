@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech import __version__
 from airflow_provider_dialogtech.cli.output import FAILED, a_command, print_rows
+from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InvalidConnection,
@@ -194,7 +195,10 @@ def _distance(measured: Probe, settings: ConnectionSettings | None) -> Finding:
         return Finding("journal is near", None, steps, "needs the connection for its limits")
     allowed = _texts_per_second(settings)
     share = min(measured.texts_per_second / allowed, 1.0)
-    found = f"{steps}: enough for {share:.0%} of the account's {allowed:.3g} texts per second"
+    found = (
+        f"{steps}: enough for {share:.0%} of the {allowed:.3g} texts per second that "
+        f"{plural(max(len(settings.from_numbers), 1), 'number')} may send"
+    )
     if share >= _ENOUGH:
         return Finding("journal is near", True, found)
     return Finding("journal is near", False, found, "move the journal nearer, or to a faster disk")

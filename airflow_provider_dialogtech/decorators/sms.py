@@ -77,7 +77,7 @@ class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperato
         if set(returned) - _PARTS or "message" not in returned:
             raise InvalidMessage(
                 "the function must return the message, or a mapping with `to` and `message` and nothing else",
-                advice="Correct the function, then clear the task.",
+                advice="Correct the function.",
             )
         self.message = opaque(returned["message"])
         if "to" in returned:

@@ -94,7 +94,7 @@ def _unknown(error: Exception, kind: str) -> StoreAway | DialogTechError:
     if isinstance(error, (TypeError, ValueError)):
         return InvalidConnection(
             f"[dialogtech] journal_url has an option that its driver does not take ({kind})",
-            advice="Correct [dialogtech] journal_url, then clear the task.",
+            advice="Correct [dialogtech] journal_url.",
         )
     return JournalUnavailable(f"the delivery journal cannot be used ({kind})")
 

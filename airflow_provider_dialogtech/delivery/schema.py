@@ -217,7 +217,8 @@ def log_new(place: str) -> None:
     :param place: where it is: a file's path, or words.
     """
     log.warning(
-        "A new delivery journal was created (%s). It does not know what was sent before: a task cleared now sends "
-        "again. If there should have been a journal, restore it, or correct [dialogtech] journal_url.",
+        "A new delivery journal was created (%s). On a first start that is right. Otherwise restore the journal that "
+        "was there, or correct [dialogtech] journal_url: the new one does not know what was sent before, so a task "
+        "cleared now sends again.",
         place,
     )

@@ -33,6 +33,7 @@ from airflow_provider_dialogtech.exceptions import (
     Refused,
     Throttled,
     Unreachable,
+    WaitTooLong,
 )
 from airflow_provider_dialogtech.masking import mask_number, mask_numbers
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -147,7 +148,10 @@ class SmsSender:
         try:
             return retrying(self._try, text)
         except SlotLost:
-            problem = self._too_slow(text)
+            problem: DialogTechError = self._too_slow(text)
+        except WaitTooLong as error:
+            # What took the time is the reason that helps.
+            problem = text.unreachable or error
         finally:
             self._outcomes.give_back(text)
             self._left.pop(text.request.key, None)

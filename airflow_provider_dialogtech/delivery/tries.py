@@ -9,7 +9,7 @@ from tenacity import RetryCallState, wait_random_exponential
 
 from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
-from airflow_provider_dialogtech.exceptions import Throttled
+from airflow_provider_dialogtech.exceptions import Throttled, Unreachable
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
@@ -36,6 +36,7 @@ class TextTries:
     :param slots: how many slots were lost.
     :param started: whether the journal may know it as being sent.
     :param reserving: when its last slot began to be reserved, on the monotonic clock.
+    :param unreachable: why its last try could not reach DialogTech, if that is how it ended.
     :param unsent: its last reservation, as long as no byte of its request has left.
     """
 
@@ -51,6 +52,7 @@ class TextTries:
     failing_since: float | None = None
     started: bool = False
     reserving: float = 0.0
+    unreachable: Unreachable | None = None
     unsent: Reservation | None = None
 
     def __post_init__(self) -> None:
@@ -67,7 +69,9 @@ class TextTries:
 
     def is_hopeless(self, state: RetryCallState) -> bool:
         """Count what went wrong, and say whether to stop."""
-        if isinstance(_error_of(state), SlotLost):
+        error = _error_of(state)
+        self.unreachable = error if isinstance(error, Unreachable) else None
+        if isinstance(error, SlotLost):
             self.slots += 1
             return self.slots >= SLOTS
         self.failures += 1

@@ -14,7 +14,6 @@ _DRIVERS = {
     "psycopg2": ("psycopg2", "psycopg2-binary"),
     "psycopg": ("psycopg", "'psycopg[binary]'"),
 }
-_CORRECT = "Correct it, then clear the task."
 _INSTALL = "pip install 'airflow-provider-dialogtech[postgres]'"
 
 
@@ -33,7 +32,7 @@ def kind_of(url: str | URL) -> str:
     raise InvalidConnection(
         "[dialogtech] journal_url must be the SQLAlchemy URL of a SQLite file (sqlite:////…) or of PostgreSQL "
         "(postgresql+psycopg2://…)",
-        advice=_CORRECT,
+        advice="Correct it.",
     )
 
 
@@ -54,7 +53,7 @@ def _check_driver(url: URL, known: set[str], example: str) -> None:
     if driver not in known:
         raise InvalidConnection(
             f"[dialogtech] journal_url names the driver {driver[:40]!r}, which the journal does not work with",
-            advice=f"Write {example}, then clear the task.",
+            advice=f"Write {example}.",
         )
     module, package = _DRIVERS.get(driver, (None, ""))
     if module is None or find_spec(module) is not None:
@@ -62,5 +61,5 @@ def _check_driver(url: URL, known: set[str], example: str) -> None:
     install = _INSTALL if driver == "psycopg2" else f"pip install {package}"
     raise InvalidConnection(
         f"the driver {driver} that [dialogtech] journal_url names is not installed",
-        advice=f"Install it where Airflow runs: {install}",
+        advice=f"Install it where Airflow runs: `{install}`.",
     )

@@ -120,7 +120,7 @@ class DialogTechHook(BaseHook):
         if isinstance(error, AirflowNotFoundException):
             return InvalidConnection(
                 f"Airflow has no connection {self.dialogtech_conn_id!r}, or cannot read it",
-                advice="Create it, or check the secrets backend, then clear the task.",
+                advice="Create it, or check the secrets backend.",
                 before_any=True,
             )
         return NotSent(f"Airflow could not read the connection {self.dialogtech_conn_id!r} ({type(error).__name__})")

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A retry could send none of these, or could send it twice.
+# A retry could send none of these, or could send it twice. Once its advice is taken, the task is to be run again.
 _FINAL = (InvalidMessage, InvalidConnection, Refused, InDoubt)
+_AGAIN = "Then clear the task."
 # Airflow's log page wraps nothing: this is what a laptop's window shows of a line, beside the list of tasks.
 WIDTH = 90
 
@@ -28,9 +29,11 @@ def ending_of(error: DialogTechError) -> Exception:
 
     :param error: what happened to the text and what to do now, in its words.
     """
-    _log_ending(str(error))
     if isinstance(error, _FINAL):
-        return AirflowFailException(str(error))
+        words = f"{error} {_AGAIN}"
+        _log_ending(words)
+        return AirflowFailException(words)
+    _log_ending(str(error))
     # Its own type tells an alert what happened; the frames that it came through help nobody.
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

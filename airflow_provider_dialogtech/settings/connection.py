@@ -261,9 +261,7 @@ def invalid(conn_id: str, problem: str) -> InvalidConnection:
     :param conn_id: its id.
     :param problem: what is wrong, without a full stop.
     """
-    return InvalidConnection(
-        problem, advice=f"Correct the connection {conn_id!r}, then clear the task.", before_any=True
-    )
+    return InvalidConnection(problem, advice=f"Correct the connection {conn_id!r}.", before_any=True)
 
 
 def _found(listed: tuple[str, ...], contacts: Contacts) -> tuple[tuple[str, ...], str]:

@@ -101,8 +101,8 @@ def test_one_line_stands_for_all_rows_with_the_same_reason():
 def test_what_to_do_about_those_in_doubt_is_told():
     report = a_report(numbers(1))
     report.note(0, InDoubt())
-    assert "settle them: `python -m airflow_provider_dialogtech texts resolve`." in report.in_lines()
-    assert 'set in_doubt="resend" in the DAG. Then clear the task.' in report.in_lines()
+    assert "`texts resolve` settles them. " in report.in_lines()
+    assert 'set in_doubt="resend". Then clear the task.' in report.in_lines()
 
 
 @pytest.mark.parametrize(

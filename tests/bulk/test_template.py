@@ -12,10 +12,20 @@ except ImportError:
     from airflow import DAG
 
 
-def render(message, row, *, context=None, **settings):
+def a_template(message, *, context=None, **settings):
     with DAG("texts", schedule=None, **settings):
         task = DialogTechSendBulkSmsOperator(task_id="text", recipients=[], message=message)
-    return RowTemplate(task, message, context or {"ds": "2026-11-23"}).render(row)
+    return RowTemplate(task, message, context or {"ds": "2026-11-23"})
+
+
+def render(message, row, *, context=None, **settings):
+    return a_template(message, context=context, **settings).render(row)
+
+
+def test_a_row_whose_number_has_another_name_is_told_which_name_it_needs():
+    with pytest.raises(InvalidMessage) as raised:
+        a_template("Hi").compose({"phone": "5556667777"}, number_of=str)
+    assert raised.value.reason == "it has no `to`, which is where its phone number belongs"
 
 
 def test_a_rows_values_and_airflows_own_are_known():

@@ -48,7 +48,7 @@ def test_all_is_well(check, sandbox_connection, pool, near):
     assert code == 0
     assert found["numbers"]["found"] == "SMS-enabled: …2111, …2112"
     assert found["pool"]["found"] == "dialogtech_default has 4 slots"
-    assert found["journal is near"]["found"].endswith("of the account's 1.2 texts per second")
+    assert found["journal is near"]["found"].endswith("of the 1.2 texts per second that 2 numbers may send")
     assert f"journal {VERSION // 100}.{VERSION % 100}" in found["versions"]["found"]
 
 
@@ -118,7 +118,7 @@ def test_a_journal_that_is_too_far_away_is_told(check, sandbox_connection, pool,
     monkeypatch.setattr("airflow_provider_dialogtech.delivery.probe.probe", lambda store: far)
     code, found = check()
     assert (code, found["journal is near"][""]) == (1, "✗")
-    assert "enough for 42% of the account's 1.2 texts per second" in found["journal is near"]["found"]
+    assert "enough for 42% of the 1.2 texts per second that 2 numbers may send" in found["journal is near"]["found"]
 
 
 def test_a_journal_is_measured_and_left_as_it_was(store_url):

@@ -46,6 +46,7 @@ def test_a_new_journal_is_told_of_once_for_it_does_not_know_what_was_sent_before
         Store(store_url, clock=FakeClock().clock).open()  # each clock stands for a process
         Store(store_url).open()
     assert [message[:35] for message in caplog.messages] == ["A new delivery journal was created "]
+    assert "On a first start that is right." in caplog.text
 
 
 def test_all_versions_take_the_same_locks():

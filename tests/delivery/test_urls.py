@@ -61,4 +61,4 @@ def test_a_driver_that_is_not_installed_is_named_with_its_package(driver, packag
     monkeypatch.setattr("airflow_provider_dialogtech.delivery.urls.find_spec", lambda _: None)
     with pytest.raises(InvalidConnection, match=f"the driver {driver} .* is not installed") as raised:
         kind_of(f"postgresql+{driver}://db/x")
-    assert raised.value.advice == f"Install it where Airflow runs: pip install '{package}'"
+    assert raised.value.advice == f"Install it where Airflow runs: `pip install '{package}'`."

@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN, RateLimits
+from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.delivery.store import Store
@@ -282,6 +283,18 @@ def test_a_text_that_was_throttled_does_not_wait_longer_than_it_may_all_in_all(s
     with pytest.raises(WaitTooLong):
         way.send(MESSAGE, key="key", max_wait=10.0)
     assert len(api.requests) == 1
+
+
+def test_a_text_whose_time_is_over_while_the_api_is_away_says_that_it_is_away(sender, journal, time):
+    way, api = sender(*[Unreachable("no way there")] * 9)
+
+    def let_others_take_the_next_slots():
+        for key in "abcdef":
+            journal.reserve(SlotRequest(key, ("5554332111",), "5556667777", "Hello"), sleep=time.sleep)
+
+    api.while_out = let_others_take_the_next_slots
+    with pytest.raises(Unreachable, match="no way there"):
+        way.send(MESSAGE, key="key", max_wait=0.5)
 
 
 def test_each_wait_is_a_sleep_also_where_there_is_nothing_to_wait_for(sender, time):
