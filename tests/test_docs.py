@@ -10,7 +10,7 @@ import sys
 from datetime import datetime, timezone
 from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +25,7 @@ from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from tests.postgres import postgres_server
+from tools.doc_tables import with_tables
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,6 +38,7 @@ RUN_ELSEWHERE = (
     "make test",
     "pip install airflow-provider-dialogtech",
     "pip install 'airflow-provider-dialogtech[sandbox]'",
+    "pip install --upgrade airflow-provider-dialogtech",
     "airflow dags test first_text",
     "export AIRFLOW_CONN_DIALOGTECH_DEFAULT=",
     "AIRFLOW__CORE__TEST_CONNECTION=Enabled airflow connections test dialogtech_default",
@@ -161,6 +163,19 @@ def test_the_connection_is_read_as_it_is_written_in_json_and_in_a_uri(tmp_path):
         assert settings.url == ""
 
 
+def test_the_test_that_is_shown_passes(tmp_path):
+    (shown,) = (found for found in of_page("docs/sandbox.md", "python") if "pytest" in found)
+    (tmp_path / "test_shown.py").write_text(shown)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--rootdir", tmp_path, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
 def test_the_sandbox_starts_and_misbehaves_as_shown(free_port):
     (start,) = commands("python -m airflow_provider_dialogtech.sandbox")
     (fault,) = commands("curl")
@@ -190,6 +205,25 @@ def free_port():
 def test_every_file_the_readme_links_to_exists():
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", PAGES[0].read_text()):
         assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if "<!-- table: " in page.read_text()], ids=lambda page: page.stem
+)
+def test_a_pages_tables_are_those_of_the_code(page):
+    as_it_is = page.read_text(encoding="utf-8")
+    assert with_tables(as_it_is) == as_it_is, "run `python -m tools.doc_tables`"
+    assert as_it_is.count("\n| `") > 8
+
+
+def test_where_the_site_shows_docstrings_a_page_links_to_them():
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    references = re.findall(r"<!-- reference: (\S+)\n[^>]*-->\n.*\]\(\.\./(.*)\)\.\n", pages)
+    assert len(references) == pages.count("<!-- reference: ") >= 6
+    for name, source in references:
+        module = source.removesuffix(".py").replace("/", ".")
+        shown = import_module(module)
+        assert name in {module, f"{module}.{getattr(shown, name.rpartition('.')[2], shown).__name__}"}, name
 
 
 def test_no_template_needs_a_logical_date_which_a_triggered_run_does_not_have():
@@ -255,8 +289,19 @@ def test_what_troubleshooting_quotes_is_what_the_code_says():
     code = "\n".join(file.read_text() for file in (ROOT / "airflow_provider_dialogtech").rglob("*.py"))
     # A sentence in the code may go on in the next line.
     joined = re.sub(r"\s+", " ", re.sub(r'"\s*\n\s*f?"', "", code)).casefold()
-    rows = re.findall(r"^\| (\".*?) \|", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (\".*?) \| .* \| .* \|$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
     quoted = [part for row in rows for quote in re.findall(r'"([^"]+)"', row) for part in quote.split("…")]
     assert len(quoted) > 15
     for words in quoted:
         assert words.strip().casefold() in joined, words
+
+
+def test_the_site_has_all_of_a_page_that_shows_docstrings():
+    spec = spec_from_file_location("reference", ROOT / "docs" / "extensions" / "reference.py")
+    reference = module_from_spec(spec)
+    spec.loader.exec_module(reference)
+    for page in PAGES:
+        markdown = page.read_text(encoding="utf-8")
+        shown = reference.on_page_markdown(markdown)
+        assert len(markdown.splitlines()) - len(shown.splitlines()) == 2 * markdown.count("<!-- reference: ")
+        assert shown.count("\n::: airflow_provider_dialogtech.") == markdown.count("<!-- reference: ")

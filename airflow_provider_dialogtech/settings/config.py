@@ -29,7 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "`journal_url_secret` work as for Airflow's own secrets.",
         "version_added": "0.1.0",
         "type": "string",
-        "example": "postgresql+psycopg2://user:password@host/airflow",
+        "example": "postgresql+psycopg2://dialogtech:password@journal.example.com/dialogtech",
         "default": "",
         "sensitive": True,
     },

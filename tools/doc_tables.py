@@ -1,23 +1,26 @@
-"""Writes the tables of settings and of connection fields into their pages, from the code that reads them."""
+"""The tables of settings and of connection fields in the documentation, made from the code that reads them.
+
+They stand in the pages themselves, so that they are read where no site is built, too. `python -m tools.doc_tables`
+writes them anew.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.fields import EXTRA_FIELDS, Field
 
+DOCS = Path(__file__).parents[1] / "docs"
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """MkDocs calls this for every page."""
-    for name, table in _TABLES.items():
-        markdown = markdown.replace(f"<!-- table: {name} -->", table())
-    return markdown
+_TABLE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end of the table -->\n)", re.DOTALL)
+
+
+def with_tables(markdown: str) -> str:
+    """Return a page with its tables as the code has them now."""
+    return _TABLE.sub(lambda found: f"{found[1]}\n{_TABLES[found[2]]()}\n\n{found[3]}", markdown)
 
 
 def settings_table() -> str:
@@ -44,9 +47,13 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else "empty"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
 
 
 _TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "connection fields": fields_table}
+
+if __name__ == "__main__":
+    for page in DOCS.glob("*.md"):
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
