@@ -73,13 +73,13 @@ class PostgresBackend:
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, within: float) -> T:
         with self._connection(within) as connection:
-            _send(connection, _BEGIN_AND_LOCK.format(lock=_lock_number(lock)))
+            _send(connection, _BEGIN_AND_LOCK.format(lock=lock_number(lock)))
             answer, statements = plan(*ask_for_time(connection, question, self._clock))
             _send(connection, *_in_one_message(statements, self._engine.dialect, last="COMMIT"))
             return answer
 
     def do(self, statements: Sequence[Statement], *, within: float, lock: str | None = None) -> int:
-        first = _LOCK.format(lock=_lock_number(lock)) if lock is not None else None
+        first = _LOCK.format(lock=lock_number(lock)) if lock is not None else None
         with self._connection(within) as connection:
             return _send(connection, *_in_one_message(statements, self._engine.dialect, first=first))
 
@@ -122,7 +122,7 @@ class PostgresBackend:
         with self._connection(within) as connection:
             if schema.is_current(_version(connection)):
                 return
-            _send(connection, _BEGIN_AND_LOCK.format(lock=_lock_number("schema")))
+            _send(connection, _BEGIN_AND_LOCK.format(lock=lock_number("schema")))
             is_new = False
             version = _version(connection)
             if not schema.is_current(version):
@@ -135,8 +135,11 @@ class PostgresBackend:
 
 
 def _version(connection: Connection) -> int | None:
-    # The query of a table that does not exist would be an error, and end the transaction.
-    there = sa.text("SELECT to_regclass('dialogtech_journal') IS NOT NULL")
+    # The query of a table that does not exist would be an error, and end the transaction. The catalogue itself is read:
+    # to_regclass may not see what others have committed while this transaction waited for its lock.
+    there = sa.text(
+        "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'dialogtech_journal' AND pg_table_is_visible(oid))"
+    )
     if not connection.execute(there).scalar():
         return None
     return connection.execute(sa.select(sa.func.max(schema.journal_version.c.version))).scalar()
@@ -171,7 +174,11 @@ def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...], place: i
     return _BIND.sub(lambda found: f"%({found.group(1)}_{place})s", str(compiled)), fixed
 
 
-def _lock_number(lock: str) -> int:
+def lock_number(lock: str) -> int:
+    """Return the number by which PostgreSQL knows a lock: the same one in every version of this package.
+
+    :param lock: what it locks.
+    """
     return int.from_bytes(hashlib.sha256(f"dialogtech {lock}".encode()).digest()[:8], "big", signed=True)
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_provider_dialogtech.delivery import schema
-from airflow_provider_dialogtech.delivery.postgres import _lock_number
+from airflow_provider_dialogtech.delivery.postgres import lock_number
 from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from tests.clocks import FakeClock
@@ -51,5 +51,5 @@ def test_a_new_journal_is_told_of_once_for_it_does_not_know_what_was_sent_before
 
 def test_all_versions_take_the_same_locks():
     """Else those that run side by side on one journal would overrun the account's limits together."""
-    assert _lock_number("account") == -55760985764253580
-    assert _lock_number("schema") == -4908258481385892163
+    assert lock_number("account") == -55760985764253580
+    assert lock_number("schema") == -4908258481385892163

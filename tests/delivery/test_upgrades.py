@@ -198,25 +198,53 @@ def test_a_journal_that_was_upgraded_is_not_told_as_a_new_one(old_journal, caplo
     assert "new delivery journal" not in caplog.text
 
 
-def test_eight_processes_at_once_upgrade_a_journal_once(old_journal):
+@pytest.mark.parametrize(("version", "texts"), [("1.0", 7), (None, 0)], ids=["upgrade", "create"])
+def test_eight_processes_at_once_create_or_upgrade_a_journal_once(store_url, monkeypatch, version, texts):
+    """Whoever does it goes on only when all the others wait for it, or one has come as far."""
+    if version is not None:
+        load(version, store_url)
     fork = multiprocessing.get_context("fork")
-    ready, results = fork.Barrier(8), fork.SimpleQueue()
-    workers = [fork.Process(target=open_with_others, args=(old_journal, ready, results)) for _ in range(8)]
+    ready, results, begun = fork.Barrier(8), fork.SimpleQueue(), fork.Value("i")
+    create_or_upgrade = schema.create_or_upgrade
+
+    def beside_the_others(connection):
+        with begun.get_lock():
+            begun.value += 1
+        until = time.monotonic() + 60
+        while begun.value == 1 and waiting_for_a_lock(store_url) < 7 and time.monotonic() < until:
+            time.sleep(0.01)
+        return create_or_upgrade(connection)
+
+    monkeypatch.setattr(schema, "create_or_upgrade", beside_the_others)
+    workers = [fork.Process(target=open_with_others, args=(store_url, ready, results)) for _ in range(8)]
     for worker in workers:
         worker.start()
-    assert [results.get() for _ in workers] == ["sent"] * 8
+    assert [results.get() for _ in workers] == ["opened"] * 8
     for worker in workers:
         worker.join()
-    assert len(rows(old_journal)) == 7
-    if not old_journal.startswith("sqlite"):
-        assert [row.version for row in versions(old_journal)] == [schema.VERSION]
+    assert begun.value == 1
+    assert len(rows(store_url)) == texts
+    if not store_url.startswith("sqlite"):
+        assert [row.version for row in versions(store_url)] == [schema.VERSION]
+
+
+def waiting_for_a_lock(store_url):
+    """Return how many processes wait for a lock on the whole journal. In a file, all wait by what SQLite does."""
+    if store_url.startswith("sqlite"):
+        return 7
+    with database(store_url) as connection:
+        return connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).scalar()
 
 
 def open_with_others(store_url, ready, results):
     try:
-        journal = SendJournal(Store(store_url), ACCOUNT, RateLimits())
+        store = Store(store_url)
         ready.wait(60)
-        results.put(journal.find("sent").state)
+        store.open()
+        results.put("opened")
     except Exception as error:  # it is shown where the results are compared
         results.put(repr(error))
 
