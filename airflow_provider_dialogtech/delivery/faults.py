@@ -73,7 +73,7 @@ _SQLITE = (
 )  # fmt: skip
 
 
-def named(error: Exception, *, is_file: bool) -> StoreAway | DialogTechError:
+def error_to_raise(error: Exception, *, is_file: bool) -> StoreAway | DialogTechError:
     """Return the error to raise: `StoreAway` where a retry may help, else one for the user."""
     if isinstance(error, StoreAway):
         return error

@@ -29,8 +29,13 @@ class GroupCommit:
     def __init__(self, transaction: Callable[[float], AbstractContextManager[Connection]]) -> None:
         self._transaction = transaction
         self._changed = threading.Condition()
-        self._waiting: list[_Work[Any]] = []
-        self._committing: _Work[Any] | None = None
+        self._waiting: list[Work[Any]] = []
+        self._committing: Work[Any] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many threads wait for a commit that has not begun."""
+        return len(self._waiting)
 
     def run(self, work: Callable[[Connection], T], *, within: float, is_urgent: bool) -> T:
         """Do some work and commit it, alone or together with that of others.
@@ -40,7 +45,7 @@ class GroupCommit:
         :param is_urgent: whether it goes before what is not.
         :raises StoreAway: when its time is over. Then it is not done, or is being committed at this moment.
         """
-        ours = _Work(work, is_urgent)
+        ours = Work(work, is_urgent)
         until = time.monotonic() + within
         try:
             with self._changed:
@@ -51,7 +56,7 @@ class GroupCommit:
             self._leave(ours)
         return ours.result()
 
-    def _wait_for_turn(self, ours: _Work[Any], until: float) -> bool:
+    def _wait_for_turn(self, ours: Work[Any], until: float) -> bool:
         """Wait until another thread has done our work, or until it is our turn to commit; return whether it is."""
         with self._changed:
             if not self._changed.wait_for(
@@ -65,7 +70,7 @@ class GroupCommit:
             self._committing = ours
             return True
 
-    def _leave(self, ours: _Work[Any]) -> None:
+    def _leave(self, ours: Work[Any]) -> None:
         """Let others go on, wherever this thread was stopped: Airflow 2 ends a task by an exception at any moment."""
         with self._changed:
             if ours in self._waiting:
@@ -75,7 +80,7 @@ class GroupCommit:
                 self._changed.notify_all()
 
     def _commit_for_all(self, within: float) -> None:
-        done: list[_Work[Any]] = []
+        done: list[Work[Any]] = []
         error: BaseException | None = None
         try:
             with self._transaction(within) as connection:
@@ -89,7 +94,7 @@ class GroupCommit:
             for work in done:
                 work.end(error)
 
-    def _next(self) -> _Work[Any] | None:
+    def _next(self) -> Work[Any] | None:
         with self._changed:
             if not self._waiting:
                 return None
@@ -98,7 +103,13 @@ class GroupCommit:
             return first
 
 
-class _Work(Generic[T]):
+class Work(Generic[T]):
+    """What one thread waits for, and what came of it.
+
+    :param work: what to do with the connection.
+    :param is_urgent: whether it goes before what is not.
+    """
+
     def __init__(self, work: Callable[[Connection], T], is_urgent: bool) -> None:
         self.is_urgent = is_urgent
         self.is_over = False

@@ -24,6 +24,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from airflow_provider_dialogtech.delivery import statements
+from airflow_provider_dialogtech.delivery.clock_readings import Reading
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
 from airflow_provider_dialogtech.delivery.records import (
@@ -33,7 +34,7 @@ from airflow_provider_dialogtech.delivery.records import (
     SlotRequest,
 )
 from airflow_provider_dialogtech.delivery.reservation import Planner
-from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store
+from airflow_provider_dialogtech.delivery.store import Statement, Store
 from airflow_provider_dialogtech.delivery.timing import Timing
 from airflow_provider_dialogtech.exceptions import DialogTechError, JournalUnavailable
 

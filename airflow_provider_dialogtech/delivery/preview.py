@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from airflow_provider_dialogtech.delivery import statements
+from airflow_provider_dialogtech.delivery.clock_readings import Reading
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.reservation import Planner
-from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store
+from airflow_provider_dialogtech.delivery.store import Statement, Store
 from airflow_provider_dialogtech.exceptions import DialogTechError
 
 

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 
 from airflow_provider_dialogtech.delivery.clock import Clock
-from airflow_provider_dialogtech.delivery.store import Reading, Statement
+from airflow_provider_dialogtech.delivery.clock_readings import Reading
+from airflow_provider_dialogtech.delivery.store import Statement
 
 
 def note_questions(engine: Engine, clock: Clock) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_dialogtech.delivery import records, statements
+from airflow_provider_dialogtech.delivery.clock_readings import Reading
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, RateLimits
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED, Line, Place, Slot
 from airflow_provider_dialogtech.delivery.records import (
@@ -19,7 +20,7 @@ from airflow_provider_dialogtech.delivery.records import (
     State,
     number_name,
 )
-from airflow_provider_dialogtech.delivery.store import Reading, Statement
+from airflow_provider_dialogtech.delivery.store import Statement
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
 
 # Times pass through JSON, which may round them.

@@ -7,16 +7,16 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy.engine import URL, Row
 from sqlalchemy.sql.expression import Executable
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
 from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_dialogtech.delivery.faults import StoreAway, named
+from airflow_provider_dialogtech.delivery.clock_readings import ClockReadings, Reading
+from airflow_provider_dialogtech.delivery.faults import StoreAway, error_to_raise
 from airflow_provider_dialogtech.delivery.timing import Timing
 from airflow_provider_dialogtech.exceptions import DialogTechError, JournalUnavailable
 
@@ -30,8 +30,6 @@ OPEN_SECONDS = 30.0
 """How many seconds opening the store may take: a journal that is created far away takes many round trips."""
 # A try that had less time than this says nothing of the store when it ends.
 _TELLING_SECONDS = 1.0
-# A clock that goes on by so much more than the process's own was set.
-_CLOCK_SET = 1.0
 
 
 class Statement(NamedTuple):
@@ -39,22 +37,6 @@ class Statement(NamedTuple):
 
     sql: Executable
     values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """When the store's clock was read.
-
-    :param now: what it said, in seconds since 1970.
-    :param at: the same moment on this process's monotonic clock.
-    :param took: how many seconds the question and its answer took; the moment lies between them.
-    :param ahead: by how many seconds at least the store's clock was set forward since this process last read it.
-    """
-
-    now: float
-    at: float
-    took: float
-    ahead: float = 0.0
 
 
 Plan = Callable[["Row[Any]", Reading], "tuple[T, Sequence[Statement]]"]
@@ -145,7 +127,7 @@ class Store:
         process = self._process()
 
         def watched(row: Row[Any], reading: Reading) -> tuple[T, Sequence[Statement]]:
-            return plan(row, process.watch_clock(reading))
+            return plan(row, process.readings.compared(reading))
 
         return self._try(
             lambda backend, left: backend.locked(lock, question, watched, within=left), within=within, sleep=sleep
@@ -185,33 +167,27 @@ class Store:
     ) -> T:
         patience = self.patience if within is None else within
         begun = self.clock.monotonic()
+        end = begun + patience
         last_try = begun + (min(patience, self._retry_for) if within is None else patience)
-        reason = ""
-
-        def once() -> T:
-            nonlocal reason
-            left = begun + patience - self.clock.monotonic()
-            try:
-                return self._try_once(work, begun + patience)
-            except StoreAway as away:
-                # A last try that has hardly any time says only that.
-                if not reason or left > _TELLING_SECONDS:
-                    reason = str(away)
-                raise
-
-        def is_over(state: RetryCallState) -> bool:
-            return self.clock.monotonic() + state.upcoming_sleep >= last_try
-
-        retrying = Retrying(
+        tries = Retrying(
             retry=retry_if_exception_type(StoreAway),
-            stop=is_over,
+            stop=lambda state: self.clock.monotonic() + state.upcoming_sleep >= last_try,
             wait=wait_random_exponential(multiplier=0.05, max=1),
             sleep=sleep or self.clock.sleep,
             reraise=True,
         )
+        reason = ""
         with suppress(StoreAway):
-            result: T = retrying(once)
-            return result
+            for this_try in tries:
+                left = end - self.clock.monotonic()
+                with this_try:
+                    try:
+                        return self._try_once(work, end)
+                    except StoreAway as away:
+                        # A last try that has hardly any time says only that.
+                        if not reason or left > _TELLING_SECONDS:
+                            reason = str(away)
+                        raise
         raise JournalUnavailable(
             f"the delivery journal is not available ({reason})",
             advice="Check [dialogtech] journal_url and its database. Sending it again is safe once it is back.",
@@ -227,7 +203,7 @@ class Store:
         except DialogTechError:
             raise
         except Exception as error:
-            problem = named(error, is_file=self.is_file)
+            problem = error_to_raise(error, is_file=self.is_file)
         # Outside the except block: the driver's error carries the statement and where the database lies.
         raise problem
 
@@ -240,12 +216,12 @@ class _Process:
 
     def __init__(self, url: str | URL, clock: Clock) -> None:
         self.timing = Timing(clock)
+        self.readings = ClockReadings()
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._url = url
         self._clock = clock
         self._backend: Backend | None = None
         self._opening = threading.Lock()
-        self._last: Reading | None = None
 
     def backend(self, within: float) -> Backend:
         """Open the store, unless that was done; a failure is tried anew by the next who asks.
@@ -271,16 +247,6 @@ class _Process:
             return self._backend
         finally:
             self._opening.release()
-
-    def watch_clock(self, reading: Reading) -> Reading:
-        """Notice a clock that was set forward: the limits' windows would open before their time."""
-        last, self._last = self._last, reading
-        if last is None:
-            return reading
-        # Where in a question's time the clock was read is not known, so all of that time counts for us.
-        ours = reading.at + reading.took / 2 - (last.at - last.took / 2)
-        ahead = reading.now - last.now - ours
-        return Reading(reading.now, reading.at, reading.took, ahead) if ahead > _CLOCK_SET else reading
 
 
 @lru_cache(maxsize=32)

@@ -1,9 +1,10 @@
 import pytest
 
 from airflow_provider_dialogtech.delivery import records
+from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.delivery.attacking import EIGHT_NUMBERS, FAST_SANDBOX
-from tests.delivery.delivering import GRACE
+from tests.delivery.delivering import GRACE, emptied
 from tests.proxies.tcp import running_proxy
 
 
@@ -11,6 +12,17 @@ from tests.proxies.tcp import running_proxy
 def sandbox(sandbox, monkeypatch):
     monkeypatch.setattr(records, "GRACE", GRACE)
     return sandbox
+
+
+@pytest.fixture
+def store(store_url):
+    return Store(store_url)
+
+
+@pytest.fixture
+def timed_store(sqlite_url, time):
+    """A file that goes by a clock that nobody waits for."""
+    return Store(sqlite_url, clock=time.clock)
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +48,7 @@ def shared_eight_numbers():
 @pytest.fixture
 def eight_numbers(shared_eight_numbers, monkeypatch):
     """A local DialogTech with eight numbers."""
-    monkeypatch.setattr(records, "GRACE", GRACE)
-    shared_eight_numbers.clear_faults()
-    shared_eight_numbers.forget()
-    return shared_eight_numbers
+    return emptied(shared_eight_numbers, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +60,4 @@ def shared_fast_sandbox():
 @pytest.fixture
 def fast_sandbox(shared_fast_sandbox, monkeypatch):
     """A local DialogTech that takes ten times as many texts."""
-    monkeypatch.setattr(records, "GRACE", GRACE)
-    shared_fast_sandbox.clear_faults()
-    shared_fast_sandbox.forget()
-    return shared_fast_sandbox
+    return emptied(shared_fast_sandbox, monkeypatch)

@@ -25,6 +25,14 @@ GRACE = 0.5
 _fork = multiprocessing.get_context("fork")
 
 
+def emptied(sandbox, monkeypatch):
+    """Return a sandbox that tests share, with nothing in it; the requests to it are given up soon."""
+    monkeypatch.setattr(records, "GRACE", GRACE)
+    sandbox.clear_faults()
+    sandbox.forget()
+    return sandbox
+
+
 def a_client(sandbox, *, secret=None, url=None, timeout=TIMEOUT) -> DialogTechClient:
     return DialogTechClient(
         sandbox.access_key, secret or sandbox.secret_access_key, url or sandbox.url, timeout=timeout

@@ -16,10 +16,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_dialogtech.delivery import statements
+from airflow_provider_dialogtech.delivery.clock_readings import Reading
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, RateLimits, Window
 from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.reservation import Planner
-from airflow_provider_dialogtech.delivery.store import Reading
 from airflow_provider_dialogtech.masking import digest
 
 ACCOUNT = "account"

@@ -34,11 +34,6 @@ def a_request(key="key", *, numbers=(NUMBER,), to="5556667777", text="Hello", **
 
 
 @pytest.fixture
-def store(store_url):
-    return Store(store_url)
-
-
-@pytest.fixture
 def journal(store):
     return SendJournal(store, ACCOUNT, RateLimits())
 

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.limits import RateLimits, overflows
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED, Line, Place
 from tests.delivery.simulation import BEGIN, Schedule, overruns, random_schedule
 
@@ -94,24 +94,28 @@ def random_line(chance):
         places = [place for place in places if place.id not in slot.displaced]
         places.append(Place(id_, numbers[slot.number], slot.at, may_move=chance.random() < 0.7))
     # Once DialogTech has refused a text for its rate, the windows are wider than when the line was filled.
-    return Line(places, limits, chance.choice((0.0, 0.0, 0.025, 0.1))), places, numbers
+    return places, limits, chance.choice((0.0, 0.0, 0.025, 0.1)), numbers
+
+
+def fits(at, number, places, limits, margin):
+    of_account = sorted(place.at for place in places)
+    of_number = sorted(place.at for place in places if place.number == number)
+    return not overflows(at, [(limits.of_account(margin), of_account), (limits.of_number(margin), of_number)])
 
 
 @pytest.mark.parametrize("seed", range(0, 1000, 100))
 def test_never_must_more_texts_go_than_any_choice_needs(seed):
     for each in range(seed, seed + 100):
         chance = random.Random(each)
-        line, places, numbers = random_line(chance)
-        found = line.slot_for_alert(numbers, chance.uniform(0, 7))
-        movable = [place.id for place in places if place.may_move]
-
-        def fits(gone, number, line=line, at=found.at):
-            return not line._crowded(at, number, [place for place in line._places if place.id not in gone])
-
-        assert fits(found.displaced, numbers[found.number])
+        places, limits, margin, numbers = random_line(chance)
+        found = Line(places, limits, margin).slot_for_alert(numbers, chance.uniform(0, 7))
+        movable = [place for place in places if place.may_move]
+        staying = [place for place in places if place.id not in found.displaced]
+        assert fits(found.at, numbers[found.number], staying, limits, margin)
         for fewer in range(len(found.displaced)):
             for gone, number in itertools.product(itertools.combinations(movable, fewer), numbers):
-                assert not fits(gone, number), (each, found)
+                staying = [place for place in places if place not in gone]
+                assert not fits(found.at, number, staying, limits, margin), (each, found)
 
 
 @pytest.mark.parametrize("numbers", [1, 3, 8])

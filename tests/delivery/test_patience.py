@@ -5,13 +5,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
 from airflow_provider_dialogtech.delivery.clock import Clock
+from airflow_provider_dialogtech.delivery.clock_readings import ClockReadings, Reading
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import now
-from airflow_provider_dialogtech.delivery.store import Reading, Statement, Store, _Process
+from airflow_provider_dialogtech.delivery.store import Statement, Store
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from tests.delivery.looking import database
 
+NUMBER = "5554332111"
 QUESTION = Statement(sa.select(now().label("now")), {})
 
 
@@ -46,43 +49,47 @@ def test_a_store_that_is_away_is_tried_again_and_again_for_its_time(away, time, 
     assert time.sleeps[1] <= 0.2
 
 
+def reserve(store, *, is_alert=False, **options):
+    request = SlotRequest("key", (NUMBER,), "5556667777", "Hello", is_alert=is_alert)
+    return SendJournal(store, "account", RateLimits()).reserve(request, **options)
+
+
 @pytest.mark.parametrize(
-    ("options", "seconds"),
-    [
-        ({"is_alert": False, "max_wait": None}, 60.0),
-        ({"is_alert": False, "max_wait": 2.0}, 7.0),
-        ({"is_alert": False, "max_wait": 0.0}, 5.0),
-        ({"is_alert": False, "max_wait": 600.0}, 60.0),
-        ({"is_alert": True, "max_wait": 2.0}, 60.0),
-    ],
+    ("is_alert", "max_wait", "seconds"),
+    [(False, None, 60.0), (False, 2.0, 7.0), (False, 0.0, 5.0), (False, 600.0, 60.0), (True, 2.0, 60.0)],
 )
-def test_a_reservation_is_tried_for_a_minute_or_as_long_as_its_text_may_wait(away, options, seconds):
+def test_a_reservation_is_tried_for_a_minute_or_as_long_as_its_text_may_wait(away, time, is_alert, max_wait, seconds):
     """And five seconds more, which one step may take in any case."""
-    journal = SendJournal(away(), "account", RateLimits())
-    with journal._turn(**options) as within:
-        assert within == seconds
+    with pytest.raises(JournalUnavailable, match="the connection was refused"):
+        reserve(away(), is_alert=is_alert, max_wait=max_wait)
+    assert seconds - 1 <= sum(time.sleeps) <= seconds
 
 
 def test_a_thread_that_has_waited_for_its_turn_has_five_seconds_left_in_any_case(away, time):
     store = away()
-    journal = SendJournal(store, "account", RateLimits())
     lock = store.one_at_a_time("account")
     store.patience = 0.01
-    turn = journal._turn(is_alert=False, max_wait=None)
     with lock, pytest.raises(JournalUnavailable, match="has not answered for 0 s"):
-        turn.__enter__()
-    with journal._turn(is_alert=False, max_wait=None) as within:
-        assert within == 5.0
-        assert lock.locked()
+        reserve(store)
+    taken = []
+    with pytest.raises(JournalUnavailable, match="the connection was refused"):
+        reserve(store, sleep=lambda seconds: (taken.append(lock.locked()), time.sleep(seconds)))
+    assert all(taken)
+    assert 4.0 <= sum(time.sleeps) <= 5.0
     assert not lock.locked()
 
 
-@pytest.mark.parametrize("is_alert", [True, False])
-def test_in_a_file_and_for_an_alert_there_are_no_turns(sqlite_url, away, is_alert):
-    store = away() if is_alert else Store(sqlite_url)
-    with SendJournal(store, "account", RateLimits())._turn(is_alert=is_alert, max_wait=None) as within:
-        assert within == 60.0
-        assert not store.one_at_a_time("account").locked()
+def test_an_alert_waits_for_no_turn(away, time):
+    store = away()
+    with store.one_at_a_time("account"), pytest.raises(JournalUnavailable, match="the connection was refused"):
+        reserve(store, is_alert=True)
+    assert sum(time.sleeps) >= 59.0
+
+
+def test_in_a_file_there_are_no_turns(sqlite_url):
+    store = Store(sqlite_url)
+    with store.one_at_a_time("account"):
+        assert reserve(store).number == NUMBER
 
 
 def test_a_reading_lies_in_the_middle_of_its_question_s_time(store_url):
@@ -150,11 +157,11 @@ def test_a_clock_that_was_set_forward_by_more_than_a_second_is_noticed(sqlite_ur
 
 
 @pytest.mark.parametrize(("ahead", "noticed"), [(1.3, 0.0), (1.6, 1.1)])
-def test_of_the_time_that_answers_take_all_counts_for_this_process(time, ahead, noticed):
+def test_of_the_time_that_answers_take_all_counts_for_this_process(ahead, noticed):
     """Where in it the clock was read is not known: half of 0.4 s and half of 0.6 s may have passed besides."""
-    process = _Process("sqlite:////nowhere/journal.db", time.clock)
-    process.watch_clock(Reading(1000.0, 50.0, 0.4))
-    assert process.watch_clock(Reading(1020.0 + ahead, 70.0, 0.6)).ahead == pytest.approx(noticed)
+    readings = ClockReadings()
+    readings.compared(Reading(1000.0, 50.0, 0.4))
+    assert readings.compared(Reading(1020.0 + ahead, 70.0, 0.6)).ahead == pytest.approx(noticed)
 
 
 def test_time_that_passes_is_no_clock_that_was_set(sqlite_url, time):

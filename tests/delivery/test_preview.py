@@ -6,7 +6,6 @@ from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.delivery.preview import preview
 from airflow_provider_dialogtech.delivery.records import Record, SlotRequest
-from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from tests.delivery.looking import rows
 
@@ -14,22 +13,17 @@ LIMITS = RateLimits()
 
 
 @pytest.fixture
-def store(sqlite_url, time):
-    return Store(sqlite_url, clock=time.clock)
-
-
-@pytest.fixture
-def journal(store):
-    return SendJournal(store, "account", LIMITS)
+def journal(timed_store):
+    return SendJournal(timed_store, "account", LIMITS)
 
 
 def a_request(key="key", to="5556667777"):
     return SlotRequest(key, ("5554332111",), to, "Hello")
 
 
-def test_it_shows_the_slot_that_the_text_would_get_and_takes_none(store, journal, time, sqlite_url):
+def test_it_shows_the_slot_that_the_text_would_get_and_takes_none(timed_store, journal, time, sqlite_url):
     held = journal.reserve(a_request("first"))
-    shown = preview(a_request(), store, "account", LIMITS)
+    shown = preview(a_request(), timed_store, "account", LIMITS)
     assert shown.at == pytest.approx(held.at + 1 + SHORT_MARGIN)
     assert shown.due == pytest.approx(held.due + 1 + SHORT_MARGIN)
     assert shown.number == "5554332111"
@@ -37,17 +31,18 @@ def test_it_shows_the_slot_that_the_text_would_get_and_takes_none(store, journal
     assert journal.reserve(a_request()).at == pytest.approx(shown.at)
 
 
-def test_a_text_that_nothing_holds_up_would_leave_at_once(store, time):
-    assert preview(a_request(), store, "account", LIMITS).at - time.now() == pytest.approx(store.timing.head_start(0.0))
+def test_a_text_that_nothing_holds_up_would_leave_at_once(timed_store, time):
+    shown = preview(a_request(), timed_store, "account", LIMITS)
+    assert shown.at - time.now() == pytest.approx(timed_store.timing.head_start(0.0))
 
 
-def test_it_shows_what_is_known_of_a_text(store, journal, time):
+def test_it_shows_what_is_known_of_a_text(timed_store, journal, time):
     held = journal.reserve(a_request())
     time.sleep(held.due - time.monotonic())
     journal.start(held, timeout=30)
     journal.settle(held, "sent", {})
-    known = preview(a_request(), store, "account", LIMITS)
+    known = preview(a_request(), timed_store, "account", LIMITS)
     assert isinstance(known, Record)
     assert known.state == "sent"
     with pytest.raises(InvalidMessage, match="belongs to a text to …7777"):
-        preview(a_request(to="5556668888"), store, "account", LIMITS)
+        preview(a_request(to="5556668888"), timed_store, "account", LIMITS)

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_dialogtech.delivery import statements
+from airflow_provider_dialogtech.delivery.clock_readings import Reading
 from airflow_provider_dialogtech.delivery.limits import LONGEST_WINDOW, SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.delivery.line import MOST_DISPLACED
 from airflow_provider_dialogtech.delivery.origin import Origin
 from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.reservation import Planner
-from airflow_provider_dialogtech.delivery.store import Reading
 from airflow_provider_dialogtech.exceptions import InvalidMessage, WaitTooLong
 
 NOW = 1_000_000.0

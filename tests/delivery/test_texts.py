@@ -13,7 +13,6 @@ from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.origin import Origin
 from airflow_provider_dialogtech.delivery.records import GRACE, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.schema import sends
-from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.delivery.texts import Texts
 from airflow_provider_dialogtech.masking import digest
 from tests.delivery.looking import change, edit, rows
@@ -21,11 +20,6 @@ from tests.delivery.looking import change, edit, rows
 ACCOUNT = digest("account", "a key")
 ORIGIN = Origin("etl", "manual__1", "text_the_owner", 3)
 HOUR = 3600.0
-
-
-@pytest.fixture
-def store(store_url):
-    return Store(store_url)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.records import ABANDONED, GRACE, SlotRequest
-from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.delivery.texts import Texts
 from tests.delivery.looking import edit, rows
 
@@ -17,19 +16,14 @@ REQUEST = SlotRequest("key", ("5554332111",), "5556667777", "Hello")
 
 
 @pytest.fixture
-def store(sqlite_url, time):
-    return Store(sqlite_url, clock=time.clock)
+def texts(timed_store):
+    return Texts(timed_store)
 
 
 @pytest.fixture
-def texts(store):
-    return Texts(store)
-
-
-@pytest.fixture
-def held(store, time):
+def held(timed_store, time):
     """A text whose slot is now."""
-    held = SendJournal(store, "account", RateLimits()).reserve(REQUEST)
+    held = SendJournal(timed_store, "account", RateLimits()).reserve(REQUEST)
     time.sleep(held.due - time.monotonic())
     return held
 
@@ -58,9 +52,9 @@ def test_a_slot_that_nobody_used_belongs_to_a_process_that_is_gone(texts, held, 
 
 
 @pytest.mark.parametrize("after", [30 + GRACE - 0.1, 30 + GRACE + 0.1])
-def test_a_request_that_has_outlived_its_deadline_is_in_doubt(texts, store, held, time, after):
+def test_a_request_that_has_outlived_its_deadline_is_in_doubt(texts, timed_store, held, time, after):
     state = "in_doubt" if after > 30 + GRACE else "sending"
-    assert SendJournal(store, "account", RateLimits()).start(held, timeout=30)
+    assert SendJournal(timed_store, "account", RateLimits()).start(held, timeout=30)
     time.go_on(after)
     assert texts.get(held.id).state == state
     assert texts.resolve(held.id, "sent", by="anna") == (state == "in_doubt")
@@ -95,8 +89,8 @@ def test_a_day_that_is_counted_begins_with_its_first_moment_and_ends_before_the_
     assert texts.count_same(text, begin=at - 2 * moment, end=at - moment) == {}
 
 
-def test_no_more_texts_are_listed_than_are_asked_for(texts, store, time):
-    journal = SendJournal(store, "account", RateLimits())
+def test_no_more_texts_are_listed_than_are_asked_for(texts, timed_store, time):
+    journal = SendJournal(timed_store, "account", RateLimits())
     for n in range(3):
         journal.reserve(SlotRequest(str(n), ("5554332111",), "5556667777", "Hello", is_alert=n == 1))
     assert [len(texts.list(since=HOUR, most=most)) for most in (1, 2, 3, 100)] == [1, 2, 3, 3]

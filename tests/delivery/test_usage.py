@@ -7,7 +7,6 @@ from airflow_provider_dialogtech.delivery.journal import SendJournal
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.records import SlotRequest
 from airflow_provider_dialogtech.delivery.schema import alerts, sends
-from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.delivery.usage import usage_of
 from tests.delivery.looking import change
 
@@ -15,14 +14,9 @@ A_DAY = 86400.0
 
 
 @pytest.fixture
-def store(sqlite_url, time):
-    return Store(sqlite_url, clock=time.clock)
-
-
-@pytest.fixture
-def write(store, sqlite_url, time):
+def write(timed_store, sqlite_url, time):
     """Write texts into the journal: so many seconds ago, in a state."""
-    journal = SendJournal(store, "account", RateLimits())
+    journal = SendJournal(timed_store, "account", RateLimits())
 
     def write(*texts, **columns):
         for ago, state in texts:
@@ -39,33 +33,33 @@ def figures(store):
 
 
 @pytest.mark.parametrize("state", ["sending", "sent", "refused", "throttled", "in_doubt"])
-def test_what_has_left_counts_for_a_second_and_for_a_minute(store, write, state):
+def test_what_has_left_counts_for_a_second_and_for_a_minute(timed_store, write, state):
     write((0.0, state), (0.9, state), (1.0, state), (59.0, state), (60.0, state), (100.0, state))
-    assert figures(store) == (2, 4, 0)
+    assert figures(timed_store) == (2, 4, 0)
 
 
-def test_what_has_not_left_counts_as_waiting_until_its_slot(store, write):
+def test_what_has_not_left_counts_as_waiting_until_its_slot(timed_store, write):
     write((0.5, "released"), (0.5, "held_back"), (0.5, "reserved"), (0.0, "reserved"), (-1.0, "reserved"))
     write((-70.0, "reserved"), (-1.0, "released"), (-1.0, "sending"))
-    assert figures(store) == (0, 0, 2)
+    assert figures(timed_store) == (0, 0, 2)
 
 
-def test_numbers_that_have_nothing_to_do_are_left_out(store, write):
+def test_numbers_that_have_nothing_to_do_are_left_out(timed_store, write):
     write((60.0, "sent"))
-    usage = usage_of(store)
+    usage = usage_of(timed_store)
     assert (usage.numbers, usage.alerts_sent, usage.alerts_suppressed) == ((), 0, 0)
 
 
-def test_alerts_of_a_day_are_counted(store, write):
+def test_alerts_of_a_day_are_counted(timed_store, write):
     write((0.0, "sent"), (A_DAY - 1, "sent"), (A_DAY, "sent"), (1.0, "refused"), priority=1)
     write((2.0, "sent"))
-    assert usage_of(store).alerts_sent == 2
+    assert usage_of(timed_store).alerts_sent == 2
 
 
-def test_suppressed_alerts_are_counted_over_all_of_them(store, sqlite_url):
-    usage_of(store)
+def test_suppressed_alerts_are_counted_over_all_of_them(timed_store, sqlite_url):
+    usage_of(timed_store)
     new = {"claimed": 0.0, "silent_until": 0.0, "carried": 0}
     change(
         sqlite_url, sa.insert(alerts).values([{"key": key, "more": more, **new} for key, more in (("a", 3), ("b", 4))])
     )
-    assert usage_of(store).alerts_suppressed == 7
+    assert usage_of(timed_store).alerts_suppressed == 7

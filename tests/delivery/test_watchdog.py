@@ -79,6 +79,8 @@ def test_what_ends_in_time_is_let_alone(watchdog, silent):
 
 
 def test_it_keeps_no_process_from_ending(watchdog):
+    before = set(threading.enumerate())
     with watchdog.watching(60):
-        (thread,) = [each for each in threading.enumerate() if each is watchdog._thread]
+        (thread,) = set(threading.enumerate()) - before
+        assert thread.name == "dialogtech-journal-watchdog"
         assert thread.daemon
