@@ -37,6 +37,20 @@ __all__ = [
 Outcome = Literal["not sent", "in doubt"]
 
 
+def how_to_settle(sought: str, text: str, it: str) -> str:
+    """Return what to do about texts in doubt.
+
+    :param sought: what to look for.
+    :param text: what is in doubt: one text, or several.
+    :param it: the same, where it is named again.
+    """
+    return (
+        f"Look for {sought} in DialogTech's message log, and settle {text}: `python -m airflow_provider_dialogtech "
+        f"texts list` shows {it}, `texts resolve` settles {it}. Or, to send {it} again in any case, set "
+        'in_doubt="resend".'
+    )
+
+
 class DialogTechError(Exception):
     """A text was not sent, or it may have been sent. Catch this class to catch all; only its subclasses are raised.
 
@@ -184,11 +198,7 @@ class InDoubt(DialogTechError):
 
     outcome = "in doubt"
     default_reason = "its request left, and its outcome is unknown"
-    default_advice = (
-        "Look for this recipient and time in DialogTech's message log, and settle the text: "
-        "`python -m airflow_provider_dialogtech texts list` shows it, `texts resolve` settles it. Or, to send it again "
-        'in any case, set in_doubt="resend".'
-    )
+    default_advice = how_to_settle("this recipient and time", "the text", "it")
 
     def __init__(
         self,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_dialogtech import __version__
@@ -17,6 +18,8 @@ from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented
 from airflow_provider_dialogtech.api.url import checked_url, may_carry_keys
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, NotSent, Unreachable
 from airflow_provider_dialogtech.opaque import Opaque, without_locals
+
+T = TypeVar("T")
 
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0
@@ -116,16 +119,8 @@ class DialogTechClient:
         :raises Unreachable: when DialogTech could not be reached.
         :raises NotSent: when it did not answer as documented.
         """
-        try:
-            with self._line() as line:
-                outcome = line._outcome({"action": "sms.get_numbers"})
-        except NotLeft as failure:
-            outcome = self._unreachable(failure)
-        except (NoReply, NotDocumented) as failure:
-            outcome = NotSent(f"DialogTech did not answer as documented ({failure})", advice="Check the API URL.")
-        if isinstance(outcome, DialogTechError):
-            raise outcome
-        return outcome.numbers
+        asked = {"action": "sms.get_numbers"}
+        return self._answer(lambda line: line._outcome(asked), LARGEST_REPLY, advice="Check the API URL.").numbers
 
     def get_messages(self, begin: date, end: date, number: str | None = None) -> list[Message]:
         """Ask which texts went out from and to the account's numbers on some days. That sends nothing.
@@ -144,21 +139,29 @@ class DialogTechClient:
         asked = {"action": "sms.get_messages", "start_date": f"{begin:%Y%m%d}", "end_date": f"{end:%Y%m%d}"}
         if number is not None:
             asked["number"] = Opaque(number)
-        try:
-            with self._line(LARGEST_LISTING) as line:
-                outcome = line._listing(asked)
-        except NotLeft as failure:
-            outcome = self._unreachable(failure)
-        except (NoReply, NotDocumented) as failure:
-            outcome = NotSent(f"DialogTech did not answer as documented ({failure})", advice="Look in its portal.")
-        if isinstance(outcome, DialogTechError):
-            raise outcome
-        return outcome
+        return self._answer(lambda line: line._listing(asked), LARGEST_LISTING, advice="Look in its portal.")
 
     def abort(self) -> None:
         """Cut every line that is out or being connected, from another thread. Texts that are out are in doubt then."""
         for connection in tuple(self._open):
             connection.cut("it was stopped")
+
+    def _answer(self, ask: Callable[[Line], T | DialogTechError], largest: int, *, advice: str) -> T:
+        """Ask something that sends no text, and return the answer.
+
+        :param largest: how many bytes the answer may have.
+        :param advice: what to do where it is none that is documented.
+        """
+        try:
+            with self._line(largest) as line:
+                answer = ask(line)
+        except NotLeft as failure:
+            answer = self._unreachable(failure)
+        except (NoReply, NotDocumented) as failure:
+            answer = NotSent(f"DialogTech did not answer as documented ({failure})", advice=advice)
+        if isinstance(answer, DialogTechError):
+            raise answer
+        return answer
 
     def _unreachable(self, failure: NotLeft) -> Unreachable:
         called = urlsplit(self._url)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows, named
+from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows, lines_by_reason
 from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 
@@ -60,7 +60,7 @@ class CheckedRows:
         """
         if not self.bad:
             return
-        rows = "; ".join(named(self.bad, _SHOWN))
+        rows = "; ".join(lines_by_reason(self.bad, _SHOWN))
         raise InvalidMessage(
             f"{len(self.bad)} of {plural(len(self.rows), 'row')} cannot be sent: {rows}",
             advice='Correct them, or use invalid="skip" to send the others.',
@@ -69,7 +69,7 @@ class CheckedRows:
 
     def log(self) -> None:
         """Log what is skipped, and what there is to say about the others."""
-        for line in named(self.bad, _SHOWN):
+        for line in lines_by_reason(self.bad, _SHOWN):
             log.warning("Skipping %s", line)
         for remark in self.remarks:
             log.warning("%s", remark)

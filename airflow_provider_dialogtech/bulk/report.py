@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from airflow_provider_dialogtech.bulk.check import CheckedRows
-from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows, named
+from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows, lines_by_reason
 from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.exceptions import DialogTechError
+from airflow_provider_dialogtech.exceptions import DialogTechError, how_to_settle
 
 SHOWN = 100
 NAMED = 20
@@ -43,7 +43,7 @@ class Report:
         self._checked = CheckedRows(rows)
         self._noted = bytearray(len(rows))
         self._counts: Counter[str] = Counter()
-        self._details: dict[int, dict[str, Any]] | None = {} if detailed else None
+        self._sent: dict[int, dict[str, Any]] | None = {} if detailed else None
         self._segments = 0
         self._clock = clock
         self._begun = clock.monotonic()
@@ -61,21 +61,22 @@ class Report:
         if self._noted[index]:
             return
         self._noted[index] = True
+        row = self._rows[index]
         if isinstance(outcome, DialogTechError):
-            failed = FailedRow.of(self._rows[index], outcome)
+            failed = FailedRow.of(row, outcome)
             name = failed.outcome
             self.failures.append(failed)
-            self._remember(index, name, reason=failed.reason)
         else:
             name = outcome.status
             self._segments += outcome.segments if name == "sent" else 0
-            self._remember(index, name, **{"from": outcome.from_, "sent_at": outcome.sent_at})
+            if self._sent is not None:
+                self._sent[row.number] = _detail(row, name) | {"from": outcome.from_, "sent_at": outcome.sent_at}
         self._counts[name] += 1
 
     def summary(self) -> dict[str, Any]:
         """Return the outcomes as plain JSON: counts, and a bounded list of the rows that were not sent."""
         bad = self._checked.bad
-        failures = [asdict(failed) for failed in sorted([*self.failures, *bad], key=lambda failed: failed.row)]
+        failures = [asdict(failed) for failed in sorted([*self.failures, *bad])]
         summary = {
             "recipients": len(self._rows),
             **{name: self._counts[name] for name in _COUNTED},
@@ -87,38 +88,33 @@ class Report:
             "failures": failures[:SHOWN],
             "failures_left_out": max(0, len(failures) - SHOWN),
         }
-        return summary if self._details is None else {**summary, "rows": self._all_rows(failures)}
+        if self._sent is None:
+            return summary
+        known = {failure["row"]: failure for failure in failures} | self._sent
+        return {**summary, "rows": [known.get(row.number) or self._unsent(row) for row in self._rows]}
 
     def in_words(self) -> str:
         """Return all outcomes as a sentence."""
         summary = self.summary()
-        counted = ", ".join(plural(summary[name], words, words) for name, words in _IN_WORDS.items() if summary[name])
+        counted = ", ".join(f"{summary[name]:,} {words}" for name, words in _IN_WORDS.items() if summary[name])
         recipients = plural(summary["recipients"], "recipient")
         return f"Of {recipients}: {counted or 'nothing to send'}, in {summary['seconds']:.1f} s."
 
     def in_lines(self) -> str:
         """Return all outcomes, each reason with the rows that failed for it (the first of many), and what to do."""
-        return "\n".join([self.in_words(), *named(self._failures_in_order(), NAMED), self._advice()])
+        return "\n".join([self.in_words(), *lines_by_reason(sorted(self.failures), NAMED), self._advice()])
 
     def in_one_line(self) -> str:
         """Return all outcomes, the first reason with its rows, and what to do."""
-        lines = named(self._failures_in_order(), NAMED_IN_ONE_LINE)
+        lines = lines_by_reason(sorted(self.failures), NAMED_IN_ONE_LINE)
         first = f"{lines[0][0].upper()}{lines[0][1:]}." if lines else ""
         return " ".join(" ".join([self.in_words(), first, self._advice()]).split())
-
-    def _failures_in_order(self) -> list[FailedRow]:
-        return sorted(self.failures, key=lambda failed: failed.row)
 
     def _advice(self) -> str:
         advice = "When the task is retried or cleared, it texts only those who have not got their text."
         if not self._counts["in_doubt"]:
             return advice
-        settle = (
-            "Look for those in doubt in DialogTech's message log, and settle them: "
-            "`python -m airflow_provider_dialogtech texts list` shows them, `texts resolve` settles them. Or, to text "
-            'them again in any case, set in_doubt="resend". Then clear the task.'
-        )
-        return f"{advice} {settle}"
+        return f"{advice} {how_to_settle('those in doubt', 'them', 'them')} Then clear the task."
 
     def count(self, outcome: str) -> int:
         """Return how many texts have had this outcome."""
@@ -139,15 +135,9 @@ class Report:
         """Whether a retry by Airflow could send some of what was not sent."""
         return self.not_tried > 0 or self._counts["not_sent"] > 0
 
-    def _remember(self, index: int, outcome: str, **more: str) -> None:
-        if self._details is not None:
-            row = self._rows[index]
-            self._details[row.number] = {"row": row.number, "to": row.to, "outcome": outcome, **more}
-
-    def _all_rows(self, failures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        known = {failure["row"]: failure for failure in failures} | (self._details or {})
-        return [known.get(row.number) or self._unsent(row) for row in self._rows]
-
     def _unsent(self, row: Row) -> dict[str, Any]:
-        outcome = "duplicate" if row.number in self._checked.duplicates else "not_tried"
-        return {"row": row.number, "to": row.to, "outcome": outcome}
+        return _detail(row, "duplicate" if row.number in self._checked.duplicates else "not_tried")
+
+
+def _detail(row: Row, outcome: str) -> dict[str, Any]:
+    return {"row": row.number, "to": row.to, "outcome": outcome}

@@ -48,7 +48,7 @@ class Rows:
         rows = _rows_of(given)
         if len(rows) > MOST_ROWS:
             raise InvalidMessage(
-                f"there are more than {MOST_ROWS} rows", advice="Give each task fewer.", before_any=True
+                f"there are more than {MOST_ROWS:,} rows", advice="Give each task fewer.", before_any=True
             )
         return cls(rows)
 
@@ -104,9 +104,9 @@ class Row:
         return written
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class FailedRow:
-    """A row whose text was not sent, or may have been.
+    """A row whose text was not sent, or may have been. They sort in the order of the list.
 
     :param row: where it stands in the list, from 1.
     :param to: its phone number, shortened.
@@ -130,7 +130,7 @@ class FailedRow:
         return f"row {self.row} (to {self.to}): {self.reason}"
 
 
-def named(failures: Sequence[FailedRow], most: int) -> list[str]:
+def lines_by_reason(failures: Sequence[FailedRow], most: int) -> list[str]:
     """Return a line for each reason, with the rows that failed for it.
 
     :param failures: the rows, in the order of the list.

@@ -72,18 +72,19 @@ class BulkSender:
         :param heartbeat: called several times a second.
         :raises Stopped: when it was stopped.
         """
-        more = True
-        while more or self._under_way:
+        while True:
             self._stop.check()
             heartbeat()
-            if more and len(self._under_way) < self._threads:
-                more = self._start(next(texts, None))
+            if len(self._under_way) < self._threads and (text := next(texts, None)):
+                self._start(text)
+            elif not self._under_way:
+                return
             elif ended := self._next_ended():
                 row, end = ended
                 if not isinstance(end, Outcome):
                     raise end
-                # Those who have a slot keep it, but nobody else gets one.
-                more = more and not isinstance(end, WaitTooLong)
+                if isinstance(end, WaitTooLong):
+                    texts = iter(())  # those who have a slot keep it, but nobody else gets one
                 yield row, end
                 # Only now: an outcome that a signal handler has kept from whom it was for is one of the last.
                 del self._under_way[row]
@@ -100,26 +101,21 @@ class BulkSender:
             if outcome is not None:
                 yield row, outcome
 
-    def _start(self, text: Text | None) -> bool:
-        if text is None:
-            return False
+    def _start(self, text: Text) -> None:
         self._under_way[text.row] = sending = _Sending(text)
         # A daemon: a thread that hangs in a step of the journal must not keep the process from ending.
         threading.Thread(target=self._work, args=[sending], name=f"dialogtech-row-{text.row}", daemon=True).start()
-        return True
 
     def _work(self, sending: _Sending) -> None:
-        sending.end = end = self._send(sending.text)
-        self._ended.put((sending.text.row, end))
-
-    def _send(self, text: Text) -> Outcome | Exception:
+        text = sending.text
         wait = None if self._until is None else max(0.0, self._until - time.monotonic())
         try:
-            return self._sender.send(
+            sending.end = self._sender.send(
                 text.message, key=text.key, in_doubt=self._in_doubt, max_wait=wait, origin=self._origin
             )
         except Exception as error:
-            return error
+            sending.end = error
+        self._ended.put((text.row, sending.end))
 
     def _next_ended(self) -> tuple[int, Outcome | Exception] | None:
         try:
@@ -142,7 +138,7 @@ class BulkSender:
         if sending.end is None:
             # Its thread hangs in a step of the journal. What has not left will not leave any more: every sleep raises
             # now, also the one right before the request.
-            return known or NotSent("it was stopped before it left")
+            return known or NotSent()
         if isinstance(sending.end, Stopped):
             return None
         if isinstance(sending.end, Outcome):

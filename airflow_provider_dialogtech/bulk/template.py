@@ -38,7 +38,8 @@ class RowTemplate:
         environment = dag.get_template_env(force_sandboxed=True) if dag is not None else SandboxedEnvironment()
         environment = environment.overlay(undefined=jinja2.StrictUndefined)
         if len(message) > LONGEST_TEMPLATE:
-            raise InvalidMessage(f"`message` has more than {LONGEST_TEMPLATE} characters", before_any=True)
+            raise InvalidMessage(f"`message` has more than {LONGEST_TEMPLATE:,} characters", before_any=True)
+        advice = ""
         try:
             if message.endswith(tuple(task.template_ext)):
                 self._template = environment.get_template(message)
@@ -48,7 +49,7 @@ class RowTemplate:
             name = mask_numbers(message)[:_LONGEST_WORDS]
             problem, advice = f"cannot be read: the file {name} is not in UTF-8", "Save it as UTF-8."
         except Exception as error:  # of any kind: one that is nested too deep ends Jinja's and Python's own parsers
-            problem, advice = f"is no valid template ({_in_words(error)})", InvalidMessage.default_advice
+            problem = f"is no valid template ({_in_words(error)})"
         else:
             self._context = context
             return

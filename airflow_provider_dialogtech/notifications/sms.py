@@ -17,6 +17,7 @@ from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.question import answer_link, question_key, question_text
 from airflow_provider_dialogtech.alerts.recovery import ENDED_BY, recovery_alert
 from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, identity_of, subject_of
+from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import clean
@@ -111,11 +112,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         :param context: what Airflow called the callback with.
         """
         try:
-            rendered = _Rendered(self, context)
-            if rendered.alert is None:
-                return
-            hook = DialogTechHook(rendered.conn_id)
-            deliver(rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
+            _Rendered(self, context).deliver()
         except Exception as error:
             _log_failure(error)
 
@@ -126,11 +123,9 @@ class DialogTechSmsNotifier(BaseNotifier):
         """
         try:
             rendered = _Rendered(self, context)
-            if rendered.alert is None:
-                return
-            hook = DialogTechHook(rendered.conn_id)
-            await hook.aload()
-            await asyncio.to_thread(deliver, rendered.alert, rendered.recipients or hook.settings.alert_to, hook)
+            if rendered.alert is not None:
+                await rendered.hook.aload()
+                await asyncio.to_thread(rendered.deliver)
         except Exception as error:
             _log_failure(error)
 
@@ -148,9 +143,14 @@ class _Rendered:
     def __init__(self, notifier: DialogTechSmsNotifier, context: Context) -> None:
         self._notifier = notifier
         self._context = context
-        self.conn_id = self._conn_id()
+        self.hook = DialogTechHook(self._conn_id())
         self.recipients = self._recipients()
         self.alert = self._alert()
+
+    def deliver(self) -> None:
+        """Text the alert, where the context calls for one."""
+        if self.alert is not None:
+            deliver(self.alert, self.recipients or self.hook.settings.alert_to, self.hook)
 
     def _conn_id(self) -> str:
         try:
@@ -222,8 +222,8 @@ class _Rendered:
         listed = rendered if isinstance(rendered, (list, tuple, set)) else [rendered]
         numbers = [number for each in listed if each is not None for number in _numbers_in(each)]
         if len(numbers) > MOST_RECIPIENTS:
-            left_out = len(numbers) - MOST_RECIPIENTS
-            log.error("%d recipients of an alert get no text: it goes to at most %d.", left_out, MOST_RECIPIENTS)
+            left_out = plural(len(numbers) - MOST_RECIPIENTS, "recipient gets", "recipients get")
+            log.error("%s no text: an alert goes to at most %d. Give it fewer.", left_out, MOST_RECIPIENTS)
         return numbers[:MOST_RECIPIENTS]
 
     def _given_key(self) -> str | None:

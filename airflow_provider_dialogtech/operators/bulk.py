@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech.bulk.check import check_rows
@@ -19,7 +19,6 @@ from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.bulk.texts import Text, texts_of
 from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
-from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
 from airflow_provider_dialogtech.operators.task_failure import ending_of, ending_of_list, pushing_summary
 from airflow_provider_dialogtech.safe_repr import safe_repr, type_name
@@ -101,7 +100,9 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         check_choices(in_doubt=in_doubt, on_too_long=on_too_long, invalid=invalid)
         seconds_of(max_wait)
         if isinstance(max_failures, bool) or not isinstance(max_failures, int) or max_failures < 0:
-            raise InvalidMessage(f"max_failures must be a whole number, not {safe_repr(max_failures)}", before_any=True)
+            raise InvalidMessage(
+                f"max_failures must be a whole number of at least 0, not {safe_repr(max_failures)}", before_any=True
+            )
         if not isinstance(message, str):
             raise InvalidMessage(
                 f"message must be a template as text, not a {type_name(message)}",
@@ -121,11 +122,6 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         self.max_wait = max_wait
         self.detailed = detailed
         self._stop: Stop | None = None
-
-    @cached_property
-    def hook(self) -> DialogTechHook:
-        """The hook of the task's connection."""
-        return DialogTechHook(self.dialogtech_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Check all rows, then send them.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from airflow_provider_dialogtech._compat import BaseOperator, OperatorPartial
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.link import LINKS
 from airflow_provider_dialogtech.settings.config import pool_of
 
@@ -27,6 +29,11 @@ class PooledOperator(BaseOperator):
     def __init__(self, *, dialogtech_conn_id: str = DEFAULT_CONN_ID, pool: str | None = None, **kwargs: Any) -> None:
         super().__init__(pool=pool or pool_of(dialogtech_conn_id), **kwargs)
         self.dialogtech_conn_id = dialogtech_conn_id
+
+    @cached_property
+    def hook(self) -> DialogTechHook:
+        """The hook of the task's connection."""
+        return DialogTechHook(self.dialogtech_conn_id)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:

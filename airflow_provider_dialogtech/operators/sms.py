@@ -6,12 +6,10 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import trigger_at
 from airflow_provider_dialogtech.exceptions import DialogTechError, WaitTooLong
-from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
 from airflow_provider_dialogtech.operators.pooled import PooledOperator
 from airflow_provider_dialogtech.operators.task_failure import ending_of
@@ -94,11 +92,6 @@ class DialogTechSendSmsOperator(PooledOperator):
         self.smart_encoding = smart_encoding
         self.max_wait = max_wait
         self.deferrable = config.deferrable_by_default() if deferrable is None else deferrable
-
-    @cached_property
-    def hook(self) -> DialogTechHook:
-        """The hook of the task's connection."""
-        return DialogTechHook(self.dialogtech_conn_id)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the text.

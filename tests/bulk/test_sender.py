@@ -11,7 +11,6 @@ from airflow_provider_dialogtech.bulk import sender as bulk_module
 from airflow_provider_dialogtech.bulk.sender import BulkSender
 from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
 from airflow_provider_dialogtech.bulk.texts import Text
-from airflow_provider_dialogtech.delivery import records
 from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.result import SendResult
@@ -19,7 +18,7 @@ from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.exceptions import InDoubt, NotSent, Refused, WaitTooLong
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.delivery.attacking import EIGHT_NUMBERS, FAST, FAST_SANDBOX
-from tests.delivery.delivering import GRACE, TIMEOUT, a_journal, a_message, a_sender, assert_limits_kept, run, started
+from tests.delivery.delivering import TIMEOUT, a_journal, a_message, a_sender, assert_limits_kept, emptied, run, started
 from tests.proxies.sqlite import locked
 
 PLENTY = 30.0
@@ -34,10 +33,7 @@ def shared_sandbox():
 @pytest.fixture
 def sandbox(shared_sandbox, monkeypatch):
     """A local DialogTech with nothing in it that takes ten times as many texts, which the tests of this file share."""
-    monkeypatch.setattr(records, "GRACE", GRACE)
-    shared_sandbox.clear_faults()
-    shared_sandbox.forget()
-    return shared_sandbox
+    return emptied(shared_sandbox, monkeypatch)
 
 
 def texts(sandbox, count):

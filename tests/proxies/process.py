@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import selectors
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -49,13 +49,20 @@ class Remote:
 @contextmanager
 def running(program: type[Program], *args: Any) -> Iterator[Remote]:
     """Run `program(*args)` in a process that ends with the block, or with this process."""
+    with piped(_run, program, args) as pipe:
+        yield Remote(pipe)
+
+
+@contextmanager
+def piped(target: Callable[..., None], *args: Any) -> Iterator[Connection]:
+    """Run `target(*args, pipe)` in a process that ends with the block; give the pipe's other end."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
-    process = spawn.Process(target=_run, args=(program, args, there), daemon=True)
+    process = spawn.Process(target=target, args=(*args, there), daemon=True)
     process.start()
     there.close()
     try:
-        yield Remote(here)
+        yield here
     finally:
         here.close()
         process.join(2)

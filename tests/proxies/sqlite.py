@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-_ANSWER_SECONDS = 20.0
+from tests.proxies.process import ANSWER_SECONDS, piped
+
 _BUSY_SECONDS = 30.0
 
 
@@ -44,22 +44,11 @@ def slow_commits(seconds: float) -> Iterator[None]:
 @contextmanager
 def locked(path: Any) -> Iterator[None]:
     """Keep a SQLite file locked for the length of the block, from another process; nobody can read or write it."""
-    spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    process = spawn.Process(target=_hold, args=(str(path), there), daemon=True)
-    process.start()
-    there.close()
-    try:
-        if not here.poll(_ANSWER_SECONDS):
+    with piped(_hold, str(path)) as pipe:
+        if not pipe.poll(ANSWER_SECONDS):
             raise TimeoutError(f"Nobody locked {path}.")
-        here.recv()
+        pipe.recv()
         yield
-    finally:
-        here.close()
-        process.join(2)
-        if process.is_alive():
-            process.kill()
-            process.join()
 
 
 def _hold(path: str, pipe: Pipe) -> None:
