@@ -39,5 +39,7 @@ class Deadline:
         :raises WaitTooLong: instead of sleeping.
         """
         if seconds > self.left() - CALL:
-            raise WaitTooLong("a callback may take no longer")
+            raise WaitTooLong(
+                "the time that a callback may take is over", advice="The next alert about the same counts this one."
+            )
         self._clock.sleep(seconds)

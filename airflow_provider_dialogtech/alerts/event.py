@@ -26,7 +26,7 @@ _EVENT_OF_STATE = {"failed": "failed", "up_for_retry": "retry", "success": "succ
 
 
 def event_of(context: Mapping[str, Any], notifier: object) -> str:
-    """Tell the event that a callback's context stands for.
+    """Return the event that a callback's context stands for.
 
     :param context: what Airflow called the callback with.
     :param notifier: the callback itself. Where it hangs decides what the context leaves open.

@@ -27,8 +27,8 @@ from airflow_provider_dialogtech.settings import config
 log = logging.getLogger(__name__)
 
 # The dag-processor commits soon after it has called the listener; files that break together are one text.
-_SECONDS_TO_COMMIT = 2.0
-_MOST_SECONDS_TO_COMMIT = 30.0
+SECONDS_TO_COMMIT = 2.0
+MOST_SECONDS_TO_COMMIT = 30.0
 _MOST_READ = 10_000
 # A database that does not answer must not keep this process, and so every later one, for ever.
 _MOST_SECONDS = 300
@@ -51,6 +51,15 @@ class Broken(NamedTuple):
     reason: str
     error: str = ""
 
+    @classmethod
+    def of(cls, filename: str | None, stacktrace: str | None) -> Broken:
+        """Take a file as Airflow's database has it.
+
+        :param stacktrace: what happened when it was parsed.
+        """
+        name = filename or "?"
+        return cls(PurePath(name).name, _reason(stacktrace or ""), error_of(name, str(stacktrace)))
+
 
 def main(descriptor: int, error: str) -> None:
     """Text the broken files to the `alert_to` of `[dialogtech] alert_conn_id`; what became of it is in the log.
@@ -61,7 +70,7 @@ def main(descriptor: int, error: str) -> None:
     signal.alarm(_MOST_SECONDS)
     reported = ReportedErrors(descriptor)
     before = reported.read().errors
-    broken = _texted(error, before)
+    broken = text_all_broken(error, before)
     if broken is None:
         reported.write(Reported(before, time.time() + _SECONDS_AFTER_FAILURE))
     elif broken:
@@ -69,7 +78,7 @@ def main(descriptor: int, error: str) -> None:
         reported.write(Reported(errors, time.time() + _COOLDOWN.total_seconds()))
 
 
-def _texted(error: str, before: frozenset[str]) -> list[Broken] | None:
+def text_all_broken(error: str, before: frozenset[str]) -> list[Broken] | None:
     """Text which files are broken, and return them; None where no text was sent.
 
     :param error: the one that the listener was told.
@@ -77,7 +86,7 @@ def _texted(error: str, before: frozenset[str]) -> list[Broken] | None:
     """
     try:
         # Airflow renews an error's time whenever it parses the file, so that does not tell what is new.
-        broken = sorted(_committed(error), key=lambda each: each.error in before)
+        broken = sorted(broken_after_commit(error), key=lambda each: each.error in before)
         if not broken:
             return broken
         hook = hook_of(config.alert_conn_id())
@@ -89,11 +98,14 @@ def _texted(error: str, before: frozenset[str]) -> list[Broken] | None:
     return None
 
 
-def _committed(error: str) -> list[Broken]:
-    """Return the files that Airflow cannot parse, once the listener's transaction is over."""
-    until = time.monotonic() + _MOST_SECONDS_TO_COMMIT
+def broken_after_commit(error: str) -> list[Broken]:
+    """Return the files that Airflow cannot parse, once the listener's transaction is over.
+
+    :param error: the one that the listener was told.
+    """
+    until = time.monotonic() + MOST_SECONDS_TO_COMMIT
     while True:
-        time.sleep(_SECONDS_TO_COMMIT)
+        time.sleep(SECONDS_TO_COMMIT)
         broken = broken_files()
         if any(each.error == error for each in broken) or time.monotonic() > until:
             return broken
@@ -107,12 +119,7 @@ def broken_files() -> list[Broken]:
 
     newest = select(ParseImportError.filename, ParseImportError.stacktrace).order_by(ParseImportError.timestamp.desc())
     with create_session() as session:
-        return [_broken(*row) for row in session.execute(newest.limit(_MOST_READ))]
-
-
-def _broken(filename: str | None, stacktrace: str | None) -> Broken:
-    name = filename or "?"
-    return Broken(PurePath(name).name, _reason(stacktrace or ""), error_of(name, str(stacktrace)))
+        return [Broken.of(*row) for row in session.execute(newest.limit(_MOST_READ))]
 
 
 def text_of(broken: Sequence[Broken]) -> str:

@@ -25,7 +25,7 @@ _KEPT_IN_PATHS = "/%:+~@"
 
 
 def asks(context: Mapping[str, Any]) -> bool:
-    """Say whether the task of a context is one that asks a person.
+    """Return whether the task of a context is one that asks a person.
 
     :param context: what Airflow called the notifier with.
     """

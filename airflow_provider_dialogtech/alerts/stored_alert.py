@@ -109,7 +109,7 @@ def _no_later(moment: float | None, now: float) -> float | None:
 
 
 def was_sent(alert: StoredAlert, row: Any) -> bool:
-    """Say whether the text of the last claim is out, as far as the journal knows."""
+    """Return whether the text of the last claim is out, as far as the journal knows."""
     if not alert.text_key:  # the first release did not write down which text it was
         return True
     # A text that has gone from the journal, for its time was over, was sent; one that never came into it was not.
@@ -118,7 +118,7 @@ def was_sent(alert: StoredAlert, row: Any) -> bool:
 
 
 def is_leased(alert: StoredAlert, now: float) -> bool:
-    """Say whether whoever made the last claim may still be about to send its text."""
+    """Return whether whoever made the last claim may still be about to send its text."""
     return alert.claim is not None and alert.claimed_at <= now + CLOCK_ERROR and now < alert.claimed_at + LEASE
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech import __version__
-from airflow_provider_dialogtech.cli.output import FAILED, a_command, print_rows
+from airflow_provider_dialogtech.cli.output import FAILED, print_rows, running_command
 from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
@@ -55,7 +55,7 @@ class Finding:
 
 def check(arguments: Namespace) -> None:
     """Check everything, and end with exit code 1 where something is not as it must be."""
-    with a_command():
+    with running_command():
         findings = list(_findings(arguments.conn_id))
     print_rows([finding.row() for finding in findings], arguments.output)
     if not all(finding.is_well for finding in findings):
@@ -109,7 +109,7 @@ def _keys(failure: DialogTechError | None) -> Finding:
 
 
 def _has_no_answer(failure: DialogTechError) -> bool:
-    """Say whether DialogTech did not answer, or not as documented."""
+    """Return whether DialogTech did not answer, or not as documented."""
     return not isinstance(failure, (Refused, Throttled))
 
 

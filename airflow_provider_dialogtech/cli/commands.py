@@ -16,7 +16,7 @@ _PACKAGE = "airflow_provider_dialogtech.cli"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # As long as the journal can remember at most.
 _LONGEST = 3650 * 86400
-_STATES = ("reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent", "held_back")
+STATES = ("reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent", "held_back")
 
 
 def get_dialogtech_cli_commands() -> list[CLICommand]:
@@ -31,13 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     :param arguments: the command and its arguments; by default the process's own.
     """
+    parsed = parser().parse_args(arguments)
+    parsed.func(parsed)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads a command and its arguments."""
     from airflow_provider_dialogtech.cli.output import logs_on_stderr
 
-    parser = argparse.ArgumentParser(prog="python -m airflow_provider_dialogtech", description=_HELP)
+    made = argparse.ArgumentParser(prog="python -m airflow_provider_dialogtech", description=_HELP)
     with logs_on_stderr():
-        _add_commands(parser, _commands())
-    parsed = parser.parse_args(arguments)
-    parsed.func(parsed)
+        _add_commands(made, _commands())
+    return made
 
 
 def seconds_ago(text: str) -> float:
@@ -170,7 +175,7 @@ def _list_command() -> CLICommand:
         help="List the texts that the journal knows, the newest first",
         func=lazy_load_command(f"{_PACKAGE}.texts.list_texts"),
         args=(
-            _argument("--state", help="Only those in this state", choices=_STATES),
+            _argument("--state", help="Only those in this state", choices=STATES),
             _argument("--since", help="Those of the last 90s, 30m, 2h, 7d, …", type=seconds_ago, default="7d"),
             _argument("--dag-id", help="Only those of this DAG"),
             _argument("--limit", help="At most so many", type=_whole_number, default=100),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_provider_dialogtech.cli.output import UNKNOWN, a_command, print_record, stop
+from airflow_provider_dialogtech.cli.output import UNKNOWN, print_record, running_command, stop
 from airflow_provider_dialogtech.cli.texts import open_texts, time_of
 
 
@@ -12,7 +12,7 @@ def look_up(arguments: Namespace) -> None:
     """Ask DialogTech whether it lists a text, and print what that means."""
     from airflow_provider_dialogtech.operations.look_up import look_up as ask
 
-    with a_command():
+    with running_command():
         texts = open_texts()
         text = texts.get(arguments.id)
         if text is None:

@@ -81,7 +81,7 @@ def logs_on_stderr() -> Iterator[None]:
 
 
 @contextmanager
-def a_command() -> Iterator[None]:
+def running_command() -> Iterator[None]:
     """Let every log line go to stderr, also Airflow's, and every error of ours end the command in its own words.
 
     What is meant for stdout is printed afterwards.

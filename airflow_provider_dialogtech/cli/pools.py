@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from airflow_provider_dialogtech.cli.output import a_command, print_rows
+from airflow_provider_dialogtech.cli.output import print_rows, running_command
 
 
 def pools(arguments: Namespace) -> None:
     """Create the missing pools, fit the others to their accounts, and list all of them."""
     from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
 
-    with a_command():
+    with running_command():
         done = ensure_pools()
         rows = [
             {"pool": name, "slots": slots, "state": done.get(name, "exists")}

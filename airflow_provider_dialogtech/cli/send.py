@@ -7,7 +7,7 @@ from argparse import Namespace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from airflow_provider_dialogtech.cli.output import a_command, print_record
+from airflow_provider_dialogtech.cli.output import print_record, running_command
 from airflow_provider_dialogtech.delivery.records import Record, Reservation
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.operations.accounts import hook_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def send(arguments: Namespace) -> None:
     """Send a text, or show how it would leave."""
-    with a_command():
+    with running_command():
         hook = hook_of(arguments.conn_id)
         if arguments.dry_run:
             record = _dry_run(hook, arguments)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Literal
 
-from airflow_provider_dialogtech.cli.output import USAGE, a_command, print_rows, say, stop
+from airflow_provider_dialogtech.cli.output import USAGE, print_rows, running_command, say, stop
 from airflow_provider_dialogtech.delivery.texts import JournalText, Texts
 from airflow_provider_dialogtech.settings.journal_place import journal_store
 
@@ -19,7 +19,7 @@ def list_texts(arguments: Namespace) -> None:
     """List texts, the newest first."""
     from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
 
-    with a_command():
+    with running_command():
         found = open_texts().list(
             since=arguments.since, state=arguments.state, dag_id=arguments.dag_id, most=arguments.limit
         )
@@ -34,7 +34,7 @@ def resolve(arguments: Namespace) -> None:
     if arguments.sent == arguments.unsent:
         stop("Say what became of the text: either --sent or --unsent.", USAGE)
     outcome: Literal["sent", "unsent"] = "sent" if arguments.sent else "unsent"
-    with a_command():
+    with running_command():
         texts = open_texts()
         settled = texts.resolve(arguments.id, outcome, by=_who())
         text = texts.get(arguments.id)

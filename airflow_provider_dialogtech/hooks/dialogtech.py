@@ -19,9 +19,9 @@ from airflow_provider_dialogtech.opaque import opaque
 from airflow_provider_dialogtech.settings import config, form
 from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
 from airflow_provider_dialogtech.settings.connection import LONGEST_KEY, ConnectionSettings, invalid
+from airflow_provider_dialogtech.settings.connection_content import ConnectionContent
 from airflow_provider_dialogtech.settings.idempotency import current_origin, default_key, given_key
 from airflow_provider_dialogtech.settings.journal_place import journal_store
-from airflow_provider_dialogtech.settings.written import WrittenConnection
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
@@ -107,11 +107,11 @@ class DialogTechHook(BaseHook):
         raise failure
 
     def _checked(self, connection: Any) -> ConnectionSettings:
-        written = WrittenConnection(connection)
+        content = ConnectionContent(connection)
         # A traceback may show what each frame holds, and a connection shows its password.
         del connection
-        _mask(written.password)
-        return ConnectionSettings.of(written)
+        _mask(content.password)
+        return ConnectionSettings.of(content)
 
     def _unread(self, error: Exception) -> DialogTechError:
         """Return why there are no settings, in an error of ours: Airflow's own says nothing about the text."""

@@ -61,7 +61,7 @@ AccessDep = Annotated[Access, Depends(_access)]
 StoreDep = Annotated[Store, Depends(_store)]
 
 
-class Wanted(BaseModel):
+class TextFilter(BaseModel):
     """Which texts a person wants to see."""
 
     hours: float = Field(24, gt=0, le=LONGEST_PERIOD_HOURS)
@@ -112,7 +112,7 @@ def static(name: Literal["texts.css", "texts.js"]) -> FileResponse:
     return FileResponse(STATIC / name)
 
 
-def list_texts(access: AccessDep, store: StoreDep, wanted: Annotated[Wanted, Query()]) -> dict[str, Any]:
+def list_texts(access: AccessDep, store: StoreDep, wanted: Annotated[TextFilter, Query()]) -> dict[str, Any]:
     """Return the texts that the user may see, the newest first."""
     found = Texts(store).list(
         since=wanted.hours * 3600, state=wanted.state, dag_id=wanted.dag_id or None, most=MOST_READ

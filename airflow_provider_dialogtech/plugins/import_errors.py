@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
 
-_COMMAND = (sys.executable, "-m", "airflow_provider_dialogtech.alerts.import_errors")
+COMMAND = (sys.executable, "-m", "airflow_provider_dialogtech.alerts.import_errors")
 # A tenth of what others get: it goes on, also while DAG files keep all processors busy.
 _NICENESS = 10
 
@@ -41,7 +41,7 @@ class ImportErrorWatch:
             if "import_error" in config.alert_on():
                 self._note(error_of(str(filename), str(stacktrace)), is_new=is_new)
         except Exception:  # of any kind: the dag-processor must go on
-            log.exception("No alert about a DAG file that cannot be parsed could be started.")
+            log.exception("The process that texts people about DAG files that cannot be parsed could not be started.")
 
     def _note(self, error: str, *, is_new: bool) -> None:
         from airflow.configuration import AIRFLOW_HOME
@@ -62,7 +62,7 @@ class ImportErrorWatch:
     def _start(self, descriptor: int, error: str) -> None:
         if self._process is not None:
             self._process.poll()  # the one before, which has ended, is not to stay a zombie
-        command = (*_COMMAND, str(descriptor), error)
+        command = (*COMMAND, str(descriptor), error)
         self._process = subprocess.Popen(  # noqa: S603 - a module of ours
             command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=(descriptor,)
         )

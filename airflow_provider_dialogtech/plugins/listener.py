@@ -40,7 +40,7 @@ class Listener:
         try:
             log_alert_on()
         except Exception:
-            log.exception("[dialogtech] alert_on could not be read.")
+            log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
 
     @hookimpl
     def on_new_dag_import_error(self, filename: str, stacktrace: str) -> None:

@@ -71,7 +71,7 @@ class Fault:
         if unknown:
             raise ValueError(f"There is no setting {', '.join(unknown)}; there are {', '.join(names)}.")
         if wanted.get("fault") not in list(NAMES):
-            raise ValueError(f"There is no such fault; there are {', '.join(NAMES)}.")
+            raise ValueError(f"There is no such fault. There are: {', '.join(NAMES)}.")
         fault = cls(**wanted)
         fault._check()
         return fault

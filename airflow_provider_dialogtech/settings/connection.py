@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.exceptions import InvalidConnection, InvalidMessage
 from airflow_provider_dialogtech.opaque import Opaque
+from airflow_provider_dialogtech.settings.connection_content import ConnectionContent
 from airflow_provider_dialogtech.settings.contacts import (
     LONGEST_CONTACT,
     MOST_CONTACTS,
@@ -32,7 +33,6 @@ from airflow_provider_dialogtech.settings.values import (
     number_within,
     whole_number_within,
 )
-from airflow_provider_dialogtech.settings.written import WrittenConnection
 
 LONGEST_KEY = 256
 _LONGEST_URL = 2_000
@@ -88,10 +88,10 @@ class ConnectionSettings:
         :param connection: the connection, of any Airflow version, or its content.
         :raises InvalidConnection: when a field is missing or wrong; it is named, its value is not shown.
         """
-        written = connection if isinstance(connection, WrittenConnection) else WrittenConnection(connection)
+        content = connection if isinstance(connection, ConnectionContent) else ConnectionContent(connection)
         # A traceback may show what each frame holds, and a connection shows its password.
         del connection
-        return _Reader(written).settings()
+        return _Reader(content).settings()
 
 
 class _Reader:
@@ -100,22 +100,22 @@ class _Reader:
     What was written stays out of the local variables of every method that can raise.
     """
 
-    def __init__(self, written: WrittenConnection) -> None:
-        self._written = written
+    def __init__(self, content: ConnectionContent) -> None:
+        self._content = content
         self._extra: Mapping[str, Any] = {}
 
     def settings(self) -> ConnectionSettings:
-        written = self._written
-        if written.unreadable:
-            self._fail(f"Airflow could not read it ({written.unreadable}); check Airflow's fernet_key")
-        if written.port_or_schema:
+        content = self._content
+        if content.unreadable:
+            self._fail(f"Airflow could not read it ({content.unreadable}); check Airflow's fernet_key")
+        if content.port_or_schema:
             self._fail("port and schema must be empty: the API URL (host) holds the whole URL")
         for name in ("login", "password"):
-            if not getattr(written, name):
+            if not getattr(content, name):
                 self._fail(f"the {_LABELS[name]} is missing")
         for name, label in _LABELS.items():
             longest = _LONGEST_URL if name == "host" else LONGEST_KEY
-            if len(getattr(written, name)) > longest:
+            if len(getattr(content, name)) > longest:
                 self._fail(f"the {label} must have at most {longest:,} characters")
         self._parse_extra()
         if self._get("throttled_pattern") is not None:
@@ -125,10 +125,10 @@ class _Reader:
             )
         contacts = self._contacts()
         return ConnectionSettings(
-            conn_id=written.conn_id,
-            access_key=Opaque(written.login),
-            secret_access_key=Opaque(written.password),
-            url=Opaque(written.host),
+            conn_id=content.conn_id,
+            access_key=Opaque(content.login),
+            secret_access_key=Opaque(content.password),
+            url=Opaque(content.host),
             from_numbers=self._from_numbers(),
             alert_to=self._numbers("alert_to"),
             alert_budget=self._whole_number("alert_budget", ConnectionSettings.alert_budget),
@@ -142,7 +142,7 @@ class _Reader:
         )
 
     def _parse_extra(self) -> None:
-        extra = json_object(self._written.extra)
+        extra = json_object(self._content.extra)
         if extra is None:
             self._fail(f"the extra must be a JSON object of at most {LONGEST_EXTRA:,} characters")
         self._extra = extra
@@ -252,7 +252,7 @@ class _Reader:
 
     def _fail(self, problem: str) -> NoReturn:
         # Where it is set: Airflow knows a connection by its id alone, wherever it is kept.
-        raise invalid(self._written.conn_id, problem)
+        raise invalid(self._content.conn_id, problem)
 
 
 def invalid(conn_id: str, problem: str) -> InvalidConnection:

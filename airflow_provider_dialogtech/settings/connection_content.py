@@ -7,7 +7,7 @@ from typing import Any
 from airflow_provider_dialogtech.opaque import Opaque
 
 
-class WrittenConnection:
+class ConnectionContent:
     """A connection's content, in an object that does not show it."""
 
     __slots__ = ("conn_id", "extra", "host", "login", "password", "port_or_schema", "unreadable")

@@ -19,7 +19,7 @@ def written(tmp_path, monkeypatch):
     alarms = []
 
     def written(outcome):
-        monkeypatch.setattr(import_errors, "_texted", lambda error, before: outcome)
+        monkeypatch.setattr(import_errors, "text_all_broken", lambda error, before: outcome)
         monkeypatch.setattr("signal.alarm", alarms.append)
         import_errors.main(file.descriptor, "e")
         return file.read(), alarms
@@ -66,6 +66,6 @@ def test_the_newest_error_is_told(count, text):
     ],
 )
 def test_the_reason_is_the_last_line_of_the_traceback(stacktrace, reason):
-    found = import_errors._broken("/dags/etl.py", stacktrace)
+    found = Broken.of("/dags/etl.py", stacktrace)
     assert (found.file, found.reason) == ("etl.py", reason)
-    assert import_errors._broken(None, stacktrace).file == "?"
+    assert Broken.of(None, stacktrace).file == "?"

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from airflow_provider_dialogtech import cli
-from airflow_provider_dialogtech.cli.commands import _STATES, seconds_ago
+from airflow_provider_dialogtech.cli.commands import STATES as STATES_TO_CHOOSE
+from airflow_provider_dialogtech.cli.commands import seconds_ago
 from airflow_provider_dialogtech.delivery.texts import STATES
 
 COMMANDS = ["check", "pools", "send", "texts list", "texts look-up", "texts resolve"]
@@ -53,7 +54,7 @@ def test_naming_the_commands_imports_nothing_heavy():
 
 
 def test_the_states_are_those_of_the_journal():
-    assert _STATES == STATES
+    assert STATES_TO_CHOOSE == STATES
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What docs/operations.md shows is what there is."""
 
-import argparse
 import os
 import re
 import shlex
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dialogtech.cli.commands import _add_commands, _commands
+from airflow_provider_dialogtech.cli.commands import parser
 from airflow_provider_dialogtech.delivery import metrics
 from tests.cli.test_texts import TEXT
 
@@ -20,9 +19,7 @@ SHOWN = re.findall(r"^\$ airflow dialogtech (.*)$", OPERATIONS, re.MULTILINE)
 
 @pytest.mark.parametrize("command", SHOWN)
 def test_a_command_shown_exists(command):
-    parser = argparse.ArgumentParser()
-    _add_commands(parser, _commands())
-    assert callable(parser.parse_args(shlex.split(command)).func)
+    assert callable(parser().parse_args(shlex.split(command)).func)
 
 
 def test_each_command_is_shown():

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import html
 import http.client
+import os
 import signal
 import socket
 import ssl
@@ -12,6 +13,7 @@ import threading
 import time
 import tracemalloc
 from functools import cache
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
@@ -627,9 +629,19 @@ def test_the_witness_would_see_a_secret():
 def test_threads_and_connections_are_all_given_back():
     before = threading.active_count()
     with serving(say_nothing) as server:
+        client = a_client(server.url, timeout=0.1)
         for _ in range(3):
             with pytest.raises(InDoubt):
-                a_client(server.url, timeout=0.1).send(**TEXT)
-        client = a_client(server.url)
+                client.send(**TEXT)
         assert threading.active_count() <= before + 4  # the server's own
-    assert not client._open
+        assert not connected_to(server.port)
+
+
+def connected_to(port):
+    """Return this process's connections to a port."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as each:
+            if each.getpeername()[1] == port:
+                found.append(path)
+    return found

@@ -189,9 +189,9 @@ def test_without_the_setting_nothing_is_started(started, monkeypatch):
 
 
 def test_the_dag_processor_goes_on_where_no_process_can_be_started(monkeypatch, home, caplog):
-    monkeypatch.setattr(import_errors, "_COMMAND", ("/nowhere/python",))
+    monkeypatch.setattr(import_errors, "COMMAND", ("/nowhere/python",))
     ImportErrorWatch().note("etl.py", "KeyError", is_new=True)
-    assert "No alert about a DAG file that cannot be parsed could be started." in caplog.text
+    assert "about DAG files that cannot be parsed could not be started." in caplog.text
 
 
 def test_an_error_that_could_not_be_texted_is_tried_again(metadata_db, home, monkeypatch, connection, caplog):
@@ -218,24 +218,24 @@ def test_an_error_that_could_not_be_texted_is_tried_again(metadata_db, home, mon
     ],
 )  # fmt: skip
 def test_the_reason_is_the_line_that_names_the_error(stacktrace, reason):
-    assert texting._broken("etl.py", stacktrace).reason == reason
+    assert Broken.of("etl.py", stacktrace).reason == reason
 
 
 def test_a_transaction_that_is_long_in_ending_is_waited_for(monkeypatch):
     answers = [[], [Broken("old.py", "old", "1")], [Broken("new.py", "new", "2"), Broken("old.py", "old", "1")]]
     monkeypatch.setattr(texting, "broken_files", lambda: answers.pop(0))
-    assert len(texting._committed("2")) == 2
+    assert len(texting.broken_after_commit("2")) == 2
 
 
 def test_an_error_that_never_comes_is_not_waited_for_for_ever(monkeypatch):
-    monkeypatch.setattr(texting, "_MOST_SECONDS_TO_COMMIT", 0.0)
+    monkeypatch.setattr(texting, "MOST_SECONDS_TO_COMMIT", 0.0)
     monkeypatch.setattr(texting, "broken_files", lambda: [Broken("old.py", "old", "1")])
-    assert len(texting._committed("2")) == 1
+    assert len(texting.broken_after_commit("2")) == 1
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr(texting, "_SECONDS_TO_COMMIT", 0.01)
+    monkeypatch.setattr(texting, "SECONDS_TO_COMMIT", 0.01)
 
 
 def test_a_file_that_broke_now_is_named_before_those_that_were_texted(monkeypatch, home, connection):
@@ -243,7 +243,7 @@ def test_a_file_that_broke_now_is_named_before_those_that_were_texted(monkeypatc
     texts = []
     monkeypatch.setattr(texting, "broken_files", lambda: [Broken("old.py", "old", "1"), Broken("new.py", "new", "2")])
     monkeypatch.setattr(texting, "deliver", lambda alert, *_: texts.append(alert.text) or True)
-    assert len(texting._texted("2", frozenset({"1"}))) == 2
+    assert len(texting.text_all_broken("2", frozenset({"1"}))) == 2
     assert texts == ["Airflow: 2 DAG files do not parse: new.py: new"]
 
 
