@@ -156,7 +156,7 @@ class Unreachable(NotSent):
     """DialogTech could not be reached, and no byte of the request left."""
 
     default_reason = "DialogTech could not be reached"
-    default_advice = "Check the network and the proxy. Sending it again is safe."
+    default_advice = "Check the connection's API URL, the network and the proxy. Sending it again is safe."
 
 
 class WaitTooLong(NotSent):

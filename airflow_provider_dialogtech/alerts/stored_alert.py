@@ -26,7 +26,7 @@ class StoredAlert:
     :param reported_since: when the first of these was due.
     :param suppressed: how many alerts were suppressed since.
     :param suppressed_since: when the first of these was due.
-    :param text_key: the journal's name of its text; empty where the first release made the claim.
+    :param text_key: the journal's name of its text; empty where the version before 0.1.0 made the claim.
     :param last_suppressed: the claim that the last suppressed alert would have had.
     :param failures: how many alerts there were, sent or suppressed, since the last text that they are over. A version
         that does not know this leaves it as it is.
@@ -110,7 +110,7 @@ def _no_later(moment: float | None, now: float) -> float | None:
 
 def was_sent(alert: StoredAlert, row: Any) -> bool:
     """Return whether the text of the last claim is out, as far as the journal knows."""
-    if not alert.text_key:  # the first release did not write down which text it was
+    if not alert.text_key:  # the version before 0.1.0 did not write down which text it was
         return True
     # A text that has gone from the journal, for its time was over, was sent; one that never came into it was not.
     is_forgotten = row.text_state is None and alert.claimed_at < row.now - _SHORTEST_RETENTION

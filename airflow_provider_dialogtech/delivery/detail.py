@@ -1,7 +1,7 @@
 """What the journal remembers of a text that was sent, in a format of its own.
 
-Journals are read by other versions of this package, and for months. So what is written here stays as the first release
-wrote it, and what is read may lack anything.
+Journals are read by other versions of this package, and for months. So what is written here stays as the
+version before 0.1.0 wrote it, and what is read may lack anything.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class Planner:
     def _mismatch(self, earlier: JournalRow) -> InvalidMessage | None:
         if earlier.recipient:
             is_same = earlier.recipient == self.request.recipient_digest
-        else:  # a row of the first release
+        else:  # a row of the version before 0.1.0
             is_same = earlier.recipient_tail == self.request.recipient[-4:]
         if is_same:
             return None

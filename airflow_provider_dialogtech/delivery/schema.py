@@ -111,8 +111,8 @@ _ADDED = {
 }
 
 
-# The first release takes a waiting text over by its id alone, after it has read that it waits; since `start` does not
-# wait for it, the text may have left meanwhile. (SQLite's file is locked all the while.)
+# The version before 0.1.0 takes a waiting text over by its id alone, after it has read that it waits; since `start`
+# does not wait for it, the text may have left meanwhile. (SQLite's file is locked all the while.)
 _POSTGRES_KEEP_OWNER = (
     "CREATE OR REPLACE FUNCTION dialogtech_keep_owner() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; "
     "DROP TRIGGER IF EXISTS dialogtech_keep_owner ON dialogtech_sends; "
