@@ -83,13 +83,13 @@ class DialogTechClient:
         """The name of the API's host."""
         return urlsplit(self._url).hostname or ""
 
-    def connect(self) -> Line:
+    def connect(self) -> ApiCall:
         """Open a connection for one text. It may stand idle for a while: nothing is written on it yet.
 
         :raises Unreachable: when that fails, or takes longer than `timeout`.
         """
         try:
-            return self._line()
+            return self._open_call()
         except NotLeft as failure:
             problem = self._unreachable(failure)
         # Outside the except block, so that nothing of what went on below hangs on to it.
@@ -102,12 +102,12 @@ class DialogTechClient:
         :param from_: the number it leaves from, in digits.
         :param message: what it says; it arrives letter for letter.
         :raises Unreachable: when no byte of the request left.
-        :raises DialogTechError: what `Line.send` raises.
+        :raises DialogTechError: what `ApiCall.send` raises.
         """
         text = _text(to, from_, message)
         del to, from_, message
-        with self.connect() as line:
-            return line._send(text)
+        with self.connect() as call:
+            return call._send(text)
 
     def get_numbers(self) -> tuple[str, ...]:
         """Ask for the account's SMS-enabled numbers, in digits. That sends nothing and proves the keys.
@@ -120,7 +120,7 @@ class DialogTechClient:
         :raises NotSent: when it did not answer as documented.
         """
         asked = {"action": "sms.get_numbers"}
-        return self._answer(lambda line: line._outcome(asked), LARGEST_REPLY, advice="Check the API URL.").numbers
+        return self._answer(lambda call: call._outcome(asked), LARGEST_REPLY, advice="Check the API URL.").numbers
 
     def get_messages(self, begin: date, end: date, number: str | None = None) -> list[Message]:
         """Ask which texts went out from and to the account's numbers on some days. That sends nothing.
@@ -139,22 +139,22 @@ class DialogTechClient:
         asked = {"action": "sms.get_messages", "start_date": f"{begin:%Y%m%d}", "end_date": f"{end:%Y%m%d}"}
         if number is not None:
             asked["number"] = Opaque(number)
-        return self._answer(lambda line: line._listing(asked), LARGEST_LISTING, advice="Look in its portal.")
+        return self._answer(lambda call: call._listing(asked), LARGEST_LISTING, advice="Look in its portal.")
 
     def abort(self) -> None:
-        """Cut every line that is out or being connected, from another thread. Texts that are out are in doubt then."""
+        """Cut every call that is out or being connected, from another thread. Texts that are out are in doubt then."""
         for connection in tuple(self._open):
             connection.cut("it was stopped")
 
-    def _answer(self, ask: Callable[[Line], T | DialogTechError], largest: int, *, advice: str) -> T:
+    def _answer(self, ask: Callable[[ApiCall], T | DialogTechError], largest: int, *, advice: str) -> T:
         """Ask something that sends no text, and return the answer.
 
         :param largest: how many bytes the answer may have.
         :param advice: what to do where it is none that is documented.
         """
         try:
-            with self._line(largest) as line:
-                answer = ask(line)
+            with self._open_call(largest) as call:
+                answer = ask(call)
         except NotLeft as failure:
             answer = self._unreachable(failure)
         except (NoReply, NotDocumented) as failure:
@@ -170,7 +170,7 @@ class DialogTechClient:
         return Unreachable(f"DialogTech could not be reached at {host}:{port} ({failure})")
 
     @without_locals
-    def _line(self, largest: int = LARGEST_REPLY) -> Line:
+    def _open_call(self, largest: int = LARGEST_REPLY) -> ApiCall:
         connection = Connection(self._url, self.timeout, largest)
         self._open.add(connection)
         try:
@@ -178,11 +178,11 @@ class DialogTechClient:
         except BaseException:
             self._open.discard(connection)
             raise
-        return Line(self, connection)
+        return ApiCall(self, connection)
 
 
-class Line:
-    """An open connection to the API, for one text. Close it, or use it in a `with` statement.
+class ApiCall:
+    """A call of the API over a connection that stands, for one text. Close it, or use it in a `with` statement.
 
     :param client: whose keys it uses.
     :param connection: the connection.
@@ -192,7 +192,7 @@ class Line:
         self._client = client
         self._connection = connection
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> ApiCall:
         return self
 
     def __exit__(self, *_: object) -> None:

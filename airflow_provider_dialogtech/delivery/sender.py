@@ -13,7 +13,7 @@ from tenacity import (
     retry_if_exception_type,
 )
 
-from airflow_provider_dialogtech.api.client import DialogTechClient, Line
+from airflow_provider_dialogtech.api.client import ApiCall, DialogTechClient
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.detail import detail_of
@@ -177,18 +177,18 @@ class SmsSender:
             self._journal.timing.missed(text.reserving)
             raise SlotLost(f"the journal is slow: {self._journal.timing}")
         self._sleep_until(held.due - CONNECT_LEAD)
-        with self._connect(connecting) as line:
+        with self._connect(connecting) as call:
             self._start(text, held)
             self._sleep_until(held.due)
             left = self._check_in_time(text, held)
-            reply = self._send(text, held, line, left)
+            reply = self._send(text, held, call, left)
         return self._settle_sent(text, held, reply, left)
 
-    def _connect(self, connecting: StepTime) -> Line:
+    def _connect(self, connecting: StepTime) -> ApiCall:
         begun = self._clock.monotonic()
-        line = self._client.connect()
+        call = self._client.connect()
         connecting.note(self._clock.monotonic() - begun)
-        return line
+        return call
 
     def _start(self, text: TextTries, held: Reservation) -> None:
         """Mark the text as being sent, shortly before its slot.
@@ -220,14 +220,14 @@ class SmsSender:
         self._journal.timing.met()
         return left
 
-    def _send(self, text: TextTries, held: Reservation, line: Line, left: float) -> ApiReply:
+    def _send(self, text: TextTries, held: Reservation, call: ApiCall, left: float) -> ApiReply:
         """Send the request; a failure is written down before it goes on up."""
         text.requests += 1
         text.unsent = None
         key = text.request.key
         self._left[key] = None
         try:
-            return line.send(to=text.message.to, from_=held.number, message=text.message.text)
+            return call.send(to=text.message.to, from_=held.number, message=text.message.text)
         except Unreachable:
             text.unsent = held
             self._left.pop(key, None)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.api import bounds
 from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY
-from airflow_provider_dialogtech.api.client import DialogTechClient, Line
+from airflow_provider_dialogtech.api.client import ApiCall, DialogTechClient
 from airflow_provider_dialogtech.api.connection import Connection
 from airflow_provider_dialogtech.api.raw_reply import RawReply
 from airflow_provider_dialogtech.api.transport import Transport
@@ -886,7 +886,7 @@ def test_whatever_bytes_come_there_is_a_reply_or_a_named_error(status, body, ret
 
     client = a_client("https://any.example/x")
     try:
-        reply = Line(client, Replying("https://any.example/x", 1)).send(**TEXT)
+        reply = ApiCall(client, Replying("https://any.example/x", 1)).send(**TEXT)
     except DialogTechError:
         return
     assert (status, reply.result) == (200, "success")
