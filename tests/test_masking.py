@@ -14,13 +14,13 @@ from airflow_provider_dialogtech.masking import (
     scrub,
     scrub_quotes,
 )
-from airflow_provider_dialogtech.sms.numbers import _AS_PEOPLE_WRITE
+from airflow_provider_dialogtech.sms.numbers import AS_PEOPLE_WRITE
 
 SECRET = "s3cr+t/=&% '\"key~ü"
 
 
 def test_whatever_the_number_parser_takes_between_digits_is_masked():
-    taken = [chr(code) for code in range(sys.maxunicode + 1) if _AS_PEOPLE_WRITE.fullmatch(chr(code))]
+    taken = [chr(code) for code in range(sys.maxunicode + 1) if AS_PEOPLE_WRITE.fullmatch(chr(code))]
     separators = [sign for sign in taken if not sign.isdecimal()]
     assert len(separators) > 40
     for sign in separators:

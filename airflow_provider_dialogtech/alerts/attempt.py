@@ -16,7 +16,7 @@ T = TypeVar("T")
 # A process that gets no processor time, or is stopped, cannot hear the journal's answer. So the clock is looked at so
 # often, and where much more time has passed in between, it is not counted.
 _TICK = 0.1
-_LONGEST_TICK = 0.15
+LONGEST_TICK = 0.15
 # Even so the journal gets no more than so many times its seconds: an alert is worth nothing an hour later.
 _STRETCH = 2.0
 
@@ -93,7 +93,7 @@ class Attempt:
             return
         now = self._clock.monotonic()
         self._passed += now - self._looked_at
-        self._counted += min(now - self._looked_at, _LONGEST_TICK)
+        self._counted += min(now - self._looked_at, LONGEST_TICK)
         self._looked_at = now
 
     def _is_over(self) -> bool:

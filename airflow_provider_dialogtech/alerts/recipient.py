@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RECORDER = AirflowRecorder()
+RECORDER = AirflowRecorder()
 _SUPPRESSED = "is suppressed, because one was sent a short time ago; it is counted in the next one."
 _NOTHING_TO_RESOLVE = "is not needed: none was sent about a failure that is over now, or alert_budget is used up."
 _ASKS_NEXT = "is decided %s, because %s failed (%s)."
@@ -67,7 +67,7 @@ class RecipientAlert:
         except Exception as error:
             # Its words could hold anything.
             self._log(logging.ERROR, "may not have been sent (%s).", type(error).__name__)
-        _RECORDER.count(f"{ALERTS}.{self.outcome}")
+        RECORDER.count(f"{ALERTS}.{self.outcome}")
         self.ended = True
 
     def _send(self) -> None:
@@ -153,7 +153,7 @@ class RecipientAlert:
             settings.account,
             settings.limits,
             retention=fallback.retention(),
-            recorder=_RECORDER,
+            recorder=RECORDER,
         )
         client = self.hook.make_client(self._call_seconds)
         sender = SmsSender(client, journal, clock=Clock(sleep=sleep), only_to=settings.only_to)

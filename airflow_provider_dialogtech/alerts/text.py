@@ -32,9 +32,9 @@ _HAPPENED = {
 _UNITS = (("days", 86400), ("h", 3600), ("min", 60))
 _LONGEST_NAME = 45
 _LONGEST_ID = 250
-_LONGEST_WHY = 120
+LONGEST_WHY = 120
 # Of an error's words no more are read. Their end may hold half a secret, which nothing recognizes, so it is left out.
-_LONGEST_READ = 10_000
+LONGEST_ERROR_READ = 10_000
 _LONGEST_SECRET = 1_000
 
 # Reasons speak of days more often than of phone numbers, so a date keeps its digits.
@@ -211,7 +211,7 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
         words = safe_str(reason, _LONGEST_ID) if reason is not None else ""
         return words.replace("_", " ") if words != "success" else ""
     if event == "sla":
-        return " ".join(safe_str(context.get("task_list", ""), _LONGEST_READ).split())
+        return " ".join(safe_str(context.get("task_list", ""), LONGEST_ERROR_READ).split())
     error = context.get("exception") if event in {"failed", "retry"} else None
     return _first_words(error) if error is not None else ""
 
@@ -224,11 +224,11 @@ def _first_words(error: object) -> str:
 
 
 def _scrubbed(error: object) -> str:
-    written = safe_str(error, _LONGEST_READ)
+    written = safe_str(error, LONGEST_ERROR_READ)
     words = scrub_reason(" ".join(written.split()))
-    if len(written) == _LONGEST_READ:
+    if len(written) == LONGEST_ERROR_READ:
         words = words[:-_LONGEST_SECRET]
-    return words[:_LONGEST_WHY].rstrip()
+    return words[:LONGEST_WHY].rstrip()
 
 
 def scrub_reason(text: str) -> str:

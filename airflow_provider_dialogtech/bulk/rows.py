@@ -16,7 +16,7 @@ from airflow_provider_dialogtech.safe_repr import safe_str, type_name
 MOST_ROWS = 1_000_000
 """Three days of texts, at four a second. More is a mistake, or a list without end."""
 
-_LONGEST_ID = 1000
+LONGEST_ID = 1000
 _LONGEST_MASKED = 100
 
 
@@ -98,9 +98,9 @@ class Row:
         given = self.values.get("id")
         if given is None:
             return None
-        written = safe_str(given, _LONGEST_ID + 1)
-        if len(written) > _LONGEST_ID or not (written or isinstance(given, str)):
-            raise InvalidMessage(f"its `id` must be text of at most {_LONGEST_ID} characters")
+        written = safe_str(given, LONGEST_ID + 1)
+        if len(written) > LONGEST_ID or not (written or isinstance(given, str)):
+            raise InvalidMessage(f"its `id` must be text of at most {LONGEST_ID} characters")
         return written
 
 

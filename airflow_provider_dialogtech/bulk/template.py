@@ -94,15 +94,15 @@ def _beginning(pieces: Iterable[str]) -> str:
     for piece in pieces:
         taken.append(piece)
         length += len(piece)
-        if length > _LONGEST_READ:
+        if length > LONGEST_READ:
             break
     # Some editors begin a file with a byte order mark, which is no part of the text.
-    return "".join(taken).removeprefix("\ufeff")[:_LONGEST_READ]
+    return "".join(taken).removeprefix("\ufeff")[:LONGEST_READ]
 
 
 def _in_words(error: Exception, row: Mapping[str, Any] | None = None) -> str:
     """Return what is wrong, without the row's values: Python's errors like to quote them."""
-    words = safe_str(error, _LONGEST_READ).replace(_RECIPIENT_IN_JINJAS_WORDS, "recipient")
+    words = safe_str(error, LONGEST_READ).replace(_RECIPIENT_IN_JINJAS_WORDS, "recipient")
     for value in _texts_in(row or {}):
         words = words.replace(value, "…")
     words = mask_numbers(words)[:_LONGEST_WORDS]
@@ -125,7 +125,7 @@ def _texts_in(row: Mapping[str, Any]) -> list[str]:
         elif isinstance(value, list | tuple):
             waiting += value[:_MOST_VALUES]
         else:
-            written = safe_str(value, _LONGEST_READ)
+            written = safe_str(value, LONGEST_READ)
             found |= {written, repr(written)[1:-1]}
     return sorted((text for text in found if len(text) >= _SHORTEST_VALUE), key=len, reverse=True)
 
@@ -147,6 +147,6 @@ class Recipient:
 
 _RECIPIENT_IN_JINJAS_WORDS = f"{Recipient.__module__}.{Recipient.__qualname__} object"
 _LONGEST_WORDS = 150
-_LONGEST_READ = 10_000
+LONGEST_READ = 10_000
 _MOST_VALUES = 1_000
 _SHORTEST_VALUE = 3

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0
 # What the design promises of the limits: less means that the journal is too far away, or its disk too slow.
-_ENOUGH = 0.95
+ENOUGH_SHARE = 0.95
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _distance(measured: Probe, settings: ConnectionSettings | None) -> Finding:
         f"{steps}: enough for {share:.0%} of the {allowed:.3g} texts per second that "
         f"{plural(max(len(settings.from_numbers), 1), 'number')} may send"
     )
-    if share >= _ENOUGH:
+    if share >= ENOUGH_SHARE:
         return Finding("journal is near", True, found)
     return Finding("journal is near", False, found, "move the journal nearer, or to a faster disk")
 

@@ -48,7 +48,7 @@ LATEST_START = 0.1
 # Whatever max_wait is, one step may take so many seconds.
 ONE_STEP = 5.0
 
-_PRUNED_EVERY = 16
+PRUNED_EVERY = 16
 
 
 class SendJournal:
@@ -191,7 +191,7 @@ class SendJournal:
         }  # fmt: skip
         settling = statements.SETTLE_IN_SQLITE if self._store.is_file else statements.SETTLE_IN_POSTGRES
         writes = [Statement(sql, values) for sql in settling]
-        if held.id % _PRUNED_EVERY == 0:
+        if held.id % PRUNED_EVERY == 0:
             writes.append(Statement(statements.PRUNE, {"retention": self._retention}))
         if outcome == "throttled":
             self.recorder.count(THROTTLED_REPLIES)

@@ -32,7 +32,7 @@ ALERTS = "alerts"
 """Alerts by what became of them, one for each recipient."""
 
 # The first that fits names the outcome.
-_OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
+OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (InDoubt, "in_doubt"),
     (BadCredentials, "bad_credentials"),
     (Refused, "refused"),
@@ -84,4 +84,4 @@ def record_text(recorder: Recorder, ending: SendResult | BaseException, missed_s
 def _outcome(ending: SendResult | BaseException) -> str:
     if isinstance(ending, SendResult):
         return ending.status
-    return next((name for kind, name in _OUTCOMES if isinstance(ending, kind)), "stopped")
+    return next((name for kind, name in OUTCOMES if isinstance(ending, kind)), "stopped")

@@ -30,7 +30,7 @@ T = TypeVar("T")
 MOST_CONNECTIONS = 4
 _CONNECT_SECONDS = 5
 _LEAST_CONNECT_SECONDS = 2  # libpq takes no less
-_POOL_SECONDS = 10
+POOL_SECONDS = 10
 _LIFETIME = 300
 # Somebody frozen or cut off inside a transaction must not hold the account's line for ever.
 _LOCK_SECONDS = 15
@@ -90,7 +90,7 @@ class PostgresBackend:
     @contextmanager
     def _connection(self, within: float) -> Iterator[Connection]:
         """Give a connection that is cut when its time is over, and is never used again after anything failed on it."""
-        if not self._free.acquire(timeout=min(within, _POOL_SECONDS)):
+        if not self._free.acquire(timeout=min(within, POOL_SECONDS)):
             raise StoreAway("all of this process's connections to it are busy")
         try:
             with self._watchdog.watching(within) as watch:
@@ -197,7 +197,7 @@ def _engine(url: str | URL) -> Engine:
         isolation_level="AUTOCOMMIT",
         pool_size=MOST_CONNECTIONS,
         max_overflow=0,
-        pool_timeout=_POOL_SECONDS,
+        pool_timeout=POOL_SECONDS,
         pool_recycle=_LIFETIME,
         pool_use_lifo=True,
         use_native_hstore=False,  # looking it up would cost a round trip with each connection

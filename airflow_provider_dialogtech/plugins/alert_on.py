@@ -13,7 +13,7 @@ from airflow_provider_dialogtech.settings import config
 log = logging.getLogger(__name__)
 
 # What of Airflow tells us of each.
-_TOLD_BY = {
+TOLD_BY = {
     "dag_failed": ("airflow.policies", "dag_policy"),
     "import_error": ("airflow.listeners.spec.importerrors", "on_new_dag_import_error"),
 }
@@ -40,7 +40,7 @@ def lacking_for(asked: frozenset[str]) -> frozenset[str]:
 
     :param asked: some of the names that `alert_on` may have.
     """
-    return frozenset(name for name in asked if not _has(*_TOLD_BY[name]))
+    return frozenset(name for name in asked if not _has(*TOLD_BY[name]))
 
 
 def _has(module: str, name: str) -> bool:

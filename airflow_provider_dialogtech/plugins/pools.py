@@ -18,7 +18,7 @@ _RECORDED = re.compile(re.escape(_DESCRIPTION) + r" \(([0-9]{1,9}) slots?\)")
 # What DialogTech allows an account per second, when the connection does not say otherwise.
 _SLOTS = 4
 # A secrets backend that does not answer must not keep Airflow from starting.
-_SECONDS_TO_READ = 10.0
+SECONDS_TO_READ = 10.0
 
 State = Literal["created", "resized", "exists"]
 
@@ -96,10 +96,10 @@ def _slots_of_connections(conn_ids: Sequence[str]) -> dict[str, int | None]:
     # A daemon thread can be left behind, unlike an executor's.
     reader = threading.Thread(target=read, name="dialogtech reads connections", daemon=True)
     reader.start()
-    reader.join(_SECONDS_TO_READ)
+    reader.join(SECONDS_TO_READ)
     slots: dict[str, int | None] = {}
     for conn_id in conn_ids:
-        answer = found.get(conn_id, f"no answer within {_SECONDS_TO_READ:.0f} s")
+        answer = found.get(conn_id, f"no answer within {SECONDS_TO_READ:.0f} s")
         slots[conn_id] = answer if isinstance(answer, int) else None
         if isinstance(answer, str):
             log.warning(

@@ -14,13 +14,11 @@ if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
 # Digits and what sets them apart; address books wrap their numbers in invisible direction marks.
-_AS_PEOPLE_WRITE = re.compile(
-    r"[\d\s+()./\xad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060\u2066-\u2069\u2212\ufeff-]*"
-)
+AS_PEOPLE_WRITE = re.compile(r"[\d\s+()./\xad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060\u2066-\u2069\u2212\ufeff-]*")
 # A minus is no part of a number: one that is less than nothing comes from a sum, not from an address book.
 _BEGINS_WITH_MINUS = re.compile(r"\D*?[\u2010-\u2015\u2212-]")
 # The longest has 15 digits. More room than people need to set them apart, and little to look through.
-_LONGEST_WRITTEN = 100
+LONGEST_WRITTEN = 100
 _US_DIGITS = 10
 _ADVICE = "The US is meant unless a number begins with + and a country code."
 
@@ -66,13 +64,13 @@ def _written(value: object, parameter: str) -> str:
         kind = type_name(value)
         raise InvalidMessage(f"`{parameter}` must be a phone number as text, not a {kind}")
     # A number of thousands of digits has no text: Python refuses to write it.
-    if isinstance(value, int) and abs(value) >= 10**_LONGEST_WRITTEN:
+    if isinstance(value, int) and abs(value) >= 10**LONGEST_WRITTEN:
         _refuse(parameter, "", "has more digits than any phone number", "Give a phone number.")
     written = str(value)
-    if len(written) > _LONGEST_WRITTEN:
-        problem = f"has more than {_LONGEST_WRITTEN} characters"
-        _refuse(parameter, written[-_LONGEST_WRITTEN:], problem, "Give one phone number.")
-    if not _AS_PEOPLE_WRITE.fullmatch(written):
+    if len(written) > LONGEST_WRITTEN:
+        problem = f"has more than {LONGEST_WRITTEN} characters"
+        _refuse(parameter, written[-LONGEST_WRITTEN:], problem, "Give one phone number.")
+    if not AS_PEOPLE_WRITE.fullmatch(written):
         _refuse(
             parameter, written, "has letters or signs that no phone number has", "Give its digits, and no extension."
         )

@@ -152,7 +152,7 @@ def test_a_process_that_is_stopped_meanwhile_abandons_no_journal():
 
 
 def test_even_a_process_that_hardly_runs_does_not_wait_for_ever(monkeypatch):
-    monkeypatch.setattr(attempt_module, "_LONGEST_TICK", 0.0)
+    monkeypatch.setattr(attempt_module, "LONGEST_TICK", 0.0)
     attempt = Attempt(0.3)
 
     def work():

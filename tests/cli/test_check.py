@@ -34,7 +34,7 @@ def pool(metadata_db):
 @pytest.fixture
 def near(monkeypatch):
     """Let no busy machine make the journal look far away."""
-    monkeypatch.setattr(module, "_ENOUGH", 0.0)
+    monkeypatch.setattr(module, "ENOUGH_SHARE", 0.0)
 
 
 def signs(found):

@@ -45,7 +45,7 @@ def test_many_texts_in_doubt_are_settled_as_shown(run, rows_of, sandbox, sandbox
 def test_every_metric_is_in_the_table():
     table = OPERATIONS[OPERATIONS.index("## Metrics") : OPERATIONS.index("## Runbook")]
     named = set(re.findall(r"`(?:dialogtech)?\.?([a-z_.]+)`", table))
-    outcomes = {name for _, name in metrics._OUTCOMES} | {"sent", "already_sent", "held_back", "stopped"}
+    outcomes = {name for _, name in metrics.OUTCOMES} | {"sent", "already_sent", "held_back", "stopped"}
     assert {name.removeprefix("texts.") for name in named} >= outcomes
     assert named >= {metrics.WAITED, metrics.THROTTLED_REPLIES, metrics.MISSED_SLOTS, "alerts.sent", "suppressed"}
     assert {"journal.reserve", "start", "settle"} <= named

@@ -344,7 +344,7 @@ def test_a_first_reply_that_timed_out_is_no_usual_latency(journal, store_url):
 
 
 def test_old_rows_are_removed_a_few_at_a_time(store, store_url, monkeypatch):
-    monkeypatch.setattr(journal_module, "_PRUNED_EVERY", 1)
+    monkeypatch.setattr(journal_module, "PRUNED_EVERY", 1)
     journal = SendJournal(store, ACCOUNT, RateLimits(), retention=timedelta(days=1))
     for index in range(5):
         journal.reserve(a_request(str(index)))

@@ -151,7 +151,7 @@ def test_a_started_text_may_take_as_long_as_its_request(journal, time, sqlite_ur
 
 
 def test_texts_are_forgotten_once_their_retention_is_over(journal, time, sqlite_url, monkeypatch):
-    monkeypatch.setattr(journal_module, "_PRUNED_EVERY", 1)
+    monkeypatch.setattr(journal_module, "PRUNED_EVERY", 1)
     settle(journal, time, "old")
     time.go_on(90 * A_DAY - 60)
     settle(journal, time, "new")

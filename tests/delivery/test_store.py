@@ -197,7 +197,7 @@ def test_a_table_that_may_not_be_written_says_which_rights_are_needed(postgres_u
 def test_a_process_has_four_connections_at_most_and_says_so_where_all_are_busy(postgres_url, monkeypatch):
     from airflow_provider_dialogtech.delivery import postgres as postgres_module
 
-    monkeypatch.setattr(postgres_module, "_POOL_SECONDS", 0.1)
+    monkeypatch.setattr(postgres_module, "POOL_SECONDS", 0.1)
     store = Store(postgres_url, patience=0.3)
     write(store)
     held, release = threading.Semaphore(0), threading.Event()

@@ -19,13 +19,13 @@ PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
     [
         ("a message", message.MAX_LENGTH),
         ("a message", message.LONGEST_READ),
-        ("a phone number", numbers._LONGEST_WRITTEN),
+        ("a phone number", numbers.LONGEST_WRITTEN),
         ("a list", rows.MOST_ROWS),
         ("a list's template", template.LONGEST_TEMPLATE),
-        ("what it renders to", template._LONGEST_READ),
-        ("a row's `id`", rows._LONGEST_ID),
-        ("an error's words in an alert", text._LONGEST_READ),
-        ("an error's words in an alert", text._LONGEST_WHY),
+        ("what it renders to", template.LONGEST_READ),
+        ("a row's `id`", rows.LONGEST_ID),
+        ("an error's words in an alert", text.LONGEST_ERROR_READ),
+        ("an error's words in an alert", text.LONGEST_WHY),
         ("an alert's recipients", notifier.MOST_RECIPIENTS),
     ],
 )

@@ -59,7 +59,7 @@ class Recorder:
 
 def test_what_became_of_each_alert_is_counted(sandbox, alerting, monkeypatch):
     recorder = Recorder()
-    monkeypatch.setattr(recipient, "_RECORDER", recorder)
+    monkeypatch.setattr(recipient, "RECORDER", recorder)
     for callback, context in ((failed, failure()), (failed, failure()), (works_again, success())):
         callback(context)
     works_again(success())

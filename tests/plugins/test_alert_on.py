@@ -40,7 +40,7 @@ def test_what_is_texted_and_by_which_connection_is_said_at_the_start(start, monk
 
 @pytest.mark.parametrize("place", [("airflow.listeners.spec.none", "x"), ("airflow.policies", "none")])
 def test_what_an_airflow_does_not_tell_is_said_at_the_start(start, monkeypatch, place):
-    monkeypatch.setitem(alert_on._TOLD_BY, "import_error", place)
+    monkeypatch.setitem(alert_on.TOLD_BY, "import_error", place)
     (told, missing) = start("import_error,dag_failed")
     assert told[1].endswith("is texted about dag_failed.")
     assert missing[0] == "WARNING"

@@ -112,7 +112,7 @@ def test_a_secrets_backend_that_does_not_answer_does_not_keep_airflow_from_start
 
     released = threading.Event()
     monkeypatch.setattr(Connection, "get_connection_from_secrets", lambda *_: released.wait())
-    monkeypatch.setattr(module, "_SECONDS_TO_READ", 0.1)
+    monkeypatch.setattr(module, "SECONDS_TO_READ", 0.1)
     start(Job())
     released.set()
     assert slots_of_pools() == {"dialogtech_default": 4}
