@@ -48,7 +48,15 @@ def test_the_summary_counts_every_row_once():
         (7, "…1006", "not_sent"),
         (11, "…12", "invalid"),
     ]
+    assert summary["failures_left_out"] == 0
     assert "rows" not in summary
+
+
+def test_it_says_how_long_the_list_took(time):
+    report = a_report(numbers(1), clock=time.clock)
+    time.go_on(61.23456)
+    assert report.summary()["seconds"] == 61.235
+    assert report.in_words().endswith(", in 61.2 s.")
 
 
 def test_the_details_hold_every_row_in_order():

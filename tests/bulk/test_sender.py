@@ -242,6 +242,28 @@ def test_a_mistake_of_ours_ends_it_and_is_not_hidden():
     assert isinstance(told[0], InDoubt)
 
 
+@pytest.mark.parametrize("known", [None, InDoubt("its request is out"), RESULT])
+def test_what_hangs_in_a_step_of_the_journal_is_told_as_far_as_it_has_come(monkeypatch, known):
+    monkeypatch.setattr(bulk_module, "LAST_REPLIES", 0.0)
+    monkeypatch.setattr(bulk_module, "LAST_RECORDS", 0.0)
+    release, moments, told = threading.Event(), itertools.count(), {}
+    sender = create_autospec(SmsSender, instance=True)
+    sender.send.side_effect = lambda *_args, **_options: release.wait(PLENTY)
+    sender.under_way.return_value = known
+
+    def interrupt_once_it_is_under_way():
+        if next(moments):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        send_all(BulkSender(sender, Stop(), threads=1), one_text(), told, heartbeat=interrupt_once_it_is_under_way)
+    release.set()
+    if known is None:
+        assert type(told[0]) is NotSent
+    else:
+        assert told[0] is known
+
+
 def one_text():
     return iter([Text(0, a_message(None, numbers=["5554332111"]), "key")])
 

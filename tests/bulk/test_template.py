@@ -196,3 +196,9 @@ def test_no_error_shows_a_value_of_the_row_not_even_in_the_locals_of_its_frames(
     assert "rendering.py" in seen or "opaque.py" in seen
     assert "canary" not in seen
     assert "55566" not in seen
+
+
+def test_of_a_value_that_an_error_quotes_nothing_is_left():
+    with pytest.raises(InvalidMessage) as raised:
+        render("{{ [].index(recipient.name) }}", {"name": "Ada\nLovelace"})
+    assert raised.value.reason == "its message cannot be rendered (ValueError: '…' is not in list)"
