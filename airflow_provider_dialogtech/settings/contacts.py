@@ -46,6 +46,10 @@ class Contacts:
         found = self._numbers.get(to.strip().casefold())
         if found is not None:
             return found
+        if to == str(None):
+            raise InvalidMessage(
+                "there is no recipient: its template gave None", advice="Check what the template asks for."
+            )
         if _is_name(to):
             raise InvalidMessage(f"there is no contact {to.strip()[:LONGEST_CONTACT]!r} ({self._known()})")
         return (to,)

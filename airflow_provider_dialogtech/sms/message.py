@@ -127,7 +127,7 @@ def _readable(text: str, on_too_long: str) -> str:
 def _checked(text: str) -> str:
     # In GSM-7 all that is not seen is a space or nothing, so smart encoding never leaves an empty text either.
     if not to_gsm7(text).strip():
-        raise InvalidMessage("`message` is empty", advice="Check what its template renders to.")
+        raise InvalidMessage("`message` is empty", advice="Check what its template or its function gives.")
     for position, char in enumerate(text, start=1):
         if unicodedata.category(char) in {"Cc", "Cs"} and char not in _LINE_CHARACTERS:
             raise InvalidMessage(

@@ -70,6 +70,9 @@ def _written(value: object, parameter: str) -> str:
     if len(written) > LONGEST_WRITTEN:
         problem = f"has more than {LONGEST_WRITTEN} characters"
         _refuse(parameter, written[-LONGEST_WRITTEN:], problem, "Give one phone number.")
+    if "," in written:
+        advice = "Give one phone number. A list of people is for DialogTechSendBulkSmsOperator."
+        _refuse(parameter, written, "is more than one number", advice)
     if not AS_PEOPLE_WRITE.fullmatch(written):
         _refuse(
             parameter, written, "has letters or signs that no phone number has", "Give its digits, and no extension."

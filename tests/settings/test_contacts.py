@@ -28,6 +28,9 @@ def test_what_is_no_name_stays_as_it_is(number):
 def test_an_unknown_name_is_an_error_that_names_the_known_ones():
     with pytest.raises(InvalidMessage, match=r"no contact 'oncal' \(the connection has oncall, Finance team 2\)"):
         CONTACTS.numbers_of("oncal")
+    # What a template gives for an XCom or a parameter that is not there.
+    with pytest.raises(InvalidMessage, match="no recipient: its template gave None"):
+        CONTACTS.numbers_of("None")
     with pytest.raises(InvalidMessage, match="the connection has no contacts"):
         Contacts().numbers_of("oncall")
 

@@ -70,7 +70,7 @@ def test_normalizing_twice_changes_nothing(written: str) -> None:
         ("555 666 77777", "too long"),
         ("442079460958", "too long for a number of the US. The US is meant unless a number begins with +"),
         ("+999 123 456 789", "is no phone number"),
-        ("5556667777, 5556668888", "letters or signs"),
+        ("5556667777, 5556668888", "is more than one number. Give one phone number."),
         ("5556667777\n5556668888", "is no phone number"),
         ("5556667777 x123", "letters or signs"),
         ("1-800-FLOWERS", "letters or signs"),
