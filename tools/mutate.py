@@ -28,7 +28,12 @@ FOLDERS = ("delivery", "sms", "api", "alerts")
 # Modules that have no test file of their own name, and those whose promise is tested elsewhere, too; quick ones first.
 TESTS = {
     "api": ("tests/api", "tests/hostile/test_replies.py"),
-    "bulk/rows": ("tests/bulk/test_rows.py", "tests/bulk/test_report.py", "tests/bulk/test_check.py"),
+    "bulk/rows": (
+        "tests/bulk/test_rows.py",
+        "tests/bulk/test_report.py",
+        "tests/bulk/test_check.py",
+        "tests/hostile/test_documented.py",
+    ),
     "delivery/clock_readings": ("tests/delivery/test_clock_readings.py", "tests/delivery/test_patience.py"),
     "delivery/earlier": ("tests/delivery/test_earlier.py", "tests/delivery/test_sender.py"),
     "delivery/faults": ("tests/delivery/test_faults.py", "tests/delivery/test_store.py"),

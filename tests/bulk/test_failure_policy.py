@@ -1,12 +1,9 @@
+from contextlib import nullcontext
+
 import pytest
 
-from airflow_provider_dialogtech.bulk.failure_policy import (
-    IN_DOUBT_IN_A_ROW,
-    REFUSED_IN_A_ROW,
-    UNSENT_IN_A_ROW,
-    FailurePolicy,
-    GivenUp,
-)
+from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy, GivenUp
+from airflow_provider_dialogtech.bulk.stop import ListFailed
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
@@ -17,6 +14,7 @@ from airflow_provider_dialogtech.exceptions import (
     Unreachable,
     WaitTooLong,
 )
+from tests.bulk.test_report import a_report, numbers
 
 SENT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 1, "GSM-7", "", 0.0, 1)
 ALREADY_SENT = SendResult.from_xcom({**SENT.as_xcom(), "status": "already_sent"})
@@ -42,11 +40,11 @@ def test_wrong_keys_end_a_list_at_once():
 @pytest.mark.parametrize(
     ("error", "limit"),
     [
-        (Refused(), REFUSED_IN_A_ROW),
-        (InDoubt(), IN_DOUBT_IN_A_ROW),
-        (Unreachable(), UNSENT_IN_A_ROW),
-        (Throttled(), UNSENT_IN_A_ROW),
-        (JournalUnavailable(), UNSENT_IN_A_ROW),
+        (Refused(), 20),
+        (InDoubt(), 10),
+        (Unreachable(), 3),
+        (Throttled(), 3),
+        (JournalUnavailable(), 3),
     ],
 )
 def test_so_many_in_a_row_end_a_list_and_a_text_that_gets_through_begins_anew(error, limit):
@@ -57,7 +55,7 @@ def test_so_many_in_a_row_end_a_list_and_a_text_that_gets_through_begins_anew(er
 
 
 def test_different_failures_are_counted_apart():
-    assert goes_on(FailurePolicy(), *[Refused()] * (REFUSED_IN_A_ROW - 1), *[Unreachable()] * (UNSENT_IN_A_ROW - 1))
+    assert goes_on(FailurePolicy(), *[Refused()] * 19, *[Unreachable()] * 2)
 
 
 def test_expected_refusals_are_no_reason_to_give_up():
@@ -68,3 +66,20 @@ def test_expected_refusals_are_no_reason_to_give_up():
 @pytest.mark.parametrize("error", [InDoubt(earlier=True), WaitTooLong()])
 def test_what_no_request_was_made_for_says_nothing_of_the_api(error):
     assert goes_on(FailurePolicy(), *[error] * 1000)
+
+
+@pytest.mark.parametrize(
+    ("options", "failures", "has_failed"),
+    [
+        ({}, 0, False),
+        ({}, 1, True),
+        ({"max_failures": 2}, 2, False),
+        ({"max_failures": 2}, 3, True),
+    ],
+)
+def test_a_list_with_more_failures_than_are_expected_has_failed(options, failures, has_failed):
+    report = a_report(numbers(4))
+    for row in range(4):
+        report.note(row, Refused() if row < failures else SENT)
+    with pytest.raises(ListFailed) if has_failed else nullcontext():
+        FailurePolicy(**options).check_end(report)

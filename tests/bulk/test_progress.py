@@ -38,6 +38,17 @@ def test_those_who_got_their_text_in_an_earlier_try_are_no_pace(time):
     assert progress.in_words().endswith("; about 9 min 40 s left at 0.50 per second.")
 
 
+def test_the_pace_is_that_of_a_whole_minute_for_a_number_rests_until_it_is_over(time):
+    report = a_report(numbers(1000))
+    progress = progress_of(report, time)
+    time.go_on(1)
+    for row in range(40):
+        report.note(row, SENT)
+    progress.in_words()
+    time.go_on(59)
+    assert progress.in_words().endswith(" left at 0.67 per second.")
+
+
 @pytest.mark.parametrize(("per_row", "words"), [(0.5, "4 s"), (36, "4 min 48 s"), (1800, "4 h 0 min")])
 def test_the_time_left_is_told_as_people_do(time, monkeypatch, per_row, words):
     monkeypatch.setattr(module, "PACE_SECONDS", 1e6)

@@ -198,7 +198,8 @@ def test_no_error_shows_a_value_of_the_row_not_even_in_the_locals_of_its_frames(
     assert "55566" not in seen
 
 
-def test_of_a_value_that_an_error_quotes_nothing_is_left():
+@pytest.mark.parametrize("name", ["Ada", "Ada\nLovelace"])
+def test_of_a_value_that_an_error_quotes_nothing_is_left(name):
     with pytest.raises(InvalidMessage) as raised:
-        render("{{ [].index(recipient.name) }}", {"name": "Ada\nLovelace"})
+        render("{{ [].index(recipient.name) }}", {"name": name})
     assert raised.value.reason == "its message cannot be rendered (ValueError: '…' is not in list)"
