@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.counting import plural
@@ -99,8 +99,11 @@ def _or_nothing(fact: Callable[[], str]) -> str:
 def clock_time(when: datetime) -> str:
     """Write a time as a person reads it: `14:02 UTC`, with its day when that is not today."""
     when = when.astimezone(timezone.utc)
-    today = when.date() == datetime.now(timezone.utc).date()
-    return f"{when:%H:%M} UTC" if today else f"{when:%m-%d %H:%M} UTC"
+    return f"{when:%H:%M} UTC" if when.date() == _today() else f"{when:%m-%d %H:%M} UTC"
+
+
+def _today() -> date:
+    return datetime.now(timezone.utc).date()
 
 
 def recovery_text(subject: str) -> str:

@@ -1,8 +1,9 @@
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_dialogtech.alerts import text as text_module
 from airflow_provider_dialogtech.alerts.dedup import Claim
 from airflow_provider_dialogtech.alerts.text import (
     built_in_text,
@@ -19,13 +20,19 @@ from airflow_provider_dialogtech.sms.gsm import measure
 from tests.alerts.conftest import context_of, failure
 from tests.hostile.looking import soon
 
-NOON = datetime.now(timezone.utc).replace(hour=12, minute=5)
+NOON = datetime(2026, 3, 4, 12, 5, tzinfo=timezone.utc)
 RUN = "run manual 2026-01-02 03:04"
 DEADLINE = {
     "dag_run": {"dag_id": "etl", "dag_run_id": "scheduled__2026-01-02T00:00:00+00:00", "state": "running"},
     "deadline": {"id": "1", "deadline_time": NOON.isoformat()},
 }
 IN_DAG = {"run_id": "manual__2026-01-02T03:04:05+00:00", "dag": SimpleNamespace(dag_id="etl")}
+
+
+@pytest.fixture(autouse=True)
+def today(monkeypatch):
+    """Let it be the day of NOON: the tests may run past midnight."""
+    monkeypatch.setattr(text_module, "_today", lambda: date(2026, 3, 4))
 
 
 @pytest.mark.parametrize(

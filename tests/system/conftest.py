@@ -27,6 +27,8 @@ _OTHER_ACCOUNTS = (_DELIVERY, _LONG_LINE, _LISTS, _EVERY_DAG)
 # As the example DAGs name people.
 CONTACTS = {"oncall": "(555) 666-7861", "ada": "(555) 666-7862", "finance": ["(555) 666-7863", "(555) 666-7864"]}
 EVERY_DAG_TO = "5556667866"
+# With its day where that is not today.
+ANY_TIME = r"(?:\d\d-\d\d )?\d\d:\d\d UTC"
 # A task that is gone with its supervisor is noticed by its silence: after five minutes, if nobody says otherwise.
 # Airflow 2 with SQLite does one thing after the other: a task, or the parsing of DAGs.
 _SIDE_BY_SIDE = not airflow_version.startswith("2.")

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.sandbox.browser import CHROMIUM, running_chromium
-from tests.system.conftest import CONTACTS, EVERY_DAG_TO
+from tests.system.conftest import ANY_TIME, CONTACTS, EVERY_DAG_TO
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -22,7 +22,6 @@ ENDS = {
     "dialogtech_every_dag": "failed",
     QUESTION: None,
 }
-ANY_TIME = r"\d\d:\d\d UTC"
 ASKED = rf"Airflow asks: Load 2 million rows\?; Approve or Reject; until {ANY_TIME} (http\S+)"
 asks_people = pytest.mark.skipif(
     tuple(map(int, version("apache-airflow").split(".")[:2])) < (3, 1), reason="Airflow asks people from 3.1 on"
