@@ -1,14 +1,8 @@
-"""`python -m airflow_provider_dialogtech.alerts.import_errors DESCRIPTOR ERROR`: text that DAG files cannot be parsed.
-
-The listener starts this as a process of its own: it is called in the dag-processor's open transaction, where nothing
-may wait. Here there is time to wait for that transaction, and to read from Airflow's database which files are broken.
-"""
+"""Text that DAG files cannot be parsed: Airflow's database says which, once the dag-processor has committed them."""
 
 from __future__ import annotations
 
 import logging
-import signal
-import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -26,12 +20,10 @@ from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
 
-# The dag-processor commits soon after it has called the listener; files that break together are one text.
-SECONDS_TO_COMMIT = 2.0
+# The dag-processor commits soon after it has called the listener.
+SECONDS_TO_COMMIT = 1.0
 MOST_SECONDS_TO_COMMIT = 30.0
 _MOST_READ = 10_000
-# A database that does not answer must not keep this process, and so every later one, for ever.
-_MOST_SECONDS = 300
 _SECONDS_AFTER_FAILURE = 300.0
 _LONGEST_LINE = 300
 # All broken files are one alert.
@@ -61,14 +53,12 @@ class Broken(NamedTuple):
         return cls(PurePath(name).name, _reason(stacktrace or ""), error_of(name, str(stacktrace)))
 
 
-def main(descriptor: int, error: str) -> None:
+def text_new_errors(reported: ReportedErrors, error: str) -> None:
     """Text the broken files to the `alert_to` of `[dialogtech] alert_conn_id`; what became of it is in the log.
 
-    :param descriptor: the file of the errors that were texted; its lock was taken by the listener.
+    :param reported: the file of the errors that were texted, locked.
     :param error: the error that the listener was told.
     """
-    signal.alarm(_MOST_SECONDS)
-    reported = ReportedErrors(descriptor)
     before = reported.read().errors
     broken = text_all_broken(error, before)
     if broken is None:
@@ -105,10 +95,10 @@ def broken_after_commit(error: str) -> list[Broken]:
     """
     until = time.monotonic() + MOST_SECONDS_TO_COMMIT
     while True:
-        time.sleep(SECONDS_TO_COMMIT)
         broken = broken_files()
         if any(each.error == error for each in broken) or time.monotonic() > until:
             return broken
+        time.sleep(SECONDS_TO_COMMIT)
 
 
 def broken_files() -> list[Broken]:
@@ -148,8 +138,3 @@ def _alert(broken: Sequence[Broken]) -> Alert:
         dedup_key=_DEDUP_KEY,
         cooldown=_COOLDOWN,
     )
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    main(int(sys.argv[1]), sys.argv[2])

@@ -71,6 +71,19 @@ class ReportedErrors:
             return None
         return cls(descriptor)
 
+    @staticmethod
+    def note_another(folder: str) -> None:
+        """Let the process that holds the lock know of one more error, without waiting for it.
+
+        :param folder: where the file lies.
+        """
+        os.utime(Path(folder, NAME))
+
+    @property
+    def noted(self) -> int:
+        """A number that changes with each error that is noted."""
+        return os.fstat(self.descriptor).st_mtime_ns
+
     def close(self) -> None:
         """Close it here; the lock is held as long as anybody has it open."""
         os.close(self.descriptor)

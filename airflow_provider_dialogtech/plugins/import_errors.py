@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "airflow_provider_dialogtech.alerts.import_errors")
+COMMAND = (sys.executable, "-m", "airflow_provider_dialogtech.alerts.after_parsing")
 # A tenth of what others get: it goes on, also while DAG files keep all processors busy.
 _NICENESS = 10
 
@@ -47,8 +47,9 @@ class ImportErrorWatch:
         from airflow.configuration import AIRFLOW_HOME
 
         file = ReportedErrors.lock(AIRFLOW_HOME)
-        if file is None:
-            return  # a process is at work; the next time that this file is parsed is soon enough
+        if file is None:  # a process is at work; it waits until no more errors come
+            ReportedErrors.note_another(AIRFLOW_HOME)
+            return
         try:
             reported = file.read()
             if is_new and error in reported.errors:  # it could be parsed meanwhile, and breaks again

@@ -13,35 +13,33 @@ BEFORE = Reported(frozenset({"an earlier one"}), 1.0)
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """Let texting end in some way; return what is written down then, and by when the process is ended."""
+    """Let texting end in some way; return what is written down then."""
     file = ReportedErrors.lock(str(tmp_path))
     file.write(BEFORE)
-    alarms = []
 
     def written(outcome):
         monkeypatch.setattr(import_errors, "text_all_broken", lambda error, before: outcome)
-        monkeypatch.setattr("signal.alarm", alarms.append)
-        import_errors.main(file.descriptor, "e")
-        return file.read(), alarms
+        import_errors.text_new_errors(file, "e")
+        return file.read()
 
     yield written
     file.close()
 
 
 def test_what_was_texted_is_texted_again_after_the_cooldown_at_the_earliest(written):
-    reported, _ = written([Broken("etl.py", "KeyError", "e"), Broken("load.py", "KeyError", "f")])
+    reported = written([Broken("etl.py", "KeyError", "e"), Broken("load.py", "KeyError", "f")])
     assert reported.errors == {"e", "f"}
     assert reported.rests_until - time.time() == pytest.approx(900, abs=60)
 
 
 def test_what_could_not_be_texted_is_tried_again_in_some_minutes(written):
-    reported, _ = written(None)
+    reported = written(None)
     assert reported.errors == BEFORE.errors
     assert reported.rests_until - time.time() == pytest.approx(300, abs=60)
 
 
-def test_where_nothing_is_broken_any_more_nothing_is_written_and_no_process_stays_for_ever(written):
-    assert written([]) == (BEFORE, [300])
+def test_where_nothing_is_broken_any_more_nothing_is_written(written):
+    assert written([]) == BEFORE
 
 
 @pytest.mark.parametrize(

@@ -151,9 +151,12 @@ def started_for(started, file):
 
 def test_one_process_runs_at_a_time_and_what_broke_meanwhile_is_told_when_it_is_parsed_again(started, home):
     process = started_for(started, "a.py")
+    noted = Path(home, NAME).stat().st_mtime_ns
+    time.sleep(0.02)  # longer than a tick of the file system's clock
     # As of another dag-processor, and of each file in Airflow 2.
     ImportErrorWatch().note("b.py", "KeyError", is_new=True)
     assert len(started) == 1
+    assert Path(home, NAME).stat().st_mtime_ns > noted, "the process waits until no more errors come"
     end(process, home, ("a.py", "KeyError"))
     ImportErrorWatch().note("b.py", "KeyError", is_new=False)
     assert len(started) == 2
@@ -194,12 +197,22 @@ def test_the_dag_processor_goes_on_where_no_process_can_be_started(monkeypatch, 
     assert "about DAG files that cannot be parsed could not be started." in caplog.text
 
 
+def test_dag_processors_on_two_machines_text_once(tmp_path, monkeypatch, oncall, sandbox):
+    monkeypatch.setattr(texting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
+    for machine in ("one", "another"):
+        (tmp_path / machine).mkdir()
+        file = ReportedErrors.lock(str(tmp_path / machine))
+        texting.text_new_errors(file, "an error")
+        assert file.read().errors == {"an error"}
+        file.close()
+    assert len(sandbox.accepted()) == 1
+
+
 def test_an_error_that_could_not_be_texted_is_tried_again(metadata_db, home, monkeypatch, connection, caplog):
     connection(extra={"from_numbers": FROM_NUMBERS[0]})  # nobody to text
     monkeypatch.setattr(texting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
-    monkeypatch.setattr(texting.signal, "alarm", lambda _: None)
     file = ReportedErrors.lock(home)
-    texting.main(file.descriptor, "an error")
+    texting.text_new_errors(file, "an error")
     reported = file.read()
     file.close()
     assert not reported.errors

@@ -1,0 +1,61 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from airflow_provider_dialogtech.alerts import after_parsing, import_errors
+from airflow_provider_dialogtech.alerts.reported_errors import ReportedErrors
+
+
+@pytest.fixture
+def reported(tmp_path):
+    file = ReportedErrors.lock(str(tmp_path))
+    yield file
+    file.close()
+
+
+@pytest.fixture
+def errors_come(monkeypatch, tmp_path):
+    """Let an error be noted in each of so many waits; returns the waits."""
+    waits = []
+
+    def come(count):
+        def sleep(seconds, sleep=time.sleep):
+            waits.append(seconds)
+            sleep(0.02)  # longer than a tick of the file system's clock
+            if len(waits) <= count:
+                ReportedErrors.note_another(str(tmp_path))
+
+        monkeypatch.setattr(after_parsing.time, "sleep", sleep)
+        return waits
+
+    return come
+
+
+def test_files_that_break_together_are_waited_for(reported, errors_come):
+    waits = errors_come(2)
+    after_parsing.wait_for_the_last(reported)
+    assert waits == [after_parsing.SECONDS_WITHOUT_ERRORS] * 3
+
+
+def test_errors_without_end_are_not_waited_for_for_ever(reported, errors_come, monkeypatch):
+    monkeypatch.setattr(after_parsing, "MOST_SECONDS_OF_ERRORS", 0.1)
+    waits = errors_come(1000)
+    after_parsing.wait_for_the_last(reported)
+    assert 1 <= len(waits) <= 5
+
+
+def test_no_process_stays_for_ever_and_the_error_is_handed_on(reported, monkeypatch):
+    done = []
+    monkeypatch.setattr("signal.alarm", lambda seconds: done.append(("alarm", seconds)))
+    monkeypatch.setattr(after_parsing, "wait_for_the_last", lambda file: done.append(("wait", file.descriptor)))
+    monkeypatch.setattr(import_errors, "text_new_errors", lambda file, error: done.append((file.descriptor, error)))
+    after_parsing.main(reported.descriptor, "an error")
+    assert done == [("alarm", 300), ("wait", reported.descriptor), (reported.descriptor, "an error")]
+
+
+def test_airflow_is_not_imported_while_it_waits():
+    asked = "import sys, airflow_provider_dialogtech.alerts.after_parsing; print('airflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
