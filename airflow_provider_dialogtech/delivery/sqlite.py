@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, Row, make_url
 from sqlalchemy.pool import NullPool
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
+from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wait_random
 
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.clock import Clock
@@ -82,26 +81,14 @@ class SqliteBackend:
             # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal that
             # was deleted.
             connection.exec_driver_sql("PRAGMA journal_mode=TRUNCATE")
-            self._lock_file(connection, max(0.0, until - time.monotonic()))
+            driver: Any = connection.connection.dbapi_connection
+            _when_unlocked(driver.execute, "BEGIN IMMEDIATE", until)
             is_new = self._prepare(connection)
             yield connection
-            connection.exec_driver_sql("COMMIT")
+            # Somebody may be reading the file; until he has done, the transaction stays as it is.
+            _when_unlocked(connection.exec_driver_sql, "COMMIT", until)
         if is_new:
             schema.log_new(str(self._path))
-
-    def _lock_file(self, connection: Connection, within: float) -> None:
-        """Begin a transaction that writes, once nobody else does.
-
-        SQLite's own wait looks again after up to 100 ms, in which the file lies idle and a slot is missed.
-        """
-        driver: Any = connection.connection.dbapi_connection
-        retrying = Retrying(
-            retry=retry_if_exception_type(sqlite3.OperationalError),
-            stop=stop_after_delay(within),
-            wait=wait_random(*_LOOK_AGAIN),
-            reraise=True,
-        )
-        retrying(driver.execute, "BEGIN IMMEDIATE")
 
     def _create_private(self) -> None:
         """Create a missing file so that nobody else can read it: digests of phone numbers can be guessed."""
@@ -116,6 +103,20 @@ class SqliteBackend:
         is_new = schema.create_or_upgrade(connection)
         _write_version(connection)
         return is_new
+
+
+def _when_unlocked(execute: Callable[[str], object], statement: str, until: float) -> None:
+    """Begin or commit a transaction that writes, once nobody else holds the file.
+
+    SQLite's own wait looks again after up to 100 ms, in which the file lies idle and a slot is missed.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_message(match=".*database is locked"),
+        stop=stop_after_delay(max(0.0, until - time.monotonic())),
+        wait=wait_random(*_LOOK_AGAIN),
+        reraise=True,
+    )
+    retrying(execute, statement)
 
 
 def _write_version(connection: Connection) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.delivery.faults import StoreAway, named
+from airflow_provider_dialogtech.delivery.faults import StoreAway, error_to_raise
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
 
 
@@ -16,7 +16,7 @@ class DriverError(Exception):
 
 
 def told(error, kind=sa.exc.OperationalError, *, is_file=False):
-    return named(kind("SELECT secret", {}, error), is_file=is_file)
+    return error_to_raise(kind("SELECT secret", {}, error), is_file=is_file)
 
 
 @pytest.mark.parametrize("attribute", ["pgcode", "sqlstate"])
@@ -93,7 +93,7 @@ def test_what_no_retry_mends_says_what_to_do():
     ],
 )
 def test_any_error_has_a_name(error, kind):
-    found = named(error, is_file=False)
+    found = error_to_raise(error, is_file=False)
     assert type(found) is kind
     assert "odd" not in str(found)
     assert found is error or not isinstance(error, StoreAway)

@@ -1,6 +1,7 @@
 import os
 import resource
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -243,6 +244,21 @@ def test_a_file_that_somebody_else_has_locked_is_waited_for_and_then_named(sqlit
         with pytest.raises(JournalUnavailable, match="the file is locked"):
             write(store, "another")
     write(store, "another")
+
+
+def test_a_commit_waits_until_nobody_reads_the_file_and_nothing_is_planned_anew(sqlite_url, tmp_path):
+    store = Store(sqlite_url)
+    write(store)
+    planned = []
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None, check_same_thread=False)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM dialogtech_accounts").fetchone()
+        has_read = threading.Timer(0.5, reader.execute, ["COMMIT"])
+        has_read.start()
+        store.locked("a", QUESTION, lambda *_: (planned.append("once"), [an_account("1")]))
+        has_read.join()
+    assert planned == ["once"]
+    assert count(store) == 2
 
 
 def test_a_journal_file_deleted_between_texts_is_created_anew_with_a_warning_that_names_it(

@@ -162,5 +162,5 @@ def test_without_its_extra_a_shared_journal_says_what_to_install(installed, sand
     done = installed.run("python", "-c", SEND, check=False, AIRFLOW__DIALOGTECH__JOURNAL_URL=url, **connection)
     last = done.stderr.splitlines()[-1]
     assert "InvalidConnection: The text was not sent" in last
-    assert last.endswith("pip install 'airflow-provider-dialogtech[postgres]'")
+    assert last.endswith("Install it where Airflow runs: `pip install 'airflow-provider-dialogtech[postgres]'`.")
     assert sandbox.messages() == []
