@@ -18,6 +18,7 @@ with DAG("dialogtech_without_journal", schedule=None, start_date=datetime(2026, 
         task_id="text",
         to=NUMBER,
         message=TEXT,
+        max_wait=1,
         dialogtech_conn_id="in_doubt",
         on_failure_callback=DialogTechSmsNotifier(TEXT, to=NUMBER, dialogtech_conn_id="wrong_timeout"),
     )
