@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -29,6 +29,10 @@ FLAGS = [
 _START = "import os, sys; _, r, w, *it = sys.argv; os.dup2(int(r), 3); os.dup2(int(w), 4); os.execv(it[0], it)"
 
 
+class Navigated(AssertionError):
+    """The page was left for another one, by a redirect for instance, before the command was done."""
+
+
 class Page:
     """A tab of the browser."""
 
@@ -46,7 +50,10 @@ class Page:
         command = {"id": id_, "method": method, "params": params, **self._session}
         os.write(self._commands, json.dumps(command).encode() + b"\0")
         answer = next(answer for answer in map(json.loads, self._answers) if answer.get("id") == id_)
-        assert "error" not in answer, answer["error"]
+        error = answer.get("error")
+        if error and any(words in error["message"] for words in ("navigated", "context was destroyed")):
+            raise Navigated(error)
+        assert not error, error
         return answer["result"]
 
     def open(self, url, width=1180, height=760, *, dark=False):
@@ -68,9 +75,13 @@ class Page:
     def wait_for(self, script, seconds=20):
         """Wait until a piece of JavaScript is true."""
         until = time.monotonic() + seconds
-        while not self.evaluate(f"Boolean({script})"):
+        while not self._is_true(script):
             assert time.monotonic() < until, f"{script} did not come true; the page reads:\n{self.text()}"
             time.sleep(0.05)
+
+    def _is_true(self, script):
+        with suppress(Navigated):
+            return self.evaluate(f"Boolean({script})")
 
     def text(self, selector="body"):
         """Return what a person reads there."""
