@@ -74,7 +74,7 @@ def test_airflow_serves_the_form():
     served = json.loads(done.stdout.split("SERVED ")[1].splitlines()[0])
     assert list(served["extra_fields"]) == NAMES
     assert served["extra_fields"]["from_numbers"]["schema"]["title"] == "From numbers"
-    # On Python 3.10, Airflow 3.1 shows the choices of no provider: its mock of WTForms has not the submodules it patches.
+    # On Python 3.10, Airflow 3.1 shows the choices of no provider: what it patches is not what a provider imports.
     if not (version("apache-airflow").startswith("3.1.") and sys.version_info < (3, 11)):
         assert served["extra_fields"]["http_method"]["schema"]["enum"] == ["GET", "POST"]
     assert served["standard_fields"]["password"]["title"] == "Secret access key"
