@@ -38,6 +38,13 @@ def journal(store):
     return SendJournal(store, ACCOUNT, RateLimits())
 
 
+@pytest.fixture(autouse=True)
+def no_slot_is_missed(monkeypatch):
+    """Let a text be started long after its slot: on a busy machine a test may be late for it."""
+    monkeypatch.setattr(journal_module, "LATEST_START", 60.0)
+    monkeypatch.setattr(journal_module, "CLOCK_TOLERANCE", 60.0)
+
+
 @pytest.fixture
 def unhurried(monkeypatch):
     """Let reservations that nobody starts count as long as the test takes."""
@@ -250,7 +257,8 @@ def test_starting_twice_is_starting_once_so_that_a_lost_answer_does_no_harm(jour
     assert [row.state for row in rows(store_url)] == ["sending"]
 
 
-def test_a_text_is_not_started_after_its_slot(journal, store_url):
+def test_a_text_is_not_started_after_its_slot(journal, store_url, monkeypatch):
+    monkeypatch.undo()
     held = journal.reserve(a_request())
     time.sleep(max(0.0, held.due - time.monotonic()) + journal_module.LATEST_START + 0.02)
     assert not journal.start(held, timeout=30)
