@@ -41,8 +41,9 @@ SECRET = "S3cr+t/=&% Canary?'\\~ key"
 TEXT = {"to": "2125550187", "from_": "5554332111", "message": "Payroll run 7 failed: canary <table> & 'more' 100 %"}
 CANARIES = (ACCESS_KEY, SECRET, TEXT["to"], TEXT["message"])
 DEADLINE = 1.0
-LEEWAY = 1.0
-PATIENCE = 30.0  # for who answers at once, however busy the machine is
+# However busy the machine is: the process is late then, or who answers at once is.
+LEEWAY = 15.0
+PATIENCE = 30.0
 MEMORY = 64 << 20
 FLOOD = b"x" * (1 << 16)
 
@@ -80,6 +81,10 @@ def assert_silent(shown: str) -> None:
 def outcome_from(behave, tls=None, timeout=DEADLINE) -> ApiReply | DialogTechError:
     with serving(behave, tls) as server:
         return outcome_of(server.url, timeout)
+
+
+def outcome_of_answer(answer: bytes) -> ApiReply | DialogTechError:
+    return outcome_from(answering(answer), timeout=PATIENCE)
 
 
 def flooding(head: bytes, flood: bytes = FLOOD):
@@ -176,9 +181,9 @@ def test_of_what_says_nothing_not_a_byte_is_read(status):
 
 
 def test_a_document_type_as_the_vendors_is_read_and_one_just_within_the_bounds():
-    assert outcome_from(answering(an_answer(SUCCESS))).description == "[1] Message Sent"
-    assert outcome_from(answering(xml("<a/>" * (MOST_ELEMENTS - 3)))).result == "success"
-    assert outcome_from(answering(xml("<a>" * (DEEPEST - 1) + "</a>" * (DEEPEST - 1)))).result == "success"
+    assert outcome_of_answer(an_answer(SUCCESS)).description == "[1] Message Sent"
+    assert outcome_of_answer(xml("<a/>" * (MOST_ELEMENTS - 3))).result == "success"
+    assert outcome_of_answer(xml("<a>" * (DEEPEST - 1) + "</a>" * (DEEPEST - 1))).result == "success"
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +225,7 @@ def test_over_tls_the_bounds_hold_too(name, tls):
 )
 def test_a_success_that_counts_nothing_is_in_doubt(words):
     answer = an_answer(SUCCESS.replace(b"[1] Message Sent", words.encode()))
-    assert type(outcome_from(answering(answer))) is InDoubt
+    assert type(outcome_of_answer(answer)) is InDoubt
 
 
 @pytest.mark.parametrize(
@@ -228,7 +233,7 @@ def test_a_success_that_counts_nothing_is_in_doubt(words):
 )
 def test_any_other_success_is_one(words):
     answer = an_answer(SUCCESS.replace(b"[1] Message Sent", words.encode()))
-    assert outcome_from(answering(answer)).result == "success"
+    assert outcome_of_answer(answer).result == "success"
 
 
 YEAR = "9" * 20
@@ -253,7 +258,7 @@ YEAR = "9" * 20
 )
 def test_nonsense_about_when_to_come_back_is_no_advice(header):
     answer = b"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\nRetry-After: " + header.encode() + b"\r\n\r\n"
-    error = outcome_from(answering(answer))
+    error = outcome_of_answer(answer)
     assert type(error) is Throttled
     assert error.retry_after is None
 
@@ -311,7 +316,7 @@ ECHOES = {
 def test_what_is_echoed_is_not_told(echo, status):
     for canary in CANARIES:
         answer = an_answer(failed(escape(f"Bad: {echo(canary)} given")), status)
-        error = outcome_from(answering(answer), timeout=PATIENCE)
+        error = outcome_of_answer(answer)
         assert isinstance(error, Refused | Throttled)
         shown = f"{error} {getattr(error, 'description', '')}"
         assert echo(canary).lower() not in shown.lower()
@@ -325,24 +330,24 @@ def test_what_is_echoed_is_not_told(echo, status):
 def test_what_is_echoed_by_a_success_is_not_told_either(echo):
     for canary in CANARIES:
         words = escape(f"[1] Message Sent: {ECHOES[echo](canary)}")
-        reply = outcome_from(answering(an_answer(SUCCESS.replace(b"[1] Message Sent", words.encode()))))
+        reply = outcome_of_answer(an_answer(SUCCESS.replace(b"[1] Message Sent", words.encode())))
         assert ECHOES[echo](canary) not in reply.description + reply.xml
 
 
 @pytest.mark.parametrize("echo", ["double percent", "decimal references", "JSON", "zero-width spaces between"])
 def test_anybody_elses_number_is_masked_in_whatever_form(echo):
-    error = outcome_from(answering(an_answer(failed(escape(f"Ask {ECHOES[echo]('+1 (646) 555-0123')}")))))
+    error = outcome_of_answer(an_answer(failed(escape(f"Ask {ECHOES[echo]('+1 (646) 555-0123')}"))))
     assert error.description == "Ask …0123"
 
 
 def test_an_element_that_nobody_documented_is_not_kept():
-    reply = outcome_from(answering(xml(f"<debug>{escape(SECRET)} {TEXT['to']}</debug><number>5554332111</number>")))
+    reply = outcome_of_answer(xml(f"<debug>{escape(SECRET)} {TEXT['to']}</debug><number>5554332111</number>"))
     assert "debug" not in reply.xml
     assert reply.numbers == ()
 
 
 def test_a_part_of_the_text_that_the_reason_quotes_is_not_told():
-    error = outcome_from(answering(an_answer(failed(escape(f"Blocked words in '{TEXT['message'][:30]}...'")))))
+    error = outcome_of_answer(an_answer(failed(escape(f"Blocked words in '{TEXT['message'][:30]}...'"))))
     assert "Payroll" not in str(error)
     assert "Blocked words in" in str(error)
 
@@ -359,7 +364,7 @@ def test_the_words_of_the_text_itself_do_not_decide_what_a_refusal_means():
 )
 def test_a_number_is_masked_whatever_sets_its_digits_apart(separator):
     written = separator.join(("212", "555", "0187"))
-    error = outcome_from(answering(an_answer(failed(f"No route to {written} now"))))
+    error = outcome_of_answer(an_answer(failed(f"No route to {written} now")))
     assert error.description == "No route to …0187 now"
 
 
@@ -370,7 +375,7 @@ def test_a_number_is_masked_whatever_sets_its_digits_apart(separator):
 def test_whatever_encoding_a_reply_declares_what_is_kept_can_be_written(encoding):
     body = f'<?xml version="1.0" encoding="{encoding}"?><response><result>failed</result><result_description>'
     tail = "</result_description></response>"
-    outcome = outcome_from(answering(an_answer((body + r"\ud800 +2AA-" + tail).encode())))
+    outcome = outcome_of_answer(an_answer((body + r"\ud800 +2AA-" + tail).encode()))
     str(outcome).encode()
     assert isinstance(outcome, Refused | InDoubt)
 
