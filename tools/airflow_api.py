@@ -11,7 +11,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixe
 
 # The API waits for a lock of its own database for a minute before it gives up; who asks has to wait longer.
 TIMEOUT = 90.0
-_TRIES = 3
+_TRIES = 5
 
 
 class AirflowApi:
@@ -45,7 +45,7 @@ class AirflowApi:
         """Start a run of a DAG. A lost answer is no harm: under one id a run starts once, so it is asked for again.
 
         :param conf: values for the DAG's parameters.
-        :raises requests.RequestException: when the API refuses, or does not answer three times.
+        :raises requests.RequestException: when the API refuses, or does not answer five times.
         """
         for attempt in Retrying(
             stop=stop_after_attempt(_TRIES), wait=wait_fixed(1), retry=retry_if_exception(_may_pass), reraise=True
@@ -72,5 +72,7 @@ class AirflowApi:
 
 def _may_pass(error: BaseException) -> bool:
     if isinstance(error, requests.HTTPError):
-        return error.response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        # A DAG that is parsed is found a moment later.
+        status = error.response.status_code
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_FOUND
     return isinstance(error, (requests.ConnectionError, requests.Timeout))

@@ -20,6 +20,8 @@ from tools.processes import Background, BackgroundFailed, free_port, output_of, 
 _IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 
+_PROGRAM = Path(__file__).with_name("airflow_program.py")
+
 # Airflow 2 with SQLite does one thing after the other: it runs the tasks of a DAG before it parses the next one.
 _BUSY = 300.0
 
@@ -179,7 +181,7 @@ def running_airflow(
 
 
 def _airflow(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "airflow", *arguments]
+    return [sys.executable, str(_PROGRAM), *arguments]
 
 
 def _settings(folder: Path, dags: Path, url: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ Each line of the input is a command as JSON: its arguments, its environment, and
 errors. Each line of the output is the status of a command that has ended. It imports nothing of this repository.
 """
 
+import gc
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ import traceback
 
 
 def main() -> None:
+    gc.set_threshold(100_000, 50, 100)  # it takes a fifth of Airflow's start
     sys.path.pop(0)  # this folder, whose packages have the names of others
     tells = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:

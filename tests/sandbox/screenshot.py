@@ -32,7 +32,7 @@ def main(path: str) -> None:
             time.sleep(0.55)
         sandbox.fault("reset_after_accept", times=1)
         call(sandbox, to=PATIENT, from_=sandbox.numbers[0], message="The way in is by the garden.")
-        page.wait_for("document.body.innerText.includes('garden')")
+        page.wait_for("document.body?.innerText.includes('garden')")
         page.screenshot(path)
 
 
