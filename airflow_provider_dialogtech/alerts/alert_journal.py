@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from airflow_provider_dialogtech.alerts.attempt import Attempt
-from airflow_provider_dialogtech.alerts.deadline import Deadline
+from airflow_provider_dialogtech.alerts.deadline import AlertDeadline
 from airflow_provider_dialogtech.delivery.journal import Outcome, SendJournal
 from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
@@ -25,7 +25,7 @@ class AlertJournal(SendJournal):
     :param args: those of the journal.
     """
 
-    def __init__(self, attempt: Attempt, deadline: Deadline, *args: Any, **options: Any) -> None:
+    def __init__(self, attempt: Attempt, deadline: AlertDeadline, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._attempt = attempt
         self._deadline = deadline

@@ -14,7 +14,7 @@ CALL = 14.0
 SPARE = 1.0
 
 
-class Deadline:
+class AlertDeadline:
     """The end of the time that a callback may take.
 
     :param seconds: when it comes.

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.deadline import HELD, Deadline
+from airflow_provider_dialogtech.alerts.deadline import HELD, AlertDeadline
 from airflow_provider_dialogtech.alerts.recipient import RecipientAlert
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
@@ -28,7 +28,7 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
     :param hook: the account it leaves from. Its settings have been read.
     :return: False where certainly nobody got a text and none was suppressed.
     """
-    deadline = Deadline(HELD)
+    deadline = AlertDeadline(HELD)
     numbers = _numbers(alert, recipients, hook.settings)
     texts = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
     _run_all(texts, deadline)
@@ -74,7 +74,7 @@ def _numbers_of(recipient: object, contacts: Contacts, problems: list[str]) -> l
     return numbers
 
 
-def _run_all(texts: Sequence[RecipientAlert], deadline: Deadline) -> None:
+def _run_all(texts: Sequence[RecipientAlert], deadline: AlertDeadline) -> None:
     """Send the texts, several at once, in threads that a callback can abandon: nothing that hangs may hold it."""
     waiting: queue.SimpleQueue[RecipientAlert] = queue.SimpleQueue()
     for text in texts:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.alerts import fallback
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.deadline import CALL, Deadline
+from airflow_provider_dialogtech.alerts.deadline import CALL, AlertDeadline
 from airflow_provider_dialogtech.alerts.text import fit, suffix_of
 from airflow_provider_dialogtech.delivery.metrics import ALERTS
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, JournalUnavailable, NotSent
@@ -48,7 +48,7 @@ class RecipientAlert:
     alert: Alert
     number: str
     hook: DialogTechHook
-    deadline: Deadline
+    deadline: AlertDeadline
     ended: bool = False
     failed: bool = False
     outcome: str = "failed"

@@ -14,8 +14,8 @@ class TooLarge(Exception):
     """More came than a reply may have."""
 
 
-class Deadline:
-    """A point in time.
+class CallDeadline:
+    """The end of the time that one call of the API may take.
 
     :param seconds: how far away it is.
     """
@@ -42,7 +42,7 @@ class BoundedReader(io.RawIOBase):
     :param largest: how many bytes may come.
     """
 
-    def __init__(self, connection: Any, deadline: Deadline, largest: int = LARGEST_REPLY) -> None:
+    def __init__(self, connection: Any, deadline: CallDeadline, largest: int = LARGEST_REPLY) -> None:
         self._connection = connection
         self._deadline = deadline
         self._left = largest

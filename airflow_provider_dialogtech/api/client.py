@@ -13,7 +13,7 @@ from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY
 from airflow_provider_dialogtech.api.connection import Connection
 from airflow_provider_dialogtech.api.failures import NoReply, NotLeft
 from airflow_provider_dialogtech.api.listing import LARGEST_LISTING, Message, listed_messages
-from airflow_provider_dialogtech.api.outcome import outcome_of
+from airflow_provider_dialogtech.api.meaning import meaning_of
 from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented
 from airflow_provider_dialogtech.api.url import checked_url, may_carry_keys
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, NotSent, Unreachable
@@ -238,7 +238,7 @@ class ApiCall:
     def _outcome(self, parameters: Mapping[str, str]) -> ApiReply | DialogTechError:
         client = self._client
         raw = self._connection.request(client._http_method, _HEADERS, {**client._keys, **parameters})
-        return outcome_of(raw, client._keys, parameters, client._throttled_words)
+        return meaning_of(raw, client._keys, parameters, client._throttled_words)
 
     @without_locals
     def _listing(self, parameters: Mapping[str, str]) -> list[Message] | DialogTechError:
@@ -247,7 +247,7 @@ class ApiCall:
         messages = listed_messages(raw.body) if raw.status == HTTPStatus.OK else None
         if messages is not None:
             return messages
-        outcome = outcome_of(raw, client._keys, parameters, client._throttled_words)
+        outcome = meaning_of(raw, client._keys, parameters, client._throttled_words)
         return outcome if isinstance(outcome, DialogTechError) else []
 
 

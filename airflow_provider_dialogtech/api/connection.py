@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 
 import requests
 
-from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY, Deadline
+from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY, CallDeadline
 from airflow_provider_dialogtech.api.failures import NoReply, NotLeft, in_words
 from airflow_provider_dialogtech.api.raw_reply import RawReply
 from airflow_provider_dialogtech.api.transport import Transport
@@ -66,7 +66,7 @@ class Connection:
         :raises NotLeft: when no byte has left.
         :raises NoReply: when the request has left, at least in part, and no whole reply came.
         """
-        deadline = Deadline(self._timeout)
+        deadline = CallDeadline(self._timeout)
         self.left_at = None
         self._busy = True
         reason = ""
@@ -109,7 +109,7 @@ class Connection:
                 self._handle = None
 
     def _open(self) -> None:
-        deadline = Deadline(self._timeout)
+        deadline = CallDeadline(self._timeout)
         self._transport = Transport(self._url, self._watch, self._largest)
         if self._transport.has_proxy:
             with self._watchdog():
@@ -139,7 +139,7 @@ class Connection:
                 connection.family, connection.type, connection.proto, fileno=os.dup(connection.fileno())
             )
 
-    def _ready(self, deadline: Deadline) -> Transport:
+    def _ready(self, deadline: CallDeadline) -> Transport:
         """Check that the connection is still open: what is written on a closed one is in doubt."""
         if self._transport is None or self._handle is None:
             raise NotLeft("the connection was closed")

@@ -17,7 +17,7 @@ from typing import Any
 import requests
 
 from airflow_provider_dialogtech.api import raw_reply
-from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY, BoundedReader, Deadline
+from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY, BoundedReader, CallDeadline
 from airflow_provider_dialogtech.api.raw_reply import RawReply
 
 
@@ -40,7 +40,7 @@ class Transport:
         self._http.debuglevel = 0  # where somebody sets http.client's own, it prints requests whole
         self._http.response_class = self._bounded_response
         self._http._new_conn = self._by_socks if self._has_socks_proxy else self._by_tcp
-        self._deadline: Deadline
+        self._deadline: CallDeadline
 
     @property
     def has_proxy(self) -> bool:
@@ -51,7 +51,7 @@ class Transport:
     def _has_socks_proxy(self) -> bool:
         return hasattr(self._http, "_socks_options")
 
-    def connect(self, deadline: Deadline) -> None:
+    def connect(self, deadline: CallDeadline) -> None:
         """Connect, but write nothing on the connection.
 
         :param deadline: until when.
@@ -66,7 +66,7 @@ class Transport:
         # A request that finds the connection closed must not open another one.
         self._http.auto_open = 0
 
-    def ready(self, deadline: Deadline) -> bool:
+    def ready(self, deadline: CallDeadline) -> bool:
         """Return whether the connection is still open, and nothing came on it that nobody asked for.
 
         :param deadline: until when the request that follows has time.

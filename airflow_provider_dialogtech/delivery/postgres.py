@@ -21,8 +21,8 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.faults import StoreAway
-from airflow_provider_dialogtech.delivery.reading import ask_for_time, note_questions
 from airflow_provider_dialogtech.delivery.store import Plan, Statement
+from airflow_provider_dialogtech.delivery.time_question import ask_for_time, note_questions
 from airflow_provider_dialogtech.delivery.watchdog import Watchdog
 
 T = TypeVar("T")

@@ -17,8 +17,8 @@ from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wai
 from airflow_provider_dialogtech.delivery import schema
 from airflow_provider_dialogtech.delivery.clock import Clock
 from airflow_provider_dialogtech.delivery.group_commit import GroupCommit
-from airflow_provider_dialogtech.delivery.reading import ask_for_time, note_questions
 from airflow_provider_dialogtech.delivery.store import Plan, Statement
+from airflow_provider_dialogtech.delivery.time_question import ask_for_time, note_questions
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_dialogtech.alerts.alert_journal import AlertJournal
 from airflow_provider_dialogtech.alerts.attempt import Attempt
-from airflow_provider_dialogtech.alerts.deadline import HELD, Deadline
+from airflow_provider_dialogtech.alerts.deadline import HELD, AlertDeadline
 from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.store import Store
@@ -19,7 +19,7 @@ def away(unused_port, time):
     """A journal whose server refuses connections."""
     pytest.importorskip("psycopg2")
     store = Store(f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/journal", clock=time.clock)
-    return AlertJournal(Attempt(3600), Deadline(HELD, time.clock), store, "account", RateLimits())
+    return AlertJournal(Attempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits())
 
 
 @pytest.mark.parametrize("outcome", ["sent", "in_doubt", "refused", "throttled"])
@@ -40,7 +40,7 @@ def test_nobody_waits_long_for_a_slot_that_is_given_back(away, time):
 
 def test_what_the_journal_says_is_passed_on(sqlite_url, time):
     store = Store(sqlite_url, clock=time.clock)
-    journal = AlertJournal(Attempt(3600), Deadline(HELD, time.clock), store, "account", RateLimits())
+    journal = AlertJournal(Attempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits())
     held = journal.reserve(REQUEST)
     time.sleep(held.due - time.monotonic())
     assert journal.start(held, timeout=30)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, WAIT, Deadline
+from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, WAIT, AlertDeadline
 from airflow_provider_dialogtech.exceptions import WaitTooLong
 
 
 @pytest.fixture
 def deadline(time):
-    return Deadline(HELD, time.clock)
+    return AlertDeadline(HELD, time.clock)
 
 
 def test_a_callback_ends_before_the_dag_processor_kills_it():
@@ -27,7 +27,7 @@ def test_a_slot_leaves_enough_time_to_send(time, deadline, passed, for_slot):
 
 
 def test_a_callback_that_has_more_time_waits_no_longer_for_a_slot(time):
-    assert Deadline(100.0, time.clock).left_for_slot() == 30.0
+    assert AlertDeadline(100.0, time.clock).left_for_slot() == 30.0
 
 
 def test_it_sleeps_unless_no_time_to_send_would_be_left(time, deadline):

@@ -123,7 +123,7 @@ def test_what_hangs_for_good_is_left_behind(alerting, monkeypatch, caplog):
 
 
 def test_a_pause_that_would_leave_no_time_to_send_is_not_begun():
-    end = deadline.Deadline(HELD)
+    end = deadline.AlertDeadline(HELD)
     begun = time.monotonic()
     with pytest.raises(WaitTooLong):
         end.sleep(HELD)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from airflow_provider_dialogtech.alerts import fallback
-from airflow_provider_dialogtech.alerts.deadline import Deadline
+from airflow_provider_dialogtech.alerts.deadline import AlertDeadline
 from airflow_provider_dialogtech.alerts.dedup import LEASE
 from airflow_provider_dialogtech.delivery.schema import alert_grants, alerts
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
@@ -86,7 +86,7 @@ def test_of_sixteen_processes_at_the_same_moment_one_texts(sandbox, alerting, sh
 
 def test_a_callback_killed_while_it_waits_mutes_nobody(sandbox, alerting, shared_journal, monkeypatch):
     def die_waiting():
-        monkeypatch.setattr(Deadline, "sleep", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(AlertDeadline, "sleep", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         DialogTechSmsNotifier("hello")(failure())
 
     # Both numbers are busy for a second, so the next text has to wait.

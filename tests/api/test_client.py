@@ -455,9 +455,9 @@ def test_a_reply_may_have_64_kibibytes_and_not_a_byte_more(over, leak_check):
 def test_a_deadline_that_is_reached_is_over(monkeypatch):
     """A socket's time-out of 0 would be none."""
     monkeypatch.setattr(bounds, "time", SimpleNamespace(monotonic=lambda: 100.0))
-    assert bounds.Deadline(0.5).left() == 0.5
+    assert bounds.CallDeadline(0.5).left() == 0.5
     with pytest.raises(TimeoutError):
-        bounds.Deadline(0).left()
+        bounds.CallDeadline(0).left()
 
 
 def test_of_a_flood_no_more_than_the_bound_is_kept(leak_check):

@@ -23,7 +23,7 @@ _COUNTS_NOTHING = re.compile(
 )
 
 
-def outcome_of(
+def meaning_of(
     raw: RawReply, keys: Mapping[str, str], sent: Mapping[str, str], throttled_words: Sequence[str]
 ) -> ApiReply | Refused | Throttled:
     """Return what a reply means, by its status first, then by its words.
