@@ -1,12 +1,15 @@
 """What all tests share: an Airflow of their own, connections, a local DialogTech."""
 
+import fcntl
 import gc
 import json
 import os
+import shutil
 import socket
+import sqlite3
 import sys
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -54,7 +57,7 @@ _MASKERS = (
 )
 
 _CELERY = Path(__file__).parent / "celery"
-# The tests of one group share what takes long to set up: a running Airflow, an environment, a database, a server.
+# The tests of one group share what takes long to set up: a running Airflow, an environment, a database, a browser.
 _GROUPS = {
     "tests/system/": "system",
     "tests/wheel/": "wheel",
@@ -66,6 +69,7 @@ _GROUPS = {
     "tests/notifications/test_in_airflow.py": "metadata_db",
     "tests/test_get_provider_info.py::test_airflow_takes": "metadata_db",
     "tests/hostile/test_tracebacks.py": "test_tracebacks",
+    "tests/sandbox/test_inbox.py": "browser",
     "tests/settings/test_journal_place.py::test_the_journal_lies": "homes",
     "tests/alerts/test_silent_journal.py": "test_silent_journal",
     "tests/delivery/test_pgbouncer.py": "test_pgbouncer",
@@ -125,12 +129,23 @@ def airflow_home() -> Path:
 
 
 @pytest.fixture(scope="session")
-def metadata_db(airflow_home):
+def metadata_db(airflow_home, tmp_path_factory):
     """Airflow's metadata database, as `airflow db migrate` leaves a new one."""
-    from airflow.utils.db import initdb
+    database = airflow_home / "airflow.db"
+    # Airflow takes some ten seconds to make it: one of xdist's workers does, the others copy what it has made.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"of-{os.getpid()}")
+    made = tmp_path_factory.getbasetemp().parent / f"airflow-{run}.db"
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if made.exists():
+            shutil.copy(made, database)
+        else:
+            from airflow.utils.db import initdb
 
-    initdb()
-    return airflow_home / "airflow.db"
+            initdb()
+            with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(made)) as target:
+                source.backup(target)  # Airflow's connection may not have written all of it into the file
+    return database
 
 
 @pytest.fixture(autouse=True)

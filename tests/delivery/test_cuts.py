@@ -38,7 +38,7 @@ TIMEOUT = 2.0
 
 
 @pytest.fixture
-def journal(proxy):
+def journal(proxy, no_slot_is_missed):
     journal = SendJournal(Store(proxy.url), ACCOUNT, FAST)
     settle(journal, reserve(journal, "warm-up"))
     return journal
@@ -92,7 +92,7 @@ def test_a_reservation_in_place_of_a_missed_one_is_made_once(journal, postgres_u
     assert held.id != missed.id
 
 
-def test_an_alert_whose_answer_is_lost_displaces_once(proxy, postgres_url, cut_once):
+def test_an_alert_whose_answer_is_lost_displaces_once(proxy, postgres_url, cut_once, no_slot_is_missed):
     journal = SendJournal(Store(proxy.url), ACCOUNT, RateLimits())
     settle(journal, reserve(journal, "warm-up"))
     for n in range(8):

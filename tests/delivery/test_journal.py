@@ -20,6 +20,8 @@ from airflow_provider_dialogtech.exceptions import InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.masking import digest
 from tests.delivery.looking import edit, rows
 
+pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
+
 ACCOUNT = digest("account", "a key")
 NUMBER = "5554332111"
 OTHER_NUMBER = "5554332112"
@@ -36,13 +38,6 @@ def a_request(key="key", *, numbers=(NUMBER,), to="5556667777", text="Hello", **
 @pytest.fixture
 def journal(store):
     return SendJournal(store, ACCOUNT, RateLimits())
-
-
-@pytest.fixture(autouse=True)
-def no_slot_is_missed(monkeypatch):
-    """Let a text be started long after its slot: on a busy machine a test may be late for it."""
-    monkeypatch.setattr(journal_module, "LATEST_START", 60.0)
-    monkeypatch.setattr(journal_module, "CLOCK_TOLERANCE", 60.0)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.store import Statement, Store
 from tests.delivery.looking import edit, rows
 
+pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
+
 
 @pytest.mark.parametrize("name", ["DISPLACE", "TAKE_OVER"])
 def test_a_text_that_has_started_is_neither_displaced_nor_taken_over(store_url, name):

@@ -323,7 +323,7 @@ def test_the_rights_in_the_docs_are_enough_and_no_more(postgres_url, sandbox):
         connection.exec_driver_sql("DROP TABLE dialogtech_sends")
 
 
-def test_an_earlier_version_cannot_take_over_a_text_that_has_started_meanwhile(postgres_url):
+def test_an_earlier_version_cannot_take_over_a_text_that_has_started_meanwhile(postgres_url, no_slot_is_missed):
     """It reads the row, then takes it over by its id alone; this version starts a text without waiting for that."""
     load("1.0", postgres_url)
     journal = opened(postgres_url)
