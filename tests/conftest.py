@@ -21,8 +21,8 @@ from tests.stores import postgres, postgres_url, sqlite_url, store_url
 
 __all__ = ["postgres", "postgres_url", "sqlite_url", "store_url", "time"]
 
-# Python would look through all of Airflow's objects again and again, for a sixth of the tests' time: not while they
-# are imported, and once the tests are collected, those objects stay.
+# The garbage collector would look through all of Airflow's objects again and again, for a sixth of the tests' time. It
+# is off while they are imported, and leaves them alone once the tests are collected.
 gc.disable()
 
 # Airflow reads these when it is imported, so they stand before any test's imports.
@@ -85,6 +85,8 @@ _NOT_COUNTED = (
     "tests/operators/test_bulk.py::test_refusals_in_a_row",
     "tests/test_layout.py",
 )
+# These take long and would come last, when the other workers have nothing left to do.
+_LONG = ("tests/settings/test_metrics.py", "tests/test_docs.py", "tests/tools/")
 
 
 class Groups(LoadScopeScheduling):
@@ -110,6 +112,7 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
     if config.pluginmanager.hasplugin("_cov"):
         for item in items:
             if item.nodeid.startswith(_NOT_COUNTED):

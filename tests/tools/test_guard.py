@@ -13,8 +13,10 @@ from tools.processes import plain_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 # Starts two children in sessions of their own, deaf to SIGTERM; the parent of one dies, as that of a daemon does.
+# What a shell runs in the background ignores SIGINT, and so would all that the tests start there.
 LEAVES_CHILDREN = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 middle = (
     "import subprocess, sys;"
