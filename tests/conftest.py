@@ -136,8 +136,8 @@ def metadata_db(airflow_home, tmp_path_factory):
     """Airflow's metadata database, as `airflow db migrate` leaves a new one."""
     database = airflow_home / "airflow.db"
     # Airflow takes some ten seconds to make it: one of xdist's workers does, the others copy what it has made.
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"of-{os.getpid()}")
-    made = tmp_path_factory.getbasetemp().parent / f"airflow-{run}.db"
+    folder = tmp_path_factory.getbasetemp()
+    made = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "airflow.db"
     with made.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if made.exists():
