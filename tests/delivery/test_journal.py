@@ -296,7 +296,8 @@ def test_what_was_sent_is_never_released(journal, store_url):
     assert rows(store_url)[-1].state == "sent"  # a slot that a busy machine has missed stands before it
 
 
-def test_a_reservation_whose_process_is_gone_delays_no_other(journal, store_url):
+def test_a_reservation_whose_process_is_gone_delays_no_other(store, store_url):
+    journal = SendJournal(store, ACCOUNT, RateLimits(number_per_minute=1))  # it would delay the next one by a minute
     journal.reserve(a_request("1"))
     edit(store_url, at=time.time() - ABANDONED - 0.01)
     assert journal.reserve(a_request("2")).due - time.monotonic() < SOON
