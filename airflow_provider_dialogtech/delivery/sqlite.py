@@ -78,10 +78,10 @@ class SqliteBackend:
         self._create_private()
         with self._engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA busy_timeout=0")
-            # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal that
-            # was deleted.
-            connection.exec_driver_sql("PRAGMA journal_mode=TRUNCATE")
             driver: Any = connection.connection.dbapi_connection
+            # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal that
+            # was deleted. SQLite answers with a row, and nothing else works before that is read.
+            _when_unlocked(lambda pragma: driver.execute(pragma).fetchall(), "PRAGMA journal_mode=TRUNCATE", until)
             _when_unlocked(driver.execute, "BEGIN IMMEDIATE", until)
             is_new = self._prepare(connection)
             yield connection
@@ -106,7 +106,7 @@ class SqliteBackend:
 
 
 def _when_unlocked(execute: Callable[[str], object], statement: str, until: float) -> None:
-    """Begin or commit a transaction that writes, once nobody else holds the file.
+    """Prepare, begin or commit a transaction that writes, once nobody else holds the file.
 
     SQLite's own wait looks again after up to 100 ms, in which the file lies idle and a slot is missed.
     """

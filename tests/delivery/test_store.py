@@ -246,6 +246,18 @@ def test_a_file_that_somebody_else_has_locked_is_waited_for_and_then_named(sqlit
     write(store, "another")
 
 
+def test_a_file_into_which_somebody_else_writes_is_waited_for_at_the_first_try(sqlite_url, tmp_path):
+    store = Store(sqlite_url, retry_for=0)
+    write(store)
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None, check_same_thread=False)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        has_written = threading.Timer(0.5, writer.execute, ["COMMIT"])
+        has_written.start()
+        write(store, "another")
+        has_written.join()
+    assert count(store) == 2
+
+
 def test_a_commit_waits_until_nobody_reads_the_file_and_nothing_is_planned_anew(sqlite_url, tmp_path):
     store = Store(sqlite_url)
     write(store)
