@@ -1,7 +1,7 @@
 # Everything here needs Python and make, nothing else: each target makes the environment it runs in.
 PYTHON ?= python3
 # More than two cores would ask for: most tests wait most of their time.
-TESTS_AT_ONCE ?= 4
+TESTS_AT_ONCE ?= 6
 # Less than 95 % of the package fails: of a whole run, on the newest Airflow.
 COVERAGE = $(if $(ARGS),,--cov --cov-report=term)
 NEWEST := 3.3.2

@@ -2,13 +2,14 @@
 
 import fcntl
 import gc
+import itertools
 import json
 import os
-import shutil
 import socket
 import sqlite3
 import sys
 import tempfile
+import threading
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -57,20 +58,27 @@ _MASKERS = (
 )
 
 _CELERY = Path(__file__).parent / "celery"
-# The tests of one group share what takes long to set up: a running Airflow, an environment, a database, a browser.
+# The tests of one group share what takes long to set up (a running Airflow, an environment, a database, a browser), or
+# start one Airflow after the other: all at once they would leave the others no processor.
 _GROUPS = {
     "tests/system/": "system",
-    "tests/wheel/": "wheel",
-    "tests/operators/test_in_airflow.py": "metadata_db",
-    "tests/test_example_dags.py": "metadata_db",
-    "tests/decorators/": "metadata_db",
-    "tests/plugins/": "metadata_db",
-    "tests/cli/test_pools.py": "metadata_db",
-    "tests/notifications/test_in_airflow.py": "metadata_db",
-    "tests/test_get_provider_info.py::test_airflow_takes": "metadata_db",
-    "tests/hostile/test_tracebacks.py": "test_tracebacks",
+    "tests/operators/test_in_airflow.py": "airflow",
+    "tests/test_example_dags.py": "airflow",
+    "tests/decorators/": "airflow",
+    "tests/plugins/": "airflow",
+    "tests/cli/test_pools.py": "airflow",
+    "tests/notifications/test_in_airflow.py": "airflow",
+    "tests/test_get_provider_info.py::test_airflow_takes": "airflow",
+    "tests/hostile/test_tracebacks.py": "airflow",
+    "tests/settings/test_metrics.py": "airflow",
+    "tests/wheel/": "starts",
+    "tests/cli/test_operations.py": "starts",
+    "tests/cli/test_commands.py": "starts",
+    "tests/settings/test_form.py": "starts",
+    "tests/settings/test_idempotency.py": "starts",
+    "tests/settings/test_journal_place.py": "starts",
+    "tests/test_compat.py": "starts",
     "tests/sandbox/test_inbox.py": "browser",
-    "tests/settings/test_journal_place.py::test_the_journal_lies": "homes",
     "tests/alerts/test_silent_journal.py": "test_silent_journal",
     "tests/delivery/test_pgbouncer.py": "test_pgbouncer",
     "tests/delivery/test_stalls.py": "test_stalls",
@@ -86,7 +94,7 @@ _NOT_COUNTED = (
     "tests/test_layout.py",
 )
 # These take long and would come last, when the other workers have nothing left to do.
-_LONG = ("tests/settings/test_metrics.py", "tests/test_docs.py", "tests/tools/")
+_LONG = ("tests/test_docs.py", "tests/tools/")
 
 
 class Groups(LoadScopeScheduling):
@@ -106,17 +114,26 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_finish():
-    gc.collect()
     gc.freeze()
     gc.enable()
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
-    if config.pluginmanager.hasplugin("_cov"):
-        for item in items:
-            if item.nodeid.startswith(_NOT_COUNTED):
-                item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Count no coverage of some tests: in xdist's workers, pytest-cov's own mark for it changes nothing."""
+    tracing, tracing_threads = sys.gettrace(), threading.gettrace()
+    if item.nodeid.startswith(_NOT_COUNTED):
+        sys.settrace(None)
+        threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracing)
+        threading.settrace(tracing_threads)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -132,29 +149,48 @@ def airflow_home() -> Path:
 
 
 @pytest.fixture(scope="session")
-def metadata_db(airflow_home, tmp_path_factory):
-    """Airflow's metadata database, as `airflow db migrate` leaves a new one."""
-    database = airflow_home / "airflow.db"
-    # Airflow takes some ten seconds to make it: one of xdist's workers does, the others copy what it has made.
+def new_metadata_db(airflow_home, tmp_path_factory) -> Path:
+    """A metadata database as `airflow db migrate` leaves it, to be copied."""
     folder = tmp_path_factory.getbasetemp()
     made = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "airflow.db"
+    # Airflow takes some ten seconds to make it: one of xdist's workers does, for all.
     with made.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if made.exists():
-            shutil.copy(made, database)
-        else:
+        if not made.exists():
             from airflow.utils.db import initdb
 
             initdb()
-            with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(made)) as target:
-                source.backup(target)  # Airflow's connection may not have written all of it into the file
+            _copy(airflow_home / "airflow.db", made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def metadata_db(new_metadata_db, airflow_home) -> Path:
+    """The metadata database of the tests' own Airflow."""
+    database = airflow_home / "airflow.db"
+    _copy(new_metadata_db, database)
     return database
 
 
+def _copy(source: Path, target: Path) -> None:
+    # SQLite may keep a part of an open database in another file.
+    with closing(sqlite3.connect(source)) as reads, closing(sqlite3.connect(target)) as writes:
+        reads.backup(writes)
+
+
+@pytest.fixture(scope="session")
+def journals(tmp_path_factory):
+    """The names of new files in one folder, since a folder for each of all tests would take its time."""
+    folder = tmp_path_factory.mktemp("journals")
+    return (folder / f"journal_{number}.db" for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_journal(monkeypatch, tmp_path):
+def own_journal(monkeypatch, journals) -> Path:
     """Let no test find another one's texts in the delivery journal."""
-    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'journal_of_the_test.db'}")
+    journal = next(journals)
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{journal}")
+    return journal
 
 
 def connection_as_json(**fields: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -84,11 +85,8 @@ class AirflowHome:
         :param params: values for the DAG's parameters.
         """
         self._wait_until_parsed(dag_id)
-        if _IS_AIRFLOW_2:
-            self.airflow("dags", "trigger", "--run-id", run_id, "--conf", json.dumps(params), dag_id)
-        else:
-            # The command would take many seconds, most of them to import Airflow once more.
-            self.api.trigger(dag_id, run_id, params)
+        # The API's server may wait for a lock of SQLite that it holds itself, when a task starts at the same moment.
+        self.airflow("dags", "trigger", "--run-id", run_id, "--conf", json.dumps(params), dag_id)
 
     def wait_for_scheduled_run(self, dag_id: str) -> str:
         """Wait until the scheduler starts a run of a DAG by itself: the latest one that was due when Airflow started.
@@ -152,6 +150,7 @@ def running_airflow(
     connections: Mapping[str, Mapping[str, object]],
     triggerer: bool = False,
     environment: Mapping[str, str] | None = None,
+    database: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[AirflowHome]:
     """Run a new Airflow, and stop all of it in the end.
@@ -161,12 +160,16 @@ def running_airflow(
     :param connections: the connections by their ids, as `airflow connections import` takes them.
     :param triggerer: whether to start a triggerer too.
     :param environment: more environment variables, for instance settings.
+    :param database: a metadata database to begin with a copy of; otherwise Airflow makes a new one.
     :param say: called with each step before it is taken.
     """
     home = AirflowHome(folder, dags, environment)
     try:
-        say("Creating Airflow's database")
-        home.airflow("db", "migrate")
+        if database:
+            shutil.copy(database, home.folder / "airflow.db")
+        else:
+            say("Creating Airflow's database")
+            home.airflow("db", "migrate")
         say(f"Adding {', '.join(connections)} to Airflow's connections")
         home.add_connections(connections)
         say(f"Starting Airflow {version('apache-airflow')}")

@@ -71,7 +71,7 @@ def oncall(connect_sandbox):
 
 
 @pytest.mark.usefixtures("metadata_db", "oncall")
-def test_broken_files_are_one_text_of_one_process(airflow_home, dags, sandbox, journal_file):
+def test_broken_files_are_one_text_of_one_process(airflow_home, dags, sandbox, own_journal):
     for n in range(3):
         (dags / f"etl_{n}.py").write_text(f"from airflow import DAG\n{ETL}")
     parse(dags)
@@ -80,13 +80,8 @@ def test_broken_files_are_one_text_of_one_process(airflow_home, dags, sandbox, j
     assert text.endswith("KeyError: 'region'")
     # Airflow 2 parses each file in a process of its own, and all of them several times.
     assert len(wait_for_the_process_that_texts(airflow_home).errors) == 3
-    with closing(sqlite3.connect(journal_file)) as journal:
+    with closing(sqlite3.connect(own_journal)) as journal:
         assert journal.execute("SELECT more FROM dialogtech_alerts").fetchall() == [(0,)]
-
-
-@pytest.fixture
-def journal_file(tmp_path):
-    return tmp_path / "journal_of_the_test.db"
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ class System:
 
 
 @pytest.fixture(scope="package")
-def system(tmp_path_factory):
+def system(new_metadata_db, tmp_path_factory):
     """Airflow runs the example DAGs, and those in `tests/system/dags` where a test brings its own."""
     folder = tmp_path_factory.mktemp("system")
     for dags in (_ROOT / "example_dags", Path(__file__).parent / "dags"):
@@ -143,6 +143,7 @@ def system(tmp_path_factory):
             connections=connections,
             triggerer=True,
             environment=_SOON_MISSED | _ALERT_ON,
+            database=new_metadata_db,
         ) as airflow:
             system = System(airflow, sandbox)
             if _SIDE_BY_SIDE:

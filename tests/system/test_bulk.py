@@ -69,7 +69,8 @@ def test_stopped_by_somebody_it_ends_soon_and_goes_on_when_cleared(system):
     assert set(states) == arrived
     summary = summary_of(system, STOPPED)
     assert (summary["sent"], summary["in_doubt"]) == (len(arrived) - 1, 1)
-    assert summary["not_tried"] == STOPPED_LENGTH - len(arrived)
+    # On a busy machine some wait for their second slot, and are no longer "not tried".
+    assert summary["not_tried"] + summary["not_sent"] == STOPPED_LENGTH - len(arrived)
     assert "Stopped. Of 30 recipients" in system.airflow.task_logs(STOPPED)
     # Airflow 3 kills a task that has not ended 5 seconds after it was asked to.
     assert "Process did not terminate in time" not in system.airflow.processes.log_of("scheduler").read_text()
