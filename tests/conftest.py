@@ -18,9 +18,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.clocks import time
 from tests.counted import counted
-from tests.stores import postgres, postgres_url, sqlite_url, store_url
+from tests.stores import postgres, postgres_url, spare_databases, sqlite_url, store_url
 
-__all__ = ["postgres", "postgres_url", "sqlite_url", "store_url", "time"]
+__all__ = ["postgres", "postgres_url", "spare_databases", "sqlite_url", "store_url", "time"]
 
 # The garbage collector would look through all of Airflow's objects again and again, for a sixth of the tests' time. It
 # is off while they are imported, and leaves them alone once the tests are collected.
