@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 
 from airflow_provider_dialogtech.delivery import journal, records, timing
@@ -20,6 +22,14 @@ def no_slot_is_missed(monkeypatch):
     monkeypatch.setattr(timing, "LONGEST", 0.5)
     monkeypatch.setattr(journal, "LATEST_START", 60.0)
     monkeypatch.setattr(journal, "CLOCK_TOLERANCE", 60.0)
+
+
+@pytest.fixture
+def no_garbage_is_collected():
+    """Let no other object be finalized below thousands of brackets, where even a finalizer has no stack left."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture

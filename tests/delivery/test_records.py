@@ -66,6 +66,7 @@ def test_what_has_an_end_is_not_waited_for(state):
     assert not a_row(state=state).is_overdue(NOW + 99)
 
 
+@pytest.mark.usefixtures("no_garbage_is_collected")
 @pytest.mark.parametrize(
     ("detail", "found"), [('{"a": 1}', {"a": 1}), ("", {}), ("[1]", {}), ("null", {}), ("[" * 100_000, {})]
 )
