@@ -58,8 +58,8 @@ _MASKERS = (
 )
 
 _CELERY = Path(__file__).parent / "celery"
-# The tests of one group share what takes long to set up (a running Airflow, an environment, a database, a browser), or
-# start one Airflow after the other: all at once they would leave the others no processor.
+# The tests of one group run one after the other. They share what takes long to set up (a running Airflow, a database, a
+# browser), or each starts an Airflow: side by side, these would leave no processor to the other tests.
 _GROUPS = {
     "tests/system/": "system",
     "tests/operators/test_in_airflow.py": "airflow",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -41,20 +40,19 @@ class AirflowApi:
         token = self._ask("GET", "/auth/token").json()["access_token"]
         return self._ask(method, f"/api/v2/{path}", body, token).json()
 
-    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object] | None = None) -> None:
+    def trigger(self, dag_id: str, run_id: str) -> None:
         """Start a run of a DAG. A lost answer is no harm: under one id a run starts once, so it is asked for again.
 
-        :param conf: values for the DAG's parameters.
         :raises requests.RequestException: when the API refuses, or does not answer five times.
         """
         for attempt in Retrying(
             stop=stop_after_attempt(_TRIES), wait=wait_fixed(1), retry=retry_if_exception(_may_pass), reraise=True
         ):
             with attempt:
-                self._trigger(dag_id, run_id, conf or {}, again=attempt.retry_state.attempt_number > 1)
+                self._trigger(dag_id, run_id, again=attempt.retry_state.attempt_number > 1)
 
-    def _trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object], *, again: bool) -> None:
-        run = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+    def _trigger(self, dag_id: str, run_id: str, *, again: bool) -> None:
+        run = {"dag_run_id": run_id, "logical_date": None}
         try:
             self.call("POST", f"dags/{dag_id}/dagRuns", run)
         except requests.HTTPError as refusal:

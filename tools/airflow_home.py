@@ -85,7 +85,7 @@ class AirflowHome:
         :param params: values for the DAG's parameters.
         """
         self._wait_until_parsed(dag_id)
-        # The API's server may wait for a lock of SQLite that it holds itself, when a task starts at the same moment.
+        # Not by the API: while a task starts, its server may wait for a lock of SQLite that it holds itself.
         self.airflow("dags", "trigger", "--run-id", run_id, "--conf", json.dumps(params), dag_id)
 
     def wait_for_scheduled_run(self, dag_id: str) -> str:

@@ -65,7 +65,7 @@ def wait_for(system, number, words):
 def test_a_name_a_list_of_names_and_the_owner_of_the_dag_are_texted(system, runs):
     assert words_to(system, ONCALL).count("The books are being closed.") == 1
     for number in (ONCALL, *FINANCE):
-        assert wait_for(system, number, "The books are closed.")
+        assert wait_for(system, number, "The books are closed.") == "The books are closed."
     failed = rf"Airflow: dialogtech_contacts.write_the_report failed at {ANY_TIME}, try 1 of 1, run by_hand: .*"
     assert re.fullmatch(failed, system.text_to(ADA))
 
