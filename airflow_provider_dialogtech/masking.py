@@ -64,10 +64,10 @@ def scrub(text: str, *secrets: str) -> str:
     forms = sorted({form for secret in secrets for form in encodings_of(secret)}, key=len, reverse=True)
     if not forms:
         return text
-    scrubbed = re.sub("|".join(map(_loosely, forms)), "***", text, flags=re.IGNORECASE)
-    plain = decode(scrubbed)
-    found = re.search("|".join(map(_loosely, forms)), plain, flags=re.IGNORECASE)
-    return re.sub("|".join(map(_loosely, forms)), "***", plain, flags=re.IGNORECASE) if found else scrubbed
+    any_form = re.compile("|".join(map(_loosely, forms)), re.IGNORECASE)
+    scrubbed = any_form.sub("***", text)
+    plain, found = any_form.subn("***", decode(scrubbed))
+    return plain if found else scrubbed
 
 
 def scrub_quotes(text: str, quoted: str) -> str:
