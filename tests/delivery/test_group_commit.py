@@ -73,11 +73,11 @@ class Callers:
             except BaseException as error:
                 self.outcomes[what] = error
 
-        before = self.waiting()
         thread = threading.Thread(target=run)
         self._threads.append(thread)
         thread.start()
-        wait_until(lambda: self.waiting() > before or what in self.outcomes)
+        # The others wait, too, or no longer do.
+        wait_until(lambda: self.waiting() + len(self.outcomes) >= len(self._threads))
 
     def waiting(self):
         return self._commits.waiting
