@@ -6,6 +6,7 @@ not in its words, and not in the locals of its frames.
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from types import SimpleNamespace
 
 import pytest
@@ -64,20 +65,26 @@ def nested(core, depth):
     return core
 
 
+# Made when they are used: most processes of the tests use none.
 MONSTERS = {
-    "10 MB": (CANARY + " ") * 1_200_000,
-    "accents": "e" + "\u0301\u0323" * 80_000,
-    "flags": "\U0001f1e6" * 100_000,
-    "joined": "\U0001f469\u200d" * 100_000,
-    "blank": " " * 10_000_000,
-    "digits": TO * 1_000_000,
-    "huge int": 10**5000,
-    "huge negative int": -(10**5000),
-    "deep list": nested(TO, 100_000),
-    "surrogates": CANARY + "\ud83c" * 1000,
-    "mute": Mute(),
-    "bytes": CANARY.encode() * 1_000_000,
+    "10 MB": lambda: (CANARY + " ") * 1_200_000,
+    "accents": lambda: "e" + "\u0301\u0323" * 80_000,
+    "flags": lambda: "\U0001f1e6" * 100_000,
+    "joined": lambda: "\U0001f469\u200d" * 100_000,
+    "blank": lambda: " " * 10_000_000,
+    "digits": lambda: TO * 1_000_000,
+    "huge int": lambda: 10**5000,
+    "huge negative int": lambda: -(10**5000),
+    "deep list": lambda: nested(TO, 100_000),
+    "surrogates": lambda: CANARY + "\ud83c" * 1000,
+    "mute": Mute,
+    "bytes": lambda: CANARY.encode() * 1_000_000,
 }
+
+
+@cache
+def made(name):
+    return MONSTERS[name]()
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class Monster:
 def alive(value):
     """Put the monsters themselves in."""
     if isinstance(value, Monster):
-        return MONSTERS[value.name]
+        return made(value.name)
     if isinstance(value, dict):
         return {name: alive(each) for name, each in value.items()}
     if isinstance(value, SimpleNamespace):
@@ -163,15 +170,15 @@ def test_a_message_between_good_numbers_is_fit_to_be_sent_or_refused(message, on
 @pytest.mark.parametrize("on_too_long", ["fail", "truncate"])
 @pytest.mark.parametrize("smart", [False, True])
 def test_no_monster_of_a_message_holds_anything_up(name, on_too_long, smart):
-    check_message(attack(create, TO, MONSTERS[name], [FROM], on_too_long, smart))
+    check_message(attack(create, TO, made(name), [FROM], on_too_long, smart))
 
 
 @pytest.mark.parametrize("name", MONSTERS)
 def test_no_monster_of_an_argument_is_taken(name):
-    assert attack(create, MONSTERS[name], CANARY, [FROM]) is None
-    assert attack(create, TO, CANARY, [MONSTERS[name]]) is None
+    assert attack(create, made(name), CANARY, [FROM]) is None
+    assert attack(create, TO, CANARY, [made(name)]) is None
     with soon(), pytest.raises(InvalidMessage, match="`on_too_long` must be fail or truncate"):
-        create(TO, CANARY, [FROM], MONSTERS[name])
+        create(TO, CANARY, [FROM], made(name))
 
 
 # A number
@@ -193,7 +200,7 @@ def test_a_number_is_digits_or_refused(number):
 
 @pytest.mark.parametrize("name", MONSTERS)
 def test_no_monster_is_a_number(name):
-    assert attack(normalize_number, MONSTERS[name], "to") is None
+    assert attack(normalize_number, made(name), "to") is None
 
 
 # A list
@@ -226,7 +233,7 @@ def test_every_row_of_a_list_is_sent_or_bad(given_rows):
 
 @pytest.mark.parametrize("name", MONSTERS)
 def test_a_monster_in_a_row_is_a_bad_row(name):
-    monster = MONSTERS[name]
+    monster = made(name)
     good = {"to": TO}
     check_list(Rows.of([monster, {"to": monster}, good, good | {"text": monster}, good | {"id": monster}]))
 
@@ -290,7 +297,7 @@ def test_a_template_renders_or_is_refused(template, row):
 @pytest.mark.parametrize("name", MONSTERS)
 def test_a_monster_in_a_template_s_row_is_rendered_or_refused(name):
     for template in ("{{ recipient.name }}", "{{ recipient.name + 1 }}", "{{ recipient.name.x.y }}"):
-        attack(render, template, ROW | {"name": MONSTERS[name]})
+        attack(render, template, ROW | {"name": made(name)})
 
 
 # An alert
@@ -328,7 +335,7 @@ def test_an_alert_has_a_text_whatever_its_context_holds(event, context, ti, one_
 @pytest.mark.parametrize("event", ["failed", "retry"])
 def test_no_monster_of_an_error_shows_a_number_or_holds_the_alert_up(name, event):
     ti = SimpleNamespace(dag_id="etl", task_id="load")
-    for error in (MONSTERS[name], Exception(MONSTERS[name])):
+    for error in (made(name), Exception(made(name))):
         with soon():
             text = fit(built_in_text(event, {"ti": ti, "exception": error}), "", one_segment=True)
         assert text.startswith("Airflow: etl.load ")
