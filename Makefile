@@ -1,9 +1,7 @@
 # Everything here needs Python and make, nothing else: each target makes the environment it runs in.
 PYTHON ?= python3
 # More than two cores would ask for: most tests wait most of their time.
-TESTS_AT_ONCE ?= 6
-# Less than 95 % of the package fails: of a whole run, on the newest Airflow.
-COVERAGE = $(if $(ARGS),,--cov --cov-report=term)
+TESTS_AT_ONCE ?= 8
 NEWEST := 3.3.2
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST)
 BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside import_errors lists
@@ -20,6 +18,7 @@ venv = .venv$(if $(filter-out $(NEWEST),$(1)),-$(1))
 # Its Python's version is in the name, so that another PYTHON=... does not meet the environment of the one before.
 python_version := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>&1)
 installed = $(call venv,$(1))/.installed-$(lastword $(python_version))
+compiled = $(call venv,$(1))/.compiled-$(lastword $(python_version))
 bin := $(call venv,$(NEWEST))/bin
 # What builds the documentation and the packages needs no Airflow.
 publishing := .venv-publish/.installed-$(lastword $(python_version))
@@ -30,7 +29,7 @@ guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix test-celery $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints clean
+.PHONY: help demo ui test test-matrix coverage test-celery $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,7 +42,15 @@ demo: $(call installed,$(NEWEST)) ## send texts from example DAGs through a real
 ui: $(call installed,$(NEWEST)) ## the same, left running until Ctrl-C, to look around in Airflow and in the inbox
 	@$(call guarded,$(call venv,$(NEWEST))) -m demo --stay
 
-test: test-$(NEWEST) ## all tests on the newest Airflow
+ifdef ARGS
+test: test-$(NEWEST)
+else
+# A whole run counts what it covers.
+test: $(call compiled,$(NEWEST)) ## all tests on the newest Airflow
+	@rm -rf .coverage
+	$(call guarded,$(call venv,$(NEWEST))) -m pytest -n $(TESTS_AT_ONCE) -p tests.coverage.plugin
+	@$(MAKE) --no-print-directory coverage
+endif
 
 test-matrix: ## all tests on every supported Airflow
 	@failed=; \
@@ -52,6 +59,9 @@ test-matrix: ## all tests on every supported Airflow
 		case " $$failed " in *" $$version "*) echo "Airflow $$version: failed" ;; *) echo "Airflow $$version: passed" ;; esac; \
 	done; \
 	test -z "$$failed"
+
+coverage: $(call installed,$(NEWEST)) ## what the last whole `make test` covered of the package; less than 95 % fails
+	@$(bin)/python -m slipcover --skip-covered --merge .coverage/*.json --out .coverage.json --fail-under 95
 
 test-celery: $(call installed,$(NEWEST)) ## a distributed Airflow with two Celery workers, killed and crashed (some 3 minutes)
 	$(call guarded,$(call venv,$(NEWEST))) -m pytest -m celery tests/celery $(ARGS)
@@ -120,7 +130,12 @@ $(call installed,$(1)): pyproject.toml constraints/airflow-$(1).txt
 		apache-airflow==$(1) -e '.[postgres,sandbox]' --group dev
 	@touch $$@
 
-test-$(1): $(call installed,$(1))
-	$(call guarded,$(call venv,$(1))) -m pytest -n $$(TESTS_AT_ONCE) $(if $(filter $(NEWEST),$(1)),$$(COVERAGE)) $$(ARGS)
+# One process compiles what the tests import; those that start at once would each do it.
+$(call compiled,$(1)): $(call installed,$(1))
+	@$(call venv,$(1))/bin/python -m pytest --collect-only -qq > /dev/null 2>&1 || true
+	@touch $$@
+
+test-$(1): $(call compiled,$(1))
+	$(call guarded,$(call venv,$(1))) -m pytest -n $$(TESTS_AT_ONCE) $$(ARGS)
 endef
 $(foreach version,$(MATRIX),$(eval $(call environment,$(version))))

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.counted import counted
+from tests.coverage.sandboxes import counted
 from tests.sandbox.browser import CHROMIUM, running_chromium
 
 
