@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import sys
 import tempfile
-import threading
+from collections.abc import Iterable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.clocks import time
-from tests.counted import counted
+from tests.coverage.sandboxes import counted
 from tests.stores import postgres, postgres_url, spare_databases, sqlite_url, store_url
 
 __all__ = ["postgres", "postgres_url", "spare_databases", "sqlite_url", "store_url", "time"]
@@ -78,33 +78,47 @@ _GROUPS = {
     "tests/settings/test_idempotency.py": "starts",
     "tests/settings/test_journal_place.py": "starts",
     "tests/test_compat.py": "starts",
-    "tests/sandbox/test_inbox.py": "browser",
-    "tests/alerts/test_silent_journal.py": "test_silent_journal",
-    "tests/delivery/test_pgbouncer.py": "test_pgbouncer",
-    "tests/delivery/test_stalls.py": "test_stalls",
+    "tests/proxies/": "proxies",
+    "tests/alerts/test_silent_journal.py": "silent journal",
+    "tests/delivery/test_pgbouncer.py": "pgbouncer",
+    "tests/delivery/test_side_by_side.py": "side by side",
+    "tests/delivery/test_stalls.py": "stalls",
 }
-# These run the same lines so often that to count their coverage would double their time.
-_NOT_COUNTED = (
-    "tests/hostile/",
-    "tests/alerts/test_storm.py",
-    "tests/api/test_listing.py::test_eight_mebibytes",
-    "tests/bulk/test_check.py::test_a_long_list",
-    "tests/delivery/test_line.py",
-    "tests/operators/test_bulk.py::test_refusals_in_a_row",
-    "tests/test_layout.py",
+# Most of these wait most of their time. Any other file is a group of its own: to set up what it needs takes longer.
+_WAITING = ("tests/delivery/", "tests/alerts/")
+# What takes longest begins first, so that in the end nobody waits for the last one.
+_FIRST = ("system", "airflow", "stalls", "silent journal", "side by side")
+_LONG = (
+    *("tests/alerts/test_attacks.py", "tests/alerts/test_priority.py", "tests/delivery/test_sender.py"),
+    *("starts", "proxies", "tests/test_docs.py", "tests/tools/"),
 )
-# These take long and would come last, when the other workers have nothing left to do.
-_LONG = ("tests/test_docs.py", "tests/tools/")
+
+
+def group_of(nodeid: str) -> str:
+    """Return the group that a test belongs to; some are alone in theirs."""
+    alone = nodeid if nodeid.startswith(_WAITING) else nodeid.partition("::")[0]
+    return next((group for beginning, group in _GROUPS.items() if nodeid.startswith(beginning)), alone)
+
+
+def turns(groups: Iterable[str]) -> dict[str, float]:
+    """Return the order in which the groups begin: those that wait among those that compute."""
+    in_turn = {group: place - len(_FIRST) for place, group in enumerate(_FIRST)}
+    rest = sorted(set(groups) - set(_FIRST), key=lambda group: (not group.startswith(_LONG), group))
+    for waits in (True, False):
+        part = [group for group in rest if group.startswith(_WAITING) == waits]
+        in_turn |= {group: place / len(part) for place, group in enumerate(part)}
+    return in_turn
 
 
 class Groups(LoadScopeScheduling):
-    """Gives the tests of a group to one worker, the largest groups first, and any other test to any."""
+    """Gives the tests of a group to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((group for beginning, group in _GROUPS.items() if nodeid.startswith(beginning)), nodeid)
+        return group_of(nodeid)
 
 
 def pytest_xdist_make_scheduler(config, log):
+    config.option.loadscopereorder = False  # it would begin with the groups of most tests
     return Groups(config, log)
 
 
@@ -119,21 +133,8 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    """Count no coverage of some tests: in xdist's workers, pytest-cov's own mark for it changes nothing."""
-    tracing, tracing_threads = sys.gettrace(), threading.gettrace()
-    if item.nodeid.startswith(_NOT_COUNTED):
-        sys.settrace(None)
-        threading.settrace(None)
-    try:
-        return (yield)
-    finally:
-        sys.settrace(tracing)
-        threading.settrace(tracing_threads)
+    in_turn = turns(group_of(item.nodeid) for item in items)
+    items.sort(key=lambda item: in_turn[group_of(item.nodeid)])
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -12,8 +12,8 @@ def main() -> None:
     sys.path.pop(0)  # this folder, whose packages have the names of others
     # It runs in a session of its own, and Linux may give each session as much time as all tests have together.
     with suppress(OSError):
-        Path("/proc/self/autogroup").write_text("10")
-    os.nice(10)
+        Path("/proc/self/autogroup").write_text("5")
+    os.nice(5)
     # The garbage collector takes a fifth of the time in which Airflow starts.
     gc.set_threshold(100_000, 50, 100)
     sys.argv[0] = "airflow"
