@@ -50,10 +50,6 @@ _SOON_MISSED = (
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     }
 )
-# No file changes, and to parse them all again every half minute takes time from the tests.
-_PARSED_ONCE = {
-    f"AIRFLOW__{'SCHEDULER' if airflow_version.startswith('2.') else 'DAG_PROCESSOR'}__MIN_FILE_PROCESS_INTERVAL": "600"
-}
 # As dialogtech_every_dag asks for it.
 _ALERT_ON = {
     "AIRFLOW__DIALOGTECH__ALERT_ON": "dag_failed,import_error",
@@ -146,7 +142,7 @@ def system(new_metadata_db, tmp_path_factory):
             folder / "dags",
             connections=connections,
             triggerer=True,
-            environment=_SOON_MISSED | _PARSED_ONCE | _ALERT_ON,
+            environment=_SOON_MISSED | _ALERT_ON,
             database=new_metadata_db,
         ) as airflow:
             system = System(airflow, sandbox)
