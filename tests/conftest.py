@@ -58,8 +58,8 @@ _MASKERS = (
 )
 
 _CELERY = Path(__file__).parent / "celery"
-# The tests of one group run one after the other. They share what takes long to set up (a running Airflow, a database, a
-# browser), or each starts an Airflow: side by side, these would leave no processor to the other tests.
+# The tests of one group run one after the other. They share what takes long to set up (a running Airflow, a database),
+# or each starts an Airflow: side by side, these would leave no processor to the other tests.
 _GROUPS = {
     "tests/system/": "system",
     "tests/operators/test_in_airflow.py": "airflow",
@@ -89,8 +89,13 @@ _WAITING = ("tests/delivery/", "tests/alerts/")
 # What takes longest begins first, so that in the end nobody waits for the last one.
 _FIRST = ("system", "airflow", "stalls", "silent journal", "side by side")
 _LONG = (
-    *("tests/alerts/test_attacks.py", "tests/alerts/test_priority.py", "tests/delivery/test_sender.py"),
-    *("starts", "proxies", "tests/test_docs.py", "tests/tools/"),
+    "starts",
+    "proxies",
+    "tests/alerts/test_attacks.py",
+    "tests/alerts/test_priority.py",
+    "tests/delivery/test_sender.py",
+    "tests/test_docs.py",
+    "tests/tools/",
 )
 
 
