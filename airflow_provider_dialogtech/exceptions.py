@@ -1,4 +1,4 @@
-"""Errors named by what they mean for the text: it was certainly not sent, or it may have been.
+"""Errors named by what they mean for the message: it was certainly not sent, or it may have been.
 
     DialogTechError                            fields: outcome, reason, advice; `str()` is the sentence people read
     ├─ NotSent
@@ -37,22 +37,22 @@ __all__ = [
 Outcome = Literal["not sent", "in doubt"]
 
 
-def how_to_settle(sought: str, text: str, it: str) -> str:
-    """Return what to do about texts in doubt.
+def how_to_settle(sought: str, message: str, it: str) -> str:
+    """Return what to do about messages in doubt.
 
     :param sought: what to look for.
-    :param text: what is in doubt: one text, or several.
+    :param message: what is in doubt: one message, or several.
     :param it: the same, where it is named again.
     """
     return (
-        f"Look for {sought} in DialogTech's message log, and settle {text}: `python -m airflow_provider_dialogtech "
-        f"texts list` shows {it}, `texts resolve` settles {it}. Or, to send {it} again in any case, set "
+        f"Look for {sought} in DialogTech's message log, and settle {message}: `python -m airflow_provider_dialogtech "
+        f"messages list` shows {it}, `messages resolve` settles {it}. Or, to send {it} again in any case, set "
         'in_doubt="resend".'
     )
 
 
 class DialogTechError(Exception):
-    """A text was not sent, or it may have been sent. Catch this class to catch all; only its subclasses are raised.
+    """A message was not sent, or it may have been sent. Catch this class to catch all; only its subclasses are raised.
 
     :param reason: why, without a full stop; by default that of the class.
     :param advice: what to do now, in whole sentences; by default that of the class.
@@ -71,21 +71,21 @@ class DialogTechError(Exception):
         super().__init__(self.reason)
 
     def __str__(self) -> str:
-        text = f"The text to {self.to}" if self.to else "The text"
+        message = f"The message to {self.to}" if self.to else "The message"
         if self.outcome == "in doubt":
-            happened = f"{text} may have been sent"
+            happened = f"{message} may have been sent"
         else:
-            happened = "Nothing was sent" if self.before_any else f"{text} was not sent"
+            happened = "Nothing was sent" if self.before_any else f"{message} was not sent"
         return f"{happened}: {self.reason}. {self.advice}"
 
 
 class NotSent(DialogTechError):
-    """The text was certainly not sent.
+    """The message was certainly not sent.
 
     :param reason: why, without a full stop.
     :param advice: what to do now.
     :param to: the recipient's number, shortened.
-    :param before_any: whether this ended a whole list before its first text was sent.
+    :param before_any: whether this ended a whole list before its first message was sent.
     """
 
     outcome = "not sent"
@@ -98,7 +98,7 @@ class NotSent(DialogTechError):
 
 
 class InvalidMessage(NotSent, ValueError):
-    """An argument or a text is wrong, so it was not sent."""
+    """An argument or a message is wrong, so it was not sent."""
 
     default_reason = "one of its arguments is wrong"
     default_advice = "Correct it."
@@ -112,7 +112,7 @@ class InvalidConnection(NotSent, ValueError):
 
 
 class Refused(NotSent):
-    """DialogTech refused the text.
+    """DialogTech refused the message.
 
     :param reason: that it did, and why.
     :param advice: what to do now.
@@ -136,7 +136,7 @@ class BadCredentials(Refused):
 
 
 class Throttled(NotSent):
-    """DialogTech refused the text because too many were sent in a short time.
+    """DialogTech refused the message because too many were sent in a short time.
 
     :param reason: that it did, and why.
     :param advice: what to do now.
@@ -144,7 +144,7 @@ class Throttled(NotSent):
     :param retry_after: how many seconds the API asked to wait, if it said so.
     """
 
-    default_reason = "DialogTech throttled it, because too many texts were sent in a short time"
+    default_reason = "DialogTech throttled it, because too many messages were sent in a short time"
     default_advice = "Send it again later; that is safe."
 
     def __init__(self, reason: str = "", *, advice: str = "", to: str = "", retry_after: float | None = None) -> None:
@@ -160,12 +160,12 @@ class Unreachable(NotSent):
 
 
 class WaitTooLong(NotSent):
-    """The rate limits leave no slot for the text within `max_wait`.
+    """The rate limits leave no slot for the message within `max_wait`.
 
     :param reason: when the next slot is.
     :param advice: what to do now.
     :param to: the recipient's number, shortened.
-    :param sendable_at: when the limits allow the text, in UTC.
+    :param sendable_at: when the limits allow the message, in UTC.
     """
 
     default_reason = "the rate limits leave no slot within max_wait"
@@ -179,26 +179,26 @@ class WaitTooLong(NotSent):
 
 
 class JournalUnavailable(NotSent):
-    """The delivery journal could not be read or written, so the text was not sent."""
+    """The delivery journal could not be read or written, so the message was not sent."""
 
     default_reason = "the delivery journal could not be read or written"
-    default_advice = "Check [dialogtech] journal_url and its database. Sending the text again is safe."
+    default_advice = "Check [dialogtech] journal_url and its database. Sending the message again is safe."
 
 
 class InDoubt(DialogTechError):
-    """The text may have been sent: the outcome of its request is unknown. It is not sent again by itself.
+    """The message may have been sent: the outcome of its request is unknown. It is not sent again by itself.
 
     :param reason: what is known.
     :param advice: what to do now.
     :param to: the recipient's number, shortened.
     :param since: when its request left, in UTC.
-    :param key: the text's idempotency key in the journal.
+    :param key: the message's idempotency key in the journal.
     :param earlier: whether it left in an earlier try, and nothing was sent now.
     """
 
     outcome = "in doubt"
     default_reason = "its request left, and its outcome is unknown"
-    default_advice = how_to_settle("this recipient and time", "the text", "it")
+    default_advice = how_to_settle("this recipient and time", "the message", "it")
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_dialogtech import __version__
-from airflow_provider_dialogtech.settings import config, form
+from airflow_provider_dialogtech.settings import config, fields
 
 _INTEGRATION = "DialogTech SMS"
 _DOCUMENTATION = "https://github.com/airflow-provider-dialogtech/airflow-provider-dialogtech#readme"
@@ -31,15 +31,15 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {"integration-name": _INTEGRATION, "python-modules": ["airflow_provider_dialogtech.hooks.dialogtech"]}
         ],
-        "extra-links": ["airflow_provider_dialogtech.operators.link.TextsLink"],
+        "extra-links": ["airflow_provider_dialogtech.operators.base.MessagesLink"],
         "notifications": ["airflow_provider_dialogtech.notifications.sms.DialogTechSmsNotifier"],
         "connection-types": [
             {
                 "connection-type": "dialogtech",
                 "hook-class-name": "airflow_provider_dialogtech.hooks.dialogtech.DialogTechHook",
                 "hook-name": _INTEGRATION,
-                "conn-fields": form.declared_fields(),
-                "ui-field-behaviour": form.declared_behaviour(),
+                "conn-fields": fields.declared_fields(),
+                "ui-field-behaviour": fields.declared_behaviour(),
             }
         ],
         "config": {config.SECTION: {"description": "Texts through the DialogTech SMS API.", "options": config.OPTIONS}},

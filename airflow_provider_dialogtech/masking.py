@@ -1,4 +1,7 @@
-"""What may be seen and stored of a secret, a text or a phone number."""
+"""What may be seen and stored of a secret, a message or a phone number, and values that do not show themselves.
+
+Airflow 3.0 prints a traceback with the locals of its frames, and so do other tools: what a local holds is shown.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,17 @@ import hashlib
 import html
 import json
 import re
+import reprlib
+from collections.abc import Callable
+from functools import wraps
 from html import escape
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, quote_plus, unquote
+
+P = ParamSpec("P")
+
+T = TypeVar("T")
+
 
 # What may set the digits of a number apart: all that `sms/numbers.py` takes, what separates numbers in lists, and what
 # cannot be seen: controls, joiners, direction marks, variation selectors.
@@ -120,3 +132,72 @@ def _hidden_forms(secret: str) -> set[str]:
         if len(certain) >= _LONGEST_QUOTE // 3:
             forms |= {certain, certain.replace("+", "-").replace("/", "_")}
     return forms
+
+
+# What is longer is no phone number, and Python refuses to write thousands of digits.
+_LONGEST_NUMBER_BITS = 256
+
+
+class Opaque(str):
+    """A key, a number or a text: used as it is, shown as `'***'`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def opaque(value: Any) -> Any:
+    """Return text, or a whole number in digits, as text that does not show itself; anything else as it is."""
+    if type(value) is str:
+        return Opaque(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _LONGEST_NUMBER_BITS:
+        return Opaque(value)
+    return value
+
+
+def without_locals(function: Callable[P, T]) -> Callable[P, T]:
+    """Make what a function raises show none of the frames below it, neither their locals nor what led to it."""
+
+    @wraps(function)
+    def discreet(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:
+            raised = error
+        # Outside the except block, so that the error does not become its own context.
+        del args, kwargs
+        raised.__cause__ = raised.__context__ = None
+        raise raised.with_traceback(None)
+
+    return discreet
+
+
+_LONGEST_NAME = 60
+
+
+def safe_str(thing: object, longest: int) -> str:
+    """Return the text of a thing, at most so many characters of it; nothing where making it raises.
+
+    How much time and memory it takes to make the text cannot be bounded here.
+    """
+    try:
+        return str(str(thing)[:longest])
+    except Exception:
+        return ""
+
+
+def safe_repr(thing: object) -> str:
+    """Return a wrong argument as its author wrote it, shortened; for arguments that hold no number and no text."""
+    try:
+        return reprlib.repr(thing)[:_LONGEST_NAME]
+    except Exception:
+        return f"something of type {type_name(thing)}"
+
+
+def type_name(thing: object) -> str:
+    """Return the name of a thing's type, whatever its type does to hide it."""
+    try:
+        return str(type(thing).__name__)[:_LONGEST_NAME]
+    except Exception:
+        return "object"

@@ -1,8 +1,8 @@
 """How many accounts does one PostgreSQL carry, each at its full rate?
 
-Simulated accounts, a thread each in several processes, reserve, start and settle 4 texts a second through one server,
-without sending them. What counts is how many starts are written down too late for their slot: such a text takes a new
-one. Clients and server share this machine, so the machine is the limit.
+Simulated accounts, a thread each in several processes, reserve, start and settle 4 messages a second through one
+server, without sending them. What counts is how many starts are written down too late for their slot: such a message
+takes a new one. Clients and server share this machine, so the machine is the limit.
 
     python -m benchmarks.accounts --help
 """
@@ -22,11 +22,11 @@ from typing import Any
 
 import psutil
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.delivery.sender import LATE
-from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from benchmarks.stores import running_postgres
 
@@ -34,7 +34,7 @@ NUMBERS = tuple(f"55543321{n:02}" for n in range(8))
 
 
 def one_account(store_url: str, until: float, late: list[float], took: list[float]) -> None:
-    journal = SendJournal(Store(store_url), digest("account", uuid.uuid4().hex), RateLimits())
+    journal = MessageJournal(Store(store_url), digest("account", uuid.uuid4().hex), RateLimits())
     timing = journal.timing
     lost: Reservation | None = None
     key = ""
@@ -46,7 +46,7 @@ def one_account(store_url: str, until: float, late: list[float], took: list[floa
         took.append((time.perf_counter() - begun) * 1000)
         assert isinstance(held, Reservation)
         time.sleep(max(0.0, held.due - timing.start_lead - time.monotonic()))
-        started = journal.start(held, timeout=30)
+        started = journal.start(held, request_timeout=30)
         late.append(max(0.0, time.monotonic() - held.due) if started else 1.0)
         if late[-1] > LATE:
             timing.missed(reserving)
@@ -61,7 +61,7 @@ def one_account(store_url: str, until: float, late: list[float], took: list[floa
 def work(store_url: str, accounts: int, seconds: float, ready: Barrier, results: Any) -> None:
     late: list[float] = []
     took: list[float] = []
-    SendJournal(Store(store_url), "warm up", RateLimits()).find("warm up")
+    MessageJournal(Store(store_url), "warm up", RateLimits()).find("warm up")
     ready.wait()
     until = time.time() + seconds
     spent = time.process_time()
@@ -105,7 +105,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder)) as postgres:
         print(
-            "| accounts | texts per second | slots missed | reserve, median | reserve, p99 | client, per text "
+            "| accounts | messages per second | slots missed | reserve, median | reserve, p99 | client, per message "
             "| processors busy |"
         )
         print("|---|---|---|---|---|---|---|")

@@ -1,7 +1,7 @@
 """How soon after a failure does its text arrive, beside a mapped task as well, and what becomes of a storm?
 
-First a real scheduler runs a DAG that fails, several times: alone, then while a mapped task texts many people from the
-same number. Then processes call the notifier for 500 failures of one DAG at once, through SQLite and PostgreSQL.
+First a real scheduler runs a DAG that fails, several times: alone, then while a mapped task messages many people from
+the same number. Then processes call the notifier for 500 failures of one DAG at once, through SQLite and PostgreSQL.
 `benchmarks.alerts_beside` measures alerts beside lists.
 
     python -m benchmarks.alerts --help
@@ -67,7 +67,7 @@ def through_a_scheduler(folder: Path, runs: int, journal_url: str, mapped: int) 
     print_delays(arrived, f"beside {mapped} mapped tasks" if mapped else "alone")
     if mapped:
         others = [text["at"] for text in arrived if text["to"] not in {ON_TASK, ON_DAG}]
-        print(f"the mapped task sent {len(others)} texts in {others[-1] - others[0]:.0f} s meanwhile")
+        print(f"the mapped task sent {len(others)} messages in {others[-1] - others[0]:.0f} s meanwhile")
 
 
 def run_and_wait(airflow: AirflowHome, sandbox: RunningSandbox, run: str) -> None:
@@ -86,7 +86,7 @@ def print_delays(arrived: list[dict[str, Any]], beside: str) -> None:
     for name, number in (("a task's callback", ON_TASK), ("a DAG's callback", ON_DAG)):
         took = sorted(text["at"] - failed_at[text["message"].split()[0]] for text in arrived if text["to"] == number)
         print(
-            f"{name}, {beside}: {len(took)} failures, the text arrived after {statistics.median(took):.2f} s (median), "
+            f"{name}, {beside}: {len(took)} failures, arrival after {statistics.median(took):.2f} s (median), "
             f"{took[0]:.2f} to {took[-1]:.2f} s",
             flush=True,
         )
@@ -109,7 +109,7 @@ def notifier(connection: str, store_url: str) -> Callable[[str], None]:
 
 
 def storm(store_url: str, failures: int, processes: int, away: float = 0.0) -> None:
-    """Print how many texts a storm is, and how long it takes.
+    """Print how many messages a storm is, and how long it takes.
 
     :param away: the round trip to the store, in seconds.
     """

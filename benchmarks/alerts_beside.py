@@ -35,12 +35,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery.clock import Clock
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits, Window, earliest_send_time
-from airflow_provider_dialogtech.delivery.records import SlotRequest
+from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.delivery.sender import SmsSender
-from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits, Window, earliest_send_time
+from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sandbox.process import RunningSandbox, running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -59,10 +59,10 @@ MINUTE = 60.5 + 3.0
 
 IMPORTED = (
     "airflow_provider_dialogtech.notifications.sms",
-    "airflow_provider_dialogtech.alerts.alert_journal",
-    "airflow_provider_dialogtech.alerts.dedup",
+    "airflow_provider_dialogtech.alerts.journals",
+    "airflow_provider_dialogtech.journal.dedup",
     "airflow_provider_dialogtech.api.client",
-    "airflow_provider_dialogtech.delivery.postgres",
+    "airflow_provider_dialogtech.journal.postgres",
     "airflow_provider_dialogtech.delivery.sender",
     "airflow_provider_dialogtech.sms.message",
     "psycopg2",
@@ -79,7 +79,7 @@ class Cell:
     """One cell of the table.
 
     :param distance: the round trip to PostgreSQL, in seconds.
-    :param numbers: how many numbers texts may leave from.
+    :param numbers: how many numbers messages may leave from.
     :param beside: how many lists keep the line full, or `killed`.
     """
 
@@ -177,9 +177,7 @@ def judge(cell: Cell, times: Sequence[float], arrived: list[dict[str, Any]], det
     for place, moment in enumerate(times):
         seconds = out.get(f"alert {place}", math.inf) - moment
         if details and seconds > 2:
-            print(
-                f"  {cell}: alert {place} took {seconds:.2f} s, {moment - accepted[0]['at']:.1f} s after the first text"
-            )
+            print(f"  {cell}: alert {place} took {seconds:.2f} s, {moment - accepted[0]['at']:.1f} s into the list")
     refused = sum(text["outcome"] == "throttled" for text in arrived)
     measured = Measured(took, len(times), refused=refused)
     if cell.lists:
@@ -253,7 +251,7 @@ def running_beside(cell: Cell, access: Any, store_url: str) -> Iterator[Barrier]
 def keep_line_full(access: Any, store_url: str, ready: Barrier, over: Event) -> None:
     """Send as a list does, until it is over."""
     url, key, secret, numbers = access
-    journal = SendJournal(Store(store_url), digest("account", key), LIMITS)
+    journal = MessageJournal(Store(store_url), digest("account", key), LIMITS)
     message = SmsMessage.create(to=LIST_TO, message="list", from_numbers=numbers)
 
     def sleep(seconds: float) -> None:
@@ -285,7 +283,7 @@ def keep_reserving(access: Any, store_url: str, ready: Barrier, over: Event) -> 
         begun = time.monotonic()
         child = os.fork()
         if not child:
-            journal = SendJournal(Store(store_url), digest("account", key), LIMITS)
+            journal = MessageJournal(Store(store_url), digest("account", key), LIMITS)
             for _ in range(RESERVED_BY_KILLED):
                 journal.reserve(SlotRequest(uuid.uuid4().hex, tuple(numbers), LIST_TO, "list"))
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A DAG that fails at a moment which its alerts tell, and one that texts many people beside it.
+"""A DAG that fails at a moment which its alerts tell, and one that messages many people beside it.
 
 Copied into the DAG folder of `benchmarks.alerts`.
 """

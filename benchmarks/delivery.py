@@ -1,4 +1,4 @@
-"""How much of what the limits allow do several processes use, and is any text refused?
+"""How much of what the limits allow do several processes use, and is any message refused?
 
 Each line: one store, so many numbers, so much reply latency; four processes send for 80 s and more through one journal
 to a sandbox that keeps the documented limits. Beside it the same through a plain `requests` loop with retries.
@@ -23,10 +23,10 @@ from typing import Any
 import requests
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits, Window, earliest_send_time
 from airflow_provider_dialogtech.delivery.sender import SmsSender
-from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits, Window, earliest_send_time
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -83,7 +83,7 @@ def begin(ready: Barrier, seconds: float) -> float:
 
 def send_through_journal(access: Any, store_url: str, ready: Barrier, seconds: float) -> None:
     url, key, secret, numbers = access
-    journal = SendJournal(Store(store_url), digest("account", key), RateLimits())
+    journal = MessageJournal(Store(store_url), digest("account", key), RateLimits())
     sender = SmsSender(DialogTechClient(key, secret, url), journal)
     message = SmsMessage.create(to=RECIPIENT, message="Hello", from_numbers=numbers)
     until = begin(ready, seconds)
@@ -116,7 +116,7 @@ def judge(messages: list[dict[str, Any]], setting: Setting) -> Figures:
 
 
 def allowed(numbers: int, seconds: float) -> int:
-    """Count what the documented limits allow from a fresh start, each text as early as it may go."""
+    """Count what the documented limits allow from a fresh start, each message as early as it may go."""
     account: list[float] = []
     by_number: list[list[float]] = [[] for _ in range(numbers)]
     while True:

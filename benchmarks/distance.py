@@ -1,4 +1,4 @@
-"""How much of what the limits allow is used when the journal is far away, or its disk slow, and is any text refused?
+"""How much of what the limits allow is used when the journal is far away, or its disk slow, and is any message refused?
 
 Each line: a PostgreSQL behind a proxy that delays, or a SQLite file whose commits take their time; so many processes
 with 12 threads each, as a list has, send from 8 numbers to a sandbox that keeps the documented limits.
@@ -25,11 +25,11 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery.clock import Clock
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.delivery.sender import SmsSender
-from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -50,7 +50,7 @@ class TimeIsOver(Exception):
 
 
 @dataclass(frozen=True)
-class Line:
+class AccountSlots:
     """One line of the table.
 
     :param distance: the round trip to PostgreSQL, or how long a commit of SQLite takes.
@@ -64,14 +64,14 @@ class Line:
 
 def sender_to(
     access: Any, store_url: str, sleep: Callable[[float], None] = time.sleep
-) -> tuple[SmsSender, SendJournal, SmsMessage]:
+) -> tuple[SmsSender, MessageJournal, SmsMessage]:
     url, key, secret, numbers = access
-    journal = SendJournal(Store(store_url), digest("account", key), RateLimits())
+    journal = MessageJournal(Store(store_url), digest("account", key), RateLimits())
     message = SmsMessage.create(to=RECIPIENT, message="Hello", from_numbers=numbers)
     return SmsSender(DialogTechClient(key, secret, url), journal, clock=Clock(sleep=sleep)), journal, message
 
 
-def measure(line: Line, store_url: str) -> tuple[Figures, Counter[str]]:
+def measure(line: AccountSlots, store_url: str) -> tuple[Figures, Counter[str]]:
     """Let the processes send; judge by what the sandbox recorded, and tell the errors that the senders saw."""
     with running_sandbox(numbers=numbers_of(NUMBERS)) as sandbox:
         access = (sandbox.url, sandbox.access_key, sandbox.secret_access_key, sandbox.numbers)
@@ -92,13 +92,13 @@ def measure(line: Line, store_url: str) -> tuple[Figures, Counter[str]]:
     return Figures(0, sum(message["outcome"] == "throttled" for message in messages), "none"), seen
 
 
-def send_all_the_time(access: Any, line: Line, store_url: str, ready: Barrier, errors: Any) -> None:
+def send_all_the_time(access: Any, line: AccountSlots, store_url: str, ready: Barrier, errors: Any) -> None:
     """Send through several threads until the time is over."""
     until = float("inf")
     seen: Counter[str] = Counter()
 
     def sleep(seconds: float) -> None:
-        # Every wait of a text is one of these: so a text that is never sent ends, too.
+        # Every wait of a message is one of these: so a message that is never sent ends, too.
         time.sleep(max(0.0, min(seconds, until - time.monotonic())))
         if time.monotonic() >= until:
             raise TimeIsOver
@@ -126,7 +126,7 @@ def send_all_the_time(access: Any, line: Line, store_url: str, ready: Barrier, e
 
 
 @contextmanager
-def store_of(line: Line, postgres: OwnPostgres, driver: str) -> Iterator[str]:
+def store_of(line: AccountSlots, postgres: OwnPostgres, driver: str) -> Iterator[str]:
     if line.store == "sqlite":
         with tempfile.TemporaryDirectory() as folder:
             yield f"sqlite:///{folder}/journal.db"
@@ -139,11 +139,11 @@ def show_shares(chosen: argparse.Namespace, postgres: OwnPostgres) -> None:
     places = [("postgresql", distance) for distance in chosen.distances]
     places += [("sqlite", commit) for commit in chosen.commits]
     lines = [
-        Line(store, distance, processes, chosen.seconds)
+        AccountSlots(store, distance, processes, chosen.seconds)
         for (store, distance), processes in itertools.product(places, chosen.processes)
     ]
 
-    def figures(line: Line) -> tuple[Figures, Counter[str]]:
+    def figures(line: AccountSlots) -> tuple[Figures, Counter[str]]:
         with store_of(line, postgres, chosen.driver) as url:
             return measure(line, url)
 
@@ -160,7 +160,10 @@ def show_shares(chosen: argparse.Namespace, postgres: OwnPostgres) -> None:
 
 
 def show_round_trips(chosen: argparse.Namespace, postgres: OwnPostgres) -> None:
-    """Send texts one after the other: first through the proxy that counts, then without it for the processor's time."""
+    """Send messages one after the other:
+
+    first through the proxy that counts, then without it for the processor's time.
+    """
     with running_sandbox(numbers=numbers_of(NUMBERS)) as sandbox:
         access = (sandbox.url, sandbox.access_key, sandbox.secret_access_key, sandbox.numbers)
         with running_proxy(postgres.new_database(driver=chosen.driver)) as proxy:
@@ -170,7 +173,9 @@ def show_round_trips(chosen: argparse.Namespace, postgres: OwnPostgres) -> None:
     print("|---|---|---|---|")
     for step in STEPS:
         print(f"| {step} | {trips[step]:.2f} | {spent[step] * 1000:.2f} ms | |")
-    print(f"| a whole text | {trips['text']:.2f} | {spent['text'] * 1000:.2f} ms | {spent['server'] * 1000:.2f} ms |")
+    print(
+        f"| a whole message | {trips['text']:.2f} | {spent['text'] * 1000:.2f} ms | {spent['server'] * 1000:.2f} ms |"
+    )
 
 
 def round_trips(access: Any, proxy: TcpProxy, texts: int) -> dict[str, float]:
@@ -194,7 +199,7 @@ def processor_seconds(access: Any, postgres: OwnPostgres, chosen: argparse.Names
     return {what: found / chosen.texts for what, found in spent.items()}
 
 
-def watch_steps(journal: SendJournal, meter: Callable[[], float]) -> dict[str, float]:
+def watch_steps(journal: MessageJournal, meter: Callable[[], float]) -> dict[str, float]:
     """Add up what each step of the journal takes, as the meter tells it."""
     sums = dict.fromkeys(STEPS, 0.0)
 
@@ -221,8 +226,10 @@ def main() -> None:
     parser.add_argument("--commits", type=float, nargs="*", default=[0, 0.05], help="how long SQLite's commits take")
     parser.add_argument("--driver", default="psycopg2", help="psycopg2 or psycopg")
     parser.add_argument("--at-once", type=int, default=1, help="how many lines are measured side by side")
-    parser.add_argument("--round-trips", action="store_true", help="round trips and processor time of a text instead")
-    parser.add_argument("--texts", type=int, default=100, help="how many texts --round-trips sends, twice")
+    parser.add_argument(
+        "--round-trips", action="store_true", help="round trips and processor time of a message instead"
+    )
+    parser.add_argument("--texts", type=int, default=100, help="how many messages --round-trips sends, twice")
     chosen = parser.parse_args()
     with own_postgres(fsync=True) as postgres:
         (show_round_trips if chosen.round_trips else show_shares)(chosen, postgres)

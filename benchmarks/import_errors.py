@@ -1,9 +1,9 @@
 """How soon is a DAG file that cannot be parsed texted, what does that cost the dag-processor, and what of 200 files?
 
 Airflow's own dag-processor parses the files. First single broken files, one dag-processor each: from what Airflow
-wrote into its database to the text's arrival. Then two Airflows in turns parse many broken files, one without
+wrote into its database to the message's arrival. Then two Airflows in turns parse many broken files, one without
 `alert_on`, one with it and an API that accepts connections and never answers: from the first error that Airflow writes
-to the last one. At last the same files with an API that works: how many texts each person gets.
+to the last one. At last the same files with an API that works: how many messages each person gets.
 
     python -m benchmarks.import_errors --help
 """
@@ -35,7 +35,7 @@ class Parsing:
     """An Airflow that has a dag-processor only, and only while it is asked to parse.
 
     :param folder: its home, beside it its DAG files.
-    :param api_url: the API that texts; empty for an Airflow without `alert_on`.
+    :param api_url: the API that messages; empty for an Airflow without `alert_on`.
     :param files: how many of its DAG files are broken.
     """
 
@@ -59,7 +59,7 @@ class Parsing:
         return sorted(_seconds(row[0]) for row in self.home.metadata.rows("SELECT timestamp FROM import_error"))
 
     def _wait_for_the_text(self) -> None:
-        """Wait for the process that texts, which goes on when the dag-processor has ended."""
+        """Wait for the process that messages, which goes on when the dag-processor has ended."""
         while (file := ReportedErrors.lock(str(self.home.folder))) is None:
             time.sleep(0.1)
         file.close()
@@ -116,7 +116,7 @@ def beside_none(folder: Path, files: int, passes: int) -> None:
 
 
 def many(folder: Path, files: int) -> None:
-    """Print how many texts each person gets about many broken files."""
+    """Print how many messages each person gets about many broken files."""
     with running_sandbox(**KEYS) as sandbox:
         airflow = Parsing(folder / "many", sandbox.url, files)
         airflow.parse()
@@ -126,7 +126,7 @@ def many(folder: Path, files: int) -> None:
             time.sleep(0.2)
         texts = sandbox.accepted()
     each = Counter(text["to"] for text in texts)
-    print(f"{files} broken files, parsed twice: texts to each of {len(PEOPLE)} people: {sorted(each.values())}")
+    print(f"{files} broken files, parsed twice: messages to each of {len(PEOPLE)} people: {sorted(each.values())}")
     print(f"  {texts[0]['message']}")
 
 

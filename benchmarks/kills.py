@@ -1,7 +1,7 @@
-"""Processes that send are killed at random moments, and their texts tried again: is one sent twice, is one lost?
+"""Processes that send are killed at random moments, and their messages tried again: is one sent twice, is one lost?
 
-Each text is sent by a process of its own that is killed (SIGKILL) somewhere between its first step and its last, then
-sent again under the same key. Afterwards the sandbox says how often it arrived, and the second try what is known of it.
+Each message is sent by a process of its own that is killed (SIGKILL) somewhere between its first step and its last,
+then sent again under the same key. Then the sandbox says how often it arrived, and the second try what is known of it.
 
     python -m benchmarks.kills --help
 """
@@ -17,12 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery import records
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import SmsSender
-from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.exceptions import InDoubt
+from airflow_provider_dialogtech.journal import records
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sandbox.process import RunningSandbox, running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -32,14 +32,14 @@ NUMBERS = ("5554332111", "5554332112")
 LATENCY = 0.1
 # What may be out is in doubt soon, so that the second try need not wait long.
 TIMEOUT, records.GRACE = 1.0, 0.5
-WHOLE_WAY = 0.6  # about as long as one text takes from its first step to its last
+WHOLE_WAY = 0.6  # about as long as one message takes from its first step to its last
 
 _fork = multiprocessing.get_context("fork")
 
 
 def send(sandbox: RunningSandbox, store_url: str, account: str, name: str) -> str:
     client = DialogTechClient(account, "secret", sandbox.url, timeout=TIMEOUT)
-    journal = SendJournal(Store(store_url), digest("account", account), RateLimits())
+    journal = MessageJournal(Store(store_url), digest("account", account), RateLimits())
     message = SmsMessage.create(to="5556667777", message=name, from_numbers=NUMBERS)
     try:
         return SmsSender(client, journal).send(message, key=name).status
@@ -48,7 +48,7 @@ def send(sandbox: RunningSandbox, store_url: str, account: str, name: str) -> st
 
 
 def kill_and_try_again(sandbox: RunningSandbox, store_url: str, account: str, count: int) -> dict[str, str]:
-    """Return for each text what the second try knew."""
+    """Return for each message what the second try knew."""
     moments = random.Random(account)
     outcomes = {}
     for name in (f"{account} {n}" for n in range(count)):
@@ -84,7 +84,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder)) as postgres:
         for name, url in (("SQLite", f"sqlite:///{folder}/journal.db"), ("PostgreSQL", postgres("kills"))):
-            print(f"{name}, {chosen.kills} texts:", flush=True)
+            print(f"{name}, {chosen.kills} messages:", flush=True)
             measure(url, chosen.kills, chosen.at_once)
 
 

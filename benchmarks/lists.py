@@ -1,4 +1,4 @@
-"""A list of texts through one task, and through a task for each, in a real scheduler on this machine.
+"""A list of messages through one task, and through a task for each, in a real scheduler on this machine.
 
 python -m benchmarks.lists --help
 """
@@ -15,10 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from airflow_provider_dialogtech.bulk.check import check_rows
-from airflow_provider_dialogtech.bulk.rows import Rows
+from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
 from airflow_provider_dialogtech.bulk.stop import Stop
-from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN
+from airflow_provider_dialogtech.journal.limits import SHORT_MARGIN
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 from tools.airflow_home import running_airflow
@@ -29,7 +28,7 @@ SENDERS = tuple(f"55543321{n:02}" for n in range(8))
 def through_a_scheduler(folder: Path, length: int) -> None:
     (folder / "dags").mkdir()
     shutil.copy(Path(__file__).parent / "dags_of_lists.py", folder / "dags")
-    print("| way | wall time | texts per second ÷ limit | processor seconds | refused |")
+    print("| way | wall time | messages per second ÷ limit | processor seconds | refused |")
     print("|---|---|---|---|---|")
     with running_sandbox(numbers=SENDERS, latency=0.3) as sandbox:
         connection = {

@@ -20,11 +20,11 @@ from limits.strategies import MovingWindowRateLimiter
 from psycopg_pool import ConnectionPool
 from pyrate_limiter import Limiter, PostgresBucket, Rate, SQLiteBucket
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.records import SlotRequest
-from airflow_provider_dialogtech.delivery.schema import sends
-from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.schema import messages
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from benchmarks.stores import running_postgres
 
@@ -37,7 +37,7 @@ PLENTY = 100_000
 
 def reserve_through(store: Store) -> Callable[[], None]:
     limits = RateLimits(PLENTY, PLENTY, PLENTY)
-    journal = SendJournal(store, digest("account", uuid.uuid4().hex), limits)
+    journal = MessageJournal(store, digest("account", uuid.uuid4().hex), limits)
 
     def reserve() -> None:
         journal.reserve(SlotRequest(uuid.uuid4().hex, ("5554332111",), "5556667777", "Hello"))
@@ -47,7 +47,7 @@ def reserve_through(store: Store) -> Callable[[], None]:
 
 def fill(store_url: str, rows: int) -> None:
     """Write old rows of many accounts, as a journal has them after months."""
-    SendJournal(Store(store_url), "nobody", RateLimits()).find("nothing")  # creates the tables
+    MessageJournal(Store(store_url), "nobody", RateLimits()).find("nothing")  # creates the tables
     engine = sa.create_engine(store_url, future=True)
     now = time.time()
     one = {"number": "n", "state": "sent", "owner": "o", "attempt": 1, "digest": "d", "recipient_tail": "7777"}
@@ -59,7 +59,7 @@ def fill(store_url: str, rows: int) -> None:
             for n in range(start, min(start + 10_000, rows))
         ]
         with engine.begin() as connection:
-            connection.execute(sa.insert(sends), batch)
+            connection.execute(sa.insert(messages), batch)
     engine.dispose()
 
 

@@ -31,7 +31,7 @@ class NotAsExpected(Exception):
 
 
 def main() -> None:
-    """Run the demo; leave with 0 only when every text arrived."""
+    """Run the demo; leave with 0 only when every message arrived."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument(
         "--stay", action="store_true", help="leave Airflow and the local DialogTech running until Ctrl-C"
@@ -100,15 +100,15 @@ def _run_dags(home: AirflowHome) -> dict[str, Any]:
 
 
 def _show_and_check(results: dict[str, Any], accepted: list[dict[str, Any]]) -> None:
-    print(f"\nThe texts that arrived:\n\n{report.arrivals(accepted)}\n\nWhat the tasks returned (XCom):\n")
+    print(f"\nThe messages that arrived:\n\n{report.arrivals(accepted)}\n\nWhat the tasks returned (XCom):\n")
     for task, value in results.items():
         print(report.result_of(task, value), end="\n\n", flush=True)
     sent = [value for value in results.values() if isinstance(value, dict) and value.get("status") == "sent"]
     expected = sorted([result["to"][-4:] for result in sent] + [ALERT_TO[-4:]])
     arrived = sorted(message["to"][-4:] for message in accepted)
     if not sent or expected != arrived:
-        raise NotAsExpected(f"Airflow sent texts to {', '.join(expected)}; those to {', '.join(arrived)} arrived.")
-    _say(f"All {len(arrived)} texts arrived, each once")
+        raise NotAsExpected(f"Airflow sent messages to {', '.join(expected)}; those to {', '.join(arrived)} arrived.")
+    _say(f"All {len(arrived)} messages arrived, each once")
 
 
 def _wait_for_ctrl_c(home: AirflowHome) -> None:

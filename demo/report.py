@@ -1,4 +1,4 @@
-"""What the demo prints: the texts that arrived, and what the tasks returned."""
+"""What the demo prints: the messages that arrived, and what the tasks returned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def arrivals(messages: Iterable[Mapping[str, Any]]) -> str:
-    """Lay out the texts that the local DialogTech accepted, the first one first."""
+    """Lay out the messages that the local DialogTech accepted, the first one first."""
     rows = [
         (
             datetime.fromtimestamp(text["at"]).astimezone().strftime("%H:%M:%S"),

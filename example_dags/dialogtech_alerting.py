@@ -1,10 +1,11 @@
 """
 ### Alert somebody when a pipeline fails
 
-`load` fails on purpose, is retried twice, and fails for good. Then `DialogTechSmsNotifier` texts the `alert_to` of the
-connection what failed, when, at which try, in which run, and why. In `default_args` it serves every task of the DAG.
+`load` fails on purpose, is retried twice, and fails for good. Then `DialogTechSmsNotifier` messages the `alert_to` of
+the connection what failed, when, at which try, in which run, and why. In `default_args` it serves every task of the
+DAG.
 
-However many tasks fail, a person gets one text in 15 minutes (`cooldown`); the next one says how many more there were.
+However many tasks fail, a person gets one message in 15 minutes (`cooldown`); the next one counts the others.
 Another notifier texts the person named in `to` when the run is over, so that the alert's end is heard of as well.
 """
 

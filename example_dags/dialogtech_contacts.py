@@ -5,8 +5,8 @@ The connection's extra may hold names for numbers, so that no number is in a DAG
 
     {"contacts": {"oncall": "(555) 666-7861", "ada": "(555) 666-7862", "finance": ["(555) 666-7863", "(555) 666-7864"]}}
 
-`to` takes a name, a list of names, or a template that gives one, such as the DAG's owner. The notifier texts every
-number of a name, an operator sends one text. An unknown name is an error; in an alert, `alert_to` is told instead.
+`to` takes a name, a list of names, or a template that gives one, such as the DAG's owner. The notifier messages every
+number of a name, an operator sends one message. An unknown name is an error; in an alert, `alert_to` is told instead.
 """
 
 from datetime import datetime, timezone

@@ -1,11 +1,11 @@
 """
 ### Text a list of customers
 
-`read_customers` reads a list of customers and their orders, here from a CSV file, and one task texts them all: it keeps
-the account's line full, and killed, retried or cleared it goes on with those who have not got their text.
+`read_customers` reads a list of customers and their orders, here from a CSV file, and one task messages them all: it
+keeps the account's line full, and killed, retried or cleared it goes on with those who have not got their message.
 
-The text is rendered for each row of the list; it is in a file beside this one. A person may be in the list twice
-with different texts, since each row has an `id`.
+The message is rendered for each row of the list; it is in a file beside this one. A person may be in the list twice
+with different messages, since each row has an `id`.
 """
 
 import csv

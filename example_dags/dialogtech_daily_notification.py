@@ -1,13 +1,13 @@
 """
-### Text somebody every morning
+### Message somebody every morning
 
-The smallest use of `DialogTechSendSmsOperator`: one templated text on a schedule.
+The smallest use of `DialogTechSendSmsOperator`: one templated message on a schedule.
 
 Before it runs, make a connection `dialogtech_default` of type *DialogTech SMS* with the account's access key, its
-secret access key, and in the extra the `from_numbers` that a text may leave from. The recipient is the DAG's parameter
-`to`, which can also be given when the DAG is triggered by hand.
+secret access key, and in the extra the `from_numbers` that a message may leave from. The recipient is the DAG's
+parameter `to`, which can also be given when the DAG is triggered by hand.
 
-A run texts its recipient once. Clearing the task, or a retry after a crash, does not text again.
+A run messages its recipient once. Clearing the task, or a retry after a crash, does not message again.
 """
 
 from datetime import datetime, timedelta, timezone

@@ -1,7 +1,7 @@
 """
 ### Alert somebody when a pipeline is late
 
-A run that is not done 5 seconds after it was queued texts the `alert_to` of the connection, once.
+A run that is not done 5 seconds after it was queued messages the `alert_to` of the connection, once.
 
 Deadline alerts need Airflow 3.1. Airflow keeps the arguments of their callback in plain text in its database, and shows
 them in logs and metrics: leave `to` out, and the numbers stay in the connection. On an older Airflow the only task of

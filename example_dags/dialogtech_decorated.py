@@ -1,8 +1,8 @@
 """
-### A function that texts
+### A function that messages
 
 `@task.dialogtech_sms` texts what a function returns: the message, or a mapping with `to` and `message`. What it returns
-is sent as it is, without rendering templates in it. `.expand` makes a text of its own for each of its arguments.
+is sent as it is, without rendering templates in it. `.expand` makes a message of its own for each of its arguments.
 """
 
 from datetime import datetime, timedelta, timezone

@@ -1,7 +1,7 @@
 """
 ### Be texted about a DAG that has no notifier
 
-`extract` fails on purpose, and nothing in this file texts anybody. With this in `airflow.cfg`, the failed run of any
+`extract` fails on purpose, and nothing in this file messages anybody. With this in `airflow.cfg`, the failed run of any
 DAG is texted to the connection's `alert_to`, and so is a DAG file that cannot be parsed:
 
     [dialogtech]

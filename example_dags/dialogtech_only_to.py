@@ -1,11 +1,11 @@
 """
-### Text nobody but testers
+### Message nobody but testers
 
 For staging: the extra of the connection `dialogtech_staging` says who may be texted,
 
     {"only_to": ["oncall"], "contacts": {"oncall": "(555) 666-7861"}, "from_numbers": "(555) 433-2111"}
 
-A text to anybody else is not sent. Its task succeeds all the same, and says so in its log and in the `status` of its
+A message to anybody else is not sent. Its task succeeds all the same, and says so in its log and in the `status` of its
 result, `held_back`. With `"only_to": []` nobody is texted.
 """
 

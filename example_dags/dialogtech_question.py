@@ -1,7 +1,7 @@
 """
-### Ask a person by text
+### Ask a person by message
 
-The task waits until somebody approves. Who is on call gets a text that says what is asked, of which options, until
+The task waits until somebody approves. Who is on call gets a message that says what is asked, of which options, until
 when, and a link that opens the form to answer (it begins with `[api] base_url`). `oncall` is one of the connection's
 `contacts`.
 

@@ -1,11 +1,11 @@
 """
-### One text per row of another task's result
+### One message per row of another task's result
 
 `prepare_texts` returns one mapping per person, and `expand_kwargs` makes a task of its own for each of them: each has
 its log, its retries and its result in XCom. The tasks run in the connection's pool (`dialogtech_default`, 4 slots), so
 a long list keeps no other DAG's tasks from running.
 
-With `expand` instead, everybody gets the same text: `.partial(message="…").expand(to=["…", "…"])`.
+With `expand` instead, everybody gets the same message: `.partial(message="…").expand(to=["…", "…"])`.
 """
 
 from datetime import datetime, timedelta, timezone

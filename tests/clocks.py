@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.clock import Clock
+from airflow_provider_dialogtech.clock import Clock
 
 
 class FakeClock:

@@ -18,9 +18,32 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.clocks import time
 from tests.coverage.sandboxes import counted
-from tests.stores import postgres, postgres_url, spare_databases, sqlite_url, store_url
+from tests.stores import (
+    no_slot_is_missed,
+    postgres,
+    postgres_url,
+    proxy,
+    shared_proxy,
+    spare_databases,
+    sqlite_url,
+    store,
+    store_url,
+    timed_store,
+)
 
-__all__ = ["postgres", "postgres_url", "spare_databases", "sqlite_url", "store_url", "time"]
+__all__ = [
+    "no_slot_is_missed",
+    "postgres",
+    "postgres_url",
+    "proxy",
+    "shared_proxy",
+    "spare_databases",
+    "sqlite_url",
+    "store",
+    "store_url",
+    "time",
+    "timed_store",
+]
 
 # The garbage collector would look through all of Airflow's objects again and again, for a sixth of the tests' time. It
 # is off while they are imported, and leaves them alone once the tests are collected.
@@ -70,13 +93,13 @@ _GROUPS = {
     "tests/notifications/test_in_airflow.py": "airflow",
     "tests/test_get_provider_info.py::test_airflow_takes": "airflow",
     "tests/hostile/test_tracebacks.py": "airflow",
-    "tests/settings/test_metrics.py": "airflow",
+    "tests/settings/test_recorder.py": "airflow",
     "tests/wheel/": "starts",
     "tests/cli/test_operations.py": "starts",
     "tests/cli/test_commands.py": "starts",
     "tests/settings/test_form.py": "starts",
-    "tests/settings/test_idempotency.py": "starts",
-    "tests/settings/test_journal_place.py": "starts",
+    "tests/settings/test_identity.py": "starts",
+    "tests/settings/test_journal.py": "starts",
     "tests/test_compat.py": "starts",
     "tests/proxies/": "proxies",
     "tests/alerts/test_silent_journal.py": "silent journal",
@@ -85,7 +108,7 @@ _GROUPS = {
     "tests/delivery/test_stalls.py": "stalls",
 }
 # Most of these wait most of their time. Any other file is a group of its own: to set up what it needs takes longer.
-_WAITING = ("tests/delivery/", "tests/alerts/")
+_WAITING = ("tests/delivery/", "tests/journal/", "tests/alerts/")
 # What takes longest begins first, so that in the end nobody waits for the last one.
 _FIRST = ("system", "airflow", "stalls", "silent journal", "side by side")
 _LONG = (
@@ -193,7 +216,7 @@ def journals(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def own_journal(monkeypatch, journals) -> Path:
-    """Let no test find another one's texts in the delivery journal."""
+    """Let no test find another one's messages in the delivery journal."""
     journal = next(journals)
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{journal}")
     return journal

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_dialogtech.journal import journal, timing
+from airflow_provider_dialogtech.journal.store import Store
 from tests.postgres import postgres_server
+from tests.proxies.tcp import running_proxy
 
 _databases = itertools.count()
 # Processes keep their connections, which have five seconds to end. What a new database holds is one schema.
@@ -58,3 +61,36 @@ def sqlite_url(tmp_path: Path):
 def store_url(request):
     """The contract of the journal holds for both stores."""
     return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+def store(store_url):
+    return Store(store_url)
+
+
+@pytest.fixture
+def timed_store(sqlite_url, time):
+    """A file that goes by a clock that nobody waits for."""
+    return Store(sqlite_url, clock=time.clock)
+
+
+@pytest.fixture(scope="session")
+def shared_proxy(postgres):
+    with running_proxy(postgres.get_uri()) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(shared_proxy, postgres_url):
+    """A proxy to the test's database that does nothing yet."""
+    shared_proxy.calm()
+    yield shared_proxy.to(postgres_url)
+    shared_proxy.calm()
+
+
+@pytest.fixture
+def no_slot_is_missed(monkeypatch):
+    """Let a message be started long after its slot, and no slot be far away: on a busy machine all steps are slow."""
+    monkeypatch.setattr(timing, "LONGEST", 0.5)
+    monkeypatch.setattr(journal, "LATEST_START", 60.0)
+    monkeypatch.setattr(journal, "CLOCK_TOLERANCE", 60.0)

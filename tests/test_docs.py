@@ -20,8 +20,8 @@ import requests
 
 from airflow_provider_dialogtech._compat import BaseHook
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from tests.postgres import postgres_server
@@ -45,7 +45,7 @@ RUN_ELSEWHERE = (
     "python -m airflow_provider_dialogtech",
     "airflow dialogtech",
     "curl -X POST http://127.0.0.1:8025/sandbox/faults",
-    'python -c "import sys; from airflow_provider_dialogtech.delivery.store import Store; ',
+    'python -c "import sys; from airflow_provider_dialogtech.journal.store import Store; ',
 )
 
 
@@ -275,7 +275,7 @@ def test_the_role_shown_can_make_a_journal_and_one_with_fewer_rights_can_use_it(
     as_owner = subprocess.run(
         [new_postgres.bin_path / "psql", new_postgres.get_uri("dialogtech")],
         input=f"GRANT {', '.join(re.findall('[A-Z]+', rights))} ON ALL TABLES IN SCHEMA public TO texter;"
-        "GRANT USAGE ON SEQUENCE dialogtech_sends_id_seq TO texter;",
+        "GRANT USAGE ON SEQUENCE dialogtech_messages_id_seq TO texter;",
         text=True,
         capture_output=True,
         check=True,

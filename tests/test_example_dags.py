@@ -31,7 +31,7 @@ def test_an_example_parses_without_a_deprecation_warning(path):
     assert [str(warning.message) for warning in caught if warning.filename == str(path)] == []
 
 
-def test_the_daily_notification_texts_its_recipient_once(metadata_db, sandbox, sandbox_connection):
+def test_the_daily_notification_messages_its_recipient_once(metadata_db, sandbox, sandbox_connection):
     run = run_dag(EXAMPLES / "dialogtech_daily_notification.py")
     assert run.states == {"good_morning": ["success"]}, run.output
     (arrival,) = sandbox.messages()
@@ -42,7 +42,7 @@ def test_the_daily_notification_texts_its_recipient_once(metadata_db, sandbox, s
     assert (result["to"], result["status"], result["result_description"]) == ("…7777", "sent", "[1] Message Sent")
 
 
-def test_every_row_gets_its_own_text(metadata_db, sandbox, sandbox_connection):
+def test_every_row_gets_its_own_message(metadata_db, sandbox, sandbox_connection):
     run = run_dag(EXAMPLES / "dialogtech_text_per_row.py")
     assert run.states["text_each_customer"] == ["success"] * 3, run.output
     arrivals = {arrival["to"]: arrival["message"] for arrival in sandbox.messages()}
@@ -54,7 +54,7 @@ def test_every_row_gets_its_own_text(metadata_db, sandbox, sandbox_connection):
     assert [result["to"] for result in run.results["text_each_customer"]] == ["…7771", "…7772", "…7773"]
 
 
-def test_each_customer_of_the_file_gets_a_text_for_each_order(metadata_db, sandbox, sandbox_connection):
+def test_each_customer_of_the_file_gets_a_message_for_each_order(metadata_db, sandbox, sandbox_connection):
     run = run_dag(EXAMPLES / "dialogtech_customers.py")
     assert run.states == {"read_customers": ["success"], "text_customers": ["success"]}, run.output
     assert sorted((text["to"], text["message"]) for text in sandbox.accepted()) == [

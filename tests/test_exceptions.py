@@ -38,21 +38,21 @@ TREE = {
     InDoubt: DialogTechError,
 }
 SENTENCES = {
-    NotSent: "The text was not sent: no way. Sending it again is safe.",
-    InvalidMessage: "The text was not sent: no way. Correct it.",
-    InvalidConnection: "The text was not sent: no way. Correct the connection.",
-    Refused: "The text was not sent: no way. Correct what it names.",
-    BadCredentials: "The text was not sent: no way. Check the access key and the secret access key in the connection, "
-    "and correct them.",
-    Throttled: "The text was not sent: no way. Send it again later; that is safe.",
-    Unreachable: "The text was not sent: no way. Check the connection's API URL, the network and the proxy. Sending it "
-    "again is safe.",
-    WaitTooLong: "The text was not sent: no way. Send it again later, or with a longer max_wait.",
-    JournalUnavailable: "The text was not sent: no way. Check [dialogtech] journal_url and its database. Sending the "
-    "text again is safe.",
-    InDoubt: "The text may have been sent: no way. Look for this recipient and time in DialogTech's message log, and "
-    "settle the text: `python -m airflow_provider_dialogtech texts list` shows it, `texts resolve` settles it. Or, to "
-    'send it again in any case, set in_doubt="resend".',
+    NotSent: "The message was not sent: no way. Sending it again is safe.",
+    InvalidMessage: "The message was not sent: no way. Correct it.",
+    InvalidConnection: "The message was not sent: no way. Correct the connection.",
+    Refused: "The message was not sent: no way. Correct what it names.",
+    BadCredentials: "The message was not sent: no way. Check the access key and the secret access key in the "
+    "connection, and correct them.",
+    Throttled: "The message was not sent: no way. Send it again later; that is safe.",
+    Unreachable: "The message was not sent: no way. Check the connection's API URL, the network and the proxy. Sending "
+    "it again is safe.",
+    WaitTooLong: "The message was not sent: no way. Send it again later, or with a longer max_wait.",
+    JournalUnavailable: "The message was not sent: no way. Check [dialogtech] journal_url and its database. Sending "
+    "the message again is safe.",
+    InDoubt: "The message may have been sent: no way. Look for this recipient and time in DialogTech's message log, "
+    "and settle the message: `python -m airflow_provider_dialogtech messages list` shows it, `messages resolve` "
+    'settles it. Or, to send it again in any case, set in_doubt="resend".',
 }
 FULL = [
     InvalidMessage("no way", advice="Do this.", before_any=True),
@@ -114,12 +114,12 @@ def test_only_a_task_is_told_to_be_cleared():
         for source in SOURCES
         if re.search(r"clear (it|the task)\b", source.read_text())
     }
-    assert tells == {"bulk/report.py", "cli/texts.py", "operators/task_failure.py"}
+    assert tells == {"bulk/report.py", "cli/messages.py", "operators/base.py"}
 
 
 def test_a_sentence_names_its_recipient_where_it_is_known():
-    assert str(Refused("no way", to="…7777")).startswith("The text to …7777 was not sent: no way. ")
-    assert str(InDoubt("no way", to="…7777")).startswith("The text to …7777 may have been sent: no way. ")
+    assert str(Refused("no way", to="…7777")).startswith("The message to …7777 was not sent: no way. ")
+    assert str(InDoubt("no way", to="…7777")).startswith("The message to …7777 may have been sent: no way. ")
 
 
 def test_what_ends_a_list_says_that_nothing_was_sent():
@@ -157,7 +157,7 @@ def takes_words_apart(source):
         )
         or (isinstance(node, ast.Subscript) and is_of_an_error(node.value))
         # A beginning that only `str()` of an error has.
-        or (isinstance(node, ast.Constant) and node.value == "The text was not sent: ")
+        or (isinstance(node, ast.Constant) and node.value == "The message was not sent: ")
     ]  # fmt: skip
 
 
@@ -169,12 +169,12 @@ def test_no_file_takes_an_errors_words_apart(source):
 @pytest.mark.parametrize(
     "code",
     [
-        'str(error).removeprefix("The text")',
+        'str(error).removeprefix("The message")',
         'str(error).replace("a", "b")',
         "str(error)[4:]",
         're.sub("a", "b", str(error))',
         '_CONNECTION.sub("This connection", str(error), count=1)',
-        'reason.removeprefix("The text was not sent: ")',
+        'reason.removeprefix("The message was not sent: ")',
         "try: ...\nexcept ValueError as away: x = str(away).rstrip()",
     ],
 )

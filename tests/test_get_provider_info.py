@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 from airflow_provider_dialogtech import get_provider_info as module
-from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.get_provider_info import get_provider_info
+from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.fields import EXTRA_FIELDS
 from tests.running import run_command
@@ -54,7 +54,7 @@ def test_airflow_takes_an_options_default_from_the_metadata():
     assert run_command("config", "get-value", "dialogtech", "journal_retention_days").split()[-1] == "90"
 
 
-def test_every_option_is_described_with_a_default_of_text():
+def test_every_option_is_described_with_a_default_of_message():
     options = get_provider_info()["config"]["dialogtech"]["options"]
     assert set(options) == {
         "journal_url",

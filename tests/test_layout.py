@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "airflow_provider_dialogtech"
 FILES = sorted(PACKAGE.rglob("*.py"))
-LONGEST_FILE = 300
+LONGEST_FILE = 500
 LONGEST_FUNCTION = 40
 # What a user imports; these paths stay.
 PUBLIC = {

@@ -6,14 +6,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from airflow_provider_dialogtech.masking import (
-    clean,
-    decode,
-    encodings_of,
-    mask_numbers,
-    scrub,
-    scrub_quotes,
-)
+from airflow_provider_dialogtech.masking import clean, decode, encodings_of, mask_numbers, scrub, scrub_quotes
 from airflow_provider_dialogtech.sms.numbers import AS_PEOPLE_WRITE
 
 SECRET = "s3cr+t/=&% '\"key~ü"
@@ -96,7 +89,7 @@ def test_a_secret_is_scrubbed_in_every_form(form):
     assert re.fullmatch(r"before \S{0,4}\*\*\*\S{0,5} after", scrubbed)
 
 
-def test_a_text_without_a_secret_is_left_as_it_is():
+def test_a_message_without_a_secret_is_left_as_it_is():
     text = "100%25 of &amp; \\u0041 at 12:30"
     assert scrub(text, SECRET) == text
     assert scrub(text) == scrub(text, "") == text
@@ -111,7 +104,7 @@ def test_every_form_that_is_told_is_scrubbed():
         assert "***" in scrub(f"<{form}>", SECRET)
 
 
-def test_what_a_text_quotes_of_another_is_scrubbed():
+def test_what_a_message_quotes_of_another_is_scrubbed():
     quoted = "The nightly load of the warehouse failed"
     assert scrub_quotes("Bad words in 'nightly load of the ware'", quoted) == "Bad words in '***'"
     assert scrub_quotes("Bad words in 'THE NIGHTLY LOAD OF THE WAREHOUSE FAILED'.", quoted) == "Bad words in '***'."

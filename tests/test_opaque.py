@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_dialogtech.bulk.rows import Rows
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from airflow_provider_dialogtech.opaque import Opaque, opaque, without_locals
+from airflow_provider_dialogtech.masking import Opaque, opaque, without_locals
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 from airflow_provider_dialogtech.sms.numbers import Number
 from tests.hostile.looking import seen_of
@@ -24,7 +24,7 @@ def test_what_is_shown_of_a_number_is_its_end_and_of_anything_else_nothing():
     assert repr({"message": Opaque(SECRET_TEXT)}) == "{'message': '***'}"
 
 
-def test_text_and_whole_numbers_are_made_opaque_and_nothing_else_is_changed():
+def test_message_and_whole_numbers_are_made_opaque_and_nothing_else_is_changed():
     for given in (SECRET_TEXT, int(NUMBER)):
         assert (type(opaque(given)), str(opaque(given))) == (Opaque, str(given))
     for given in (None, True, 1.5, 10**5000, Number(NUMBER), [NUMBER]):
@@ -32,7 +32,7 @@ def test_text_and_whole_numbers_are_made_opaque_and_nothing_else_is_changed():
 
 
 @pytest.mark.parametrize("kind", [Number, Opaque])
-def test_they_are_text_to_whoever_uses_them(kind):
+def test_they_are_message_to_whoever_uses_them(kind):
     value = kind(NUMBER)
 
     assert value == NUMBER
@@ -77,13 +77,13 @@ def test_a_message_holds_nothing_that_shows_itself():
         {"message": 10**5000},
     ],
 )
-def test_no_refusal_shows_a_number_or_a_text_not_even_in_the_locals_of_its_frames(changes):
+def test_no_refusal_shows_a_number_or_a_message_not_even_in_the_locals_of_its_frames(changes):
     good = {"to": NUMBER, "message": SECRET_TEXT, "from_numbers": ["5554332111"]}
     with pytest.raises(InvalidMessage) as refused:
         SmsMessage.create(**(good | changes))
 
     seen = seen_of(refused.value)
-    assert "message.py:create" in seen or "opaque.py" in seen  # the frames were looked at
+    assert "message.py:create" in seen or "masking.py" in seen  # the frames were looked at
     for canary in ("55566", "5554332", "61234", "payroll"):
         assert canary not in seen, seen
     assert refused.value.__cause__ is refused.value.__context__ is None

@@ -1,4 +1,4 @@
-"""The tables of settings and of connection fields in the documentation, made from the code that reads them.
+"""The tables of settings, connection fields and states in the documentation, made from the code that reads them.
 
 They stand in the pages themselves, so that they are read where no site is built, too. `python -m tools.doc_tables`
 writes them anew.
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from airflow_provider_dialogtech.journal.states import MOVES
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.fields import EXTRA_FIELDS, Field
 
@@ -35,6 +36,21 @@ def fields_table() -> str:
     return _table(("key in the extra", "in the form", "what it is", "values"), rows)
 
 
+def states_table() -> str:
+    """Return the moves of a message from one state to the next."""
+    rows = [
+        (
+            " or ".join(f"`{state}`" for state in move.before) or "new",
+            " or ".join(f"`{state}`" for state in move.after),
+            move.by,
+            move.when,
+            f"`{move.step}`",
+        )
+        for move in MOVES
+    ]
+    return _table(("from", "to", "by", "when", "statement"), rows)
+
+
 def _values(field: Field) -> str:
     if field.choices:
         return ", ".join(map(_code, field.choices))
@@ -52,7 +68,11 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
 
 
-_TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "connection fields": fields_table}
+_TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "connection fields": fields_table,
+    "states": states_table,
+}
 
 if __name__ == "__main__":
     for page in DOCS.glob("*.md"):

@@ -1,8 +1,8 @@
 """`python -m airflow_provider_dialogtech.alerts.after_parsing DESCRIPTOR ERROR`: text that DAG files cannot be parsed.
 
 The listener starts this as a process of its own: it is called in the dag-processor's open transaction, where nothing
-may wait. This process first waits until Airflow has parsed the files that broke together: so one text counts them all,
-and Airflow, whose import takes seconds of a processor, is imported when nobody parses.
+may wait. This process first waits until Airflow has parsed the files that broke together: so one message counts them
+all, and Airflow, whose import takes seconds of a processor, is imported when nobody parses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_SECONDS = 300
 
 
 def main(descriptor: int, error: str) -> None:
-    """Wait until the files are parsed, then text.
+    """Wait until the files are parsed, then message.
 
     :param descriptor: the file of the errors that were texted; its lock was taken by the listener.
     :param error: the error that the listener was told.
@@ -30,9 +30,9 @@ def main(descriptor: int, error: str) -> None:
     signal.alarm(_MOST_SECONDS)
     reported = ReportedErrors(descriptor)
     wait_for_the_last(reported)
-    from airflow_provider_dialogtech.alerts.import_errors import text_new_errors
+    from airflow_provider_dialogtech.alerts.import_errors import alert_new_errors
 
-    text_new_errors(reported, error)
+    alert_new_errors(reported, error)
 
 
 def wait_for_the_last(reported: ReportedErrors) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_dialogtech.alerts.question import asks
-from airflow_provider_dialogtech.safe_repr import safe_str
+from airflow_provider_dialogtech.masking import safe_str
 
 # An event, and where a notifier hangs that is called for it.
 _TASK_CALLBACKS = {

@@ -53,14 +53,14 @@ class Broken(NamedTuple):
         return cls(PurePath(name).name, _reason(stacktrace or ""), error_of(name, str(stacktrace)))
 
 
-def text_new_errors(reported: ReportedErrors, error: str) -> None:
+def alert_new_errors(reported: ReportedErrors, error: str) -> None:
     """Text the broken files to the `alert_to` of `[dialogtech] alert_conn_id`; what became of it is in the log.
 
     :param reported: the file of the errors that were texted, locked.
     :param error: the error that the listener was told.
     """
     before = reported.read().errors
-    broken = text_all_broken(error, before)
+    broken = alert_all_broken(error, before)
     if broken is None:
         reported.write(Reported(before, time.time() + _SECONDS_AFTER_FAILURE))
     elif broken:
@@ -68,8 +68,8 @@ def text_new_errors(reported: ReportedErrors, error: str) -> None:
         reported.write(Reported(errors, time.time() + _COOLDOWN.total_seconds()))
 
 
-def text_all_broken(error: str, before: frozenset[str]) -> list[Broken] | None:
-    """Text which files are broken, and return them; None where no text was sent.
+def alert_all_broken(error: str, before: frozenset[str]) -> list[Broken] | None:
+    """Message which files are broken, and return them; None where no text was sent.
 
     :param error: the one that the listener was told.
     :param before: those that were texted before.
@@ -82,9 +82,9 @@ def text_all_broken(error: str, before: frozenset[str]) -> list[Broken] | None:
         hook = hook_of(config.alert_conn_id())
         return broken if deliver(_alert(broken), hook.settings.alert_to, hook) else None
     except DialogTechError as failure:
-        log.error("No text was sent about DAG files that cannot be parsed: %s. %s", failure.reason, failure.advice)  # noqa: TRY400
+        log.error("No message was sent about DAG files that cannot be parsed: %s. %s", failure.reason, failure.advice)  # noqa: TRY400
     except Exception as failure:  # its words could hold anything
-        log.error("No text was sent about DAG files that cannot be parsed (%s).", type(failure).__name__)  # noqa: TRY400
+        log.error("No message was sent about DAG files that cannot be parsed (%s).", type(failure).__name__)  # noqa: TRY400
     return None
 
 
@@ -112,7 +112,7 @@ def broken_files() -> list[Broken]:
         return [Broken.of(*row) for row in session.execute(newest.limit(_MOST_READ))]
 
 
-def text_of(broken: Sequence[Broken]) -> str:
+def body_of(broken: Sequence[Broken]) -> str:
     """Return what is texted: how many files, and the first one's error.
 
     :param broken: the files, one with a new error first.
@@ -132,7 +132,7 @@ def _reason(stacktrace: str) -> str:
 def _alert(broken: Sequence[Broken]) -> Alert:
     return Alert(
         subject="DAG files that cannot be parsed (import_error)",
-        text=text_of(broken),
+        body=body_of(broken),
         built_in=True,
         note="",
         dedup_key=_DEDUP_KEY,

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from airflow_provider_dialogtech.alerts.text import clock_time, scrub_secrets
-from airflow_provider_dialogtech.safe_repr import safe_str
+from airflow_provider_dialogtech.masking import safe_str
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.idempotency import origin_of
+from airflow_provider_dialogtech.settings.identity import origin_of
 
 # A longer link leaves no room for the question.
 LONGEST_LINK = 180
@@ -33,7 +33,7 @@ def asks(context: Mapping[str, Any]) -> bool:
     return any(kind.__name__ == "HITLOperator" for kind in type(context.get("task")).__mro__)
 
 
-def question_text(context: Mapping[str, Any]) -> str:
+def question_body(context: Mapping[str, Any]) -> str:
     """Return what is asked, of which options, and until when.
 
     :param context: what Airflow called the notifier with.

@@ -1,7 +1,7 @@
 """Which errors of DAG files were texted: a file that the processes of this machine share.
 
 Airflow 2 parses each DAG file in a process of its own, so what one process remembers is known to no other. Whoever
-holds the file's lock may text, so at most one process does at a time, whatever has started it.
+holds the file's lock may message, so at most one process does at a time, whatever has started it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Reported:
 
     @property
     def is_resting(self) -> bool:
-        """Whether it is too early for another text."""
+        """Whether it is too early for another message."""
         return 0 < self.rests_until - time.time() <= LONGEST_REST
 
 

@@ -9,11 +9,10 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.counting import plural
-from airflow_provider_dialogtech.masking import mask_numbers
-from airflow_provider_dialogtech.safe_repr import safe_str, type_name
+from airflow_provider_dialogtech.masking import mask_numbers, safe_str, type_name
 
 if TYPE_CHECKING:
-    from airflow_provider_dialogtech.alerts.wanted import Claim, Recovery
+    from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
 
 ONE_SEGMENT = 160
 
@@ -76,8 +75,8 @@ def dag_id_of(context: Mapping[str, Any]) -> str:
     return safe_str(found, _LONGEST_ID) or "?"
 
 
-def built_in_text(event: str, context: Mapping[str, Any]) -> str:
-    """Write an event's text. It ends with the reason, so that a cut takes the least.
+def built_in_body(event: str, context: Mapping[str, Any]) -> str:
+    """Write an event's message. It ends with the reason, so that a cut takes the least.
 
     A fact that cannot be read leaves the others: an error may raise even when it is asked what it says.
     """
@@ -106,18 +105,18 @@ def _today() -> date:
     return datetime.now(timezone.utc).date()
 
 
-def recovery_text(subject: str) -> str:
+def recovery_body(subject: str) -> str:
     """Write that a task or a DAG works again; how many failures there were follows behind it."""
     return f"Airflow: {subject} works again"
 
 
 def suffix_of(claim: Claim, *, built_in: bool = True) -> str:
-    """Write what a text adds about those that were not sent, or will not be, and about failures that are over.
+    """Write what a message adds about those that were not sent, or will not be, and about failures that are over.
 
-    :param built_in: whether it follows a text of ours, whose sentence it ends.
+    :param built_in: whether it follows a message of ours, whose sentence it ends.
     """
     more = f" (+{claim.suppressed} more since {clock_time(claim.since)})" if claim.suppressed and claim.since else ""
-    last = " Alert budget used up: no more texts for up to 10 min." if claim.is_last else ""
+    last = " Alert budget used up: no more messages for up to 10 min." if claim.is_last else ""
     return (_failures(claim.recovery, ", {}" if built_in else " ({})") if claim.recovery else more) + last
 
 
@@ -135,11 +134,11 @@ def _duration(time: timedelta) -> str:
 
 
 def fit(text: str, suffix: str, *, one_segment: bool) -> str:
-    """Cut a text so that the suffix fits as a whole.
+    """Cut a message so that the suffix fits as a whole.
 
-    :param text: the text.
+    :param message: the message.
     :param suffix: what must stand behind it.
-    :param one_segment: whether the whole is to fit one segment; where its characters do not allow that, the text is
+    :param one_segment: whether the whole is to fit one segment; where its characters do not allow that, the message is
         as long as one segment of GSM-7 at most.
     """
     from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
@@ -161,7 +160,7 @@ def _printable(text: str) -> str:
 
 
 def _clip(name: object) -> str:
-    # Nothing writes half of a character, neither a log nor a text.
+    # Nothing writes half of a character, neither a log nor a message.
     text = safe_str(name, _LONGEST_ID).encode(errors="replace").decode() or "?"
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
 

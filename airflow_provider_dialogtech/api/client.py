@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import requests
+import urllib3
+
 from airflow_provider_dialogtech import __version__
-from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY
-from airflow_provider_dialogtech.api.connection import Connection
-from airflow_provider_dialogtech.api.failures import NoReply, NotLeft
-from airflow_provider_dialogtech.api.listing import LARGEST_LISTING, Message, listed_messages
-from airflow_provider_dialogtech.api.meaning import meaning_of
-from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented
-from airflow_provider_dialogtech.api.url import checked_url, may_carry_keys
+from airflow_provider_dialogtech.api.connection import Connection, NoReply, NotLeft
+from airflow_provider_dialogtech.api.messages import LARGEST_LISTING, Message, listed_messages
+from airflow_provider_dialogtech.api.raw_reply import LARGEST_REPLY
+from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented, meaning_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, NotSent, Unreachable
-from airflow_provider_dialogtech.opaque import Opaque, without_locals
+from airflow_provider_dialogtech.masking import Opaque, without_locals
 
 T = TypeVar("T")
+
 
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0
@@ -84,7 +86,7 @@ class DialogTechClient:
         return urlsplit(self._url).hostname or ""
 
     def connect(self) -> ApiCall:
-        """Open a connection for one text. It may stand idle for a while: nothing is written on it yet.
+        """Open a connection for one message. It may stand idle for a while: nothing is written on it yet.
 
         :raises Unreachable: when that fails, or takes longer than `timeout`.
         """
@@ -96,7 +98,7 @@ class DialogTechClient:
         raise problem
 
     def send(self, *, to: str, from_: str, message: str) -> ApiReply:
-        """Connect and send one text. A second call is a second text: the API knows no idempotency.
+        """Connect and send one message. A second call is a second message: the API knows no idempotency.
 
         :param to: the recipient's number, in digits.
         :param from_: the number it leaves from, in digits.
@@ -123,14 +125,14 @@ class DialogTechClient:
         return self._answer(lambda call: call._outcome(asked), LARGEST_REPLY, advice="Check the API URL.").numbers
 
     def get_messages(self, begin: date, end: date, number: str | None = None) -> list[Message]:
-        """Ask which texts went out from and to the account's numbers on some days. That sends nothing.
+        """Ask which messages went out from and to the account's numbers on some days. That sends nothing.
 
         The names of the reply's elements are documented nowhere, so each message is all that is said of it. A listing
         may lag: that a message is missing proves nothing.
 
         :param begin: the first day.
         :param end: the last day.
-        :param number: only the texts from and to this number, in digits.
+        :param number: only the messages from and to this number, in digits.
         :raises Refused: when the API refused it; `BadCredentials` when it did not accept the keys.
         :raises Throttled: when the API throttled it.
         :raises Unreachable: when DialogTech could not be reached.
@@ -142,7 +144,10 @@ class DialogTechClient:
         return self._answer(lambda call: call._listing(asked), LARGEST_LISTING, advice="Look in its portal.")
 
     def abort(self) -> None:
-        """Cut every call that is out or being connected, from another thread. Texts that are out are in doubt then."""
+        """Cut every call that is out or being connected, from another thread.
+
+        Messages that are out are in doubt then.
+        """
         for connection in tuple(self._open):
             connection.cut("it was stopped")
 
@@ -182,7 +187,7 @@ class DialogTechClient:
 
 
 class ApiCall:
-    """A call of the API over a connection that stands, for one text. Close it, or use it in a `with` statement.
+    """A call of the API over a connection that stands, for one message. Close it, or use it in a `with` statement.
 
     :param client: whose keys it uses.
     :param connection: the connection.
@@ -199,7 +204,7 @@ class ApiCall:
         self.close()
 
     def send(self, *, to: str, from_: str, message: str) -> ApiReply:
-        """Send one text: one request, one reply or one named error. It never connects anew, and never sends twice.
+        """Send one message: one request, one reply or one named error. It never connects anew, and never sends twice.
 
         :param to: the recipient's number, in digits.
         :param from_: the number it leaves from, in digits.
@@ -207,7 +212,7 @@ class ApiCall:
         :raises Refused: when the API refused it; `BadCredentials` when it did not accept the keys.
         :raises Throttled: when the API throttled it.
         :raises Unreachable: when no byte of the request left.
-        :raises InDoubt: when the text may have been sent.
+        :raises InDoubt: when the message may have been sent.
         """
         text = _text(to, from_, message)
         # A traceback may show what the names of a function mean.
@@ -215,7 +220,7 @@ class ApiCall:
         return self._send(text)
 
     def close(self) -> None:
-        """Close it, from any thread. A text that is out is in doubt then. Closing twice does nothing more."""
+        """Close it, from any thread. A message that is out is in doubt then. Closing twice does nothing more."""
         self._client._open.discard(self._connection)
         self._connection.close()
 
@@ -265,3 +270,45 @@ def _url_to_call(url: str) -> str:
             "itself"
         )
     return str(called)
+
+
+def checked_url(written: str) -> str | None:
+    """Return a URL as it will be called; None where it cannot be read, or not everybody reads the same in it.
+
+    :param written: what the connection says.
+    """
+    try:
+        called = requests.Request("GET", written).prepare().url or ""
+        agreed = _readers_agree(written, called)
+    except (ValueError, requests.RequestException, urllib3.exceptions.HTTPError):
+        return None
+    unsafe = any(sign in written for sign in "\\@?#") or any(sign.isspace() or sign < " " for sign in written)
+    return called if agreed and not unsafe else None
+
+
+def may_carry_keys(url: str) -> bool:
+    """Return whether a URL is https, or http to this machine itself.
+
+    :param url: the URL, as `checked_url` returned it.
+    """
+    return url.startswith("https:") or (url.startswith("http:") and _is_this_machine(url))
+
+
+def _readers_agree(written: str, called: str) -> bool:
+    # What one parser takes for this machine, another may call elsewhere.
+    parts, theirs = urlsplit(called), urllib3.util.parse_url(called)
+    host = parts.hostname or ""
+    if "[" in parts.netloc or ":" in host:
+        ipaddress.IPv6Address(host)
+    else:
+        host.encode("idna")
+    same_port = parts.port == theirs.port == urlsplit(written).port
+    return bool(host) and host == (theirs.host or "").strip("[]").lower() and same_port
+
+
+def _is_this_machine(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

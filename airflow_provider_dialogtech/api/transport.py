@@ -17,8 +17,7 @@ from typing import Any
 import requests
 
 from airflow_provider_dialogtech.api import raw_reply
-from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY, BoundedReader, CallDeadline
-from airflow_provider_dialogtech.api.raw_reply import RawReply
+from airflow_provider_dialogtech.api.raw_reply import LARGEST_REPLY, BoundedReader, CallDeadline, RawReply
 
 
 class Transport:
@@ -58,7 +57,7 @@ class Transport:
         :raises Exception: whatever the libraries raise.
         """
         self._deadline = deadline
-        self._http.timeout = deadline.left()
+        self._http.timeout = deadline.remaining()
         if self._pool.proxy:
             self._pool._prepare_proxy(self._http)
         else:
@@ -75,7 +74,7 @@ class Transport:
         self._deadline = deadline
         if self._http.sock is None or _is_closed(self._http.sock):
             return False
-        self._http.sock.settimeout(deadline.left())
+        self._http.sock.settimeout(deadline.remaining())
         return True
 
     def request(self, prepared: requests.PreparedRequest) -> RawReply:
@@ -140,9 +139,9 @@ class Transport:
                 for option in self._http.socket_options or ():
                     connection.setsockopt(*option)
                 self._watch(connection)
-                connection.settimeout(self._deadline.left() / (len(addresses) - number))
+                connection.settimeout(self._deadline.remaining() / (len(addresses) - number))
                 connect(connection, address)
-                connection.settimeout(self._deadline.left())
+                connection.settimeout(self._deadline.remaining())
             except OSError as error:
                 failure = error
                 connection.close()

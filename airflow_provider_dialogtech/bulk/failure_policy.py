@@ -10,7 +10,7 @@ from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import BadCredentials, DialogTechError, InDoubt, Refused, WaitTooLong
 
-# Before it ends so, a text has gone through all the sender's own tries, and they take their time.
+# Before it ends so, a message has gone through all the sender's own tries, and they take their time.
 UNSENT_IN_A_ROW = 3
 # A person has to look each of these up.
 IN_DOUBT_IN_A_ROW = 10
@@ -22,7 +22,7 @@ class GivenUp(ListFailed):
     """The list was stopped early: the rest of it is not tried.
 
     :param reason: why.
-    :param last: what became of the last text.
+    :param last: what became of the last message.
     """
 
     def __init__(self, reason: str, last: DialogTechError) -> None:
@@ -32,7 +32,7 @@ class GivenUp(ListFailed):
 
 
 class FailurePolicy:
-    """Decides whether a list goes on, after each text, and whether it has failed, at its end.
+    """Decides whether a list goes on, after each message, and whether it has failed, at its end.
 
     :param max_failures: so many failures are expected: that many refusals are no reason to give up.
     :param skip_invalid: whether rows that cannot be sent are no failures.
@@ -49,7 +49,7 @@ class FailurePolicy:
         self._in_a_row: Counter[str] = Counter()
 
     def check_next(self, outcome: SendResult | DialogTechError) -> None:
-        """Take the outcome of the next text.
+        """Take the outcome of the next message.
 
         :raises GivenUp: when the rest is not to be tried.
         """

@@ -1,17 +1,20 @@
-"""What became of a list of texts: in numbers, in words, and by row. Phone numbers are shortened."""
+"""The outcome of a list: how far it is, in numbers, in words, and by row. Phone numbers are shortened."""
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
+from collections import Counter, deque
 from dataclasses import asdict
 from typing import Any
 
-from airflow_provider_dialogtech.bulk.check import CheckedRows
-from airflow_provider_dialogtech.bulk.rows import FailedRow, Row, Rows, lines_by_reason
+from airflow_provider_dialogtech.bulk.rows import CheckedRows, FailedRow, Row, Rows, lines_by_reason
+from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.counting import plural
-from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import DialogTechError, how_to_settle
+
+log = logging.getLogger(__name__)
+
 
 SHOWN = 100
 NAMED = 20
@@ -54,7 +57,7 @@ class Report:
         self._checked = checked
 
     def note(self, index: int, outcome: SendResult | DialogTechError) -> None:
-        """Take what became of a row's text, and ignore a row whose outcome is known.
+        """Take what became of a row's message, and ignore a row whose outcome is known.
 
         :param index: where the row stands in the list, from 0.
         """
@@ -111,23 +114,23 @@ class Report:
         return " ".join(" ".join([self.in_words(), first, self._advice()]).split())
 
     def _advice(self) -> str:
-        advice = "When the task is retried or cleared, it texts only those who have not got their text."
+        advice = "When the task is retried or cleared, it texts only those who have not got their message."
         if not self._counts["in_doubt"]:
             return advice
         return f"{advice} {how_to_settle('those in doubt', 'them', 'them')} Then clear the task."
 
     def count(self, outcome: str) -> int:
-        """Return how many texts have had this outcome."""
+        """Return how many messages have had this outcome."""
         return self._counts[outcome]
 
     @property
     def to_send(self) -> int:
-        """How many texts there are to be sent, those that were sent included."""
+        """How many messages there are to be sent, those that were sent included."""
         return self._checked.count
 
     @property
     def not_tried(self) -> int:
-        """How many texts have no outcome yet."""
+        """How many messages have no outcome yet."""
         return self.to_send - self._counts.total()
 
     @property
@@ -141,3 +144,49 @@ class Report:
 
 def _detail(row: Row, outcome: str) -> dict[str, Any]:
     return {"row": row.number, "to": row.to, "outcome": outcome}
+
+
+# One number may send 40 messages and then rests until the minute is over, so the pace is that of a whole minute.
+PACE_SECONDS = 60.0
+
+
+class Progress:
+    """Measures the pace of a list.
+
+    :param report: counts what became of each row.
+    :param every: log it after so many seconds.
+    """
+
+    def __init__(self, report: Report, *, every: float, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._report = report
+        self._every = every
+        self._clock = clock
+        self._logged = clock.monotonic()
+        self._points = deque([(self._logged, 0)])
+
+    def log_when_due(self) -> None:
+        """Log it, unless that was done shortly before."""
+        if self._clock.monotonic() - self._logged >= self._every:
+            self._logged = self._clock.monotonic()
+            log.info("%s", self.in_words())
+
+    def in_words(self) -> str:
+        """Return how far it is, and how long the rest will take at the pace of the last minute."""
+        report, now = self._report, self._clock.monotonic()
+        done = report.to_send - report.not_tried
+        # Messages that were sent in an earlier try, or are held back, are done in no time, so they are no pace.
+        done_now = done - report.count("already_sent") - report.count("held_back")
+        self._points.append((now, done_now))
+        while now - self._points[0][0] > PACE_SECONDS:
+            self._points.popleft()
+        since, before = self._points[0]
+        pace = (done_now - before) / (now - since) if now > since else 0.0
+        rest = f"; about {_duration(report.not_tried / pace)} left at {pace:.2f} per second" if pace else ""
+        refused, in_doubt = report.count("refused"), report.count("in_doubt")
+        return f"{done} of {report.to_send} done, {refused} refused, {in_doubt} in doubt{rest}."
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,20 +1,28 @@
-"""The rows of a list, in whatever form Airflow hands the list over."""
+"""The rows of a list, in whatever form Airflow hands the list over, and their check before any message is sent."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, Refused
-from airflow_provider_dialogtech.masking import mask_number
-from airflow_provider_dialogtech.opaque import without_locals
-from airflow_provider_dialogtech.safe_repr import safe_str, type_name
+from airflow_provider_dialogtech.masking import mask_number, safe_str, type_name, without_locals
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech.bulk.stop import Stop
+    from airflow_provider_dialogtech.sms.message import SmsMessage
+
+log = logging.getLogger(__name__)
+
 
 MOST_ROWS = 1_000_000
-"""Three days of texts, at four a second. More is a mistake, or a list without end."""
+"""Three days of messages, at four a second. More is a mistake, or a list without end."""
 
 LONGEST_ID = 1000
 _LONGEST_MASKED = 100
@@ -91,7 +99,7 @@ class Row:
 
     @property
     def id(self) -> str | None:
-        """What sets it apart from other texts to the same recipient, if it says so.
+        """What sets it apart from other messages to the same recipient, if it says so.
 
         :raises InvalidMessage: when it cannot be written down.
         """
@@ -106,7 +114,7 @@ class Row:
 
 @dataclass(frozen=True, order=True)
 class FailedRow:
-    """A row whose text was not sent, or may have been. They sort in the order of the list.
+    """A row whose message was not sent, or may have been. They sort in the order of the list.
 
     :param row: where it stands in the list, from 1.
     :param to: its phone number, shortened.
@@ -167,3 +175,106 @@ def _json_list(text: str) -> list[Any] | None:
     except (ValueError, RecursionError):  # no JSON, or too deep
         return None
     return found if isinstance(found, list) else None
+
+
+_SHOWN = 20
+_REMARKED = 5
+_ANOTHER_TEXT = "another message goes to the same recipient: give both rows an `id` of their own"
+
+
+@dataclass(frozen=True)
+class CheckedRows:
+    """What a check has found. The messages are not kept: a long list would fill the memory.
+
+    :param rows: all rows.
+    :param bad: those that cannot be sent.
+    :param duplicates: where those stand in the list, from 1, that repeat an earlier one, recipient and message.
+    :param segments: how many segments all messages to be sent have.
+    :param remarked: how many of these messages there is something to say about.
+    :param remarks: what there is to say about the first of them.
+    """
+
+    rows: Rows
+    bad: tuple[FailedRow, ...] = ()
+    duplicates: frozenset[int] = frozenset()
+    segments: int = 0
+    remarked: int = 0
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many messages there are to be sent."""
+        return len(self.rows) - len(self.bad) - len(self.duplicates)
+
+    def to_send(self) -> Iterator[Row]:
+        """Return the rows that are to be sent."""
+        left_out = self.duplicates.union(row.row for row in self.bad)
+        return (row for row in self.rows if row.number not in left_out)
+
+    def require_all_good(self) -> None:
+        """Refuse the list when a row is bad.
+
+        :raises InvalidMessage: naming every bad row, of many the first ones.
+        """
+        if not self.bad:
+            return
+        rows = "; ".join(lines_by_reason(self.bad, _SHOWN))
+        raise InvalidMessage(
+            f"{len(self.bad)} of {plural(len(self.rows), 'row')} cannot be sent: {rows}",
+            advice='Correct them, or use invalid="skip" to send the others.',
+            before_any=True,
+        )
+
+    def log(self) -> None:
+        """Log what is skipped, and what there is to say about the others."""
+        for line in lines_by_reason(self.bad, _SHOWN):
+            log.warning("Skipping %s", line)
+        for remark in self.remarks:
+            log.warning("%s", remark)
+        log.info(
+            "%s: %s (%s) to send, %s, %s skipped, %s with remarks.",
+            plural(len(self.rows), "row"),
+            plural(self.count, "text"),
+            plural(self.segments, "segment"),
+            plural(len(self.duplicates), "duplicate"),
+            plural(len(self.bad), "bad row"),
+            plural(self.remarked, "text"),
+        )
+
+
+def check_rows(rows: Rows, compose: Callable[[Mapping[str, Any]], SmsMessage], stop: Stop) -> CheckedRows:
+    """Check every row. Only digests of the messages are remembered meanwhile.
+
+    :param rows: the rows.
+    :param compose: makes a row's values into a message.
+    :param stop: ends the check when it is set.
+    :raises Stopped: when it was stopped.
+    """
+    bad: list[FailedRow] = []
+    duplicates: set[int] = set()
+    segments = remarked = 0
+    remarks: list[str] = []
+    texts: dict[bytes, bytes] = {}
+    for row in rows:
+        stop.check()
+        try:
+            message, row_id = compose(row.values), row.id
+        except InvalidMessage as error:
+            bad.append(FailedRow.of(row, error))
+            continue
+        name, text = _digest(message.to, row_id), _digest(message.body)
+        if name not in texts:
+            texts[name] = text
+            segments += message.segments
+            remarked += bool(message.remarks)
+            if message.remarks and remarked <= _REMARKED:
+                remarks.append(f"Row {row.number} (to {row.to}): {' '.join(message.remarks)}")
+        elif texts[name] == text:
+            duplicates.add(row.number)
+        else:
+            bad.append(FailedRow(row.number, row.to, "invalid", _ANOTHER_TEXT))
+    return CheckedRows(rows, tuple(bad), frozenset(duplicates), segments, remarked, tuple(remarks))
+
+
+def _digest(*parts: str | None) -> bytes:
+    return hashlib.sha256(json.dumps(parts).encode()).digest()[:16]

@@ -1,20 +1,61 @@
-"""Many texts at once: threads keep the account's line full, while every text goes the way of a single one."""
+"""Many messages at once: threads keep the account's slots in use, and every message is sent as a single one is."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
-from airflow_provider_dialogtech.bulk.texts import Text
-from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
-from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, NotSent, WaitTooLong
+from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, WaitTooLong
+from airflow_provider_dialogtech.journal.records import NO_TASK, Origin
+from airflow_provider_dialogtech.settings.identity import key_in
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech.bulk.report import Report
+    from airflow_provider_dialogtech.bulk.rows import CheckedRows
+    from airflow_provider_dialogtech.sms.message import SmsMessage
+
+
+@dataclass(frozen=True)
+class RowMessage:
+    """A message of a list.
+
+    :param row: its row's place in the list, from 0.
+    :param message: the message.
+    :param key: its idempotency key.
+    """
+
+    row: int
+    message: SmsMessage = field(repr=False)
+    key: str
+
+
+def messages_of(
+    checked: CheckedRows,
+    compose: Callable[[Mapping[str, Any]], SmsMessage],
+    report: Report,
+    context: Mapping[str, Any],
+) -> Iterator[RowMessage]:
+    """Make the messages to be sent, one by one.
+
+    :param compose: makes a row's values into a message.
+    :param report: told of a row that was good when it was checked, and turns out to be bad now.
+    :param context: Airflow's, of the task that sends them.
+    """
+    for row in checked.to_send():
+        try:
+            message, row_id = compose(row.values), row.id
+        except InvalidMessage as error:
+            report.note(row.index, error)
+            continue
+        yield RowMessage(row.index, message, key_in(context, message.to, *([] if row_id is None else [row_id])))
+
 
 Outcome: TypeAlias = SendResult | DialogTechError
 
@@ -25,23 +66,23 @@ POLL = 0.2
 
 
 class BulkSender:
-    """Sends the texts of one list side by side, so that the time an answer takes does not slow the line.
+    """Sends the messages of one list side by side, so that the time an answer takes does not slow the line.
 
     .. code-block:: python
 
         try:
-            for row, outcome in bulk.outcomes(texts):
+            for row, outcome in bulk.outcomes(messages):
                 ...
         finally:
             for row, outcome in bulk.last_outcomes():
                 ...
 
-    :param sender: sends each text; it must sleep with `stop.sleep`.
+    :param sender: sends each message; it must sleep with `stop.sleep`.
     :param stop: ends the sending when it is set.
-    :param threads: how many texts may be under way at once, each in a thread of its own.
-    :param in_doubt: what to do with texts that may be out: `fail`, or `resend`.
-    :param until: when no slot is good any more, on the monotonic clock; then no more texts are asked for.
-    :param origin: the task that the texts belong to.
+    :param threads: how many messages may be under way at once, each in a thread of its own.
+    :param in_doubt: what to do with messages that may be out: `fail`, or `resend`.
+    :param until: when no slot is good any more, on the monotonic clock; then no more messages are asked for.
+    :param origin: the task that the messages belong to.
     """
 
     def __init__(
@@ -64,19 +105,19 @@ class BulkSender:
         self._under_way: dict[int, _Sending] = {}
 
     def outcomes(
-        self, texts: Iterator[Text], *, heartbeat: Callable[[], None] = lambda: None
+        self, messages: Iterator[RowMessage], *, heartbeat: Callable[[], None] = lambda: None
     ) -> Iterator[tuple[int, Outcome]]:
-        """Send all texts, and return what became of each row's as soon as it is known.
+        """Send all messages, and return what became of each row's as soon as it is known.
 
-        :param texts: the texts, asked for one by one in this thread, shortly before they are needed.
+        :param messages: the messages, asked for one by one in this thread, shortly before they are needed.
         :param heartbeat: called several times a second.
         :raises Stopped: when it was stopped.
         """
         while True:
             self._stop.check()
             heartbeat()
-            if len(self._under_way) < self._threads and (text := next(texts, None)):
-                self._start(text)
+            if len(self._under_way) < self._threads and (queued := next(messages, None)):
+                self._start(queued)
             elif not self._under_way:
                 return
             elif ended := self._next_ended():
@@ -84,7 +125,7 @@ class BulkSender:
                 if not isinstance(end, Outcome):
                     raise end
                 if isinstance(end, WaitTooLong):
-                    texts = iter(())  # those who have a slot keep it, but nobody else gets one
+                    messages = iter(())  # those who have a slot keep it, but nobody else gets one
                 yield row, end
                 # Only now: an outcome that a signal handler has kept from whom it was for is one of the last.
                 del self._under_way[row]
@@ -101,21 +142,21 @@ class BulkSender:
             if outcome is not None:
                 yield row, outcome
 
-    def _start(self, text: Text) -> None:
-        self._under_way[text.row] = sending = _Sending(text)
+    def _start(self, queued: RowMessage) -> None:
+        self._under_way[queued.row] = sending = _Sending(queued)
         # A daemon: a thread that hangs in a step of the journal must not keep the process from ending.
-        threading.Thread(target=self._work, args=[sending], name=f"dialogtech-row-{text.row}", daemon=True).start()
+        threading.Thread(target=self._work, args=[sending], name=f"dialogtech-row-{queued.row}", daemon=True).start()
 
     def _work(self, sending: _Sending) -> None:
-        text = sending.text
+        queued = sending.queued
         wait = None if self._until is None else max(0.0, self._until - time.monotonic())
         try:
             sending.end = self._sender.send(
-                text.message, key=text.key, in_doubt=self._in_doubt, max_wait=wait, origin=self._origin
+                queued.message, key=queued.key, in_doubt=self._in_doubt, max_wait=wait, origin=self._origin
             )
         except Exception as error:
             sending.end = error
-        self._ended.put((text.row, sending.end))
+        self._ended.put((queued.row, sending.end))
 
     def _next_ended(self) -> tuple[int, Outcome | Exception] | None:
         try:
@@ -133,8 +174,8 @@ class BulkSender:
             self._next_ended()
 
     def _last_outcome(self, sending: _Sending) -> Outcome | None:
-        # Asked first: a text whose thread ends right now is not known as under way any more.
-        known = self._sender.under_way(sending.text.key)
+        # Asked first: a message whose thread ends right now is not known as under way any more.
+        known = self._sender.under_way(sending.queued.key)
         if sending.end is None:
             # Its thread hangs in a step of the journal. What has not left will not leave any more: every sleep raises
             # now, also the one right before the request.
@@ -148,7 +189,7 @@ class BulkSender:
 
 @dataclass
 class _Sending:
-    """A text that was handed to a thread, and what the thread came to with it."""
+    """A message that was handed to a thread, and what the thread came to with it."""
 
-    text: Text
+    queued: RowMessage
     end: Outcome | Exception | None = None

@@ -6,7 +6,7 @@ import threading
 
 
 class ListFailed(Exception):
-    """A list has come to its end, and not everybody on it got their text.
+    """A list has come to its end, and not everybody on it got their message.
 
     :param message: how it ended, in words that stand before those of the report.
     :param final: whether a retry by Airflow would be in vain.
@@ -34,7 +34,7 @@ class Stop:
         self._event = threading.Event()
 
     def set(self) -> None:
-        """Let no more texts leave."""
+        """Let no more messages leave."""
         self._event.set()
 
     def check(self) -> None:
@@ -46,7 +46,7 @@ class Stop:
             raise Stopped
 
     def sleep(self, seconds: float) -> None:
-        """Sleep. Every wait of the texts under way is one of these.
+        """Sleep. Every wait of the messages under way is one of these.
 
         :raises Stopped: as soon as it is set.
         """

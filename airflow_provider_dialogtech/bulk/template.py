@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from airflow_provider_dialogtech.masking import mask_numbers
-from airflow_provider_dialogtech.opaque import without_locals
-from airflow_provider_dialogtech.safe_repr import safe_str, type_name
+from airflow_provider_dialogtech.masking import mask_numbers, safe_str, type_name, without_locals
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import BaseOperator, Context
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 LONGEST_TEMPLATE = 100_000
-"""No text of 256 characters needs more, and what compiles it takes its time."""
+"""No message of 256 characters needs more, and what compiles it takes its time."""
 
 
 class RowTemplate:
@@ -34,7 +32,8 @@ class RowTemplate:
         from jinja2.sandbox import SandboxedEnvironment
 
         dag = task.get_dag()
-        # Never the native one: a text stays text. And what is undefined is a mistake in the row, not an empty string.
+        # Never the native one: a message stays message. And what is undefined is a mistake in the row, not an empty
+        # string.
         environment = dag.get_template_env(force_sandboxed=True) if dag is not None else SandboxedEnvironment()
         environment = environment.overlay(undefined=jinja2.StrictUndefined)
         if len(message) > LONGEST_TEMPLATE:
@@ -56,7 +55,7 @@ class RowTemplate:
         raise InvalidMessage(f"`message` {problem}", advice=advice, before_any=True)
 
     def compose(self, row: Mapping[str, Any], *, number_of: Callable[[object], object], **options: Any) -> SmsMessage:
-        """Return the text for a row.
+        """Return the message for a row.
 
         :param number_of: returns the number that a row's `to` stands for: a contact's, say.
         :param options: those of `SmsMessage.create`.
@@ -70,7 +69,7 @@ class RowTemplate:
 
     @without_locals
     def render(self, row: Mapping[str, Any]) -> str:
-        """Return the text for a row, of one that is far too long its beginning.
+        """Return the message for a row, of one that is far too long its beginning.
 
         How long the template takes to render cannot be bounded here, nor how large one of its values is.
 
@@ -96,7 +95,7 @@ def _beginning(pieces: Iterable[str]) -> str:
         length += len(piece)
         if length > LONGEST_READ:
             break
-    # Some editors begin a file with a byte order mark, which is no part of the text.
+    # Some editors begin a file with a byte order mark, which is no part of the message.
     return "".join(taken).removeprefix("\ufeff")[:LONGEST_READ]
 
 

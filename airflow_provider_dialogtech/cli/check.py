@@ -1,4 +1,4 @@
-"""`check`: is everything there that a text needs? One line for each thing, and what to do."""
+"""`check`: is everything there that a message needs? One line for each thing, and what to do."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.operations.accounts import hook_of
 
 if TYPE_CHECKING:
-    from airflow_provider_dialogtech.delivery.probe import Probe
-    from airflow_provider_dialogtech.delivery.store import Store
     from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+    from airflow_provider_dialogtech.journal.store import Store
+    from airflow_provider_dialogtech.operations.probe import Probe
     from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
 _PATIENCE = 10.0
@@ -153,8 +153,8 @@ def _pool(conn_id: str) -> Finding:
 
 
 def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Finding]:
-    from airflow_provider_dialogtech.delivery.probe import probe
-    from airflow_provider_dialogtech.delivery.store import Store
+    from airflow_provider_dialogtech.journal.store import Store
+    from airflow_provider_dialogtech.operations.probe import probe
     from airflow_provider_dialogtech.settings import config
 
     measured: Probe | None = None
@@ -176,7 +176,7 @@ def _place(store: Store) -> str:
 
 def _shared(store: Store) -> Finding:
     from airflow_provider_dialogtech.settings import config
-    from airflow_provider_dialogtech.settings.journal_place import journal_store
+    from airflow_provider_dialogtech.settings.journal import journal_store
 
     try:
         journal_store()
@@ -189,14 +189,14 @@ def _shared(store: Store) -> Finding:
 def _distance(measured: Probe, settings: ConnectionSettings | None) -> Finding:
     steps = (
         f"round trip {_ms(measured.round_trip)}, reserving a slot {_ms(measured.reserve)}, "
-        f"starting a text {_ms(measured.start)}"
+        f"starting a message {_ms(measured.start)}"
     )
     if settings is None:
         return Finding("journal is near", None, steps, "needs the connection for its limits")
-    allowed = _texts_per_second(settings)
-    share = min(measured.texts_per_second / allowed, 1.0)
+    allowed = _messages_per_second(settings)
+    share = min(measured.messages_per_second / allowed, 1.0)
     found = (
-        f"{steps}: enough for {share:.0%} of the {allowed:.3g} texts per second that "
+        f"{steps}: enough for {share:.0%} of the {allowed:.3g} messages per second that "
         f"{plural(max(len(settings.from_numbers), 1), 'number')} may send"
     )
     if share >= ENOUGH_SHARE:
@@ -204,7 +204,7 @@ def _distance(measured: Probe, settings: ConnectionSettings | None) -> Finding:
     return Finding("journal is near", False, found, "move the journal nearer, or to a faster disk")
 
 
-def _texts_per_second(settings: ConnectionSettings) -> float:
+def _messages_per_second(settings: ConnectionSettings) -> float:
     """Return what the limits allow with the connection's numbers."""
     limits = settings.limits
     of_number = min(float(limits.number_per_second), limits.ordinary_per_minute / 60)

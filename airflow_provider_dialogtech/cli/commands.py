@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
-_HELP = "Text people through DialogTech, and look after the texts"
+_HELP = "Text people through DialogTech, and look after the messages"
 _CONN_ID = "dialogtech_default"
 _PACKAGE = "airflow_provider_dialogtech.cli"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # As long as the journal can remember at most.
 _LONGEST = 3650 * 86400
-STATES = ("reserved", "sending", "sent", "refused", "throttled", "in_doubt", "released", "unsent", "held_back")
 
 
 def get_dialogtech_cli_commands() -> list[CLICommand]:
@@ -99,40 +98,40 @@ def _commands() -> tuple[CLICommand, ...]:
         ActionCommand(
             name="pools",
             help="Create the connections' missing pools, fit the others to their accounts, and list all of them",
-            func=lazy_load_command(f"{_PACKAGE}.pools.pools"),
+            func=lazy_load_command(f"{_PACKAGE}.send.pools"),
             args=(ARG_OUTPUT,),
         ),
         _send_command(),
         GroupCommand(
-            name="texts",
+            name="messages",
             help="See what was sent and what was not, and settle what is in doubt",
-            subcommands=(_texts_commands()),
+            subcommands=(_messages_commands()),
         ),
     )
 
 
-def _texts_commands() -> tuple[CLICommand, ...]:
+def _messages_commands() -> tuple[CLICommand, ...]:
     from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, lazy_load_command
 
-    id_ = _argument("id", help="The text's id, as `texts list` shows it", metavar="ID", type=_whole_number)
+    id_ = _argument("id", help="The message's id, as `messages list` shows it", metavar="ID", type=_whole_number)
     return (
         _list_command(),
         ActionCommand(
             name="look-up",
-            help="Ask DialogTech whether it lists a text; nothing is settled by that",
-            func=lazy_load_command(f"{_PACKAGE}.look_up.look_up"),
+            help="Ask DialogTech whether it lists a message; nothing is settled by that",
+            func=lazy_load_command(f"{_PACKAGE}.messages.look_up"),
             args=(
                 id_,
                 _argument("--conn-id", help="The connection it was sent by; by default the one of its account"),
                 ARG_OUTPUT,
             ),
-            epilog="Exit code: 0 when DialogTech lists more such texts than the journal knows, 3 when it does not, "
+            epilog="Exit code: 0 when DialogTech lists more such messages than the journal knows, 3 when it does not, "
             "1 when that cannot be told.",
         ),
         ActionCommand(
             name="resolve",
-            help="Say what became of a text in doubt: its task then succeeds without sending, or sends",
-            func=lazy_load_command(f"{_PACKAGE}.texts.resolve"),
+            help="Say what became of a message in doubt: its task then succeeds without sending, or sends",
+            func=lazy_load_command(f"{_PACKAGE}.messages.resolve"),
             args=(
                 id_,
                 _argument("--sent", help="It was sent: the next attempt sends nothing", action="store_true"),
@@ -149,16 +148,16 @@ def _send_command() -> CLICommand:
 
     return ActionCommand(
         name="send",
-        help="Send a text, within the limits, as a task does",
+        help="Send a message, within the limits, as a task does",
         func=lazy_load_command(f"{_PACKAGE}.send.send"),
         args=(
             _argument("to", help="The number it goes to; the US is meant unless it says otherwise", metavar="TO"),
             _argument("message", help="What it says, at most 256 characters", metavar="MESSAGE"),
             _conn_id(),
-            _argument("--idempotency-key", help="Under one key a text goes out once; by default each call sends"),
+            _argument("--idempotency-key", help="Under one key a message goes out once; by default each call sends"),
             _argument(
                 "--dry-run",
-                help="Show the text as it would leave; send and reserve nothing",
+                help="Show the message as it would leave; send and reserve nothing",
                 action="store_true",
             ),
             ARG_OUTPUT,
@@ -170,12 +169,14 @@ def _send_command() -> CLICommand:
 def _list_command() -> CLICommand:
     from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, lazy_load_command
 
+    from airflow_provider_dialogtech.journal.states import State
+
     return ActionCommand(
         name="list",
-        help="List the texts that the journal knows, the newest first",
-        func=lazy_load_command(f"{_PACKAGE}.texts.list_texts"),
+        help="List the messages that the journal knows, the newest first",
+        func=lazy_load_command(f"{_PACKAGE}.messages.list_messages"),
         args=(
-            _argument("--state", help="Only those in this state", choices=STATES),
+            _argument("--state", help="Only those in this state", choices=[state.value for state in State]),
             _argument("--since", help="Those of the last 90s, 30m, 2h, 7d, …", type=seconds_ago, default="7d"),
             _argument("--dag-id", help="Only those of this DAG"),
             _argument("--limit", help="At most so many", type=_whole_number, default=100),

@@ -14,7 +14,7 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt
 FAILED = 1
 USAGE = 2
 UNKNOWN = 3
-"""Nobody knows what became of the text."""
+"""Nobody knows what became of the message."""
 
 _STDOUT, _STDERR = 1, 2
 _LOGGER = "airflow_provider_dialogtech"

@@ -1,4 +1,4 @@
-"""`send`: a text from the command line, by the same way as a task's."""
+"""`send`: a message from the command line, as a task sends it; `pools`: create and list the connections' pools."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from argparse import Namespace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from airflow_provider_dialogtech.cli.output import print_record, running_command
-from airflow_provider_dialogtech.delivery.records import Record, Reservation
+from airflow_provider_dialogtech.cli.output import print_record, print_rows, running_command
+from airflow_provider_dialogtech.journal.records import Record, Reservation
+from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.operations.accounts import hook_of
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def send(arguments: Namespace) -> None:
-    """Send a text, or show how it would leave."""
+    """Send a message, or show how it would leave."""
     with running_command():
         hook = hook_of(arguments.conn_id)
         if arguments.dry_run:
@@ -33,33 +34,46 @@ def send(arguments: Namespace) -> None:
 def _status(found: Record | Reservation) -> str:
     if isinstance(found, Reservation):
         return "would be sent"
-    if found.state == "held_back":
+    if found.state is State.HELD_BACK:
         return "would be held back: the connection's only_to does not name its recipient"
     return f"nothing would be sent: {found.state} before"
 
 
 def _dry_run(hook: DialogTechHook, arguments: Namespace) -> dict[str, object]:
-    from airflow_provider_dialogtech.delivery.preview import preview
-    from airflow_provider_dialogtech.delivery.records import SlotRequest
-    from airflow_provider_dialogtech.settings.idempotency import given_key
-    from airflow_provider_dialogtech.settings.journal_place import journal_store
+    from airflow_provider_dialogtech.journal.journal import preview
+    from airflow_provider_dialogtech.journal.records import SlotRequest
+    from airflow_provider_dialogtech.settings.identity import given_key
+    from airflow_provider_dialogtech.settings.journal import journal_store
 
-    text = hook.compose(arguments.to, arguments.message)
+    sms = hook.compose(arguments.to, arguments.message)
     given = arguments.idempotency_key
     key = uuid.uuid4().hex if given is None else given_key(given)
     settings = hook.settings
-    is_held_back = settings.only_to is not None and text.to not in settings.only_to
-    request = SlotRequest(key, text.from_numbers, text.to, text.text, is_held_back=is_held_back)
+    is_held_back = settings.only_to is not None and sms.to not in settings.only_to
+    request = SlotRequest(key, sms.from_numbers, sms.to, sms.body, is_held_back=is_held_back)
     found = preview(request, journal_store(), settings.account, settings.limits)
     slot = datetime.fromtimestamp(found.at, timezone.utc)
     known = isinstance(found, Record)
     return {
         "status": _status(found),
-        "to": mask_number(text.to),
+        "to": mask_number(sms.to),
         "from": "" if isinstance(found, Record) else mask_number(found.number),
-        "message": str(text.text),
-        "characters": len(text.text),
-        "segments": text.segments,
-        "encoding": text.encoding,
+        "message": str(sms.body),
+        "characters": len(sms.body),
+        "segments": sms.segments,
+        "encoding": sms.encoding,
         "slot": "" if known else f"{slot:%Y-%m-%d %H:%M:%S.%f}"[:-3] + "Z",
     }
+
+
+def pools(arguments: Namespace) -> None:
+    """Create the missing pools, fit the others to their accounts, and list all of them."""
+    from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
+
+    with running_command():
+        done = ensure_pools()
+        rows = [
+            {"pool": name, "slots": slots, "state": done.get(name, "exists")}
+            for name, slots in slots_of_pools().items()
+        ]
+    print_rows(rows, arguments.output)

@@ -1,4 +1,4 @@
-"""`@task.dialogtech_sms`: a function whose result is a text."""
+"""`@task.dialogtech_sms`: a function whose result is a message."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from airflow_provider_dialogtech._compat import (
     task_decorator_factory,
 )
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from airflow_provider_dialogtech.opaque import opaque, without_locals
-from airflow_provider_dialogtech.operators.pooled import default_pool
+from airflow_provider_dialogtech.masking import opaque, without_locals
+from airflow_provider_dialogtech.operators.base import default_pool
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
 _PARTS = {"to", "message"}
@@ -28,7 +28,7 @@ class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperato
     :param python_callable: the function. It returns the message, or a mapping with `to` and `message`.
     :param op_args: its positional arguments. (templated)
     :param op_kwargs: its keyword arguments. (templated)
-    :param to: the number the text goes to, where the function does not say so. (templated)
+    :param to: the number the message goes to, where the function does not say so. (templated)
     :param kwargs: those of `DialogTechSendSmsOperator`, apart from `message`.
     """
 
@@ -55,7 +55,7 @@ class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperato
         )
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Text what the function returns. (Airflow 3.0's own way asks operators for what they no longer have.)"""
+        """Message what the function returns. (Airflow 3.0's own way asks operators for what they no longer have.)"""
         return DialogTechSendSmsOperator.execute(self, context)
 
     def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperato
 
     @without_locals
     def _take(self, returned: Any) -> None:
-        """Take the text from what the function returned. It is not rendered: it may hold what strangers wrote."""
+        """Take the message from what the function returned. It is not rendered: it may hold what strangers wrote."""
         if not isinstance(returned, Mapping):
             self.message = opaque(returned)
             return

@@ -1,13 +1,29 @@
-"""What became of a text that did not fail."""
+"""The result of a message that did not fail, and what the journal keeps of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from airflow_provider_dialogtech.exceptions import (
+    BadCredentials,
+    DialogTechError,
+    InDoubt,
+    InvalidConnection,
+    InvalidMessage,
+    JournalUnavailable,
+    Refused,
+    Throttled,
+    Unreachable,
+    WaitTooLong,
+)
+from airflow_provider_dialogtech.journal.metrics import MESSAGES, MISSED_SLOTS, WAITED, Recorder
+from airflow_provider_dialogtech.masking import mask_number
+from airflow_provider_dialogtech.sms.message import SmsMessage
+
 
 class SendResult(dict[str, Any]):
-    """What became of a text that did not fail.
+    """What became of a message that did not fail.
 
     It is a dict of plain JSON, so that a task can return it as it is: Airflow 3 refuses to read an object of any other
     class back from XCom. Each value is an attribute, too (`from` is `from_`).
@@ -82,3 +98,98 @@ class SendResult(dict[str, Any]):
     def from_xcom(cls, xcom: Mapping[str, Any]) -> SendResult:
         """Read what `as_xcom` returned."""
         return cls(**{"from_" if name == "from" else name: value for name, value in xcom.items()})
+
+
+_TEXTS = ("result", "result_description", "xml", "to", "from", "encoding", "sent_at")
+
+
+def detail_of(result: SendResult) -> dict[str, Any]:
+    """Return what the journal keeps of a result."""
+    return {
+        "status": "sent",
+        "result": result.result,
+        "result_description": result.result_description,
+        "xml": result.xml,
+        "to": result.to,
+        "from": result.from_,
+        "segments": result.segments,
+        "encoding": result.encoding,
+        "sent_at": result.sent_at,
+        "waited_seconds": result.waited_seconds,
+        "attempts": result.attempts,
+    }
+
+
+def already_sent(detail: Mapping[str, Any]) -> SendResult:
+    """Return the result of a message that was sent before; what is missing or of another type is left empty."""
+    texts = {name: value if isinstance(value := detail.get(name), str) else "" for name in _TEXTS}
+    waited = detail.get("waited_seconds")
+    return SendResult(
+        status="already_sent",
+        result=texts["result"] or "success",
+        result_description=texts["result_description"],
+        xml=texts["xml"],
+        to=texts["to"],
+        from_=texts["from"],
+        segments=_count(detail.get("segments")),
+        encoding=texts["encoding"],
+        sent_at=texts["sent_at"],
+        waited_seconds=float(waited) if isinstance(waited, (int, float)) else 0.0,
+        attempts=_count(detail.get("attempts")),
+    )
+
+
+def held_back(message: SmsMessage) -> SendResult:
+    """Return the result of a message whose recipient must not be texted."""
+    return SendResult(
+        status="held_back",
+        result="",
+        result_description="",
+        xml="",
+        to=mask_number(message.to),
+        from_="",
+        segments=message.segments,
+        encoding=message.encoding,
+        sent_at="",
+        waited_seconds=0.0,
+        attempts=0,
+    )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 1
+
+
+# The first that fits names the outcome.
+OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
+    (InDoubt, "in_doubt"),
+    (BadCredentials, "bad_credentials"),
+    (Refused, "refused"),
+    (Throttled, "throttled"),
+    (Unreachable, "unreachable"),
+    (WaitTooLong, "wait_too_long"),
+    (JournalUnavailable, "journal_unavailable"),
+    (InvalidMessage, "invalid"),
+    (InvalidConnection, "invalid"),
+    (DialogTechError, "not_sent"),
+)
+
+
+def record_outcome(recorder: Recorder, ending: SendResult | BaseException, missed_slots: int) -> None:
+    """Record what became of a message.
+
+    :param recorder: keeps it.
+    :param ending: its result, or what was raised.
+    :param missed_slots: how many slots it lost.
+    """
+    recorder.count(f"{MESSAGES}.{_outcome(ending)}")
+    if missed_slots > 0:
+        recorder.count(MISSED_SLOTS, missed_slots)
+    if isinstance(ending, SendResult) and ending.status == "sent":
+        recorder.time(WAITED, ending.waited_seconds)
+
+
+def _outcome(ending: SendResult | BaseException) -> str:
+    if isinstance(ending, SendResult):
+        return ending.status
+    return next((name for kind, name in OUTCOMES if isinstance(ending, kind)), "stopped")

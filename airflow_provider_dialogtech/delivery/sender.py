@@ -1,31 +1,26 @@
-"""The way of one text: the only place that knows the order of the steps and when to try again."""
+"""The way of one message: the only place that knows the order of the steps."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
-from tenacity import (
-    Retrying,
-    retry_if_exception_type,
-)
+from tenacity import Retrying, retry_if_exception_type
 
 from airflow_provider_dialogtech.api.client import ApiCall, DialogTechClient
 from airflow_provider_dialogtech.api.reply import ApiReply
-from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_dialogtech.delivery.detail import detail_of
-from airflow_provider_dialogtech.delivery.earlier import EarlierAttempt
-from airflow_provider_dialogtech.delivery.journal import ONE_STEP, SendJournal
-from airflow_provider_dialogtech.delivery.metrics import record_text
-from airflow_provider_dialogtech.delivery.origin import NO_TASK, Origin
-from airflow_provider_dialogtech.delivery.outcomes import OutcomeWriter
-from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
-from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.delivery.timing import StepTime
-from airflow_provider_dialogtech.delivery.tries import SlotLost, TextTries, before_next_try, log_next_try
+from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_dialogtech.delivery.attempts import (
+    Attempts,
+    EarlierAttempt,
+    SlotLost,
+    before_next_try,
+    log_next_try,
+)
+from airflow_provider_dialogtech.delivery.result import SendResult, detail_of, record_outcome
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InDoubt,
@@ -35,10 +30,14 @@ from airflow_provider_dialogtech.exceptions import (
     Unreachable,
     WaitTooLong,
 )
+from airflow_provider_dialogtech.journal.journal import ONE_STEP, MessageJournal, Outcome
+from airflow_provider_dialogtech.journal.records import NO_TASK, Origin, Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.timing import StepTime
 from airflow_provider_dialogtech.masking import mask_number, mask_numbers
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
+
 
 # A connection is opened so long before its slot; one that idles longer may be closed by the other side.
 CONNECT_LEAD = 1.0
@@ -53,25 +52,25 @@ PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 
 
-# For so many seconds the outcome of a text is written again to a journal that is away.
+# For so many seconds the outcome of a message is written again to a journal that is away.
 SETTLE_WITHIN = 60.0
 
 
 class SmsSender:
-    """Sends texts of one account, each once under its idempotency key, each in a slot that the rate limits allow.
+    """Sends messages of one account, each once under its idempotency key, each in a slot that the rate limits allow.
 
     :param client: the API.
     :param journal: the account's journal.
     :param clock: tells the time and waits; what its sleep raises ends the sending, and what has not left is not sent.
-    :param only_to: the only numbers that are texted, in digits; a text to another one is only written into the journal.
-        None texts everybody.
+    :param only_to: the only numbers that are texted, in digits; a message to another one is only written into the
+        journal. None texts everybody.
     :param settle_within: for how many seconds at most an outcome is written again to a journal that is away.
     """
 
     def __init__(
         self,
         client: DialogTechClient,
-        journal: SendJournal,
+        journal: MessageJournal,
         *,
         clock: Clock = SYSTEM_CLOCK,
         only_to: Collection[str] | None = None,
@@ -83,7 +82,7 @@ class SmsSender:
         self._only_to = only_to
         self._earlier = EarlierAttempt(journal, clock)
         self._outcomes = OutcomeWriter(journal, settle_within, clock)
-        self._left: dict[str, SendResult | DialogTechError | None] = {}
+        self._requests: dict[str, SendResult | DialogTechError | None] = {}
 
     def send(
         self,
@@ -95,94 +94,94 @@ class SmsSender:
         is_alert: bool = False,
         origin: Origin = NO_TASK,
     ) -> SendResult:
-        """Send a text, unless it was sent before. What was throttled or could not leave is tried again.
+        """Send a message, unless it was sent before. What was throttled or could not leave is tried again.
 
-        :param message: the text.
+        :param message: the message.
         :param key: its idempotency key.
-        :param in_doubt: what to do with a text that may be out: `fail`, or `resend` and risk that it arrives twice.
+        :param in_doubt: what to do with a message that may be out: `fail`, or `resend` and risk that it arrives twice.
         :param max_wait: for how many seconds at most to wait for a slot; None waits as long as it takes.
         :param is_alert: whether it goes before everything that is no alert.
         :param origin: the task that it belongs to.
         :raises WaitTooLong: when there is no slot within `max_wait`.
-        :raises InvalidMessage: when the key belongs to a text to somebody else.
-        :raises Refused: when the API refused the text.
+        :raises InvalidMessage: when the key belongs to a message to somebody else.
+        :raises Refused: when the API refused the message.
         :raises Throttled: when the API throttled it, again and again.
         :raises Unreachable: when the API could not be reached, again and again.
         :raises JournalUnavailable: when the journal cannot be used, or is too slow; nothing was sent.
-        :raises InDoubt: when the text may have been sent, now or under the same key before.
+        :raises InDoubt: when the message may have been sent, now or under the same key before.
         """
         is_held_back = self._only_to is not None and message.to not in self._only_to
-        request = SlotRequest(key, message.from_numbers, message.to, message.text, is_alert, origin, is_held_back)
-        text = TextTries(message, request, resend=in_doubt == "resend", max_wait=max_wait, clock=self._clock)
+        request = SlotRequest(key, message.from_numbers, message.to, message.body, is_alert, origin, is_held_back)
+        attempts = Attempts(message, request, resend=in_doubt == "resend", max_wait=max_wait, clock=self._clock)
         try:
-            result = self._send_text(text)
+            result = self._send_message(attempts)
         except BaseException as error:
-            record_text(self._journal.recorder, error, text.slots)
+            record_outcome(self._journal.recorder, error, attempts.slots)
             raise
-        record_text(self._journal.recorder, result, text.slots)
+        record_outcome(self._journal.recorder, result, attempts.slots)
         return result
 
     def under_way(self, key: str) -> SendResult | DialogTechError | None:
-        """Return what is known of a text while another thread still sends it, or writes down what became of it.
+        """Return what is known of a message while another thread still sends it, or writes down what became of it.
 
         :param key: its idempotency key.
         :return: its outcome; `InDoubt` while its request is out; None when no byte has left yet.
         """
-        if key not in self._left:
+        if key not in self._requests:
             return None
-        return self._left[key] or InDoubt("its request is out", key=key)
+        return self._requests[key] or InDoubt("its request is out", key=key)
 
     def abort(self) -> None:
-        """Cut every request that is out, from another thread. Their texts are in doubt then."""
+        """Cut every request that is out, from another thread. Their messages are in doubt then."""
         self._client.abort()
 
-    def _send_text(self, text: TextTries) -> SendResult:
+    def _send_message(self, attempts: Attempts) -> SendResult:
         retrying = Retrying(
             retry=retry_if_exception_type((SlotLost, Throttled, Unreachable)),
-            stop=text.is_hopeless,
+            stop=attempts.is_hopeless,
             wait=before_next_try,
             sleep=self._clock.sleep,
             before_sleep=log_next_try,
             reraise=True,
         )
         try:
-            return retrying(self._try, text)
+            return retrying(self._try, attempts)
         except SlotLost:
-            problem: DialogTechError = self._too_slow(text)
+            problem: DialogTechError = self._too_slow(attempts)
         except WaitTooLong as error:
             # What took the time is the reason that helps.
-            problem = text.unreachable or error
+            problem = attempts.unreachable or error
         finally:
-            self._outcomes.give_back(text)
-            self._left.pop(text.request.key, None)
+            self._outcomes.give_back(attempts)
+            self._requests.pop(attempts.request.key, None)
         raise problem
 
-    def _try(self, text: TextTries) -> SendResult:
+    def _try(self, attempts: Attempts) -> SendResult:
         """Try once: reserve a slot, connect, start, send, settle."""
         connecting = _connect_time(self._client.host, self._clock)
-        text.reserving = self._clock.monotonic()
+        attempts.reserving = self._clock.monotonic()
         found = self._journal.reserve(
-            text.request,
-            resend=text.resend,
-            max_wait=text.wait_left(),
+            attempts.request,
+            resend=attempts.resend,
+            max_wait=attempts.remaining_wait(),
             connect=connecting.bound,
-            after=text.unsent,
+            after=attempts.unsent,
             sleep=self._clock.sleep,
         )
         if isinstance(found, Record):
-            text.unsent = None
-            return self._earlier.answer(text, found)
-        held = text.unsent = found
+            attempts.unsent = None
+            return self._earlier.answer(attempts, found)
+        held = attempts.unsent = found
         if self._clock.monotonic() > held.due:
-            self._journal.timing.missed(text.reserving)
+            self._journal.timing.missed(attempts.reserving)
             raise SlotLost(f"the journal is slow: {self._journal.timing}")
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as call:
-            self._start(text, held)
+            self._start(attempts, held)
             self._sleep_until(held.due)
-            left = self._check_in_time(text, held)
-            reply = self._send(text, held, call, left)
-        return self._settle_sent(text, held, reply, left)
+            sent_at = self._check_in_time(attempts, held)
+            reply = self._send(attempts, held, call, sent_at)
+        return self._settle_sent(attempts, held, reply, sent_at)
 
     def _connect(self, connecting: StepTime) -> ApiCall:
         begun = self._clock.monotonic()
@@ -190,90 +189,92 @@ class SmsSender:
         connecting.note(self._clock.monotonic() - begun)
         return call
 
-    def _start(self, text: TextTries, held: Reservation) -> None:
-        """Mark the text as being sent, shortly before its slot.
+    def _start(self, attempts: Attempts, held: Reservation) -> None:
+        """Mark the message as being sent, shortly before its slot.
 
         :raises SlotLost: when it is not to be used.
         """
         if self._clock.monotonic() > held.due:
             raise SlotLost("connecting took longer than there was time")
         self._sleep_until(held.due - self._journal.timing.start_lead)
-        text.started = True
-        left = text.wait_left()
-        within = None if left is None else left + ONE_STEP
-        if not self._journal.start(held, timeout=self._client.timeout, within=within, sleep=self._clock.sleep):
+        attempts.started = True
+        sent_at = attempts.remaining_wait()
+        timeout = None if sent_at is None else sent_at + ONE_STEP
+        if not self._journal.start(
+            held, request_timeout=self._client.timeout, timeout=timeout, sleep=self._clock.sleep
+        ):
             if self._clock.monotonic() > held.due:
-                self._journal.timing.missed(text.reserving)
+                self._journal.timing.missed(attempts.reserving)
                 raise SlotLost(f"the journal is slow: {self._journal.timing}")
             raise SlotLost("an alert or another process took it, or the account is paused")
 
-    def _check_in_time(self, text: TextTries, held: Reservation) -> float:
+    def _check_in_time(self, attempts: Attempts, held: Reservation) -> float:
         """Return when the request leaves: now, on the monotonic clock.
 
         :raises SlotLost: when it would come too close to the next one.
         """
-        left = self._clock.monotonic()
-        late = left - held.due
-        if late > min(LATE * STRETCH**text.slots, LONGEST_LATE):
-            self._journal.timing.missed(text.reserving)
+        sent_at = self._clock.monotonic()
+        late = sent_at - held.due
+        if late > min(LATE * STRETCH**attempts.slots, LONGEST_LATE):
+            self._journal.timing.missed(attempts.reserving)
             raise SlotLost(f"the request would leave {late:.3f} s too late; {self._journal.timing}")
         self._journal.timing.met()
-        return left
+        return sent_at
 
-    def _send(self, text: TextTries, held: Reservation, call: ApiCall, left: float) -> ApiReply:
+    def _send(self, attempts: Attempts, held: Reservation, call: ApiCall, sent_at: float) -> ApiReply:
         """Send the request; a failure is written down before it goes on up."""
-        text.requests += 1
-        text.unsent = None
-        key = text.request.key
-        self._left[key] = None
+        attempts.requests += 1
+        attempts.unsent = None
+        key = attempts.request.key
+        self._requests[key] = None
         try:
-            return call.send(to=text.message.to, from_=held.number, message=text.message.text)
+            return call.send(to=attempts.message.to, from_=held.number, message=attempts.message.body)
         except Unreachable:
-            text.unsent = held
-            self._left.pop(key, None)
+            attempts.unsent = held
+            self._requests.pop(key, None)
             raise
         except Throttled as error:
-            self._left[key] = error
+            self._requests[key] = error
             pause = PAUSE if error.retry_after is None else min(error.retry_after, LONGEST_PAUSE)
-            if not self._outcomes.settle(text, held, "throttled", {}, left, pause=max(pause, PAUSE)):
-                text.unsent = held
+            if not self._outcomes.settle(attempts, held, "throttled", {}, sent_at, pause=max(pause, PAUSE)):
+                attempts.unsent = held
             raise
         except Refused as error:
-            self._left[key] = error
-            if not self._outcomes.settle(text, held, "refused", {"result_description": error.description}, left):
-                text.unsent = held
+            self._requests[key] = error
+            if not self._outcomes.settle(attempts, held, "refused", {"result_description": error.description}, sent_at):
+                attempts.unsent = held
             raise
         except InDoubt as error:
-            self._outcomes.settle(text, held, "in_doubt", {}, left)
-            doubt = InDoubt(error.reason, to=text.to, since=self._moment(left), key=key)
+            self._outcomes.settle(attempts, held, "in_doubt", {}, sent_at)
+            doubt = InDoubt(error.reason, to=attempts.to, since=self._moment(sent_at), key=key)
         except BaseException:
-            self._outcomes.settle(text, held, "in_doubt", {}, left)
+            self._outcomes.settle(attempts, held, "in_doubt", {}, sent_at)
             raise
         raise doubt
 
-    def _settle_sent(self, text: TextTries, held: Reservation, reply: ApiReply, left: float) -> SendResult:
+    def _settle_sent(self, attempts: Attempts, held: Reservation, reply: ApiReply, sent_at: float) -> SendResult:
         result = SendResult(
             status="sent",
             result=reply.result,
             result_description=mask_numbers(reply.description),
             xml=mask_numbers(reply.xml),
-            to=text.to,
+            to=attempts.to,
             from_=mask_number(held.number),
-            segments=text.message.segments,
-            encoding=text.message.encoding,
-            sent_at=self._moment(left).isoformat(timespec="milliseconds"),
-            waited_seconds=round(left - text.begun, 3),
-            attempts=text.requests,
+            segments=attempts.message.segments,
+            encoding=attempts.message.encoding,
+            sent_at=self._moment(sent_at).isoformat(timespec="milliseconds"),
+            waited_seconds=round(sent_at - attempts.begun, 3),
+            attempts=attempts.requests,
         )
-        self._left[text.request.key] = result
-        self._outcomes.settle(text, held, "sent", detail_of(result), left)
+        self._requests[attempts.request.key] = result
+        self._outcomes.settle(attempts, held, "sent", detail_of(result), sent_at)
         return result
 
-    def _too_slow(self, text: TextTries) -> JournalUnavailable:
+    def _too_slow(self, attempts: Attempts) -> JournalUnavailable:
         return JournalUnavailable(
-            f"it lost {text.slots} slots, because the journal or this machine is too slow ({self._journal.timing})",
+            f"it lost {attempts.slots} slots, because the journal or this machine is too slow ({self._journal.timing})",
             advice="Sending it again is safe. Move the journal nearer, or send from fewer tasks at once.",
-            to=text.to,
+            to=attempts.to,
         )
 
     def _sleep_until(self, due: float) -> None:
@@ -288,3 +289,77 @@ class SmsSender:
 def _connect_time(host: str, clock: Clock) -> StepTime:
     """How long connecting to the API takes, as this process has seen it."""
     return StepTime(0.0 if host in {"localhost", "127.0.0.1", "::1"} else CONNECT_GUESS, clock)
+
+
+_IN_WORDS: dict[Outcome, str] = {
+    "sent": "was sent",
+    "refused": "was refused",
+    "throttled": "was throttled",
+    "in_doubt": "may have been sent",
+}
+
+
+class OutcomeWriter:
+    """Writes outcomes into one account's journal.
+
+    :param journal: the journal.
+    :param timeout: for how many seconds at most it is tried again.
+    :param clock: sleeps between these tries.
+    """
+
+    def __init__(self, journal: MessageJournal, timeout: float, clock: Clock) -> None:
+        self._journal = journal
+        self._within = timeout
+        self._clock = clock
+
+    def settle(
+        self,
+        attempts: Attempts,
+        held: Reservation,
+        outcome: Outcome,
+        detail: Mapping[str, Any],
+        sent_at: float,
+        *,
+        pause: float = 0.0,
+    ) -> bool:
+        """Write what became of a message whose request has left; return whether that worked.
+
+        :param message: the message.
+        :param held: its reservation.
+        :param outcome: what became of it.
+        :param detail: what the journal keeps of that.
+        :param sent_at: when its request left, on the monotonic clock.
+        :param pause: for how many seconds all messages of the account are held back.
+        """
+        took = self._clock.monotonic() - sent_at
+        words = _IN_WORDS[outcome]
+        return self._write(attempts, words, self._journal.settle, held, outcome, detail, took=took, pause=pause)
+
+    def give_back(self, attempts: Attempts) -> None:
+        """Release the slot of a message that was not sent."""
+        if attempts.unsent is None:
+            return
+        # A slot that nobody started is free again by itself, soon after its time; a started one would be in doubt.
+        timeout = self._within if attempts.started else min(self._within, ONE_STEP)
+        self._write(attempts, "was not sent", self._journal.release, attempts.unsent, timeout=timeout)
+
+    def _write(self, attempts: Attempts, what: str, step: Callable[..., bool], *args: Any, **options: Any) -> bool:
+        """Write what became of the message into the journal, and return whether that worked.
+
+        A failure is only logged.
+        """
+        try:
+            if step(*args, **{"timeout": self._within, "sleep": self._clock.sleep, **options}):
+                return True
+            reason = "it does not have the message as this process left it"
+        except Exception as error:
+            # Whatever sleep raised when it was stopped has no words of ours.
+            reason = error.reason if isinstance(error, JournalUnavailable) else type(error).__name__
+        log.error(
+            "The message to %s %s, but that could not be written into the journal%s: %s. Check the journal.",
+            attempts.to,
+            what,
+            ", so a retry will report the message as in doubt" if attempts.started else "",
+            reason,
+        )
+        return False

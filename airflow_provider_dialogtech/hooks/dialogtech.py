@@ -1,37 +1,35 @@
-"""The way from an Airflow connection to a text that is out."""
+"""The hook: from an Airflow connection to a message that is sent."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import AirflowNotFoundException, BaseHook, mask_secret
+from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.counting import plural
-from airflow_provider_dialogtech.delivery.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, NotSent
-from airflow_provider_dialogtech.masking import encodings_of, mask_number
-from airflow_provider_dialogtech.opaque import opaque
-from airflow_provider_dialogtech.settings import config, form
-from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
-from airflow_provider_dialogtech.settings.connection import LONGEST_KEY, ConnectionSettings, invalid
-from airflow_provider_dialogtech.settings.connection_content import ConnectionContent
-from airflow_provider_dialogtech.settings.idempotency import current_origin, default_key, given_key
-from airflow_provider_dialogtech.settings.journal_place import journal_store
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, InvalidMessage, NotSent
+from airflow_provider_dialogtech.masking import encodings_of, mask_number, opaque, safe_repr
+from airflow_provider_dialogtech.settings import config, fields
+from airflow_provider_dialogtech.settings.connection import LONGEST_KEY, ConnectionContent, ConnectionSettings, invalid
+from airflow_provider_dialogtech.settings.identity import current_origin, default_key, given_key
+from airflow_provider_dialogtech.settings.journal import journal_store
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
     from airflow_provider_dialogtech.delivery.sender import SmsSender
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
-__all__ = ["DialogTechHook"]
-
-
 log = logging.getLogger(__name__)
+
+
+__all__ = ["DialogTechHook"]
 
 
 class DialogTechHook(BaseHook):
@@ -56,12 +54,12 @@ class DialogTechHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the connection form's fields, for Airflow up to 3.1."""
-        return form.widgets()
+        return fields.widgets()
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return the labels of the connection form's standard fields, for Airflow up to 3.1."""
-        return form.behaviour()
+        return fields.behaviour()
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -114,7 +112,7 @@ class DialogTechHook(BaseHook):
         return ConnectionSettings.of(content)
 
     def _unread(self, error: Exception) -> DialogTechError:
-        """Return why there are no settings, in an error of ours: Airflow's own says nothing about the text."""
+        """Return why there are no settings, in an error of ours: Airflow's own says nothing about the message."""
         if isinstance(error, DialogTechError):
             return error
         if isinstance(error, AirflowNotFoundException):
@@ -151,7 +149,7 @@ class DialogTechHook(BaseHook):
                 throttled_words=settings.throttled_words,
             )
         except InvalidConnection as error:
-            # The client knows neither the connection nor the text.
+            # The client knows neither the connection nor the message.
             problem = invalid(settings.conn_id, error.reason)
         raise problem
 
@@ -167,34 +165,34 @@ class DialogTechHook(BaseHook):
         smart_encoding: bool = False,
         max_wait: timedelta | float | None = None,
     ) -> SendResult:
-        """Send a text, once under its idempotency key.
+        """Send a message, once under its idempotency key.
 
         :param to: the number it goes to, as people write it (the US is meant unless it says otherwise), or the name of
             one of the connection's `contacts` with one number.
         :param message: what it says: at most 256 characters.
         :param from_: the DialogTech number it leaves from; by default any of the connection's `from_numbers`.
-        :param idempotency_key: under one key a text goes out once. By default each text goes out once per run of the
-            task that sends it; outside a task every call sends.
-        :param in_doubt: what to do when the text may be out from an earlier try: `fail`, or `resend` and risk that it
-            arrives twice.
+        :param idempotency_key: under one key a message goes out once. By default each message goes out once per run of
+            the task that sends it; outside a task every call sends.
+        :param in_doubt: what to do when the message may be out from an earlier try: `fail`, or `resend` and risk that
+            it arrives twice.
         :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
         :param smart_encoding: replace typographic characters (curly quotes, dashes) when that saves segments.
         :param max_wait: for how many seconds (or which timedelta) at most to wait for a slot; by default as long as
             it takes.
         :raises InvalidConnection: when the connection is wrong.
         :raises InvalidMessage: when an argument is wrong.
-        :raises NotSent: when the text was not sent; its subclasses say why.
-        :raises InDoubt: when the text may have been sent.
+        :raises NotSent: when the message was not sent; its subclasses say why.
+        :raises InDoubt: when the message may have been sent.
         """
-        # A traceback may show what each frame holds: neither the numbers nor the text show themselves.
+        # A traceback may show what each frame holds: neither the numbers nor the message show themselves.
         to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))
         try:
             check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
             seconds = seconds_of(max_wait)
-            text = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
-            key = default_key(text.to, text.text) if idempotency_key is None else given_key(idempotency_key)
+            sms = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
+            key = default_key(sms.to, sms.body) if idempotency_key is None else given_key(idempotency_key)
             sender = self.make_sender()
-            result = sender.send(text, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin())
+            result = sender.send(sms, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin())
         except DialogTechError as error:
             # The frames that it came through help nobody, and push what it says off the log page.
             failure = error.with_traceback(None)
@@ -204,7 +202,7 @@ class DialogTechHook(BaseHook):
         raise failure
 
     def recipient(self, to: object) -> str:
-        """Return the number that a text goes to, in digits.
+        """Return the number that a message goes to, in digits.
 
         :param to: a number as people write it, or the name of a contact with one number.
         :raises InvalidMessage: when it is neither.
@@ -214,7 +212,7 @@ class DialogTechHook(BaseHook):
         return normalize_number(self.settings.contacts.number_of(to), "to")
 
     def senders(self, from_: object = None) -> tuple[str, ...]:
-        """Return the numbers a text may leave from, in digits: the one that is asked for, else the connection's.
+        """Return the numbers a message may leave from, in digits: the one that is asked for, else the connection's.
 
         :param from_: the number asked for. One that the connection does not list is used, with a warning in the log.
         :raises InvalidMessage: when it is no phone number.
@@ -237,7 +235,7 @@ class DialogTechHook(BaseHook):
         return (sender,)
 
     def compose(self, to: object, message: object, from_: object = None, **options: Any) -> SmsMessage:
-        """Return a text that is ready to be sent, and log what there is to say about it."""
+        """Return a message that is ready to be sent, and log what there is to say about it."""
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
         text = SmsMessage.create(to=self.recipient(to), message=message, from_numbers=self.senders(from_), **options)
@@ -252,12 +250,12 @@ class DialogTechHook(BaseHook):
         :raises InvalidConnection: when a field of the connection, or the journal's URL, is missing or wrong.
         :raises JournalUnavailable: when the journal cannot keep its promise here.
         """
-        from airflow_provider_dialogtech.delivery.journal import SendJournal
         from airflow_provider_dialogtech.delivery.sender import SmsSender
-        from airflow_provider_dialogtech.settings.metrics import AirflowRecorder
+        from airflow_provider_dialogtech.journal.journal import MessageJournal
+        from airflow_provider_dialogtech.settings.recorder import AirflowRecorder
 
         settings = self.settings
-        journal = SendJournal(
+        journal = MessageJournal(
             journal_store(),
             settings.account,
             settings.limits,
@@ -279,7 +277,7 @@ def _log(result: SendResult) -> None:
         return
     sent = result.status == "sent"
     log.info(
-        "%s: the text to %s from %s (%s, %s, %s).%s",
+        "%s: the message to %s from %s (%s, %s, %s).%s",
         "Sent" if sent else "Already sent, so nothing was sent now",
         result.to,
         result.from_,
@@ -298,3 +296,32 @@ def _mask(secret: str) -> None:
     # Airflow masks the password only as it is, but it travels percent-encoded.
     for encoded in encodings_of(secret):
         mask_secret(encoded)
+
+
+_CHOICES = {"in_doubt": ("fail", "resend"), "on_too_long": ("fail", "truncate"), "invalid": ("fail", "skip")}
+
+
+def check_choices(**arguments: object) -> None:
+    """Check `in_doubt`, `on_too_long` and `invalid`.
+
+    :raises InvalidMessage: when one of them has no such value.
+    """
+    for name, value in arguments.items():
+        if not isinstance(value, str) or value not in _CHOICES[name]:
+            wanted = " or ".join(f'"{choice}"' for choice in _CHOICES[name])
+            raise InvalidMessage(f"{name} must be {wanted}, not {safe_repr(value)}", before_any=True)
+
+
+def seconds_of(max_wait: timedelta | float | None) -> float | None:
+    """Return `max_wait` in seconds; None waits as long as it takes.
+
+    :raises InvalidMessage: when it is no length of time, or a negative one.
+    """
+    if max_wait is None:
+        return None
+    seconds = max_wait.total_seconds() if isinstance(max_wait, timedelta) else max_wait
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= sys.float_info.max:
+        raise InvalidMessage(
+            f"max_wait must be a number of seconds or a timedelta, not {safe_repr(max_wait)}", before_any=True
+        )
+    return float(seconds)

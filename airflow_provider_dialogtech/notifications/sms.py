@@ -11,18 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import BaseNotifier
-from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.deliver import deliver
+from airflow_provider_dialogtech.alerts.alert import ENDED_BY, Alert, recovery_alert
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
-from airflow_provider_dialogtech.alerts.question import answer_link, question_key, question_text
-from airflow_provider_dialogtech.alerts.recovery import ENDED_BY, recovery_alert
-from airflow_provider_dialogtech.alerts.text import built_in_text, dag_id_of, identity_of, subject_of
+from airflow_provider_dialogtech.alerts.question import answer_link, question_body, question_key
+from airflow_provider_dialogtech.alerts.text import built_in_body, dag_id_of, identity_of, subject_of
 from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.masking import clean
-from airflow_provider_dialogtech.safe_repr import safe_repr, safe_str, type_name
-from airflow_provider_dialogtech.settings.idempotency import origin_of
+from airflow_provider_dialogtech.masking import clean, safe_repr, safe_str, type_name
+from airflow_provider_dialogtech.settings.identity import origin_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -35,7 +32,7 @@ log = logging.getLogger(__name__)
 
 # A cooldown is added to a time, and no time comes after the year 9999.
 LONGEST_COOLDOWN = timedelta(days=3650)
-# Each gets a text of its own within the time that a callback may take.
+# Each gets a message of its own within the time that a callback may take.
 MOST_RECIPIENTS = 100
 
 _LONGEST_LIST = 10_000
@@ -43,17 +40,17 @@ _SLA_ARGUMENTS = 5
 
 
 class DialogTechSmsNotifier(BaseNotifier):
-    """Text people about a task or a DAG, at most one text per person and cooldown.
+    """Text people about a task or a DAG, at most one message per person and cooldown.
 
     .. code-block:: python
 
         @dag(default_args={"on_failure_callback": DialogTechSmsNotifier(to="(555) 666-7777")})
 
     It takes every callback of a task or a DAG, and (Airflow 3.1) a deadline alert's `AsyncCallback`. It never raises
-    and holds a callback for 45 seconds at most: what became of each text is in the log. One instance may serve
+    and holds a callback for 45 seconds at most: what became of each message is in the log. One instance may serve
     many tasks.
 
-    :param message: what the text says; by default what happened, to what, when, in which run, at which try, and why.
+    :param message: what the message says; by default what happened, to what, when, in which run, at which try, and why.
         What is too long is cut. (templated)
     :param to: the numbers and contacts it goes to: one, several separated by commas, or a list; by default the
         connection's `alert_to`. (templated)
@@ -64,7 +61,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         `success`, `skipped`, `execute`, `asked`, `dag_failed`, `dag_success`, `deadline` or `sla`. By default it is
         read from the context.
     :param cooldown: for how long (or how many seconds) a person gets no other text about the same, ten years at most;
-        the next text says how many more there were. None texts each time.
+        the next message says how many more there were. None texts each time.
     :param resolved: as a success callback, text only that failures are over: once, and only whoever was texted about
         one under the same dedup key. The default key is that of the failures. Other events are as without it.
     :raises InvalidMessage: when `event` or `cooldown` is none of these.
@@ -149,6 +146,8 @@ class _Rendered:
 
     def deliver(self) -> None:
         """Text the alert, where the context calls for one."""
+        from airflow_provider_dialogtech.alerts.deliver import deliver
+
         if self.alert is not None:
             deliver(self.alert, self.recipients or self.hook.settings.alert_to, self.hook)
 
@@ -168,7 +167,7 @@ class _Rendered:
             log.error("The context of an alert cannot be read (%s); the alert is sent without details.", name)  # noqa: TRY400
         return Alert(
             subject="a task or DAG",
-            text=f"Airflow: a task or DAG called for an alert, but its details cannot be read ({name})",
+            body=f"Airflow: a task or DAG called for an alert, but its details cannot be read ({name})",
             built_in=True,
             note="",
             dedup_key=json.dumps(["unreadable", self._notifier.message and str(self._notifier.message)]),
@@ -186,7 +185,7 @@ class _Rendered:
         is_question = event == "asked" and not message
         return Alert(
             subject=f"{subject_of(event, self._context)} ({event})",
-            text=message or (question_text if is_question else partial(built_in_text, event))(self._context),
+            body=message or (question_body if is_question else partial(built_in_body, event))(self._context),
             # A question may take two segments, for the link to its answer must stand in it whole.
             built_in=not message and not is_question,
             note=note + (answer_link(self._context) if is_question else ""),
@@ -197,7 +196,7 @@ class _Rendered:
         )
 
     def _message(self) -> tuple[str, str]:
-        """Return the text, empty for the built-in one, and what is to be said of its template."""
+        """Return the message, empty for the built-in one, and what is to be said of its template."""
         from airflow_provider_dialogtech.sms.message import LONGEST_READ
 
         if self._notifier.message is None:
@@ -209,7 +208,7 @@ class _Rendered:
         except Exception as error:
             # Its words could hold what the template was given.
             name = type_name(error)
-            log.error("The template of the alert's message failed (%s); the built-in text is sent instead.", name)  # noqa: TRY400
+            log.error("The template of the alert's message failed (%s); the built-in message is sent instead.", name)  # noqa: TRY400
             return "", f" (message template: {name})"
 
     def _recipients(self) -> list[str]:

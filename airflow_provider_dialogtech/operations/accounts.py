@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airflow_provider_dialogtech.delivery.records import number_name
 from airflow_provider_dialogtech.exceptions import NotSent
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.records import number_name
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings

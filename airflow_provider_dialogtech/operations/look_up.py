@@ -1,18 +1,21 @@
-"""Does DialogTech list a text? A listing can prove that one went out, never that it did not."""
+"""Does DialogTech list a message? A listing can prove that one was sent, never that it was not."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
+from urllib.parse import unquote_plus
 
-from airflow_provider_dialogtech.delivery.listing import listed_as
-from airflow_provider_dialogtech.delivery.records import State
-from airflow_provider_dialogtech.delivery.texts import JournalText, Texts
 from airflow_provider_dialogtech.exceptions import DialogTechError, NotSent
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.masking import mask_number
+from airflow_provider_dialogtech.journal.records import Record
+from airflow_provider_dialogtech.journal.states import State
+from airflow_provider_dialogtech.masking import digest, mask_number
 from airflow_provider_dialogtech.operations.accounts import hook_of, journal_name, known_hooks
+from airflow_provider_dialogtech.operations.messages import Messages
 
 _DAY = timedelta(days=1)
 _CAUTION = "The same words may also have been sent by somebody else, or without this journal."
@@ -26,8 +29,8 @@ class Listing:
     :param last: the last one.
     :param number: the number that was asked for, shortened; empty for all numbers.
     :param listed: how many messages were listed.
-    :param times: the times, as they are listed, of those with the recipient and the words of the text.
-    :param sent: how many such texts the journal knows as sent.
+    :param times: the times, as they are listed, of those with the recipient and the words of the message.
+    :param sent: how many such messages the journal knows as sent.
     :param in_doubt: how many of them are in doubt.
     :param meaning: what that means, in words.
     """
@@ -47,69 +50,118 @@ class Listing:
         return len(self.times) > self.sent
 
 
-def look_up(text: JournalText, texts: Texts, conn_id: str | None = None) -> Listing:
-    """Ask DialogTech for the messages of the text's day, of the one before and of the one after.
+def look_up(message: Record, journal: Messages, conn_id: str | None = None) -> Listing:
+    """Ask DialogTech for the messages of the message's day, of the one before and of the one after.
 
-    :param text: the text.
-    :param texts: the journal's texts.
+    :param message: the message.
+    :param messages: the journal's texts.
     :param conn_id: the connection of its account; by default it is looked for in `[dialogtech] conn_ids`.
-    :raises NotSent: when no connection belongs to the text's account.
+    :raises NotSent: when no connection belongs to the message's account.
     :raises DialogTechError: when DialogTech could not be asked, or the journal cannot be used.
     """
-    hook = _hook_for(text, conn_id)
+    hook = _hook_for(message, conn_id)
     # DialogTech does not say in which time zone its days begin.
-    first, last = text.at.date() - _DAY, text.at.date() + _DAY
-    number = _number_of(text, hook)
-    messages = hook.get_conn().get_messages(first, last, number)
+    first, last = message.when.date() - _DAY, message.when.date() + _DAY
+    number = _number_of(message, hook)
+    listed = hook.get_conn().get_messages(first, last, number)
     midnight = datetime.combine(first, time(), timezone.utc)
-    known = texts.count_same(text, begin=midnight, end=midnight + 3 * _DAY, any_number=number is None)
-    times = listed_as(text, messages)
+    known = journal.count_same(message, begin=midnight, end=midnight + 3 * _DAY, any_number=number is None)
+    times = listed_as(message, listed)
     return Listing(
         first,
         last,
         mask_number(number) if number else "",
-        len(messages),
+        len(listed),
         tuple(times),
-        known.get("sent", 0),
-        known.get("in_doubt", 0),
-        _meaning(text, len(times), known),
+        known.get(State.SENT, 0),
+        known.get(State.IN_DOUBT, 0),
+        _meaning(message, len(times), known),
     )
 
 
-def _hook_for(text: JournalText, conn_id: str | None) -> DialogTechHook:
+def _hook_for(message: Record, conn_id: str | None) -> DialogTechHook:
     if conn_id is not None:
         hooks = [hook_of(conn_id)]
-        problem = f"the text {text.id} was sent by another account than that of the connection {conn_id}"
+        problem = f"the message {message.id} was sent by another account than that of the connection {conn_id}"
     else:
         hooks = known_hooks(["dialogtech_default"])
-        problem = f"no connection of [dialogtech] conn_ids belongs to the account that sent the text {text.id}"
-    found = next((hook for hook in hooks if hook.settings.account == text.account), None)
+        problem = f"no connection of [dialogtech] conn_ids belongs to the account that sent the message {message.id}"
+    found = next((hook for hook in hooks if hook.settings.account == message.account), None)
     if found is None:
-        raise NotSent(problem, advice="Name the connection: --conn-id, in `texts look-up`.", before_any=True)
+        raise NotSent(problem, advice="Name the connection: --conn-id, in `messages look-up`.", before_any=True)
     return found
 
 
-def _number_of(text: JournalText, hook: DialogTechHook) -> str | None:
-    """Return the number the text left from, of which the journal has the name only; None where nobody knows it."""
+def _number_of(message: Record, hook: DialogTechHook) -> str | None:
+    """Return the number the message left from, of which the journal has the name only; None where nobody knows it."""
     settings = hook.settings
     for number in settings.from_numbers:
-        if journal_name(settings, number) == text.number:
+        if journal_name(settings, number) == message.number:
             return number
     try:
         enabled = hook.get_conn().get_numbers()
     except DialogTechError:
         return None
-    return next((number for number in enabled if journal_name(settings, number) == text.number), None)
+    return next((number for number in enabled if journal_name(settings, number) == message.number), None)
 
 
-def _meaning(text: JournalText, listed: int, known: Mapping[State, int]) -> str:
-    sent, doubtful = known.get("sent", 0), known.get("in_doubt", 0)
+def _meaning(message: Record, listed: int, known: Mapping[State, int]) -> str:
+    sent, doubtful = known.get(State.SENT, 0), known.get(State.IN_DOUBT, 0)
     if not listed:
         return "DialogTech does not list it. That proves nothing: a list may lag, or be cut."
     if listed <= sent:
         return "Those that are listed may be the ones that were sent. That proves nothing."
-    if text.state != "in_doubt":
+    if message.state is not State.IN_DOUBT:
         return "DialogTech lists more of them than the journal knows as sent."
     if doubtful > 1:
         return f"Of the {doubtful} in doubt, {min(listed - sent, doubtful)} went out, but not which: {_CAUTION}"
-    return f"It probably went out. If so, settle it as sent: `texts resolve {text.id} --sent`. {_CAUTION}"
+    return f"It probably went out. If so, settle it as sent: `messages resolve {message.id} --sent`. {_CAUTION}"
+
+
+_PHONE = re.compile(r"[\d\s+().-]{7,40}")
+_TIME = re.compile(
+    r"(?:\d{4}[-/]\d\d[-/]\d\d|\d\d?[-/]\d\d?[-/]\d{4})[T ]\d\d?:\d\d(?::\d\d(?:\.\d{1,9})?)?"
+    r"(?: ?(?:Z|UTC|[AP]M|[+-]\d\d:?\d\d))?",
+    re.IGNORECASE,
+)
+_LONGEST_TEXT = 2000
+
+
+def listed_as(message: Record, listed: Iterable[Sequence[str]]) -> list[str]:
+    """Return the times of the listed messages that have the digest of a message's recipient and words.
+
+    :param message: the message.
+    :param messages: what DialogTech says of each message, of whatever meaning.
+    :return: for each message that matches, the time as it stands there; empty where none can be recognised.
+    """
+    return [_time(entry) for entry in listed if _is(message, entry)]
+
+
+def _is(message: Record, entry: Sequence[str]) -> bool:
+    numbers = {number for part in entry for number in _numbers(part) if number.endswith(message.recipient_tail)}
+    return bool(numbers) and any(
+        digest(number, words) == message.digest
+        for part in entry
+        if len(part) <= _LONGEST_TEXT
+        for words in _spellings(part)
+        for number in numbers
+    )
+
+
+def _numbers(part: str) -> Iterator[str]:
+    if not _PHONE.fullmatch(part.strip()):
+        return
+    digits = re.sub(r"\D", "", part)
+    yield digits
+    if digits.startswith("1"):  # the US's country code, which the journal leaves out
+        yield digits[1:]
+
+
+def _spellings(part: str) -> set[str]:
+    """Return what the words may have been before they were put into a list."""
+    plain = {part, part.strip(), html.unescape(part), unquote_plus(part)}
+    return plain | {words.replace("\n", "\r\n") for words in plain}
+
+
+def _time(entry: Sequence[str]) -> str:
+    return next((part.strip() for part in entry if _TIME.fullmatch(part.strip())), "")

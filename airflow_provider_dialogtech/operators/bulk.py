@@ -1,4 +1,4 @@
-"""A task that texts a list of people."""
+"""A task that messages a list of people."""
 
 from __future__ import annotations
 
@@ -9,25 +9,21 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dialogtech.bulk.check import check_rows
 from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy
-from airflow_provider_dialogtech.bulk.progress import Progress
-from airflow_provider_dialogtech.bulk.report import Report
-from airflow_provider_dialogtech.bulk.rows import Rows
+from airflow_provider_dialogtech.bulk.report import Progress, Report
+from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
 from airflow_provider_dialogtech.bulk.stop import ListFailed, Stop
 from airflow_provider_dialogtech.bulk.template import RowTemplate
-from airflow_provider_dialogtech.bulk.texts import Text, texts_of
-from airflow_provider_dialogtech.delivery.clock import Clock
+from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
-from airflow_provider_dialogtech.operators.pooled import PooledOperator
-from airflow_provider_dialogtech.operators.task_failure import ending_of, ending_of_list, pushing_summary
-from airflow_provider_dialogtech.safe_repr import safe_repr, type_name
-from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
-from airflow_provider_dialogtech.settings.idempotency import origin_of
+from airflow_provider_dialogtech.hooks.dialogtech import check_choices, seconds_of
+from airflow_provider_dialogtech.masking import safe_repr, type_name
+from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of, ending_of_list, pushing_summary
+from airflow_provider_dialogtech.settings.identity import origin_of
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
-    from airflow_provider_dialogtech.bulk.sender import BulkSender
+    from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 __all__ = ["DialogTechSendBulkSmsOperator"]
@@ -35,8 +31,9 @@ __all__ = ["DialogTechSendBulkSmsOperator"]
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0
-# Each text waits a second or so for its slot with its connection open, so the line stays full while replies take long.
-TEXTS_UNDER_WAY_PER_SLOT = 3
+# Each message waits a second or so for its slot with its connection open, so the line stays full while replies take
+# long.
+MESSAGES_UNDER_WAY_PER_SLOT = 3
 
 
 class DialogTechSendBulkSmsOperator(PooledOperator):
@@ -54,23 +51,23 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         )
 
     One task keeps the account's line full. Killed, retried or cleared, it goes on with those who have not got their
-    text. Pushed to XCom, also when the task fails: how many were sent, and which were not and why.
+    message. Pushed to XCom, also when the task fails: how many were sent, and which were not and why.
 
     :param recipients: numbers, contacts, or mappings with `to`, an optional `id` and values for the message: a list, or
-        an XCom of one. The same recipient with different texts needs an `id` (an order number, say) in each row.
+        an XCom of one. The same recipient with different messages needs an `id` (an order number, say) in each row.
         (templated)
     :param message: what it says, at most 256 characters; or the path of a `.sms` file that says it. Rendered for each
         row, with the row as `recipient` beside Airflow's own variables; what is undefined makes a row bad.
-    :param from_: the DialogTech number the texts leave from; by default any of the connection's `from_numbers`, the
+    :param from_: the DialogTech number the messages leave from; by default any of the connection's `from_numbers`, the
         one whose slot comes first. (templated)
-    :param max_failures: how many texts may fail before the task fails, after everybody has been tried.
+    :param max_failures: how many messages may fail before the task fails, after everybody has been tried.
     :param invalid: what to do with bad rows: `fail` before anything is sent, or `skip` them and report them.
-    :param in_doubt: what to do with texts that may be out from an earlier try: `fail`, or `resend` and risk that they
-        arrive twice.
+    :param in_doubt: what to do with messages that may be out from an earlier try: `fail`, or `resend` and risk that
+        they arrive twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
     :param smart_encoding: replace typographic characters (curly quotes, dashes) when that saves segments.
-    :param max_wait: for how many seconds (or which timedelta) at most to go on; a text that has no slot by then is not
-        sent. By default as long as it takes.
+    :param max_wait: for how many seconds (or which timedelta) at most to go on; a message that has no slot by then is
+        not sent. By default as long as it takes.
     :param detailed: push what became of every row, too, not only of those that were not sent.
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
     :param pool: the pool. By default the one of the connection's name when the connection is listed in
@@ -130,6 +127,8 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         :raises AirflowFailException: when a retry by Airflow could not send what was not sent.
         :raises AirflowException: when it could.
         """
+        from airflow_provider_dialogtech.bulk.sender import messages_of
+
         stop = self._stop = Stop()
         failure: Exception
         try:
@@ -142,7 +141,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
                 if self.invalid == "fail":
                     checked.require_all_good()
                 checked.log()
-                self._send(texts_of(checked, compose, report, context), report, stop, context)
+                self._send(messages_of(checked, compose, report, context), report, stop, context)
         except DialogTechError as error:
             failure = ending_of(error)
         except ListFailed as end:
@@ -152,12 +151,12 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         raise failure
 
     def on_kill(self) -> None:
-        """Start no more texts; those that are out get a moment for their reply."""
+        """Start no more messages; those that are out get a moment for their reply."""
         if self._stop is not None:
             self._stop.set()
 
     def _composer(self, context: Context) -> Callable[[Mapping[str, Any]], SmsMessage]:
-        """Return what makes a row's values into a text."""
+        """Return what makes a row's values into a message."""
         return partial(
             RowTemplate(self, self.message, context).compose,
             number_of=self.hook.settings.contacts.number_of,
@@ -166,13 +165,13 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             smart_encoding=self.smart_encoding,
         )
 
-    def _send(self, texts: Iterator[Text], report: Report, stop: Stop, context: Context) -> None:
-        """Send all texts, and note what became of each, however it ends."""
+    def _send(self, messages: Iterator[RowMessage], report: Report, stop: Stop, context: Context) -> None:
+        """Send all messages, and note what became of each, however it ends."""
         policy = FailurePolicy(self.max_failures, skip_invalid=self.invalid == "skip")
         progress = Progress(report, every=PROGRESS_SECONDS)
         bulk = self._sender(stop, context)
         try:
-            for row, outcome in bulk.outcomes(texts, heartbeat=progress.log_when_due):
+            for row, outcome in bulk.outcomes(messages, heartbeat=progress.log_when_due):
                 report.note(row, outcome)
                 policy.check_next(outcome)
         finally:
@@ -188,7 +187,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         return BulkSender(
             self.hook.make_sender(clock=Clock(sleep=stop.sleep)),
             stop,
-            threads=TEXTS_UNDER_WAY_PER_SLOT * self.hook.settings.limits.account_per_second,
+            threads=MESSAGES_UNDER_WAY_PER_SLOT * self.hook.settings.limits.account_per_second,
             in_doubt=self.in_doubt,
             until=None if seconds is None else time.monotonic() + seconds,
             origin=origin_of(context),

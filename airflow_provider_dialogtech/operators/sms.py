@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import trigger_at
 from airflow_provider_dialogtech.exceptions import DialogTechError, WaitTooLong
+from airflow_provider_dialogtech.hooks.dialogtech import check_choices, seconds_of
+from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of
 from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
-from airflow_provider_dialogtech.operators.pooled import PooledOperator
-from airflow_provider_dialogtech.operators.task_failure import ending_of
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.arguments import check_choices, seconds_of
-from airflow_provider_dialogtech.settings.idempotency import key_in
+from airflow_provider_dialogtech.settings.identity import key_in
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
@@ -39,24 +38,24 @@ class DialogTechSendSmsOperator(PooledOperator):
             message="The load of {{ run_id }} is done.",
         )
 
-    A task sends its text once per DAG run and recipient, however often it is retried or cleared. A text that may be
-    out is not sent again; the task then fails and says so. Pushed to XCom: what became of the text, as plain JSON.
+    A task sends its text once per DAG run and recipient, however often it is retried or cleared. A message that may be
+    out is not sent again; the task then fails and says so. Pushed to XCom: what became of the message, as plain JSON.
 
     :param to: the number it goes to, as people write it, or the name of one of the connection's `contacts` with one
         number. (templated)
     :param message: what it says, at most 256 characters; or the path of a `.sms` file that says it. (templated)
     :param from_: the DialogTech number it leaves from; by default any of the connection's `from_numbers`. (templated)
-    :param idempotency_key: under one key a text goes out once; by default once per task, recipient and DAG run.
-        To send a text again, give it another key. An empty one is an error. (templated)
-    :param in_doubt: what to do when the text may be out from an earlier try: `fail`, or `resend` and risk that it
+    :param idempotency_key: under one key a message goes out once; by default once per task, recipient and DAG run.
+        To send a message again, give it another key. An empty one is an error. (templated)
+    :param in_doubt: what to do when the message may be out from an earlier try: `fail`, or `resend` and risk that it
         arrives twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
     :param smart_encoding: replace typographic characters (curly quotes, dashes) when that saves segments.
     :param max_wait: for how many seconds (or which timedelta) at most to wait for a slot; by default as long as it
         takes.
-    :param deferrable: give the worker and the pool's slot back while the text's slot is more than 60 seconds away, and
-        come back 10 seconds before it. It helps where texts wait minutes: many of them outside of the connection's
-        pool, or few numbers. Needs a triggerer; the text itself leaves from a worker.
+    :param deferrable: give the worker and the pool's slot back while the message's slot is more than 60 seconds away,
+        and come back 10 seconds before it. It helps where messages wait minutes: many of them outside of the
+        connection's pool, or few numbers. Needs a triggerer; the message itself leaves from a worker.
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
     :param pool: the pool. By default the one of the connection's name when the connection is listed in
         `[dialogtech] conn_ids`, else Airflow's default pool.
@@ -94,7 +93,7 @@ class DialogTechSendSmsOperator(PooledOperator):
         self.deferrable = config.deferrable_by_default() if deferrable is None else deferrable
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Send the text.
+        """Send the message.
 
         :return: what became of it, as plain JSON.
         :raises AirflowFailException: when a retry by Airflow could not send it, or could send it twice.
@@ -103,21 +102,21 @@ class DialogTechSendSmsOperator(PooledOperator):
         return self.resume(context, until=None if seconds is None else time.time() + seconds)
 
     def resume(self, context: Context, event: Any = None, *, until: float | None) -> dict[str, Any]:  # noqa: ARG002
-        """Send the text, at first or shortly before its slot.
+        """Send the message, at first or shortly before its slot.
 
         :param until: when `max_wait` is over, in seconds since 1970.
         """
         try:
-            return self._send(context, self._wait_left(until))
+            return self._send(context, self._remaining_wait(until))
         except DialogTechError as error:
             failure = error
         slot = failure.sendable_at if isinstance(failure, WaitTooLong) else None
         if not self.deferrable or slot is None or (until is not None and slot.timestamp() > until):
             raise ending_of(failure)
-        log.info("The text's slot is at %s; the task is deferred until then.", slot.isoformat(timespec="seconds"))
+        log.info("The message's slot is at %s; the task is deferred until then.", slot.isoformat(timespec="seconds"))
         return self.defer(trigger=trigger_at(slot - RESUMED_BEFORE), method_name="resume", kwargs={"until": until})
 
-    def _wait_left(self, until: float | None) -> float | None:
+    def _remaining_wait(self, until: float | None) -> float | None:
         """Return for how many seconds at most this worker may wait for the slot."""
         limits = [until - time.time()] if until is not None else []
         limits += [DEFERRED_BEYOND.total_seconds()] if self.deferrable else []

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_dialogtech._compat import HAS_PAGES
-from airflow_provider_dialogtech.page.place import PREFIX, page_path
+from airflow_provider_dialogtech.api_server.place import PREFIX, page_path
 from airflow_provider_dialogtech.plugins.listener import Listener
 
 
@@ -19,25 +19,25 @@ class _Page:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._app is None:
-            from airflow_provider_dialogtech.page.app import create_app
+            from airflow_provider_dialogtech.api_server.page import create_app
 
             self._app = create_app()
         await self._app(scope, receive, send)
 
 
 class DialogTechPlugin(AirflowPlugin):
-    """Creates the connections' pools, names the map index to a task's processes, and adds the page "Texts"."""
+    """Creates the connections' pools, names the map index to a task's processes, and adds the page "Messages"."""
 
     name = "dialogtech"
     listeners = [Listener()]  # noqa: RUF012 - Airflow declares it so
     if HAS_PAGES:
-        fastapi_apps = [{"app": _Page(), "url_prefix": PREFIX, "name": "DialogTech texts"}]
+        fastapi_apps = [{"app": _Page(), "url_prefix": PREFIX, "name": "DialogTech messages"}]
         external_views = [
             {
-                "name": "Texts",
+                "name": "Messages",
                 "href": page_path(),
                 "destination": "nav",
-                "url_route": "dialogtech_texts",
+                "url_route": "dialogtech_messages",
                 "category": "browse",
             }
         ]

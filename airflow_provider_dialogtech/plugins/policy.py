@@ -1,6 +1,6 @@
 """A cluster policy: with `alert_on = dag_failed`, every DAG gets a notifier for its failed runs.
 
-So the text is sent where DAG callbacks run, in the dag-processor, and nothing of ours runs in the scheduler.
+So the message is sent where DAG callbacks run, in the dag-processor, and nothing of ours runs in the scheduler.
 """
 
 from __future__ import annotations

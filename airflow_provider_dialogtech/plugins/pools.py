@@ -86,7 +86,7 @@ def _described(slots: int) -> str:
 
 
 def _slots_of_connections(conn_ids: Sequence[str]) -> dict[str, int | None]:
-    """Ask the connections how many texts their accounts may send per second; None where one cannot be read in time."""
+    """Read each account's messages per second from its connection; None where it cannot be read in time."""
     found: dict[str, int | str] = {}
 
     def read() -> None:

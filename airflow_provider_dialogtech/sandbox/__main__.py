@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from airflow_provider_dialogtech.sandbox.limits import Account, Limits
-from airflow_provider_dialogtech.sandbox.listing import SHAPES
 from airflow_provider_dialogtech.sandbox.process import ACCESS_KEY, NUMBERS, SECRET_ACCESS_KEY
+from airflow_provider_dialogtech.sandbox.replies import SHAPES
 
 try:
     import uvicorn
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _how_to_connect(base_url: str, access_key: str, secret_access_key: str, numbers: Sequence[str]) -> str:
-    """Write what a person needs who wants to send texts to it: the keys as they are, and a line for the shell."""
+    """Write what a person needs who wants to send messages to it: the keys as they are, and a line for the shell."""
     connection = {
         "conn_type": "dialogtech",
         "host": f"{base_url}/ibp_api.php",
@@ -70,7 +70,7 @@ def _how_to_connect(base_url: str, access_key: str, secret_access_key: str, numb
         f"access key:        {access_key}\n"
         f"secret access key: {secret_access_key}\n"
         f"numbers:           {', '.join(numbers)}\n"
-        "To let Airflow send its texts here:\n"
+        "To let Airflow send its messages here:\n"
         f"export AIRFLOW_CONN_DIALOGTECH_DEFAULT={shlex.quote(json.dumps(connection))}\n"
     )
 

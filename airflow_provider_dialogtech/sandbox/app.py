@@ -25,7 +25,7 @@ from airflow_provider_dialogtech.sandbox.limits import Account
 from airflow_provider_dialogtech.sandbox.vendor import REMEMBERED, Reply, Vendor
 
 _INBOX = Path(__file__).with_name("inbox")
-# The page runs its own script and no other, whatever a text says.
+# The page runs its own script and no other, whatever a message says.
 _POLICY = {
     "Content-Security-Policy": "default-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-cache",

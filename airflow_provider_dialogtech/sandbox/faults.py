@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-# Which fault comes before a text is judged, which after it was accepted, and what it is.
+# Which fault comes before a message is judged, which after it was accepted, and what it is.
 BEFORE = {
-    "hang_before_accept": "the text is not accepted and no answer comes",
-    "reset_before_accept": "the connection is reset, the text is not accepted",
-    "error_before_accept": "an HTTP error comes, the text is not accepted",
+    "hang_before_accept": "the message is not accepted and no answer comes",
+    "reset_before_accept": "the connection is reset, the message is not accepted",
+    "error_before_accept": "an HTTP error comes, the message is not accepted",
     "refused": "the API says failed",
-    "throttled": "the API throttles the text",
+    "throttled": "the API throttles the message",
 }
 AFTER = {
-    "late": "the text is accepted and answered after so many seconds",
-    "hang_after_accept": "the text is accepted and no answer comes",
-    "reset_after_accept": "the text is accepted, then the connection is reset",
-    "error_after_accept": "the text is accepted, then an HTTP error comes",
-    "garbage_after_accept": "the text is accepted, then a page of HTML comes",
-    "truncated_after_accept": "the text is accepted, then half a reply comes",
+    "late": "the message is accepted and answered after so many seconds",
+    "hang_after_accept": "the message is accepted and no answer comes",
+    "reset_after_accept": "the message is accepted, then the connection is reset",
+    "error_after_accept": "the message is accepted, then an HTTP error comes",
+    "garbage_after_accept": "the message is accepted, then a page of HTML comes",
+    "truncated_after_accept": "the message is accepted, then half a reply comes",
     "zero_count": "the reply is a success that counts no text",
 }
 NAMES = BEFORE | AFTER
@@ -39,9 +39,9 @@ class Fault:
     """What is to go wrong.
 
     :param fault: its name.
-    :param times: with how many texts; None for all from now on.
-    :param to: only with texts to this number.
-    :param number: only with texts from this number.
+    :param times: with how many messages; None for all from now on.
+    :param to: only with messages to this number.
+    :param number: only with messages from this number.
     :param seconds: how late an answer comes.
     :param status: the HTTP status of an error, or of a refused or throttled reply.
     :param description: the words of a refused or throttled reply.
@@ -92,12 +92,12 @@ class Fault:
         )
 
     def concerns(self, to: str, number: str) -> bool:
-        """Return whether it is to happen to a text between these numbers."""
+        """Return whether it is to happen to a message between these numbers."""
         return self.to in {None, to} and self.number in {None, number}
 
 
 class Faults:
-    """The faults that are asked for, each used up by the texts it happens to."""
+    """The faults that are asked for, each used up by the messages it happens to."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -114,7 +114,7 @@ class Faults:
         self._faults.clear()
 
     def concerning(self, to: str, number: str) -> Fault | None:
-        """Return the fault that may happen to a text between these numbers: the first that was asked for."""
+        """Return the fault that may happen to a message between these numbers: the first that was asked for."""
         return next((fault for fault in self._faults if fault.concerns(to, number)), None)
 
     def use(self, fault: Fault) -> None:

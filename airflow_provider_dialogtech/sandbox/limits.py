@@ -16,24 +16,24 @@ class Limits:
 
 
 class SlidingWindow:
-    """At most `texts` in any `seconds`.
+    """At most `messages` in any `seconds`.
 
-    Only accepted texts count: one that was throttled takes no room from the next.
+    Only accepted messages count: one that was throttled takes no room from the next.
     """
 
-    def __init__(self, texts: int, seconds: float) -> None:
-        self.texts = texts
+    def __init__(self, messages: int, seconds: float) -> None:
+        self.messages = messages
         self._seconds = seconds
         self._times: deque[float] = deque()
 
     def used(self, now: float) -> int:
-        """Return how many texts count at this time of a monotonic clock."""
+        """Return how many messages count at this time of a monotonic clock."""
         while self._times and self._times[0] <= now - self._seconds:
             self._times.popleft()
         return len(self._times)
 
     def is_full(self, now: float) -> bool:
-        return self.used(now) >= self.texts
+        return self.used(now) >= self.messages
 
     def note(self, now: float) -> None:
         self._times.append(now)
@@ -41,7 +41,7 @@ class SlidingWindow:
 
 @dataclass
 class Account:
-    """An account of the sandbox, with the windows of its texts.
+    """An account of the sandbox, with the windows of its messages.
 
     :param access_key: its access key.
     :param secret_access_key: its secret access key.
@@ -65,17 +65,17 @@ class Account:
         )
 
     def overflows(self, number: str, now: float) -> str | None:
-        """Return which limit one more text would overflow, if any."""
+        """Return which limit one more message would overflow, if any."""
         second, minute = self.of_number[number]
         if minute.is_full(now):
-            return f"Rate limit: {minute.texts} sms per number per 60 seconds"
+            return f"Rate limit: {minute.messages} sms per number per 60 seconds"
         if second.is_full(now):
-            return f"Rate limit: {second.texts} sms per number per second"
+            return f"Rate limit: {second.messages} sms per number per second"
         if self.per_second.is_full(now):
-            return f"Rate limit: {self.per_second.texts} sms per account per second"
+            return f"Rate limit: {self.per_second.messages} sms per account per second"
         return None
 
     def note(self, number: str, now: float) -> None:
-        """Count an accepted text."""
+        """Count an accepted message."""
         for window in (self.per_second, *self.of_number[number]):
             window.note(now)

@@ -42,7 +42,7 @@ class RunningSandbox:
         return arrived
 
     def accepted(self) -> list[dict[str, Any]]:
-        """Return those of them that were accepted: the texts that people would have got."""
+        """Return those of them that were accepted: the messages that people would have got."""
         return [message for message in self.messages() if message["outcome"] == "accepted"]
 
     def forget(self) -> None:

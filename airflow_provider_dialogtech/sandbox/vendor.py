@@ -14,8 +14,7 @@ import smsutil
 
 from airflow_provider_dialogtech.sandbox.faults import BEFORE, Fault, Faults
 from airflow_provider_dialogtech.sandbox.limits import Account
-from airflow_provider_dialogtech.sandbox.listing import SHAPES
-from airflow_provider_dialogtech.sandbox.wire import element_xml, reply_xml, text_xml
+from airflow_provider_dialogtech.sandbox.replies import SHAPES, element_xml, reply_xml, text_xml
 
 LONGEST_MESSAGE = 256
 REMEMBERED = 100_000
@@ -32,7 +31,7 @@ class Arrival:
     :param at: when it arrived, in seconds since 1970.
     :param monotonic: the same on a clock that nobody can set; the limits go by it.
     :param account: which of the accounts it came from, from 1; None for keys of none.
-    :param outcome: what became of it; a text that a fault let vanish is lost.
+    :param outcome: what became of it; a message that a fault let vanish is lost.
     """
 
     id: int
@@ -173,7 +172,7 @@ class Vendor:
 
 
 def _problem(arrival: Arrival, account: Account) -> str | None:
-    """Return what is wrong with a text, if anything."""
+    """Return what is wrong with a message, if anything."""
     given = {"to": arrival.to, "from": arrival.from_, "message": arrival.message}
     missing = [name for name, value in given.items() if not value]
     if missing:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
-from airflow_provider_dialogtech.opaque import Opaque
+from airflow_provider_dialogtech.masking import Opaque
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -35,7 +35,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "allow_local_journal": {
         "description": "Let tasks send with a journal in a local file under an executor that runs them on other "
-        "machines. A text may then be sent twice when a task is retried on another machine.",
+        "machines. A message may then be sent twice when a task is retried on another machine.",
         "version_added": "0.1.0",
         "type": "boolean",
         "example": "True",
@@ -58,7 +58,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "pool_slots": {
         "description": "How many slots such a pool has, from 1 to 10000. Empty: as many as the connection's account "
-        "may send texts per second. What an admin has set is never changed.",
+        "may send messages per second. What an admin has set is never changed.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "8",
@@ -155,7 +155,7 @@ def allow_local_journal() -> bool:
 
 
 def journal_retention() -> timedelta:
-    """Return how long the journal remembers a text.
+    """Return how long the journal remembers a message.
 
     :raises InvalidConnection: when it is no such number of days.
     """

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.exceptions import InvalidConnection, InvalidMessage
-from airflow_provider_dialogtech.opaque import Opaque
-from airflow_provider_dialogtech.settings.connection_content import ConnectionContent
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.masking import Opaque
 from airflow_provider_dialogtech.settings.contacts import (
     LONGEST_CONTACT,
     MOST_CONTACTS,
@@ -19,20 +18,39 @@ from airflow_provider_dialogtech.settings.contacts import (
 )
 from airflow_provider_dialogtech.settings.fields import (
     FIELDS,
+    LONGEST_EXTRA,
     LONGEST_WORD,
     MOST_NUMBERS,
     MOST_WORDS,
     SHORTEST_WORD,
-)
-from airflow_provider_dialogtech.settings.idempotency import account_of
-from airflow_provider_dialogtech.settings.values import (
-    LONGEST_EXTRA,
     json_object,
     list_of,
     name_within,
     number_within,
     whole_number_within,
 )
+from airflow_provider_dialogtech.settings.identity import account_of
+
+
+class ConnectionContent:
+    """A connection's content, in an object that does not show it."""
+
+    __slots__ = ("conn_id", "extra", "host", "login", "password", "port_or_schema", "unreadable")
+
+    def __init__(self, connection: Any) -> None:
+        self.unreadable = ""
+        self.conn_id = self.login = self.password = self.host = self.extra = ""
+        self.port_or_schema = False
+        try:
+            self.conn_id = str(connection.conn_id)
+            self.login = str(connection.login or "")
+            self.password = Opaque(connection.password or "")
+            self.host = str(connection.host or "").strip()
+            self.extra = connection.extra or "{}"
+            self.port_or_schema = bool(connection.port or connection.schema)
+        except Exception as error:  # Airflow decrypts some of these only now, with a key that may have changed
+            self.unreadable = type(error).__name__
+
 
 LONGEST_KEY = 256
 _LONGEST_URL = 2_000
@@ -48,13 +66,13 @@ class ConnectionSettings:
     :param access_key: its login.
     :param secret_access_key: its password.
     :param url: its host; empty for the vendor's URL.
-    :param from_numbers: the numbers a text may leave from, in digits.
+    :param from_numbers: the numbers a message may leave from, in digits.
     :param alert_to: the numbers alerts go to, as they were written: a mistake in one must not mute the others.
     :param alert_budget: how many alerts a recipient gets in 10 minutes at most.
     :param http_method: `GET` or `POST`.
     :param timeout: how many seconds one call of the API may take.
     :param limits: what the account may send.
-    :param throttled_words: words or phrases in DialogTech's reason that mean that it throttled a text; empty for the
+    :param throttled_words: words or phrases in DialogTech's reason that mean that it throttled a message; empty for the
         known wordings.
     :param contacts: names for numbers.
     :param only_to: the only numbers that are texted, in digits; None when everybody is.
@@ -118,11 +136,6 @@ class _Reader:
             if len(getattr(content, name)) > longest:
                 self._fail(f"the {label} must have at most {longest:,} characters")
         self._parse_extra()
-        if self._get("throttled_pattern") is not None:
-            self._fail(
-                "extra.throttled_pattern is no longer supported: write the words themselves, separated by commas, "
-                'into extra.throttled_words, like "slow down, too many"'
-            )
         contacts = self._contacts()
         return ConnectionSettings(
             conn_id=content.conn_id,
@@ -154,7 +167,7 @@ class _Reader:
         return numbers
 
     def _numbers(self, name: str) -> tuple[str, ...]:
-        """Read comma-separated text, a JSON list (also as text), or a single number."""
+        """Read comma-separated message, a JSON list (also as text), or a single number."""
         numbers = list_of(self._get(name), (str, int))
         if numbers is None:
             self._fail(f"extra.{name} must be phone numbers separated by commas, or a JSON list of them")
@@ -277,7 +290,7 @@ def _normalized(written: tuple[str, ...], field_name: str) -> tuple[tuple[str, .
     from airflow_provider_dialogtech.sms.message import normalize_number
 
     try:
-        # Plain text: what is normalized is marked by its own kind.
+        # Plain message: what is normalized is marked by its own kind.
         return tuple(normalize_number(str(number), field_name) for number in written), ""
     except InvalidMessage as error:
         return (), error.reason

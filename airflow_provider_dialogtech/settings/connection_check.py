@@ -41,7 +41,7 @@ def check(connect: Callable[[], tuple[ConnectionSettings, DialogTechClient]]) ->
 def _compared(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool, str]:
     accepted = "DialogTech accepted the access keys."
     if not from_numbers:
-        return True, f"{accepted} The connection has no from_numbers, so every text must name its sender (from_)."
+        return True, f"{accepted} The connection has no from_numbers, so every message must name its sender (from_)."
     if not enabled:
         return True, f"{accepted} Its answer has no numbers that could be read, so from_numbers could not be checked."
     not_enabled = [number for number in from_numbers if number not in enabled]

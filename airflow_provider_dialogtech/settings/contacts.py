@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from airflow_provider_dialogtech.opaque import Opaque
-from airflow_provider_dialogtech.settings.values import json_object, list_of
+from airflow_provider_dialogtech.masking import Opaque
+from airflow_provider_dialogtech.settings.fields import json_object, list_of
 
 MOST_CONTACTS = 1000
 LONGEST_CONTACT = 100
 MOST_NUMBERS_OF_CONTACT = 100
-# Fewer digits than this are no phone number, so text with a letter and fewer of them is meant as a name.
+# Fewer digits than this are no phone number, so message with a letter and fewer of them is meant as a name.
 _FEWEST_DIGITS = 7
 _SHOWN = 10
 
@@ -64,7 +64,7 @@ class Contacts:
         if len(numbers) == 1:
             return numbers[0]
         raise InvalidMessage(
-            f"the contact {str(to).strip()[:LONGEST_CONTACT]!r} has {len(numbers)} numbers, and this is one text",
+            f"the contact {str(to).strip()[:LONGEST_CONTACT]!r} has {len(numbers)} numbers, and this is one message",
             advice="Text them with DialogTechSendBulkSmsOperator, a row for each, or with the notifier.",
         )
 

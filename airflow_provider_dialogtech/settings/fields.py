@@ -1,9 +1,15 @@
-"""The fields of a connection's extra: one table, from which both kinds of form and the checks are made."""
+"""The fields of a connection's extra: one table, from which the form and the checks are made."""
 
 from __future__ import annotations
 
+import json
+import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from airflow_provider_dialogtech.masking import Opaque
 
 
 @dataclass(frozen=True)
@@ -137,3 +143,157 @@ EXTRA_FIELDS = (
 )
 
 FIELDS = {field.name: field for field in EXTRA_FIELDS}
+
+
+LONGEST_EXTRA = 65_536
+# What has more digits fits no setting and no phone number.
+_LONGEST_INTEGER = 40
+
+
+class _Extra(dict[str, Any]):
+    """A parsed extra, which does not show itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "{'***'}"
+
+
+def json_object(text: Any) -> Mapping[str, Any] | None:
+    """Read a JSON object; None when it is none. Airflow's own extra_dejson takes such an extra for an empty one."""
+    if not isinstance(text, str) or len(text) > LONGEST_EXTRA:
+        return None
+    found = _json(text)
+    return _Extra(found) if isinstance(found, dict) else None
+
+
+def _json(text: str) -> Any:
+    """Read JSON; None when it is none."""
+    try:
+        return json.loads(text, parse_int=_integer_or_text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _integer_or_text(digits: str) -> int | str:
+    """Leave an endless number to the check of its field: Python itself refuses it without a name."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else digits
+
+
+def list_of(value: Any, kinds: tuple[type, ...]) -> tuple[str, ...] | None:
+    """Read text separated by commas, a JSON list (also as text), or a single value; None when it is none of these."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = _json(value) if value.lstrip().startswith("[") else value.split(",")
+    elif type(value) in kinds:
+        value = [value]
+    if not isinstance(value, list) or any(type(item) not in kinds for item in value):
+        return None
+    return tuple(dict.fromkeys(Opaque(str(item).strip()) for item in value if str(item).strip()))
+
+
+def whole_number_within(value: Any, field: Field) -> int | None:
+    """Read a whole number, also as text from a URI; None when it is none, or out of the field's bounds."""
+    if type(value) not in {int, str} or not re.fullmatch(r"\s*\+?[0-9]{1,40}\s*", str(value), re.ASCII):
+        return None
+    number = int(value)
+    return number if _within(number, field) else None
+
+
+def number_within(value: Any, field: Field) -> float | None:
+    """Read a number, also as text from a URI; None when it is none, or out of the field's bounds."""
+    if type(value) not in {int, float, str}:
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and _within(number, field) else None
+
+
+def _within(number: float, field: Field) -> bool:
+    return (field.minimum is None or number >= field.minimum) and (field.maximum is None or number <= field.maximum)
+
+
+def name_within(value: Any, field: Field) -> str | None:
+    """Read the account's name: empty when there is none, None when it is wrong. Ids of digits are names, too."""
+    if value is None:
+        return ""
+    if type(value) not in {int, str}:
+        return None
+    name = str(value).strip()
+    return name if _within(len(name), field) else None
+
+
+# Only Airflow up to 3.1 brings Flask's form libraries along.
+# mypy: disable-error-code="import-not-found, import-untyped"
+
+
+HIDDEN_FIELDS = ["port", "schema"]
+RELABELING = {"login": "Access key", "password": "Secret access key", "host": "API URL"}
+PLACEHOLDERS = {
+    "login": "from the account's Key Manager",
+    "host": "empty for https://secure.dialogtech.com/ibp_api.php",
+}
+
+
+def declared_fields() -> dict[str, Any]:
+    """Return the fields as Airflow 3.2 and newer read them from the provider's metadata."""
+    return {
+        field.name: {"label": field.label, "description": field.description, "schema": _schema(field)}
+        for field in EXTRA_FIELDS
+    }
+
+
+def declared_behaviour() -> dict[str, Any]:
+    """Return the standard fields' labels as Airflow 3.2 and newer read them from the provider's metadata."""
+    return {"hidden-fields": HIDDEN_FIELDS, "relabeling": RELABELING, "placeholders": PLACEHOLDERS}
+
+
+def widgets() -> dict[str, Any]:
+    """Return the fields as Airflow up to 3.1 asks a hook for them. Needs WTForms and Flask-AppBuilder."""
+    from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+    from wtforms import IntegerField, StringField
+    from wtforms.validators import NumberRange, Optional, any_of
+
+    def validators(field: Field) -> list[Any]:
+        found = [Optional()]
+        if field.choices:
+            found.append(any_of(list(field.choices)))
+        if field.minimum is not None:
+            found.append(NumberRange(min=math.ceil(field.minimum), max=field.maximum))
+        return found
+
+    # Airflow 3.0 and 3.1 know no field for a number that may have a fraction.
+    classes = {"string": StringField, "integer": IntegerField, "number": IntegerField}
+    return {
+        field.name: classes[field.kind](
+            field.label,
+            validators=validators(field),
+            description=field.description,
+            default=_default(field),
+            widget=BS3TextFieldWidget(),
+        )
+        for field in EXTRA_FIELDS
+    }
+
+
+def behaviour() -> dict[str, Any]:
+    """Return the standard fields' labels as Airflow up to 3.1 asks a hook for them."""
+    return {name.replace("-", "_"): value for name, value in declared_behaviour().items()}
+
+
+def _schema(field: Field) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": [field.kind, "null"]}
+    if field.choices:
+        schema |= {"enum": list(field.choices), "default": _default(field)}
+    if field.minimum is not None:
+        schema |= {"minimum": field.minimum}
+    if field.maximum is not None:
+        schema |= {"maxLength" if field.kind == "string" else "maximum": field.maximum}
+    return schema
+
+
+def _default(field: Field) -> str | None:
+    return field.choices[0] if field.choices else None

@@ -6,9 +6,7 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from airflow_provider_dialogtech.masking import mask_number
-from airflow_provider_dialogtech.opaque import Opaque, without_locals
-from airflow_provider_dialogtech.safe_repr import type_name
+from airflow_provider_dialogtech.masking import Opaque, mask_number, type_name, without_locals
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber

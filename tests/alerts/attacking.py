@@ -15,17 +15,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.alerts.dedup import LEASE
-from airflow_provider_dialogtech.delivery.schema import accounts, alert_grants, alerts, sends
+from airflow_provider_dialogtech.journal.dedup import LEASE
+from airflow_provider_dialogtech.journal.schema import accounts, alert_grants, alerts, messages
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import ALICE, failure
-from tests.delivery.looking import change, rows
+from tests.journal.looking import change, rows
 from tests.proxies.sqlite import locked
 
 # A callback is held for 45 s at most, and its process ends then.
 ENDS_WITHIN = 60.0
-# A text that may be out is not sent again.
+# A message that may be out is not sent again.
 MAY_BE_OUT = {"sending", "in_doubt", "sent"}
 YEAR = 365 * 86400.0
 
@@ -107,11 +107,11 @@ def attacked(work):
     assert failed == []
 
 
-def silence(begin, end, chance, *, within, longest):
+def silence(begin, end, chance, *, timeout, longest):
     """Begin a silence at a random moment, and end it some seconds later."""
 
     def work():
-        time.sleep(chance.uniform(0, within))
+        time.sleep(chance.uniform(0, timeout))
         begin()
         try:
             time.sleep(chance.uniform(2.5, longest))
@@ -121,23 +121,23 @@ def silence(begin, end, chance, *, within, longest):
     return work
 
 
-def locking(path, chance, *, within, longest):
+def locking(path, chance, *, timeout, longest):
     def work():
-        time.sleep(chance.uniform(0, within))
+        time.sleep(chance.uniform(0, timeout))
         with locked(path):
             time.sleep(chance.uniform(2.5, longest))
 
     return work
 
 
-def setting_clocks(url, chance, *, within):
+def setting_clocks(url, chance, *, timeout):
     """Set all stored times forward or back, as if the journal's clock had been wrong when they were written."""
 
     def work():
         for _ in range(3):
-            time.sleep(chance.uniform(0, within / 3))
+            time.sleep(chance.uniform(0, timeout / 3))
             by = chance.choice([-YEAR, -90.0, -3.0, 3.0, 90.0, YEAR])
-            for table in (sends, alerts, alert_grants):
+            for table in (messages, alerts, alert_grants):
                 times = [column for column in table.c if isinstance(column.type, sa.Float)]
                 change(url, table.update().values({column: column + by for column in times}))
             change(url, accounts.update().values(paused_until=time.time() + by))
@@ -156,7 +156,7 @@ def killing(chance):
 
 
 def arrivals(sandbox):
-    """Tell how often each alert arrived; what a text adds to its name is left out."""
+    """Tell how often each alert arrived; what a message adds to its name is left out."""
     return Counter(text["message"].split(" (")[0] for text in sandbox.accepted())
 
 
@@ -171,10 +171,10 @@ def assert_told_once(sandbox, called):
 
 
 def assert_told_next_time(sandbox, url, account, untold, folder):
-    """What was not told is counted in the next text, unless the text of a killed process may be out."""
+    """What was not told is counted in the next message, unless the message of a killed process may be out."""
     let_lease_end(url)
     for alert in untold:
-        may_be_out = state_of_text(url, account, alert.name) in MAY_BE_OUT
+        may_be_out = state_of_message(url, account, alert.name) in MAY_BE_OUT
         (folder / "again").mkdir(exist_ok=True)
         before = len(sandbox.accepted())
         again = call(alert.name, folder / "again")
@@ -189,7 +189,7 @@ def assert_told_next_time(sandbox, url, account, untold, folder):
 
 
 def let_lease_end(url):
-    for column in (alerts.c.claimed, alerts.c.silent_until, alerts.c.more_since, alerts.c.carried_since):
+    for column in (alerts.c.claimed_at, alerts.c.cooldown_ends, alerts.c.suppressed_since, alerts.c.reported_since):
         change(url, alerts.update().values({column: column - LEASE - 1}))
 
 
@@ -198,9 +198,9 @@ def state_of_alert(url, account, name):
     return next((row for row in rows(url, alerts) if row.key == key), None)
 
 
-def state_of_text(url, account, name):
+def state_of_message(url, account, name):
     alert = state_of_alert(url, account, name)
-    return alert and next((row.state for row in rows(url) if row.key == alert.text_key), None)
+    return alert and next((row.state for row in rows(url) if row.key == alert.message_key), None)
 
 
 def chance_of(seed):

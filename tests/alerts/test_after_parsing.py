@@ -50,7 +50,7 @@ def test_no_process_stays_for_ever_and_the_error_is_handed_on(reported, monkeypa
     done = []
     monkeypatch.setattr("signal.alarm", lambda seconds: done.append(("alarm", seconds)))
     monkeypatch.setattr(after_parsing, "wait_for_the_last", lambda file: done.append(("wait", file.descriptor)))
-    monkeypatch.setattr(import_errors, "text_new_errors", lambda file, error: done.append((file.descriptor, error)))
+    monkeypatch.setattr(import_errors, "alert_new_errors", lambda file, error: done.append((file.descriptor, error)))
     after_parsing.main(reported.descriptor, "an error")
     assert done == [("alarm", 300), ("wait", reported.descriptor), (reported.descriptor, "an error")]
 

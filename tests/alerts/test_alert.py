@@ -1,5 +1,5 @@
 from airflow_provider_dialogtech.alerts.alert import Alert, Resolves
-from airflow_provider_dialogtech.alerts.dedup import Claim
+from airflow_provider_dialogtech.journal.dedup import Claim
 
 
 def test_what_a_log_shows_of_an_alert_does_not_hold_what_it_says():

@@ -41,7 +41,7 @@ def account(sandbox, connect_sandbox):
 def attack(request, monkeypatch, own_server, tmp_path):
     """The journal's URL, and what makes an attack on it."""
     kind, url = request.param, own_server.new_database()
-    silence = {"within": SECONDS, "longest": LONGEST}
+    silence = {"timeout": SECONDS, "longest": LONGEST}
     if kind == "freeze":
         yield url, lambda chance: attacking.silence(own_server.freeze, own_server.thaw, chance, **silence)
     elif kind == "pause the pooler":
@@ -58,7 +58,7 @@ def attack(request, monkeypatch, own_server, tmp_path):
         path = tmp_path / "journal.db"
         yield f"sqlite:///{path}", lambda chance: attacking.locking(path, chance, **silence)
     elif kind == "set clocks":
-        yield url, lambda chance: attacking.setting_clocks(url, chance, within=SECONDS)
+        yield url, lambda chance: attacking.setting_clocks(url, chance, timeout=SECONDS)
     else:
         yield url, lambda _: lambda: None
 

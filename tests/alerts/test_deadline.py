@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, WAIT, AlertDeadline
+from airflow_provider_dialogtech.alerts.journals import CALL, HELD, WAIT, AlertDeadline
 from airflow_provider_dialogtech.exceptions import WaitTooLong
 
 
@@ -22,12 +22,12 @@ def test_a_callback_ends_before_the_dag_processor_kills_it():
 )
 def test_a_slot_leaves_enough_time_to_send(time, deadline, passed, for_slot):
     time.go_on(passed)
-    assert deadline.left() == HELD - passed
-    assert deadline.left_for_slot() == pytest.approx(for_slot)
+    assert deadline.remaining() == HELD - passed
+    assert deadline.remaining_for_slot() == pytest.approx(for_slot)
 
 
 def test_a_callback_that_has_more_time_waits_no_longer_for_a_slot(time):
-    assert AlertDeadline(100.0, time.clock).left_for_slot() == 30.0
+    assert AlertDeadline(100.0, time.clock).remaining_for_slot() == 30.0
 
 
 def test_it_sleeps_unless_no_time_to_send_would_be_left(time, deadline):

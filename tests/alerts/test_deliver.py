@@ -6,7 +6,10 @@ import time
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import deadline, deliver, fallback, recipient
+from airflow_provider_dialogtech.alerts import deliver
+from airflow_provider_dialogtech.alerts import deliver as recipient
+from airflow_provider_dialogtech.alerts import journals as deadline
+from airflow_provider_dialogtech.alerts import journals as fallback
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.sandbox.faults import NAMES
@@ -40,18 +43,20 @@ def test_no_fault_holds_a_callback_or_raises(sandbox, alerting, fault, caplog):
     sandbox.fault(fault, seconds=60, retry_after=60)
     assert alert() < HELD + SLACK
     assert (
-        "the text to …7777 was not sent" if fault in CERTAINLY_NOT_SENT else "the text to …7777 may have been sent"
+        "the message to …7777 was not sent"
+        if fault in CERTAINLY_NOT_SENT
+        else "the message to …7777 may have been sent"
     ) in caplog.text
     assert ("no text was sent" in caplog.text) == (fault in CERTAINLY_NOT_SENT)
 
 
 @pytest.mark.parametrize("fault", sorted(NAMES))
-def test_after_a_fault_the_next_alert_texts_unless_the_last_may_be_out(sandbox, alerting, fault):
+def test_after_a_fault_the_next_alert_messages_unless_the_last_may_be_out(sandbox, alerting, fault):
     sandbox.fault(fault, seconds=60)
     alert()
     sandbox.clear_faults()
     sandbox.forget()
-    time.sleep(1.2 if fault == "throttled" else 0)  # the pause that a throttled text asks of the account
+    time.sleep(1.2 if fault == "throttled" else 0)  # the pause that a throttled message asks of the account
     alert()
     told = texts(sandbox)
     if fault in CERTAINLY_NOT_SENT:
@@ -64,11 +69,13 @@ def test_after_a_fault_the_next_alert_texts_unless_the_last_may_be_out(sandbox, 
 def test_with_the_api_down_the_log_says_that_nobody_was_told(connection, unused_port, caplog):
     connection(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
     assert alert() < HELD + SLACK
-    assert "the text to …7777 was not sent" in caplog.text
+    assert "the message to …7777 was not sent" in caplog.text
     assert "Alert for etl.load (failed): no text was sent." in caplog.text
 
 
-def test_an_alert_without_a_slot_in_its_time_is_an_error_and_counts_in_the_next_text(sandbox, connect_sandbox, caplog):
+def test_an_alert_without_a_slot_in_its_time_is_an_error_and_counts_in_the_next_message(
+    sandbox, connect_sandbox, caplog
+):
     def connect_with(number):
         limits = {"number_per_minute": 1, "account_per_second": 9}
         connect_sandbox(extra={"from_numbers": number, "alert_to": ALICE, **limits})
@@ -79,7 +86,7 @@ def test_an_alert_without_a_slot_in_its_time_is_an_error_and_counts_in_the_next_
         assert alert() < HELD + SLACK
     assert texts(sandbox) == ["first"]
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert sum("the text to …7777 was not sent" in line and "later than max_wait" in line for line in told) == 2
+    assert sum("the message to …7777 was not sent" in line and "later than max_wait" in line for line in told) == 2
     connect_with(FROM_NUMBERS[1])
     alert()
     assert texts(sandbox)[1].startswith("hello (+2 more since ")
@@ -89,8 +96,8 @@ def test_one_recipients_fault_hinders_no_other(sandbox, alerting, caplog):
     sandbox.fault("refused", to=ALICE)
     alert(to=[ALICE, BOB])
     assert texts(sandbox, to=BOB) == ["hello"]
-    assert "the text to …7777 was not sent" in caplog.text
-    assert "the text to …8888 was sent" in caplog.text
+    assert "the message to …7777 was not sent" in caplog.text
+    assert "the message to …8888 was sent" in caplog.text
     assert "no text was sent" not in caplog.text
 
 
@@ -99,7 +106,7 @@ def test_many_recipients_of_a_hanging_api_hold_a_callback_no_longer_than_one(san
     assert alert(to=[f"55566677{number:02}" for number in range(20)]) < HELD + SLACK
 
 
-def test_without_any_journal_the_text_leaves_from_the_first_of_the_numbers(sandbox, alerting, monkeypatch, caplog):
+def test_without_any_journal_the_message_leaves_from_the_first_of_the_numbers(sandbox, alerting, monkeypatch, caplog):
     def fail():
         raise JournalUnavailable
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from airflow_provider_dialogtech.alerts import import_errors
-from airflow_provider_dialogtech.alerts.import_errors import Broken, text_of
+from airflow_provider_dialogtech.alerts.import_errors import Broken, body_of
 from airflow_provider_dialogtech.alerts.reported_errors import Reported, ReportedErrors
 
 BEFORE = Reported(frozenset({"an earlier one"}), 1.0)
@@ -19,7 +19,7 @@ def written(tmp_path, monkeypatch):
 
     def written(outcome):
         monkeypatch.setattr(import_errors, "text_all_broken", lambda error, before: outcome)
-        import_errors.text_new_errors(file, "e")
+        import_errors.alert_new_errors(file, "e")
         return file.read()
 
     yield written
@@ -50,7 +50,7 @@ def test_where_nothing_is_broken_any_more_nothing_is_written(written):
     ],
 )
 def test_the_newest_error_is_told(count, text):
-    assert text_of([Broken(f"{n}.py", "KeyError") for n in range(count)]) == text
+    assert body_of([Broken(f"{n}.py", "KeyError") for n in range(count)]) == text
 
 
 @pytest.mark.parametrize(

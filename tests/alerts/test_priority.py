@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.records import SlotRequest
+from airflow_provider_dialogtech.journal.records import SlotRequest
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import ALICE, failure
 from tests.conftest import FROM_NUMBERS

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_dialogtech._compat import mask_secret
 from airflow_provider_dialogtech.alerts.event import event_of
-from airflow_provider_dialogtech.alerts.question import LONGEST_LINK, answer_link, asks, question_text
+from airflow_provider_dialogtech.alerts.question import LONGEST_LINK, answer_link, asks, question_body
 from airflow_provider_dialogtech.alerts.text import clock_time
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import context_of
@@ -36,7 +36,7 @@ def asking(monkeypatch):
     return context | {"task": task, "task_instance": task_instance}
 
 
-def test_the_text_says_what_is_asked_of_which_options_until_when_and_where_to_answer(asking, sandbox, alerting):
+def test_the_message_says_what_is_asked_of_which_options_until_when_and_where_to_answer(asking, sandbox, alerting):
     DialogTechSmsNotifier().notify(asking)
     (text,) = [text["message"] for text in sandbox.accepted()]
     assert text.startswith("Airflow asks: Load 2 million rows?; Yes or No; until ")
@@ -46,7 +46,7 @@ def test_the_text_says_what_is_asked_of_which_options_until_when_and_where_to_an
 
 def test_the_time_until_which_a_question_waits_is_told(asking):
     earliest = clock_time(datetime.now(timezone.utc) + timedelta(hours=2))
-    text = question_text(asking)
+    text = question_body(asking)
     assert text.endswith((f"until {earliest}", f"until {clock_time(datetime.now(timezone.utc) + timedelta(hours=2))}"))
 
 
@@ -80,14 +80,14 @@ def test_a_link_is_whole_whatever_the_dag_is_called(asking, sandbox, alerting):
 
 def test_a_question_shows_no_secret_and_keeps_its_numbers(asking):
     asking["task"].subject = "Pay 5556667777 with password=hunter2?"
-    assert question_text(asking).startswith("Airflow asks: Pay 5556667777 with password=***")
+    assert question_body(asking).startswith("Airflow asks: Pay 5556667777 with password=***")
 
 
 def test_no_half_of_a_secret_is_left_by_a_cut(asking):
     mask_secret("a very secret word")
     asking["task"].subject = "x" * 113 + " a very secret word"
     asking["task"].options = ["x" * 25 + " a very secret word", "No"]
-    assert question_text(asking).split("; until")[0].endswith("x ***; " + "x" * 25 + " *** or No")
+    assert question_body(asking).split("; until")[0].endswith("x ***; " + "x" * 25 + " *** or No")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_no_half_of_a_secret_is_left_by_a_cut(asking):
 )
 def test_a_huge_question_is_short(asking, subject):
     asking["task"].subject = subject()
-    assert len(question_text(asking)) < 300
+    assert len(question_body(asking)) < 300
 
 
 def test_a_long_question_is_cut_and_its_link_is_not(asking, sandbox, alerting):
@@ -130,7 +130,7 @@ def test_a_task_with_strange_fields_is_told_all_the_same():
         def params(self):
             raise ValueError
 
-    assert question_text({"task": HITLOperator()}) == "Airflow asks: 7"
+    assert question_body({"task": HITLOperator()}) == "Airflow asks: 7"
     assert answer_link({"task": HITLOperator()}) == ""
 
 
@@ -151,11 +151,11 @@ class Asking:
     ("count", "told"), [(0, "Go on?"), (1, "Go on?; 0"), (8, "6 or 7"), (9, "6, 7, …"), (20, "6, 7, …")]
 )
 def test_of_many_options_the_first_eight_are_told(count, told):
-    assert question_text({"task": Asking(options=[str(n) for n in range(count)])}).endswith(told)
+    assert question_body({"task": Asking(options=[str(n) for n in range(count)])}).endswith(told)
 
 
 def test_a_subject_and_an_option_are_told_in_up_to_120_and_30_characters():
-    assert question_text({"task": Asking("s" * 200, ["o" * 90])}) == f"Airflow asks: {'s' * 120}; {'o' * 30}"
+    assert question_body({"task": Asking("s" * 200, ["o" * 90])}) == f"Airflow asks: {'s' * 120}; {'o' * 30}"
 
 
 @pytest.mark.parametrize(

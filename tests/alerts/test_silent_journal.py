@@ -8,13 +8,13 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.alerts import fallback
-from airflow_provider_dialogtech.alerts.dedup import AlertGate
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.schema import accounts, alert_grants, alerts, sends
+from airflow_provider_dialogtech.alerts import journals as fallback
+from airflow_provider_dialogtech.journal.dedup import AlertGate
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.schema import accounts, alert_grants, alerts, messages
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import failure, texts
-from tests.delivery.looking import change, rows
+from tests.journal.looking import change, rows
 from tests.proxies.conftest import own_server
 from tests.proxies.pooler import running_pooler
 from tests.proxies.sqlite import locked
@@ -88,7 +88,7 @@ def silence(request, shared_journal, tmp_path):
 
 
 @pytest.mark.parametrize("is_connected", [True, False])
-def test_the_text_is_out_within_five_seconds_and_the_process_ends(sandbox, alerting, silence, is_connected, caplog):
+def test_the_message_is_out_within_five_seconds_and_the_process_ends(sandbox, alerting, silence, is_connected, caplog):
     DialogTechSmsNotifier("first", dedup_key="first")(failure())  # there is a journal
 
     def work(pipe):
@@ -120,7 +120,7 @@ def test_the_text_is_out_within_five_seconds_and_the_process_ends(sandbox, alert
     assert "another journal" not in caplog.text
 
 
-@pytest.mark.parametrize("asked", [(AlertGate, "claim"), (SendJournal, "reserve"), (SendJournal, "start")])
+@pytest.mark.parametrize("asked", [(AlertGate, "claim"), (MessageJournal, "reserve"), (MessageJournal, "start")])
 @pytest.mark.parametrize("is_done", [True, False])
 @pytest.mark.usefixtures("alerting")
 def test_what_is_left_behind_sends_nothing_and_mutes_nobody(sandbox, monkeypatch, asked, is_done):
@@ -179,7 +179,7 @@ def test_a_clock_a_year_ahead_for_a_moment_delays_and_mutes_no_alert(sandbox, al
     shared_journal(store_url)
     for number in range(3):
         DialogTechSmsNotifier("hello", dedup_key=str(number))(failure())
-    for table in (sends, alerts, alert_grants):
+    for table in (messages, alerts, alert_grants):
         times = [column for column in table.c if isinstance(column.type, sa.Float)]
         change(store_url, table.update().values({column: column + YEAR for column in times}))
     change(store_url, accounts.update().values(paused_until=time.time() + YEAR, widened_until=time.time() + YEAR))

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import fallback
-from airflow_provider_dialogtech.alerts.deadline import AlertDeadline
-from airflow_provider_dialogtech.alerts.dedup import LEASE
-from airflow_provider_dialogtech.delivery.schema import alert_grants, alerts
+from airflow_provider_dialogtech.alerts import journals as fallback
+from airflow_provider_dialogtech.alerts.journals import AlertDeadline
+from airflow_provider_dialogtech.journal.dedup import LEASE
+from airflow_provider_dialogtech.journal.schema import alert_grants, alerts
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import ALICE, BOB, failure, texts
 from tests.conftest import FROM_NUMBERS
-from tests.delivery.looking import change, rows
+from tests.journal.looking import change, rows
 
 # Five hundred callbacks take a while on a busy machine.
 pytestmark = pytest.mark.timeout(600)
@@ -47,7 +47,7 @@ def unreachable_journal(monkeypatch, unused_port, journals_of_a_busy_machine):
 def let_pass(url, seconds):
     """Let so many seconds pass for the alerts."""
 
-    for column in (alerts.c.claimed, alerts.c.silent_until, alerts.c.more_since, alerts.c.carried_since):
+    for column in (alerts.c.claimed_at, alerts.c.cooldown_ends, alerts.c.suppressed_since, alerts.c.reported_since):
         change(url, alerts.update().values({column: column - seconds}))
     change(url, alert_grants.update().values(at=alert_grants.c.at - seconds))
 
@@ -58,7 +58,9 @@ def storm(failures, notifier=None):
         list(pool.map(lambda number: notifier(failure(task_id=f"task_{number}")), range(failures)))
 
 
-def test_five_hundred_failures_are_one_text_per_recipient_and_the_next_counts_them(sandbox, alerting, shared_journal):
+def test_five_hundred_failures_are_one_message_per_recipient_and_the_next_counts_them(
+    sandbox, alerting, shared_journal
+):
     notifier = DialogTechSmsNotifier("{{ ti.task_id }} failed", [ALICE, BOB])
     storm(500, notifier)
     assert sorted(text["to"] for text in sandbox.accepted()) == [ALICE, BOB]
@@ -68,7 +70,7 @@ def test_five_hundred_failures_are_one_text_per_recipient_and_the_next_counts_th
     assert re.fullmatch(r"later failed \(\+499 more since [\d: -]+ UTC\)", texts(sandbox, to=ALICE)[1])
 
 
-def test_of_sixteen_processes_at_the_same_moment_one_texts(sandbox, alerting, shared_journal):
+def test_of_sixteen_processes_at_the_same_moment_one_messages(sandbox, alerting, shared_journal):
     barrier = _fork.Barrier(16)
 
     def fail():
@@ -89,7 +91,7 @@ def test_a_callback_killed_while_it_waits_mutes_nobody(sandbox, alerting, shared
         monkeypatch.setattr(AlertDeadline, "sleep", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         DialogTechSmsNotifier("hello")(failure())
 
-    # Both numbers are busy for a second, so the next text has to wait.
+    # Both numbers are busy for a second, so the next message has to wait.
     DialogTechSmsNotifier("busy", [ALICE, BOB])(failure())
     process = _fork.Process(target=die_waiting)
     process.start()
@@ -102,7 +104,7 @@ def test_a_callback_killed_while_it_waits_mutes_nobody(sandbox, alerting, shared
     assert texts(sandbox, to=ALICE)[1].startswith("hello (+2 more since ")
 
 
-def test_a_task_that_fails_again_after_the_cooldown_texts_again(sandbox, alerting, shared_journal):
+def test_a_task_that_fails_again_after_the_cooldown_messages_again(sandbox, alerting, shared_journal):
     notifier = DialogTechSmsNotifier("hello")
     for seconds in (60, 15 * 60, 0):
         notifier(failure())
@@ -110,7 +112,7 @@ def test_a_task_that_fails_again_after_the_cooldown_texts_again(sandbox, alertin
     assert len(texts(sandbox)) == 2
 
 
-def test_a_hundred_dags_at_once_stay_within_the_budget_and_its_last_text_says_so(sandbox, connect_sandbox):
+def test_a_hundred_dags_at_once_stay_within_the_budget_and_its_last_message_says_so(sandbox, connect_sandbox):
     connect_sandbox(extra={"from_numbers": ",".join(FROM_NUMBERS), "alert_to": ALICE, "alert_budget": 3})
     notifier = DialogTechSmsNotifier()
     for number in range(100):
@@ -120,7 +122,7 @@ def test_a_hundred_dags_at_once_stay_within_the_budget_and_its_last_text_says_so
     assert ["budget used up" in text for text in told] == [False, False, True]
 
 
-def test_without_the_journal_five_hundred_failures_are_one_text(sandbox, alerting, unreachable_journal, caplog):
+def test_without_the_journal_five_hundred_failures_are_one_message(sandbox, alerting, unreachable_journal, caplog):
     storm(500)
     assert len(texts(sandbox)) == 1
     assert "goes out through" in caplog.text
@@ -151,10 +153,10 @@ def test_a_journal_that_accepts_and_never_answers_is_given_up(sandbox, alerting,
 
 
 def test_a_journal_lost_between_claim_and_slot_is_replaced(sandbox, alerting, monkeypatch, caplog):
-    from airflow_provider_dialogtech.delivery.journal import SendJournal
     from airflow_provider_dialogtech.exceptions import JournalUnavailable
+    from airflow_provider_dialogtech.journal.journal import MessageJournal
 
-    reserve, calls = SendJournal.reserve, []
+    reserve, calls = MessageJournal.reserve, []
 
     def fail_once(*args, **kwargs):
         calls.append(args)
@@ -162,7 +164,7 @@ def test_a_journal_lost_between_claim_and_slot_is_replaced(sandbox, alerting, mo
             raise JournalUnavailable
         return reserve(*args, **kwargs)
 
-    monkeypatch.setattr(SendJournal, "reserve", fail_once)
+    monkeypatch.setattr(MessageJournal, "reserve", fail_once)
     DialogTechSmsNotifier("hello")(failure())
     assert texts(sandbox) == ["hello"]
 
@@ -191,7 +193,7 @@ def test_with_no_journal_at_all_every_alert_goes_out_with_a_warning(
 
 
 def test_a_temporary_directory_that_somebody_else_prepared_is_not_used(tmp_path, monkeypatch):
-    from airflow_provider_dialogtech.alerts.fallback import journal_in_temporary_directory
+    from airflow_provider_dialogtech.alerts.journals import journal_in_temporary_directory
     from airflow_provider_dialogtech.exceptions import JournalUnavailable
 
     (tmp_path / "elsewhere").mkdir()

@@ -4,18 +4,17 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_dialogtech.alerts import text as text_module
-from airflow_provider_dialogtech.alerts.dedup import Claim
 from airflow_provider_dialogtech.alerts.text import (
-    built_in_text,
+    built_in_body,
     clock_time,
     fit,
     identity_of,
-    recovery_text,
+    recovery_body,
     scrub_reason,
     subject_of,
     suffix_of,
 )
-from airflow_provider_dialogtech.alerts.wanted import Recovery
+from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
 from airflow_provider_dialogtech.sms.gsm import measure
 from tests.alerts.conftest import context_of, failure
 from tests.hostile.looking import soon
@@ -75,8 +74,8 @@ def today(monkeypatch):
         ),
     ],
 )
-def test_an_event_has_its_text(event, context, text):
-    assert built_in_text(event, context) == f"Airflow: {text}"
+def test_an_event_has_its_message(event, context, text):
+    assert built_in_body(event, context) == f"Airflow: {text}"
 
 
 @pytest.mark.parametrize(
@@ -84,30 +83,30 @@ def test_an_event_has_its_text(event, context, text):
     [NOON, NOON.isoformat(), NOON.isoformat().replace("+00:00", "Z")],
     ids=["a time", "its text", "its text with Z"],
 )
-def test_a_deadline_may_be_a_time_or_the_text_of_one(when):
+def test_a_deadline_may_be_a_time_or_the_message_of_one(when):
     context = DEADLINE | {"deadline": {"deadline_time": when}}
-    assert "missed its deadline of 12:05 UTC," in built_in_text("deadline", context)
+    assert "missed its deadline of 12:05 UTC," in built_in_body("deadline", context)
 
 
 def test_what_is_not_there_is_not_told():
-    assert built_in_text("failed", {"ti": SimpleNamespace(dag_id="etl", task_id="load")}).startswith(
+    assert built_in_body("failed", {"ti": SimpleNamespace(dag_id="etl", task_id="load")}).startswith(
         "Airflow: etl.load"
     )
-    assert built_in_text("deadline", {"deadline": {"deadline_time": "soon"}, "dag_run": {}}).startswith(
+    assert built_in_body("deadline", {"deadline": {"deadline_time": "soon"}, "dag_run": {}}).startswith(
         "Airflow: DAG ?"
     )
 
 
-def test_an_error_may_be_text_or_have_no_words():
-    assert built_in_text("failed", context_of() | {"exception": "killed\n  by the\tscheduler"}).endswith(
+def test_an_error_may_be_message_or_have_no_words():
+    assert built_in_body("failed", context_of() | {"exception": "killed\n  by the\tscheduler"}).endswith(
         ": killed by the scheduler"
     )
-    assert built_in_text("failed", context_of() | {"exception": KeyError()}).endswith(": KeyError")
+    assert built_in_body("failed", context_of() | {"exception": KeyError()}).endswith(": KeyError")
 
 
 def test_names_however_long_leave_room_for_the_reason():
     context = failure(dag_id="d" * 250, task_id="t" * 250, run_id="r" * 250)
-    assert "failed at" in fit(built_in_text("failed", context), "", one_segment=True)
+    assert "failed at" in fit(built_in_body("failed", context), "", one_segment=True)
 
 
 def test_a_time_of_another_day_carries_its_day():
@@ -133,7 +132,7 @@ def test_a_secret_that_airflow_knows_stays_out_of_a_reason():
     from airflow_provider_dialogtech._compat import mask_secret
 
     mask_secret("the-warehouse-password")
-    assert "warehouse-password" not in built_in_text("failed", failure("login with the-warehouse-password failed"))
+    assert "warehouse-password" not in built_in_body("failed", failure("login with the-warehouse-password failed"))
 
 
 def test_the_suffix_tells_how_many_more_there_were_and_since_when():
@@ -166,7 +165,7 @@ def test_an_alert_about_a_dag_names_the_dag_whatever_task_stands_beside_it(event
     context = context_of(map_index=3)
     assert subject_of(event, context) == "DAG etl"
     assert identity_of(event, context) == '["etl"]'
-    assert recovery_text(subject_of(event, context)) == "Airflow: DAG etl works again"
+    assert recovery_body(subject_of(event, context)) == "Airflow: DAG etl works again"
 
 
 def test_an_alert_about_a_task_names_its_instance():
@@ -191,7 +190,7 @@ def test_names_that_are_alike_only_where_they_are_cut_are_told_apart():
 
 
 def test_of_a_reason_120_characters_are_told():
-    text = built_in_text("failed", failure("x" * 500))
+    text = built_in_body("failed", failure("x" * 500))
     assert text.endswith("RuntimeError: " + "x" * 120)
 
 
@@ -200,19 +199,19 @@ def test_of_a_reason_120_characters_are_told():
     [(2, None, "try 2,"), (1, 0, "try 1 of 1,"), (4, 2, "try 4 of 4,"), (None, 2, "UTC, run")],
 )
 def test_a_try_is_told_as_far_as_it_is_known(tries, most, told):
-    assert told in built_in_text("failed", context_of(end_date=NOON, try_number=tries, max_tries=most))
+    assert told in built_in_body("failed", context_of(end_date=NOON, try_number=tries, max_tries=most))
 
 
 @pytest.mark.parametrize(
     ("state", "told"), [("queued", ": still queued"), ("running", ": still running"), ("failed", "")]
 )
 def test_a_missed_deadline_says_what_the_run_is_doing(state, told):
-    text = built_in_text("deadline", {**DEADLINE, "dag_run": {**DEADLINE["dag_run"], "state": state}})
+    text = built_in_body("deadline", {**DEADLINE, "dag_run": {**DEADLINE["dag_run"], "state": state}})
     assert text.endswith(f"run scheduled 2026-01-02 00:00{told}")
 
 
 def test_the_run_of_a_context_without_one_is_not_told():
-    assert "run" not in built_in_text("dag_failed", {"dag": SimpleNamespace(dag_id="etl")})
+    assert "run" not in built_in_body("dag_failed", {"dag": SimpleNamespace(dag_id="etl")})
 
 
 @pytest.mark.parametrize(
@@ -226,15 +225,15 @@ def test_the_run_of_a_context_without_one_is_not_told():
         ("ж" * 200, True, "ж" * 159 + "…"),  # more than one segment in any case, but no longer than one of GSM-7
     ],
 )
-def test_a_text_takes_all_the_room_that_there_is(text, one_segment, whole):
+def test_a_message_takes_all_the_room_that_there_is(text, one_segment, whole):
     assert fit(text, "", one_segment=one_segment) == whole
 
 
-def test_lines_stay_lines_and_nothing_stands_around_a_text():
+def test_lines_stay_lines_and_nothing_stands_around_a_message():
     assert fit(" one\ntwo\r\nthree\x00 ", "", one_segment=True) == "one\ntwo\r\nthree"
 
 
-def test_the_last_text_of_a_budget_says_so():
+def test_the_last_message_of_a_budget_says_so():
     assert "budget used up" in suffix_of(Claim("id", "key", is_last=True))
 
 
@@ -248,11 +247,11 @@ def test_a_cut_never_takes_the_suffix(text, one_segment):
 
 
 @pytest.mark.parametrize("text", ["word " * 100, "[{x}] " * 100, "“quoted” – " * 100])
-def test_our_own_text_is_one_segment(text):
+def test_our_own_message_is_one_segment(text):
     assert measure(fit(text, " (+1 more since 12:05 UTC)", one_segment=True)).segments == 1
 
 
-def test_what_no_text_can_show_becomes_a_space():
+def test_what_no_message_can_show_becomes_a_space():
     assert fit("a\x00b\x1b[31mred", "", one_segment=True) == "a b [31mred"
 
 
@@ -281,7 +280,7 @@ class Nameless(Exception, metaclass=Muted):
 
 @pytest.mark.parametrize(("error", "name"), [(Mute(), "Mute"), (Nameless(), "object")], ids=["no words", "no name"])
 def test_an_error_that_cannot_say_what_it_is_leaves_the_rest_of_the_alert(error, name):
-    text = built_in_text("failed", failure(end_date=NOON) | {"exception": error})
+    text = built_in_body("failed", failure(end_date=NOON) | {"exception": error})
     assert text == f"Airflow: etl.load failed at 12:05 UTC, try 2 of 3, {RUN}: {name}"
 
 
@@ -290,11 +289,11 @@ def test_facts_that_cannot_be_told_leave_the_others(event):
     mute = Mute()
     ti = SimpleNamespace(dag_id=mute, task_id="load", run_id=mute, end_date=mute, try_number=10**5000, max_tries=mute)
     context = {"ti": ti, "run_id": mute, "reason": mute, "exception": mute, "deadline": mute, "task_list": mute}
-    assert built_in_text(event, context).startswith("Airflow: ")
+    assert built_in_body(event, context).startswith("Airflow: ")
 
 
 def test_a_deadline_that_is_not_there_leaves_the_rest():
-    assert built_in_text("deadline", {}).startswith("Airflow: DAG ? missed its deadline of ")
+    assert built_in_body("deadline", {}).startswith("Airflow: DAG ? missed its deadline of ")
 
 
 @pytest.mark.parametrize(
@@ -307,17 +306,17 @@ def test_a_deadline_that_is_not_there_leaves_the_rest():
     ],
     ids=["a word", "words", "accents", "numbers"],
 )
-def test_an_error_of_any_length_becomes_a_text_at_once(words):
+def test_an_error_of_any_length_becomes_a_message_at_once(words):
     error = failure(words())
     with soon():
-        text = fit(built_in_text("failed", error), "", one_segment=True)
+        text = fit(built_in_body("failed", error), "", one_segment=True)
     assert "RuntimeError" in text
     assert len(text) <= 160
 
 
 @pytest.mark.parametrize("before", range(9_985, 10_002))
 def test_a_secret_where_the_reading_ends_is_not_told_in_part(before):
-    text = built_in_text("failed", failure(" " * before + "password=hunter2 is wrong"))
+    text = built_in_body("failed", failure(" " * before + "password=hunter2 is wrong"))
     assert "hunt" not in text
 
 

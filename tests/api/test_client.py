@@ -21,11 +21,10 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dialogtech.api import bounds
-from airflow_provider_dialogtech.api.bounds import LARGEST_REPLY
+from airflow_provider_dialogtech.api import raw_reply as bounds
 from airflow_provider_dialogtech.api.client import ApiCall, DialogTechClient
 from airflow_provider_dialogtech.api.connection import Connection
-from airflow_provider_dialogtech.api.raw_reply import RawReply
+from airflow_provider_dialogtech.api.raw_reply import LARGEST_REPLY, RawReply
 from airflow_provider_dialogtech.api.transport import Transport
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
@@ -50,9 +49,7 @@ from tests.api.server import (
     say_nothing,
     serving,
 )
-from tests.api.server import (
-    http as an_answer,
-)
+from tests.api.server import http as an_answer
 from tests.vendors_page import SUCCESS
 
 ACCESS_KEY = "acc3ss/key+of&mine"
@@ -192,7 +189,7 @@ def test_in_doubt_is(behave, leak_check):
         (an_answer(SUCCESS.replace(b"[1]", b"[0]")), "its reply was a success that counts no text"),
     ],
 )
-def test_what_leaves_a_text_in_doubt_is_told(answer, words, leak_check):
+def test_what_leaves_a_message_in_doubt_is_told(answer, words, leak_check):
     with serving(answering(answer)) as server:
         assert f"and then {words}" in str(attempt(a_client(server.url), leak_check))
 
@@ -247,7 +244,7 @@ def kind_of_refusal(words, leak_check, **settings):
         "Exceeded 4 sms per second",
         "Maximum of 1 message per second",
         "Sending too fast",
-        "Only 4 texts per second are allowed",
+        "Only 4 messages per second are allowed",
         "Too many SMS messages",
         "4 sms/s is the most",
         "Please wait 30 seconds",
@@ -272,7 +269,7 @@ def test_a_refusal_for_the_rate_is_known_by_its_words(words, leak_check):
         "Messages are sent only after 8 am",
         "Recipient has not authorized messages",
         "The from number is not authorized",
-        "Sender has no permission to text this number",
+        "Sender has no permission to message this number",
     ],
 )
 def test_a_refusal_for_another_reason_is_neither_throttling_nor_wrong_keys(words, leak_check):
@@ -379,7 +376,7 @@ def test_a_certificate_that_nobody_vouches_for_is_unreachable(tls, monkeypatch, 
     assert server.requests == []
 
 
-def test_a_text_goes_out_over_tls_also_after_a_wait_in_which_the_server_sent_tickets(tls, trusted):
+def test_a_message_goes_out_over_tls_also_after_a_wait_in_which_the_server_sent_tickets(tls, trusted):
     with serving(answering(an_answer(SUCCESS)), tls) as server, a_client(server.url).connect() as line:
         time.sleep(0.5)
         reply = line.send(**TEXT)
@@ -455,9 +452,9 @@ def test_a_reply_may_have_64_kibibytes_and_not_a_byte_more(over, leak_check):
 def test_a_deadline_that_is_reached_is_over(monkeypatch):
     """A socket's time-out of 0 would be none."""
     monkeypatch.setattr(bounds, "time", SimpleNamespace(monotonic=lambda: 100.0))
-    assert bounds.CallDeadline(0.5).left() == 0.5
+    assert bounds.CallDeadline(0.5).remaining() == 0.5
     with pytest.raises(TimeoutError):
-        bounds.CallDeadline(0).left()
+        bounds.CallDeadline(0).remaining()
 
 
 def test_of_a_flood_no_more_than_the_bound_is_kept(leak_check):
@@ -539,7 +536,7 @@ def test_a_line_that_the_other_side_closed_is_unreachable(end, leak_check):
     assert "Sending it again is safe." in str(error)
 
 
-def test_a_line_carries_one_text_and_never_connects_anew(leak_check):
+def test_a_line_carries_one_message_and_never_connects_anew(leak_check):
     with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as line:
         line.send(**TEXT)
         assert type(attempt_on(line, leak_check)) is Unreachable
@@ -623,7 +620,7 @@ def test_an_abort_cuts_a_line_that_is_being_connected(leak_check):
             client.connect()
 
 
-def test_each_text_has_a_connection_of_its_own():
+def test_each_message_has_a_connection_of_its_own():
     with serving(answering(an_answer(SUCCESS))) as server:
         client = a_client(server.url)
         for _ in range(3):
@@ -634,7 +631,7 @@ def test_each_text_has_a_connection_of_its_own():
 def test_several_threads_may_share_a_client():
     with serving(answering(an_answer(SUCCESS))) as server, ThreadPoolExecutor(8) as pool:
         client = a_client(server.url, timeout=20)
-        messages = [f"text {n}" for n in range(40)]
+        messages = [f"message {n}" for n in range(40)]
         results = list(pool.map(lambda message: client.send(**{**TEXT, "message": message}).result, messages))
     assert results == ["success"] * 40
     assert sorted(re.findall(r"message=(text\+\d+)", repr(server.requests))) == sorted(
@@ -862,7 +859,7 @@ def test_numbers_are_found_wherever_they_stand(data):
         (answering(an_answer(b"", "429 Too Many Requests")), Throttled),
     ],
 )
-def test_asking_for_numbers_leaves_no_text_in_doubt(behave, kind):
+def test_asking_for_numbers_leaves_no_message_in_doubt(behave, kind):
     with serving(behave) as server, pytest.raises(DialogTechError) as raised:
         a_client(server.url).get_numbers()
     assert type(raised.value) is kind

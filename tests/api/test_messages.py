@@ -9,7 +9,7 @@ from airflow_provider_dialogtech.api.client import DialogTechClient
 from airflow_provider_dialogtech.exceptions import BadCredentials, DialogTechError, NotSent, Refused, Throttled
 from tests.api.server import answering, failed, say_nothing, serving
 from tests.api.server import http as an_answer
-from tests.api.test_listing import ADA, GRACE, SHAPES, holds, reply
+from tests.api.test_listed_messages import ADA, GRACE, SHAPES, holds, reply
 
 DAYS = (date(2026, 1, 2), date(2026, 1, 3))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_provider_dialogtech.api.url import checked_url, may_carry_keys
+from airflow_provider_dialogtech.api.client import checked_url, may_carry_keys
 
 
 @pytest.mark.parametrize(

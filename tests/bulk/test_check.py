@@ -2,8 +2,7 @@ import tracemalloc
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.check import CheckedRows, check_rows
-from airflow_provider_dialogtech.bulk.rows import Rows
+from airflow_provider_dialogtech.bulk.rows import CheckedRows, Rows, check_rows
 from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -55,13 +54,13 @@ def test_no_whole_number_is_told():
     assert "555666" not in repr(found)
 
 
-def test_the_same_recipient_and_text_are_sent_once():
+def test_the_same_recipient_and_message_are_sent_once():
     found = checked([ADA, GRACE, {**ADA, "to": "+1 555-666-7777"}, ADA])
     assert indexes(found) == [0, 1]
     assert (found.count, found.duplicates, found.bad) == (2, {3, 4}, ())
 
 
-def test_the_same_recipient_with_another_text_needs_an_id():
+def test_the_same_recipient_with_another_message_needs_an_id():
     found = checked([ADA, {**ADA, "text": "Bye"}])
     assert [row.row for row in found.bad] == [2]
     assert "`id`" in found.bad[0].reason
@@ -69,7 +68,7 @@ def test_the_same_recipient_with_another_text_needs_an_id():
     assert [row.row for row in found.bad] == [3]
 
 
-def test_an_id_sets_texts_apart_that_say_the_same():
+def test_an_id_sets_messages_apart_that_say_the_same():
     found = checked([{**ADA, "id": "A-1"}, {**ADA, "id": "A-2"}, {**ADA, "id": "A-1"}])
     assert (indexes(found), found.duplicates) == ([0, 1], {3})
 
@@ -96,8 +95,8 @@ def test_a_check_can_be_ended():
     assert seen == [ADA]
 
 
-def test_a_long_list_of_long_texts_takes_little_memory():
-    """A text here takes 300 bytes, let alone its objects."""
+def test_a_long_list_of_long_messages_takes_little_memory():
+    """A message here takes 300 bytes, let alone its objects."""
     count = 2_000
     rows = Rows.of([f"55{5_000_0000 + number}" for number in range(count)])
     tracemalloc.start()

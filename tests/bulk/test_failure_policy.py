@@ -47,7 +47,7 @@ def test_wrong_keys_end_a_list_at_once():
         (JournalUnavailable(), 3),
     ],
 )
-def test_so_many_in_a_row_end_a_list_and_a_text_that_gets_through_begins_anew(error, limit):
+def test_so_many_in_a_row_end_a_list_and_a_message_that_gets_through_begins_anew(error, limit):
     almost = [error] * (limit - 1)
     assert not goes_on(FailurePolicy(), *almost, error)
     assert goes_on(FailurePolicy(), *almost, SENT, *almost)

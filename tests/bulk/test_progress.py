@@ -2,8 +2,8 @@ import logging
 
 import pytest
 
-from airflow_provider_dialogtech.bulk import progress as module
-from airflow_provider_dialogtech.bulk.progress import Progress
+from airflow_provider_dialogtech.bulk import report as module
+from airflow_provider_dialogtech.bulk.report import Progress
 from airflow_provider_dialogtech.exceptions import Refused
 from tests.bulk.test_report import ALREADY_SENT, SENT, a_report, numbers
 
@@ -25,7 +25,7 @@ def test_it_tells_the_time_left_at_the_pace_of_the_last_minute(time):
     assert words == "770 of 1000 done, 1 refused, 0 in doubt; about 3 min 50 s left at 1.00 per second."
 
 
-def test_those_who_got_their_text_in_an_earlier_try_are_no_pace(time):
+def test_those_who_got_their_message_in_an_earlier_try_are_no_pace(time):
     report = a_report(numbers(1000))
     progress = progress_of(report, time)
     for row in range(700):

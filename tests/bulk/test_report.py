@@ -2,9 +2,8 @@ import json
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.check import check_rows
 from airflow_provider_dialogtech.bulk.report import NAMED, SHOWN, Report
-from airflow_provider_dialogtech.bulk.rows import Rows
+from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
 from airflow_provider_dialogtech.bulk.stop import Stop
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import InDoubt, InvalidMessage, Refused, Throttled, Unreachable
@@ -87,7 +86,7 @@ def test_of_many_failures_the_first_are_listed_and_fewer_are_named():
     assert words[NAMED] == f"row {NAMED} (to …{999 + NAMED}): DialogTech refused it: {NAMED - 1}"
     assert words[NAMED + 1] == f"and {SHOWN + 10 - NAMED} more"
     assert words[NAMED + 2 :] == [
-        "When the task is retried or cleared, it texts only those who have not got their text."
+        "When the task is retried or cleared, it texts only those who have not got their message."
     ]
 
 
@@ -109,7 +108,7 @@ def test_one_line_stands_for_all_rows_with_the_same_reason():
 def test_what_to_do_about_those_in_doubt_is_told():
     report = a_report(numbers(1))
     report.note(0, InDoubt())
-    assert "`texts resolve` settles them. " in report.in_lines()
+    assert "`messages resolve` settles them. " in report.in_lines()
     assert 'set in_doubt="resend". Then clear the task.' in report.in_lines()
 
 

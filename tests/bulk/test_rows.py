@@ -20,7 +20,7 @@ def test_a_list_is_taken_in_any_form(form):
 
 
 @pytest.mark.parametrize("text", ["[{'to': '5556667777'}]", "5556667777", "", '{"to": "5556667777"}'])
-def test_text_that_is_no_json_list_says_how_to_give_one(text):
+def test_message_that_is_no_json_list_says_how_to_give_one(text):
     with pytest.raises(InvalidMessage, match=r"^Nothing was sent: recipients must be .* no JSON list\. .*tojson"):
         Rows.of(text)
 

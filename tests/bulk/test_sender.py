@@ -8,14 +8,13 @@ from unittest.mock import create_autospec
 import pytest
 
 from airflow_provider_dialogtech.bulk import sender as bulk_module
-from airflow_provider_dialogtech.bulk.sender import BulkSender
+from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage
 from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
-from airflow_provider_dialogtech.bulk.texts import Text
-from airflow_provider_dialogtech.delivery.clock import Clock
-from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.exceptions import InDoubt, NotSent, Refused, WaitTooLong
+from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.delivery.attacking import EIGHT_NUMBERS, FAST, FAST_SANDBOX
 from tests.delivery.delivering import TIMEOUT, a_journal, a_message, a_sender, assert_limits_kept, emptied, run, started
@@ -32,13 +31,13 @@ def shared_sandbox():
 
 @pytest.fixture
 def sandbox(shared_sandbox, monkeypatch):
-    """A local DialogTech with nothing in it that takes ten times as many texts, which the tests of this file share."""
+    """An empty local DialogTech with ten times the limits, which the tests of this file share."""
     return emptied(shared_sandbox, monkeypatch)
 
 
 def texts(sandbox, count):
-    """Make texts to numbers of their own, each when it is asked for."""
-    return (Text(n, a_message(sandbox, to=f"55566{n:05}"), f"key {n}") for n in range(count))
+    """Make messages to numbers of their own, each when it is asked for."""
+    return (RowMessage(n, a_message(sandbox, to=f"55566{n:05}"), f"key {n}") for n in range(count))
 
 
 def send(sandbox, store_url, count, *, stop=None, timeout=TIMEOUT, until=None, limits=FAST, **options):
@@ -53,7 +52,7 @@ def send(sandbox, store_url, count, *, stop=None, timeout=TIMEOUT, until=None, l
 
 
 def send_all(bulk, texts, told, *, check=lambda outcome: None, **options):
-    """Send texts as the operator does."""
+    """Send messages as the operator does."""
     try:
         for row, outcome in bulk.outcomes(texts, **options):
             told[row] = outcome
@@ -78,9 +77,9 @@ def states(sandbox, store_url, count):
 
 
 def slots_held(sqlite_url):
-    """Return the slots of the texts that wait for one, in seconds since 1970; one that was given back has passed."""
+    """Return the slots of the messages that wait for one, in seconds since 1970; one that was given back has passed."""
     with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as journal:
-        return [at for (at,) in journal.execute("SELECT at FROM dialogtech_sends WHERE state = 'reserved'")]
+        return [at for (at,) in journal.execute("SELECT at FROM dialogtech_messages WHERE state = 'reserved'")]
 
 
 def wait_for_arrivals(sandbox, count):
@@ -90,14 +89,14 @@ def wait_for_arrivals(sandbox, count):
         time.sleep(0.05)
 
 
-def test_every_text_arrives_once_and_is_recorded(sandbox, store_url):
+def test_every_message_arrives_once_and_is_recorded(sandbox, store_url):
     outcomes = send(sandbox, store_url, 12)
     assert {row: outcome.status for row, outcome in outcomes.items()} == dict.fromkeys(range(12), "sent")
     assert sorted(arrivals(sandbox)) == list(range(12))
 
 
 def test_side_by_side_they_keep_the_limits(sqlite_url):
-    """As many numbers as the account may send texts in a second: both limits count."""
+    """As many numbers as the account may send messages in a second: both limits count."""
     limits = RateLimits()
     with running_sandbox(numbers=EIGHT_NUMBERS[: limits.account_per_second]) as sandbox:
         outcomes = send(sandbox, sqlite_url, 16, limits=limits)
@@ -131,8 +130,8 @@ def test_answers_overlap(sandbox, sqlite_url):
     assert most == 6
 
 
-def test_texts_are_made_only_when_they_are_needed():
-    """The texts of a long list are never in memory together."""
+def test_messages_are_made_only_when_they_are_needed():
+    """The messages of a long list are never in memory together."""
     made = told = furthest = 0
 
     def source():
@@ -141,7 +140,7 @@ def test_texts_are_made_only_when_they_are_needed():
         for row in range(10_000):
             made += 1
             furthest = max(furthest, made - told)
-            yield Text(row, message, f"key {row}")
+            yield RowMessage(row, message, f"key {row}")
 
     sender = create_autospec(SmsSender, instance=True)
     sender.send = lambda *_args, **_options: RESULT  # a mock's own would remember each call
@@ -154,7 +153,7 @@ def test_texts_are_made_only_when_they_are_needed():
 RESULT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 1, "GSM-7", "", 0.0, 1)
 
 
-def test_stopped_it_starts_no_more_texts_and_gives_their_slots_back(sandbox, sqlite_url):
+def test_stopped_it_starts_no_more_messages_and_gives_their_slots_back(sandbox, sqlite_url):
     stop = Stop()
     stopper = threading.Thread(target=lambda: (wait_for_arrivals(sandbox, 3), stop.set()))
     stopper.start()
@@ -186,8 +185,8 @@ def test_what_is_out_when_it_is_stopped_is_cut_and_in_doubt(sandbox, sqlite_url)
     assert "sending" not in found.values()
 
 
-def test_stopped_while_the_journal_hangs_each_text_is_told_rightly(sandbox, sqlite_url):
-    """Seen: texts that never left were called in doubt, since threads that waited for the journal heard no stop."""
+def test_stopped_while_the_journal_hangs_each_message_is_told_rightly(sandbox, sqlite_url):
+    """Seen: messages that never left were called in doubt, since threads that waited for the journal heard no stop."""
     stop = Stop()
     release = threading.Event()
 
@@ -265,7 +264,7 @@ def test_what_hangs_in_a_step_of_the_journal_is_told_as_far_as_it_has_come(monke
 
 
 def one_text():
-    return iter([Text(0, a_message(None, numbers=["5554332111"]), "key")])
+    return iter([RowMessage(0, a_message(None, numbers=["5554332111"]), "key")])
 
 
 def test_an_outcome_whose_taker_was_interrupted_comes_again():
@@ -304,7 +303,7 @@ def test_when_time_is_over_those_with_a_slot_are_sent_and_nobody_else(sandbox, s
     assert len(outcomes) < 500
 
 
-def test_killed_in_the_middle_the_next_try_texts_the_others_and_nobody_twice(sandbox, store_url):
+def test_killed_in_the_middle_the_next_try_messages_the_others_and_nobody_twice(sandbox, store_url):
     count = 40
     with started(send_in_process, sandbox, store_url, count) as process:
         wait_for_arrivals(sandbox, 4)

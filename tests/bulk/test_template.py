@@ -53,7 +53,7 @@ def test_what_may_be_missing_has_a_default():
 
 
 @pytest.mark.parametrize("text", ["007", "1.50", "1_000", "[1]", "None", "True", 7])
-def test_a_text_stays_as_it_is_where_dags_render_natively(text):
+def test_a_message_stays_as_it_is_where_dags_render_natively(text):
     assert render("{{ recipient.text }}", {"text": text}, render_template_as_native_obj=True) == str(text)
 
 
@@ -66,7 +66,7 @@ def test_a_row_is_data_and_no_template():
     assert render("Hi {{ recipient.name }}", {"name": "{{ ds }}"}) == "Hi {{ ds }}"
 
 
-def test_a_file_is_found_beside_the_dag_and_its_last_new_line_is_not_the_texts(tmp_path):
+def test_a_file_is_found_beside_the_dag_and_its_last_new_line_is_not_the_messages(tmp_path):
     (tmp_path / "hello.sms").write_text("Hi {{ recipient.name }},\nbye.\n")
     assert render("hello.sms", {"name": "Ada"}, template_searchpath=[str(tmp_path)]) == "Hi Ada,\nbye."
 
@@ -193,7 +193,7 @@ def test_no_error_shows_a_value_of_the_row_not_even_in_the_locals_of_its_frames(
     with pytest.raises(InvalidMessage) as raised:
         render(message, ROW, user_defined_macros={"fail": fail})
     seen = seen_of(raised.value)
-    assert "rendering.py" in seen or "opaque.py" in seen
+    assert "rendering.py" in seen or "masking.py" in seen
     assert "canary" not in seen
     assert "55566" not in seen
 

@@ -7,7 +7,7 @@ from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.celery.cluster import running_cluster
 from tests.wheel.conftest import AIRFLOW, ROOT, UV
 
-# Eight numbers, so that the account's 4 texts per second are the limit that counts.
+# Eight numbers, so that the account's 4 messages per second are the limit that counts.
 NUMBERS = tuple(str(number) for number in range(5554332111, 5554332119))
 
 

@@ -16,7 +16,7 @@ AT_LEAST = 0.9
 
 
 def texts(sandbox, beginning):
-    """Return the texts to numbers that begin so; nothing was refused, and nobody was texted twice."""
+    """Return the messages to numbers that begin so; nothing was refused, and nobody was texted twice."""
     calls = sandbox.messages()
     assert {call["outcome"] for call in calls} <= {"accepted"}
     found = [text for text in calls if text["to"].startswith(beginning)]
@@ -77,7 +77,7 @@ def goes_on(cluster, sandbox, dag_id, beginning):
     in_doubt = {row["to"][-4:] for row in summary["failures"] if row["outcome"] == "in_doubt"}
     assert summary["already_sent"] > 0
     assert summary["sent"] + summary["already_sent"] + summary["in_doubt"] == LIST, summary
-    # Who is not named in doubt has got the text; of those in doubt, some have.
+    # Who is not named in doubt has got the message; of those in doubt, some have.
     assert LIST - len(arrived) <= len(in_doubt)
     everybody = {f"{number:04}" for number in range(int(beginning[-1]) * 1000, int(beginning[-1]) * 1000 + LIST)}
     assert everybody - arrived <= in_doubt

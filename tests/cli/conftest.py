@@ -24,7 +24,7 @@ class Ran:
 
 @pytest.fixture
 def run(capsys):
-    """Run a command as `python -m airflow_provider_dialogtech` does: `run("texts", "list")`."""
+    """Run a command as `python -m airflow_provider_dialogtech` does: `run("messages", "list")`."""
 
     def running(*arguments: str) -> Ran:
         capsys.readouterr()

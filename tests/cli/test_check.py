@@ -1,11 +1,11 @@
 import pytest
 
 from airflow_provider_dialogtech.cli import check as module
-from airflow_provider_dialogtech.delivery.probe import Probe, probe
-from airflow_provider_dialogtech.delivery.schema import VERSION, accounts
-from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.journal.schema import VERSION, accounts
+from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.operations.probe import Probe, probe
 from tests.conftest import FROM_NUMBERS
-from tests.delivery.looking import rows
+from tests.journal.looking import rows
 
 ALL = [
     "connection", "API", "access keys", "numbers", "pool", "journal", "journal is shared", "journal is near",
@@ -48,7 +48,7 @@ def test_all_is_well(check, sandbox_connection, pool, near):
     assert code == 0
     assert found["numbers"]["found"] == "SMS-enabled: …2111, …2112"
     assert found["pool"]["found"] == "dialogtech_default has 4 slots"
-    assert found["journal is near"]["found"].endswith("of the 1.2 texts per second that 2 numbers may send")
+    assert found["journal is near"]["found"].endswith("of the 1.2 messages per second that 2 numbers may send")
     assert f"journal {VERSION // 100}.{VERSION % 100}" in found["versions"]["found"]
 
 
@@ -115,17 +115,17 @@ def test_a_journal_that_is_away_is_told(check, sandbox_connection, pool, monkeyp
 
 def test_a_journal_that_is_too_far_away_is_told(check, sandbox_connection, pool, monkeypatch):
     far = Probe(VERSION, round_trip=0.5, reserve=2.5, start=0.5, is_file=False)
-    monkeypatch.setattr("airflow_provider_dialogtech.delivery.probe.probe", lambda store: far)
+    monkeypatch.setattr("airflow_provider_dialogtech.operations.probe.probe", lambda store: far)
     code, found = check()
     assert (code, found["journal is near"][""]) == (1, "✗")
-    assert "enough for 42% of the 1.2 texts per second that 2 numbers may send" in found["journal is near"]["found"]
+    assert "enough for 42% of the 1.2 messages per second that 2 numbers may send" in found["journal is near"]["found"]
 
 
 def test_a_journal_is_measured_and_left_as_it_was(store_url):
     measured = probe(Store(store_url))
     assert measured.version == VERSION
     assert min(measured.round_trip, measured.reserve, measured.start) > 0
-    assert measured.texts_per_second > 0
+    assert measured.messages_per_second > 0
     assert rows(store_url, accounts) == []
 
 

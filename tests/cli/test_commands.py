@@ -5,11 +5,9 @@ import sys
 import pytest
 
 from airflow_provider_dialogtech import cli
-from airflow_provider_dialogtech.cli.commands import STATES as STATES_TO_CHOOSE
 from airflow_provider_dialogtech.cli.commands import seconds_ago
-from airflow_provider_dialogtech.delivery.texts import STATES
 
-COMMANDS = ["check", "pools", "send", "texts list", "texts look-up", "texts resolve"]
+COMMANDS = ["check", "pools", "send", "messages list", "messages look-up", "messages resolve"]
 
 
 def test_no_command_says_which_there_are(run):
@@ -19,7 +17,7 @@ def test_no_command_says_which_there_are(run):
 
 
 def test_a_group_without_a_command_says_which_there_are(run):
-    ran = run("texts", "--help")
+    ran = run("messages", "--help")
     assert ran.code == 0
     assert all(name in ran.out for name in ("list", "look-up", "resolve"))
 
@@ -37,7 +35,7 @@ def test_airflows_own_parser_takes_the_commands():
     (group,) = cli.get_dialogtech_cli_commands()
     parser._add_command(root.add_subparsers(), group)
     for command in COMMANDS:
-        needed = {"send": ["5556667777", "Hi"], "texts look-up": ["1"], "texts resolve": ["1", "--sent"]}
+        needed = {"send": ["5556667777", "Hi"], "messages look-up": ["1"], "messages resolve": ["1", "--sent"]}
         parsed = root.parse_args(["dialogtech", *command.split(), *needed.get(command, [])])
         assert callable(parsed.func)
 
@@ -50,11 +48,9 @@ def test_naming_the_commands_imports_nothing_heavy():
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     ours = {name for name in loaded.split() if name.startswith("airflow_provider_dialogtech.")}
-    assert ours == {"airflow_provider_dialogtech.cli", "airflow_provider_dialogtech.cli.commands"}
-
-
-def test_the_states_are_those_of_the_journal():
-    assert STATES_TO_CHOOSE == STATES
+    assert ours == {
+        f"airflow_provider_dialogtech.{name}" for name in ("cli", "cli.commands", "journal", "journal.states")
+    }
 
 
 @pytest.mark.parametrize(
@@ -71,8 +67,8 @@ def test_what_is_no_time_is_refused(run, text):
 
 
 def test_a_wrong_argument_is_named(run):
-    ran = run("texts", "list", "--since", "yesterday")
+    ran = run("messages", "list", "--since", "yesterday")
     assert ran.code == 2
     assert "argument --since: write a time like 90s, 30m, 2h or 7d" in ran.err
-    assert run("texts", "list", "--limit", "0").code == 2
-    assert run("texts", "resolve", "-1", "--sent").code == 2
+    assert run("messages", "list", "--limit", "0").code == 2
+    assert run("messages", "resolve", "-1", "--sent").code == 2

@@ -2,10 +2,10 @@ import time
 
 import pytest
 
-from airflow_provider_dialogtech.sandbox.listing import SHAPES
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
+from airflow_provider_dialogtech.sandbox.replies import SHAPES
 from tests.conftest import FROM_NUMBERS
-from tests.delivery.looking import edit
+from tests.journal.looking import edit
 
 WORDS = "It’s done & <dusted>, Ada"
 SEND = ("send", "5556667777", WORDS)
@@ -34,7 +34,7 @@ def journal(monkeypatch, tmp_path):
 @pytest.fixture
 def look_up(run):
     def looking(id_, *arguments):
-        ran = run("texts", "look-up", id_, "--output", "json", *arguments)
+        ran = run("messages", "look-up", id_, "--output", "json", *arguments)
         return ran.code, ran.rows[0]
 
     return looking
@@ -42,17 +42,17 @@ def look_up(run):
 
 @pytest.fixture
 def in_doubt(run, rows_of):
-    """Send a text whose outcome nobody learns, and return its id."""
+    """Send a message whose outcome nobody learns, and return its id."""
 
     def sending(sandbox, fault="reset_after_accept"):
         sandbox.fault(fault, times=1)
         assert run(*SEND).code == 3
-        return rows_of("texts", "list", "--state", "in_doubt")[0]["id"]
+        return rows_of("messages", "list", "--state", "in_doubt")[0]["id"]
 
     return sending
 
 
-def test_a_text_that_went_out_is_found_in_every_shape(in_doubt, rows_of, look_up, sandbox_of_a_shape):
+def test_a_message_that_went_out_is_found_in_every_shape(in_doubt, rows_of, look_up, sandbox_of_a_shape):
     for words in ("Something else", WORDS + "!"):
         rows_of("send", "5556667777", words)
     rows_of("send", "5556668888", WORDS)
@@ -61,10 +61,10 @@ def test_a_text_that_went_out_is_found_in_every_shape(in_doubt, rows_of, look_up
     assert (code, found["listed like it"], found["sent, says the journal"]) == (0, "1", "0")
     assert found["what it means"].startswith("It probably went out")
     assert found["state"] == "in_doubt"
-    assert rows_of("texts", "list", "--state", "in_doubt")[0]["id"] == id_
+    assert rows_of("messages", "list", "--state", "in_doubt")[0]["id"] == id_
 
 
-def test_a_text_that_never_arrived_is_not_found_which_proves_nothing(in_doubt, rows_of, look_up, sandbox_of_a_shape):
+def test_a_message_that_never_arrived_is_not_found_which_proves_nothing(in_doubt, rows_of, look_up, sandbox_of_a_shape):
     rows_of("send", "5556667777", "Something else")
     id_ = in_doubt(sandbox_of_a_shape, "reset_before_accept")
     code, found = look_up(id_)
@@ -121,34 +121,34 @@ def test_a_number_outside_of_the_connection_is_recognised(in_doubt, look_up, san
     assert found["asked for"].endswith("…2111")
 
 
-def test_another_accounts_text_is_not_asked_for(in_doubt, run, sandbox, connect_sandbox, connection):
+def test_another_accounts_message_is_not_asked_for(in_doubt, run, sandbox, connect_sandbox, connection):
     connect_sandbox(extra={"from_numbers": "5554332111"})
     id_ = in_doubt(sandbox)
     connection("other", login="other", extra={"from_numbers": "5554332111"})
-    ran = run("texts", "look-up", id_, "--conn-id", "other")
+    ran = run("messages", "look-up", id_, "--conn-id", "other")
     assert (ran.code, "another account" in ran.err) == (1, True)
     connection(login="rotated", extra={"from_numbers": "5554332111"})
-    ran = run("texts", "look-up", id_)
+    ran = run("messages", "look-up", id_)
     assert (ran.code, "Name the connection: --conn-id" in ran.err) == (1, True)
 
 
-def test_an_unknown_text_is_told(run, metadata_db):
-    ran = run("texts", "look-up", "4711")
-    assert (ran.code, ran.err.splitlines()[-1]) == (1, "The journal has no text 4711. See `texts list`.")
+def test_an_unknown_message_is_told(run, metadata_db):
+    ran = run("messages", "look-up", "4711")
+    assert (ran.code, ran.err.splitlines()[-1]) == (1, "The journal has no message 4711. See `messages list`.")
 
 
 def test_a_refusal_ends_with_exit_code_1(in_doubt, run, sandbox, connect_sandbox, connection):
     connect_sandbox(extra={"from_numbers": "5554332111", "account": "one"})
     id_ = in_doubt(sandbox)
     connection(host=sandbox.url, extra={"from_numbers": "5554332111", "account": "one"})
-    ran = run("texts", "look-up", id_)
+    ran = run("messages", "look-up", id_)
     assert ran.code == 1
     assert "did not accept the access keys" in ran.err
 
 
 def test_no_key_number_or_words_are_printed(in_doubt, run, sandbox, sandbox_connection):
     id_ = in_doubt(sandbox)
-    ran = run("texts", "look-up", id_)
+    ran = run("messages", "look-up", id_)
     shown = ran.out + ran.err
     for secret in (sandbox.secret_access_key, sandbox.access_key, "5556667777", "dusted"):
         assert secret not in shown

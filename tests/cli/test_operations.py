@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_dialogtech.cli.commands import parser
-from airflow_provider_dialogtech.delivery import metrics
-from tests.cli.test_texts import TEXT
+from airflow_provider_dialogtech.delivery.result import OUTCOMES
+from airflow_provider_dialogtech.journal import metrics
+from tests.cli.test_messages import TEXT
 
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 SHOWN = re.findall(r"^\$ airflow dialogtech (.*)$", OPERATIONS, re.MULTILINE)
@@ -25,11 +26,11 @@ def test_a_command_shown_exists(command):
 def test_each_command_is_shown():
     sections = re.findall(r"^### `([a-z -]+?)(?: [A-Z|-].*)?`$", OPERATIONS, re.MULTILINE)
     assert sorted(section.strip() for section in sections) == [
-        "check", "pools", "send", "texts list", "texts look-up", "texts resolve",
+        "check", "messages list", "messages look-up", "messages resolve", "pools", "send",
     ]  # fmt: skip
 
 
-def test_many_texts_in_doubt_are_settled_as_shown(run, rows_of, sandbox, sandbox_connection, metadata_db):
+def test_many_messages_in_doubt_are_settled_as_shown(run, rows_of, sandbox, sandbox_connection, metadata_db):
     sandbox.fault("reset_after_accept", times=2)
     assert [run(*TEXT).code for _ in range(2)] == [3, 3]
     (script,) = re.findall(r"^```bash\n(.*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL)
@@ -39,13 +40,13 @@ def test_many_texts_in_doubt_are_settled_as_shown(run, rows_of, sandbox, sandbox
         ["bash", "-ceuo", "pipefail", script], capture_output=True, text=True, check=False, env=os.environ
     )
     assert done.returncode == 0, done.stderr
-    assert [row["state"] for row in rows_of("texts", "list")][:2] == ["unsent", "unsent"]
+    assert [row["state"] for row in rows_of("messages", "list")][:2] == ["unsent", "unsent"]
 
 
 def test_every_metric_is_in_the_table():
     table = OPERATIONS[OPERATIONS.index("## Metrics") : OPERATIONS.index("## Runbook")]
     named = set(re.findall(r"`(?:dialogtech)?\.?([a-z_.]+)`", table))
-    outcomes = {name for _, name in metrics.OUTCOMES} | {"sent", "already_sent", "held_back", "stopped"}
-    assert {name.removeprefix("texts.") for name in named} >= outcomes
+    outcomes = {name for _, name in OUTCOMES} | {"sent", "already_sent", "held_back", "stopped"}
+    assert {name.removeprefix("messages.") for name in named} >= outcomes
     assert named >= {metrics.WAITED, metrics.THROTTLED_REPLIES, metrics.MISSED_SLOTS, "alerts.sent", "suppressed"}
     assert {"journal.reserve", "start", "settle"} <= named

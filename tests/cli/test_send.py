@@ -2,7 +2,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from tests.delivery.looking import rows
+from tests.journal.looking import rows
 
 TEXT = ("send", "(555) 666-7777", "The load is done.")
 
@@ -14,7 +14,7 @@ def journal(monkeypatch, tmp_path):
     return url
 
 
-def test_a_text_is_sent_through_the_journal(rows_of, sandbox, sandbox_connection, journal):
+def test_a_message_is_sent_through_the_journal(rows_of, sandbox, sandbox_connection, journal):
     (sent,) = rows_of(*TEXT)
     assert (sent["status"], sent["to"], sent["result_description"]) == ("sent", "…7777", "[1] Message Sent")
     assert [(text["to"], text["message"]) for text in sandbox.accepted()] == [("5556667777", "The load is done.")]
@@ -28,7 +28,7 @@ def test_each_call_sends_and_under_one_key_only_the_first(rows_of, sandbox, sand
     assert len(sandbox.accepted()) == 3
 
 
-def test_a_dry_run_shows_the_text_and_reserves_and_sends_nothing(rows_of, sandbox, sandbox_connection, journal):
+def test_a_dry_run_shows_the_message_and_reserves_and_sends_nothing(rows_of, sandbox, sandbox_connection, journal):
     (shown,) = rows_of("send", "5556667777", "It’s done", "--dry-run")
     slot = datetime.fromisoformat(shown.pop("slot").replace("Z", "+00:00"))
     assert abs((slot - datetime.now(timezone.utc)).total_seconds()) < 30
@@ -51,20 +51,22 @@ def test_a_dry_run_knows_what_was_sent_under_a_key(rows_of, sandbox, sandbox_con
     assert shown["status"] == "nothing would be sent: sent before"
 
 
-def test_a_text_that_would_be_held_back_says_so(rows_of, sandbox, connect_sandbox, journal):
+def test_a_message_that_would_be_held_back_says_so(rows_of, sandbox, connect_sandbox, journal):
     connect_sandbox(extra={"from_numbers": "5554332111", "only_to": "5556668888"})
     (shown,) = rows_of(*TEXT, "--dry-run")
     assert shown["status"].startswith("would be held back")
     assert rows(journal) == []
     assert rows_of(*TEXT)[0]["status"] == "held_back"
-    assert rows_of("texts", "list")[0]["state"] == "held_back"
+    assert rows_of("messages", "list")[0]["state"] == "held_back"
     assert sandbox.messages() == []
 
 
 def test_a_dry_run_waits_behind_those_who_wait(rows_of, run, sandbox, connect_sandbox):
     connect_sandbox(extra={"from_numbers": "5554332111"})
     rows_of(*TEXT)
-    sent_at = datetime.fromisoformat(sandbox.accepted() and rows_of("texts", "list")[0]["time"].replace("Z", "+00:00"))
+    sent_at = datetime.fromisoformat(
+        sandbox.accepted() and rows_of("messages", "list")[0]["time"].replace("Z", "+00:00")
+    )
     (shown,) = rows_of(*TEXT, "--dry-run")
     slot = datetime.fromisoformat(shown["slot"].replace("Z", "+00:00"))
     assert (slot - sent_at).total_seconds() >= 1
@@ -73,7 +75,7 @@ def test_a_dry_run_waits_behind_those_who_wait(rows_of, run, sandbox, connect_sa
 def test_what_is_wrong_is_said_in_one_line_with_exit_code_1(run, sandbox_connection):
     ran = run("send", "12", "Hi")
     assert ran.code == 1
-    assert ran.err.startswith("The text was not sent: ")
+    assert ran.err.startswith("The message was not sent: ")
     assert "…12" in ran.err
     assert "Traceback" not in ran.err
 
@@ -84,11 +86,11 @@ def test_a_missing_connection_is_named(run, metadata_db):
     assert "Airflow has no connection 'nobody'" in ran.err
 
 
-def test_a_text_in_doubt_ends_with_exit_code_3(run, sandbox, sandbox_connection):
+def test_a_message_in_doubt_ends_with_exit_code_3(run, sandbox, sandbox_connection):
     sandbox.fault("reset_after_accept")
     ran = run(*TEXT)
     assert ran.code == 3
-    assert ran.err.splitlines()[-1].startswith("The text to …7777 may have been sent")
+    assert ran.err.splitlines()[-1].startswith("The message to …7777 may have been sent")
 
 
 def test_what_a_person_should_know_goes_to_stderr(run, sandbox_connection, sandbox):

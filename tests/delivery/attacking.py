@@ -8,14 +8,13 @@ from multiprocessing import get_context
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.sender import BulkSender
+from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage
 from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
-from airflow_provider_dialogtech.bulk.texts import Text
-from airflow_provider_dialogtech.delivery.clock import Clock
-from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN, RateLimits
+from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, NotSent
+from airflow_provider_dialogtech.journal.limits import SHORT_MARGIN, RateLimits
 from tests.delivery.delivering import TIMEOUT, a_message, a_sender
-from tests.delivery.looking import rows
+from tests.journal.looking import rows
 
 EIGHT_NUMBERS = tuple(f"55543321{n:02}" for n in range(8))
 # Ten times what the vendor allows, so that little time sees many texts.
@@ -37,14 +36,14 @@ def names_of(count, what="text"):
 
 
 def send_list(sandbox, store_url, names, *, threads=12, timeout=TIMEOUT, stop_after=None, **options):
-    """Send a list as the bulk operator does; tell what was told of each text, and how long it took."""
+    """Send a list as the bulk operator does; tell what was told of each message, and how long it took."""
     told = {}
     stop = Stop()
     if stop_after is not None:
         threading.Timer(stop_after, stop.set).start()
     sender = a_sender(sandbox, store_url, clock=Clock(sleep=stop.sleep), timeout=timeout, **options)
     bulk = BulkSender(sender, stop, threads=threads)
-    texts = (Text(row, a_message(sandbox, name), name) for row, name in enumerate(names))
+    texts = (RowMessage(row, a_message(sandbox, name), name) for row, name in enumerate(names))
     try:
         for row, outcome in bulk.outcomes(texts):
             told[names[row]] = kind_of(outcome)
@@ -86,12 +85,12 @@ class Senders:
 def wait_for_texts(sandbox, count, seconds=30):
     until = time.monotonic() + seconds
     while len(sandbox.messages()) < count:
-        assert time.monotonic() < until, "no texts arrive"
+        assert time.monotonic() < until, "no messages arrive"
         time.sleep(0.05)
 
 
 def assert_told_the_truth(sandbox, told):
-    """Nobody got a text twice, and nobody was told anything else than what the sandbox saw."""
+    """Nobody got a message twice, and nobody was told anything else than what the sandbox saw."""
     arrived = Counter(message["message"] for message in sandbox.accepted())
     twice = [name for name, count in arrived.items() if count > 1]
     assert twice == []
@@ -103,7 +102,7 @@ def assert_told_the_truth(sandbox, told):
 
 
 def assert_no_window_over(store_url, limits, *, timeout=TIMEOUT):
-    """Judge by the slots in which texts may have left: a reply that comes late moves a row, but not its deadline."""
+    """Judge by the slots in which messages may have left: a reply that comes late moves a row, but not its deadline."""
     left = [row for row in rows(store_url) if row.state in LEFT]
     numbers = {row.number for row in left}
     assert overfull([row.deadline - timeout for row in left], limits.account_per_second) == []

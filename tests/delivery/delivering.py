@@ -8,11 +8,11 @@ from collections.abc import Callable
 from contextlib import contextmanager
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.delivery import records
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.delivery.sender import SmsSender
-from airflow_provider_dialogtech.delivery.store import Store
+from airflow_provider_dialogtech.journal import records
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
@@ -39,9 +39,9 @@ def a_client(sandbox, *, secret=None, url=None, timeout=TIMEOUT) -> DialogTechCl
     )
 
 
-def a_journal(sandbox, store_url, *, limits=None, store_options=None) -> SendJournal:
+def a_journal(sandbox, store_url, *, limits=None, store_options=None) -> MessageJournal:
     store = Store(store_url, **(store_options or {}))
-    return SendJournal(store, digest("account", sandbox.access_key), limits or RateLimits())
+    return MessageJournal(store, digest("account", sandbox.access_key), limits or RateLimits())
 
 
 def a_sender(

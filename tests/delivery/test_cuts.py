@@ -9,15 +9,15 @@ from multiprocessing import get_context
 
 import pytest
 
-from airflow_provider_dialogtech.alerts.dedup import AlertGate
-from airflow_provider_dialogtech.delivery import records
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.records import Record, Reservation, SlotRequest
-from airflow_provider_dialogtech.delivery.schema import accounts
-from airflow_provider_dialogtech.delivery.statements import WIDENING
-from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.exceptions import InDoubt
+from airflow_provider_dialogtech.journal import records
+from airflow_provider_dialogtech.journal.dedup import AlertGate
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.schema import accounts
+from airflow_provider_dialogtech.journal.statements import WIDENING
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from tests.delivery.attacking import (
     EIGHT_NUMBERS,
@@ -30,7 +30,7 @@ from tests.delivery.attacking import (
     with_driver,
 )
 from tests.delivery.delivering import a_message, a_sender, started
-from tests.delivery.looking import rows
+from tests.journal.looking import rows
 
 DRIVERS = ["psycopg2", "psycopg"]
 ACCOUNT = digest("account", "a key")
@@ -39,7 +39,7 @@ TIMEOUT = 2.0
 
 @pytest.fixture
 def journal(proxy, no_slot_is_missed):
-    journal = SendJournal(Store(proxy.url), ACCOUNT, FAST)
+    journal = MessageJournal(Store(proxy.url), ACCOUNT, FAST)
     settle(journal, reserve(journal, "warm-up"))
     return journal
 
@@ -56,7 +56,7 @@ def reserve(journal, key, **options):
 
 def start(journal, held, timeout=TIMEOUT):
     time.sleep(max(0.0, held.due - time.monotonic() - 0.05))
-    return journal.start(held, timeout=timeout)
+    return journal.start(held, request_timeout=timeout)
 
 
 def settle(journal, held, outcome="sent", **options):
@@ -93,7 +93,7 @@ def test_a_reservation_in_place_of_a_missed_one_is_made_once(journal, postgres_u
 
 
 def test_an_alert_whose_answer_is_lost_displaces_once(proxy, postgres_url, cut_once, no_slot_is_missed):
-    journal = SendJournal(Store(proxy.url), ACCOUNT, RateLimits())
+    journal = MessageJournal(Store(proxy.url), ACCOUNT, RateLimits())
     settle(journal, reserve(journal, "warm-up"))
     for n in range(8):
         reserve(journal, f"waiting {n}")
@@ -108,11 +108,11 @@ def test_a_start_whose_answer_is_lost_has_started(journal, postgres_url, cut_onc
     held = reserve(journal, "k", connect=0.3)  # time enough for the second try
     time.sleep(max(0.0, held.due - time.monotonic() - 0.25))
     cut_once()
-    assert journal.start(held, timeout=TIMEOUT)
+    assert journal.start(held, request_timeout=TIMEOUT)
     assert states_of(postgres_url, "k") == [("sending", True)]
 
 
-def test_a_settled_text_whose_answer_is_lost_is_sent(journal, cut_once):
+def test_a_settled_message_whose_answer_is_lost_is_sent(journal, cut_once):
     held = reserve(journal, "k")
     assert start(journal, held)
     cut_once()
@@ -121,7 +121,7 @@ def test_a_settled_text_whose_answer_is_lost_is_sent(journal, cut_once):
     assert (found.state, found.detail) == ("sent", {"some": "detail"})
 
 
-def test_a_throttled_text_whose_answer_is_lost_widens_the_margin_once(journal, postgres_url, cut_once):
+def test_a_throttled_message_whose_answer_is_lost_widens_the_margin_once(journal, postgres_url, cut_once):
     held = reserve(journal, "k")
     assert start(journal, held)
     cut_once()
@@ -130,7 +130,7 @@ def test_a_throttled_text_whose_answer_is_lost_widens_the_margin_once(journal, p
     assert account.extra_margin == pytest.approx(WIDENING)
 
 
-def test_a_released_text_whose_answer_is_lost_is_released(journal, postgres_url, cut_once):
+def test_a_released_message_whose_answer_is_lost_is_released(journal, postgres_url, cut_once):
     held = reserve(journal, "k")
     cut_once()
     journal.release(held)
@@ -138,7 +138,7 @@ def test_a_released_text_whose_answer_is_lost_is_released(journal, postgres_url,
     assert isinstance(reserve(journal, "k"), Reservation)
 
 
-def test_a_text_found_overdue_whose_answer_is_lost_is_in_doubt(journal, cut_once, monkeypatch):
+def test_a_message_found_overdue_whose_answer_is_lost_is_in_doubt(journal, cut_once, monkeypatch):
     monkeypatch.setattr(records, "GRACE", 0.0)
     held = reserve(journal, "k")
     assert start(journal, held, timeout=0.1)
@@ -158,7 +158,7 @@ def test_an_alerts_claim_whose_answer_is_lost_is_made_once(proxy, cut_once):
     assert claim.suppressed == 0
 
 
-def test_the_text_that_failures_are_over_is_claimed_once_though_the_answer_is_lost(journal, proxy, cut_once):
+def test_the_message_that_failures_are_over_is_claimed_once_though_the_answer_is_lost(journal, proxy, cut_once):
     gate = AlertGate(Store(proxy.url), ACCOUNT)
     settle(journal, reserve(journal, gate.claim("k", "5556667777", None).id))
     cut_once()
@@ -174,7 +174,7 @@ def test_cut_at_random_under_load_nobody_is_texted_twice_or_lost(proxy, postgres
     proxy.cut_after_commit(probability=0.15, seed=seed)
     with Senders(3) as senders:
         for process in range(3):
-            senders.start(fast_sandbox, url, names_of(30, f"process {process}, text"), threads=6, limits=FAST)
+            senders.start(fast_sandbox, url, names_of(30, f"process {process}, message"), threads=6, limits=FAST)
         told = senders.told()
     assert proxy.counts().cuts > 10, f"seed {seed}"
     assert len(told) == 90
@@ -226,9 +226,9 @@ def test_killed_at_random_moments_and_tried_again_nobody_is_texted_twice_or_lost
 
 
 def start_what_is_reserved(store_url, worker, until):
-    """Reserve and start ordinary texts and alerts as fast as their slots come, without sending them."""
+    """Reserve and start ordinary messages and alerts as fast as their slots come, without sending them."""
     moments = random.Random(worker)
-    journal = SendJournal(Store(store_url), ACCOUNT, FAST)
+    journal = MessageJournal(Store(store_url), ACCOUNT, FAST)
     count, threads = Counter(), []
 
     def work(thread):
@@ -238,7 +238,7 @@ def start_what_is_reserved(store_url, worker, until):
             is_alert = moments.random() < 0.3
             held = journal.reserve(a_request(f"{worker} {thread} {n}", is_alert=is_alert))
             time.sleep(max(0.0, held.due - time.monotonic() - moments.uniform(0, 0.03)))
-            count["started" if journal.start(held, timeout=TIMEOUT) else "lost"] += 1
+            count["started" if journal.start(held, request_timeout=TIMEOUT) else "lost"] += 1
 
     for thread in range(4):
         threads.append(threading.Thread(target=work, args=(thread,)))

@@ -1,9 +1,8 @@
-"""What the journal remembers of a text, as other versions of this package have written it."""
+"""What the journal remembers of a message, as other versions of this package have written it."""
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.detail import already_sent, detail_of, held_back
-from airflow_provider_dialogtech.delivery.result import SendResult
+from airflow_provider_dialogtech.delivery.result import SendResult, already_sent, detail_of, held_back
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 SENT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 2, "UCS-2", "2026-01-02", 0.5, 3)

@@ -1,4 +1,4 @@
-"""The journal is some way off: round trips at the wire, and texts that still flow."""
+"""The journal is some way off: round trips at the wire, and messages that still flow."""
 
 import threading
 import time
@@ -7,13 +7,14 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.delivery import tries
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
-from airflow_provider_dialogtech.delivery.schema import accounts
-from airflow_provider_dialogtech.delivery.store import Statement, Store
+from airflow_provider_dialogtech.delivery import attempts as tries
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
+from airflow_provider_dialogtech.journal.backend import Statement
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.schema import accounts
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from tests.delivery.attacking import (
     EIGHT_NUMBERS,
@@ -35,7 +36,7 @@ FAR = 0.05
 
 
 def a_journal(store_url, limits=FAST):
-    return SendJournal(Store(store_url), digest("account", "a key"), limits)
+    return MessageJournal(Store(store_url), digest("account", "a key"), limits)
 
 
 def a_request(key, **options):
@@ -51,7 +52,7 @@ def send(journal, key):
 def start(journal, held):
     assert isinstance(held, Reservation)
     time.sleep(max(0.0, held.due - time.monotonic() - 0.03))
-    return journal.start(held, timeout=2)
+    return journal.start(held, request_timeout=2)
 
 
 @contextmanager
@@ -82,7 +83,7 @@ def test_a_step_takes_as_few_round_trips_as_it_may(proxy, driver):
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_a_throttled_text_and_an_alert_take_no_more_round_trips(proxy, driver):
+def test_a_throttled_message_and_an_alert_take_no_more_round_trips(proxy, driver):
     journal = a_journal(with_driver(proxy.url, driver), RateLimits())
     send(journal, "warm-up")
     held = journal.reserve(a_request("throttled"))
@@ -119,7 +120,7 @@ def test_four_processes_send_with_the_journal_far_away(proxy, postgres_url, eigh
     proxy.set_delay(FAR / 2)
     with Senders(4) as senders:
         for process in range(4):
-            senders.start(eight_numbers, proxy.url, names_of(5, f"process {process}, text"), threads=6)
+            senders.start(eight_numbers, proxy.url, names_of(5, f"process {process}, message"), threads=6)
         told = senders.told()
     assert set(told.values()) == {"sent"}
     assert_told_the_truth(eight_numbers, told)
@@ -132,7 +133,7 @@ def test_processes_near_the_journal_and_far_from_it_keep_the_limits_together(pro
     with Senders(4) as senders:
         for process in range(4):
             url = proxy.url if process % 2 else postgres_url
-            senders.start(eight_numbers, url, names_of(4, f"process {process}, text"), threads=6)
+            senders.start(eight_numbers, url, names_of(4, f"process {process}, message"), threads=6)
         told = senders.told()
     assert set(told.values()) == {"sent"}
     assert_told_the_truth(eight_numbers, told)
@@ -144,13 +145,13 @@ def send_one(sandbox, store_url):
     a_sender(sandbox, store_url).send(a_message(sandbox), key="k")
 
 
-def test_a_process_that_sends_one_text_sends_it(proxy, eight_numbers):
+def test_a_process_that_sends_one_message_sends_it(proxy, eight_numbers):
     proxy.set_delay(FAR / 2)
     assert run(send_one, eight_numbers, proxy.url) == 0
     assert len(eight_numbers.accepted()) == 1
 
 
-def test_a_journal_very_far_away_makes_texts_slow_but_sends_them(proxy, postgres_url, eight_numbers):
+def test_a_journal_very_far_away_makes_messages_slow_but_sends_them(proxy, postgres_url, eight_numbers):
     Store(postgres_url).ask(Statement(sa.select(sa.literal(1).label("one")), {}))  # its tables are there
     proxy.set_delay(0.2)
     told = send_list(eight_numbers, proxy.url, names_of(2), threads=2)
@@ -158,7 +159,7 @@ def test_a_journal_very_far_away_makes_texts_slow_but_sends_them(proxy, postgres
     assert_told_the_truth(eight_numbers, told)
 
 
-def test_a_journal_that_is_hardly_there_ends_texts_within_their_time(proxy, eight_numbers):
+def test_a_journal_that_is_hardly_there_ends_messages_within_their_time(proxy, eight_numbers):
     proxy.set_delay(1.5)
     begun = time.monotonic()
     with pytest.raises((JournalUnavailable, WaitTooLong)):
@@ -167,15 +168,15 @@ def test_a_journal_that_is_hardly_there_ends_texts_within_their_time(proxy, eigh
     assert eight_numbers.messages() == []
 
 
-def test_texts_that_always_start_too_late_end_and_say_how_slow_the_journal_is(
+def test_messages_that_always_start_too_late_end_and_say_how_slow_the_journal_is(
     eight_numbers, sqlite_url, monkeypatch, caplog
 ):
     def late(self, held, **_):
         time.sleep(max(0.0, held.due - time.monotonic()) + 0.01)
         return False
 
-    monkeypatch.setattr(SendJournal, "start", late)
-    with pytest.raises(JournalUnavailable, match=r"reserving a slot takes .* s, starting a text .* s"):
+    monkeypatch.setattr(MessageJournal, "start", late)
+    with pytest.raises(JournalUnavailable, match=r"reserving a slot takes .* s, starting a message .* s"):
         a_sender(eight_numbers, sqlite_url).send(a_message(eight_numbers), key="k")
     lost = [record for record in caplog.records if "lost its slot" in record.getMessage()]
     assert len(lost) == tries.SLOTS - 1
@@ -192,7 +193,7 @@ def test_a_process_takes_its_first_slot_far_enough_away_for_a_slow_disk(sqlite_u
 def test_threads_that_reserve_in_a_file_at_once_do_not_wait_for_a_commit_each(sqlite_url):
     journal = a_journal(sqlite_url)
     journal.find("opens it")
-    threads = [threading.Thread(target=journal.reserve, args=(a_request(f"text {n}"),)) for n in range(8)]
+    threads = [threading.Thread(target=journal.reserve, args=(a_request(f"message {n}"),)) for n in range(8)]
     with slow_commits(1.0):
         begun = time.monotonic()
         for thread in threads:

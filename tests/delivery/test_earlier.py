@@ -1,19 +1,20 @@
-"""What becomes of a text whose key the journal knows: answered from it, or waited for, by a clock that runs ahead."""
+"""What becomes of a message whose key the journal knows:
+
+answered from it, or waited for, by a clock that runs ahead.
+"""
 
 import logging
 from datetime import datetime, timezone
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.detail import detail_of
-from airflow_provider_dialogtech.delivery.earlier import EarlierAttempt
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.records import GRACE, SlotRequest
-from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.delivery.store import Store
-from airflow_provider_dialogtech.delivery.tries import SlotLost, TextTries
+from airflow_provider_dialogtech.delivery.attempts import Attempts, EarlierAttempt, SlotLost
+from airflow_provider_dialogtech.delivery.result import SendResult, detail_of
 from airflow_provider_dialogtech.exceptions import InDoubt
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import GRACE, SlotRequest
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.sms.message import SmsMessage
 from tests.clocks import FakeClock
 
@@ -28,46 +29,46 @@ def a_request(text="Hello", **options):
 
 @pytest.fixture
 def journal(sqlite_url, time):
-    return SendJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits())
+    return MessageJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits())
 
 
 @pytest.fixture
 def started(journal, time):
-    """A text that another process is sending."""
+    """A message that another process is sending."""
     held = journal.reserve(a_request())
     time.sleep(held.due - time.monotonic())
-    assert journal.start(held, timeout=TIMEOUT)
+    assert journal.start(held, request_timeout=TIMEOUT)
     time.sleeps.clear()
     return held
 
 
 def answer(journal, time, request=None, record=None):
-    text = TextTries(MESSAGE, request or a_request(), resend=False, max_wait=None, clock=time.clock)
+    text = Attempts(MESSAGE, request or a_request(), resend=False, max_wait=None, clock=time.clock)
     return text, EarlierAttempt(journal, time.clock).answer(text, record or journal.reserve(text.request))
 
 
-def test_a_text_that_was_sent_has_its_recorded_result_and_no_warning(journal, started, time, caplog):
+def test_a_message_that_was_sent_has_its_recorded_result_and_no_warning(journal, started, time, caplog):
     journal.settle(started, "sent", detail_of(SENT))
     _, result = answer(journal, time)
     assert result == {**SENT, "status": "already_sent"}
     assert caplog.messages == []
 
 
-def test_another_text_under_the_key_of_one_that_was_sent_is_warned_of(journal, started, time, caplog):
+def test_another_message_under_the_key_of_one_that_was_sent_is_warned_of(journal, started, time, caplog):
     journal.settle(started, "sent", detail_of(SENT))
     _, result = answer(journal, time, a_request("Hello again"))
     assert result.status == "already_sent"
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
-    assert record.getMessage().startswith("Another text to …7777 was sent under this idempotency key")
+    assert record.getMessage().startswith("Another message to …7777 was sent under this idempotency key")
 
 
-def test_a_text_that_must_not_go_out_is_held_back(journal, time):
+def test_a_message_that_must_not_go_out_is_held_back(journal, time):
     _, result = answer(journal, time, a_request(is_held_back=True))
     assert (result.status, result.attempts, result.to) == ("held_back", 0, "…7777")
 
 
-def test_a_text_in_doubt_says_when_it_left_and_stays_where_it_is(journal, started, time):
+def test_a_message_in_doubt_says_when_it_left_and_stays_where_it_is(journal, started, time):
     journal.settle(started, "in_doubt", {})
     with pytest.raises(InDoubt, match=r"its request left at .* UTC, and its outcome is unknown") as raised:
         answer(journal, time)
@@ -78,7 +79,7 @@ def test_a_text_in_doubt_says_when_it_left_and_stays_where_it_is(journal, starte
 
 
 def test_the_outcome_of_another_process_is_waited_for_until_it_is_written(journal, started, time):
-    """Its slot was none of this text's, so none is lost."""
+    """Its slot was none of this message's, so none is lost."""
 
     def sleep(seconds):
         FakeClock.sleep(time, seconds)
@@ -86,7 +87,7 @@ def test_the_outcome_of_another_process_is_waited_for_until_it_is_written(journa
             journal.settle(started, "sent", detail_of(SENT))
 
     time.clock = type(time.clock)(time.now, time.monotonic, sleep)
-    text = TextTries(MESSAGE, a_request(), resend=False, max_wait=None, clock=time.clock)
+    text = Attempts(MESSAGE, a_request(), resend=False, max_wait=None, clock=time.clock)
     with pytest.raises(SlotLost, match="another process was sending it"):
         EarlierAttempt(journal, time.clock).answer(text, journal.find("key"))
     assert text.slots == -1
@@ -97,7 +98,9 @@ def test_the_outcome_of_another_process_is_waited_for_until_it_is_written(journa
     assert journal.find("key").state == "sent"
 
 
-def test_a_process_that_is_gone_is_waited_for_until_its_deadline_and_its_text_is_in_doubt_then(journal, started, time):
+def test_a_process_that_is_gone_is_waited_for_until_its_deadline_and_its_message_is_in_doubt_then(
+    journal, started, time
+):
     with pytest.raises(SlotLost):
         answer(journal, time)
     assert TIMEOUT + GRACE <= sum(time.sleeps) <= TIMEOUT + GRACE + 2

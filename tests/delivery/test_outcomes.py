@@ -1,18 +1,18 @@
-"""What became of a text is written down, however long the journal is away, and a failure of that is only logged."""
+"""What became of a message is written down, however long the journal is away, and a failure of that is only logged."""
 
 import logging
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.outcomes import OutcomeWriter
-from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
-from airflow_provider_dialogtech.delivery.schema import accounts
-from airflow_provider_dialogtech.delivery.store import Store
-from airflow_provider_dialogtech.delivery.tries import TextTries
+from airflow_provider_dialogtech.delivery.attempts import Attempts
+from airflow_provider_dialogtech.delivery.sender import OutcomeWriter
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.schema import accounts
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.sms.message import SmsMessage
-from tests.delivery.looking import rows
+from tests.journal.looking import rows
 
 WITHIN = 60.0
 MESSAGE = SmsMessage.create(to="5556667777", message="Hello", from_numbers=["5554332111"])
@@ -22,12 +22,12 @@ HELD = Reservation(1, "owner", "5554332111", 0.0, 0.0)
 
 @pytest.fixture
 def text(time):
-    return TextTries(MESSAGE, REQUEST, resend=False, max_wait=None, clock=time.clock)
+    return Attempts(MESSAGE, REQUEST, resend=False, max_wait=None, clock=time.clock)
 
 
 @pytest.fixture
 def journal(sqlite_url, time):
-    return SendJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits())
+    return MessageJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits())
 
 
 @pytest.fixture
@@ -35,17 +35,17 @@ def away(unused_port, time):
     """A journal whose server refuses connections."""
     pytest.importorskip("psycopg2")
     store = Store(f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/journal", clock=time.clock)
-    return SendJournal(store, "account", RateLimits())
+    return MessageJournal(store, "account", RateLimits())
 
 
 def test_an_outcome_is_written_with_the_time_that_its_reply_took(journal, text, time, sqlite_url):
     held = journal.reserve(REQUEST)
     time.sleep(held.due - time.monotonic())
-    assert journal.start(held, timeout=30)
+    assert journal.start(held, request_timeout=30)
     left = time.monotonic()
     time.go_on(0.75)
     assert OutcomeWriter(journal, WITHIN, time.clock).settle(text, held, "sent", {"result": "success"}, left)
-    assert journal.find("key").detail == {"result": "success"}
+    assert journal.find("key").outcome == {"result": "success"}
     assert rows(sqlite_url, accounts)[0].usual_latency == pytest.approx(0.75)
 
 
@@ -60,8 +60,8 @@ def test_a_journal_that_stays_away_is_tried_for_a_minute_and_then_told_of(away, 
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith(
-        f"The text to …7777 {WORDS[outcome]}, but that could not be written into the journal, so a retry will report "
-        "the text as in doubt: the delivery journal is not available"
+        f"The message to …7777 {WORDS[outcome]}, but that could not be written into the journal, so a retry will "
+        "report the message as in doubt: the delivery journal is not available"
     )
 
 
@@ -70,7 +70,7 @@ def test_a_slot_that_nobody_started_is_given_back_for_a_few_seconds_only(away, t
     OutcomeWriter(away, WITHIN, time.clock).give_back(text)
     assert 4.0 <= sum(time.sleeps) <= 5.0
     assert caplog.messages[0].startswith(
-        "The text to …7777 was not sent, but that could not be written into the journal: the"
+        "The message to …7777 was not sent, but that could not be written into the journal: the"
     )
 
 

@@ -3,18 +3,11 @@
 import pytest
 import sqlalchemy as sa
 
-from tests.delivery.attacking import (
-    FAST,
-    Senders,
-    assert_no_window_over,
-    assert_told_the_truth,
-    names_of,
-    with_driver,
-)
+from tests.delivery.attacking import FAST, Senders, assert_no_window_over, assert_told_the_truth, names_of, with_driver
 from tests.proxies.pooler import pgbouncer_is_installed, real_pgbouncer, running_pooler
 from tests.proxies.server import own_postgres
 
-TEXTS = 60
+MESSAGES = 60
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +41,12 @@ def test_processes_send_without_an_error_and_keep_the_limits(fast_sandbox, poole
     url = with_driver(pooler.url, driver)
     with Senders(3) as senders:
         for process in range(3):
-            names = names_of(TEXTS // 3, f"process {process}, text")
+            names = names_of(MESSAGES // 3, f"process {process}, message")
             senders.start(fast_sandbox, url, names, threads=6, limits=FAST)
         told = senders.told()
     assert errors() == []
     assert set(told.values()) == {"sent"}
-    assert len(told) == TEXTS
+    assert len(told) == MESSAGES
     assert_told_the_truth(fast_sandbox, told)
     assert_no_window_over(pooler.direct_url, FAST)
 

@@ -12,12 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.delivery import attempts as tries
 from airflow_provider_dialogtech.delivery import sender as sender_module
-from airflow_provider_dialogtech.delivery import tries
-from airflow_provider_dialogtech.delivery.clock import Clock
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     InDoubt,
@@ -27,6 +24,9 @@ from airflow_provider_dialogtech.exceptions import (
     Unreachable,
     WaitTooLong,
 )
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.store import Store
 from tests.delivery.delivering import (
     GRACE,
     RECIPIENT,
@@ -49,7 +49,7 @@ def wait_for_arrival(sandbox, count=1):
     pytest.fail("nothing arrived")
 
 
-def test_a_text_arrives_once_and_the_result_tells_all_of_it(sandbox, store_url):
+def test_a_message_arrives_once_and_the_result_tells_all_of_it(sandbox, store_url):
     result = a_sender(sandbox, store_url).send(a_message(sandbox), key="k")
     (arrived,) = sandbox.messages()
     assert (arrived["to"], arrived["message"]) == (RECIPIENT, "Hello")
@@ -76,15 +76,15 @@ def test_the_same_key_gives_back_the_recorded_result_without_a_request(sandbox, 
     assert len(sandbox.messages()) == 1
 
 
-def test_the_same_key_with_another_text_sends_nothing_and_says_so(sandbox, sqlite_url, caplog):
+def test_the_same_key_with_another_message_sends_nothing_and_says_so(sandbox, sqlite_url, caplog):
     a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k")
     result = a_sender(sandbox, sqlite_url).send(a_message(sandbox, "Try 2 at 12:00"), key="k")
     assert result.status == "already_sent"
     assert len(sandbox.messages()) == 1
-    assert "Another text to …7777 was sent under this idempotency key, so nothing is sent now" in caplog.text
+    assert "Another message to …7777 was sent under this idempotency key, so nothing is sent now" in caplog.text
 
 
-def test_texts_arrive_no_faster_than_the_limits_allow(sandbox, store_url):
+def test_messages_arrive_no_faster_than_the_limits_allow(sandbox, store_url):
     sender = a_sender(sandbox, store_url)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: sender.send(a_message(sandbox), key=f"k{n}"), range(12)))
@@ -121,7 +121,7 @@ def test_what_is_in_doubt_goes_again_when_a_person_says_so(sandbox, store_url):
     assert len(sandbox.messages()) == 2
 
 
-def test_a_refused_text_is_not_tried_again_by_itself_but_may_be(sandbox, store_url):
+def test_a_refused_message_is_not_tried_again_by_itself_but_may_be(sandbox, store_url):
     sandbox.fault("refused", times=1)
     with pytest.raises(Refused):
         a_sender(sandbox, store_url).send(a_message(sandbox), key="k")
@@ -136,7 +136,7 @@ def test_wrong_keys_are_not_tried_again(sandbox, sqlite_url):
     assert len(sandbox.messages()) == 1
 
 
-def test_a_throttled_text_goes_again_in_a_new_slot(sandbox, store_url):
+def test_a_throttled_message_goes_again_in_a_new_slot(sandbox, store_url):
     sandbox.fault("throttled", times=1)
     result = a_sender(sandbox, store_url).send(a_message(sandbox), key="k")
     first, second = sandbox.messages()
@@ -144,7 +144,7 @@ def test_a_throttled_text_goes_again_in_a_new_slot(sandbox, store_url):
     assert second["at"] - first["at"] >= sender_module.PAUSE
 
 
-def test_a_throttled_text_waits_as_long_as_it_is_told(sandbox, sqlite_url):
+def test_a_throttled_message_waits_as_long_as_it_is_told(sandbox, sqlite_url):
     sandbox.fault("throttled", times=1, status=429, retry_after=3)
     a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k")
     first, second = sandbox.messages()
@@ -172,7 +172,7 @@ def test_a_told_wait_is_capped(sandbox, sqlite_url, monkeypatch):
     assert a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k").waited_seconds < 60
 
 
-def test_one_throttled_text_pauses_the_account_for_all(sandbox, sqlite_url):
+def test_one_throttled_message_pauses_the_account_for_all(sandbox, sqlite_url):
     sandbox.fault("throttled", times=1, status=429, retry_after=2)
     with ThreadPoolExecutor(4) as pool:
         sender = a_sender(sandbox, sqlite_url)
@@ -211,13 +211,13 @@ def test_a_journal_that_is_gone_sends_nothing(sandbox, tmp_path):
     assert sandbox.messages() == []
 
 
-def test_a_journal_that_goes_while_the_text_is_out_does_not_hide_that_it_was_sent(
+def test_a_journal_that_goes_while_the_message_is_out_does_not_hide_that_it_was_sent(
     sandbox, sqlite_url, caplog, monkeypatch
 ):
-    monkeypatch.setattr(SendJournal, "settle", side_effect_of(JournalUnavailable()))
+    monkeypatch.setattr(MessageJournal, "settle", side_effect_of(JournalUnavailable()))
     assert a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k").status == "sent"
     assert (
-        "was sent, but that could not be written into the journal, so a retry will report the text as in doubt"
+        "was sent, but that could not be written into the journal, so a retry will report the message as in doubt"
         in caplog.text
     )
 
@@ -238,7 +238,7 @@ def test_an_interrupt_while_the_request_is_out_leaves_it_in_doubt_and_goes_on_up
             a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k")
     finally:
         signal.signal(signal.SIGUSR1, before)
-    record = SendJournal(Store(sqlite_url), "any", RateLimits()).find("k")
+    record = MessageJournal(Store(sqlite_url), "any", RateLimits()).find("k")
     assert record.state == "in_doubt"
 
 
@@ -247,7 +247,7 @@ def test_an_interrupt_before_the_request_gives_the_slot_back(sandbox, sqlite_url
     a_sender(sandbox, sqlite_url).send(a_message(sandbox, numbers=sandbox.numbers[:1]), key="1")
     with pytest.raises(KeyboardInterrupt):
         sender.send(a_message(sandbox, numbers=sandbox.numbers[:1]), key="2")
-    record = SendJournal(Store(sqlite_url), "any", RateLimits()).find("2")
+    record = MessageJournal(Store(sqlite_url), "any", RateLimits()).find("2")
     assert record.state == "released"
 
 
@@ -274,7 +274,7 @@ def send_one(sandbox, store_url, key, text="Hello"):
 
 
 def killed_before_reserving(sandbox, store_url):
-    SendJournal.reserve = kill_here
+    MessageJournal.reserve = kill_here
     send_one(sandbox, store_url, "k")
 
 
@@ -286,40 +286,40 @@ def killed_while_waiting(sandbox, store_url):
 
 
 def killed_between_start_and_request(sandbox, store_url):
-    start = SendJournal.start
+    start = MessageJournal.start
 
     def start_and_die(*args, **kwargs):
         start(*args, **kwargs)
         kill_here()
 
-    SendJournal.start = start_and_die
+    MessageJournal.start = start_and_die
     send_one(sandbox, store_url, "k")
 
 
 def killed_before_settling(sandbox, store_url):
-    SendJournal.settle = kill_here
+    MessageJournal.settle = kill_here
     send_one(sandbox, store_url, "k")
 
 
 @pytest.mark.parametrize("killed", [killed_before_reserving, killed_while_waiting])
-def test_killed_before_it_started_the_text_goes_out_with_the_retry(sandbox, store_url, killed):
+def test_killed_before_it_started_the_message_goes_out_with_the_retry(sandbox, store_url, killed):
     assert run(killed, sandbox, store_url) == -signal.SIGKILL
     assert a_sender(sandbox, store_url).send(a_message(sandbox), key="k").status == "sent"
     assert [message["message"] for message in sandbox.messages() if message["message"] != "another"] == ["Hello"]
 
 
 @pytest.mark.parametrize(("killed", "arrived"), [(killed_between_start_and_request, 0), (killed_before_settling, 1)])
-def test_killed_after_it_started_the_text_is_in_doubt_and_is_not_repeated(sandbox, store_url, killed, arrived):
+def test_killed_after_it_started_the_message_is_in_doubt_and_is_not_repeated(sandbox, store_url, killed, arrived):
     assert run(killed, sandbox, store_url) == -signal.SIGKILL
     assert len(sandbox.messages()) == arrived
     with pytest.raises(InDoubt):
         a_sender(sandbox, store_url).send(
-            a_message(sandbox, "another text, as a template with the time in it gives"), key="k"
+            a_message(sandbox, "another message, as a template with the time in it gives"), key="k"
         )
     assert len(sandbox.messages()) == arrived
 
 
-def test_killed_while_the_request_is_out_the_text_is_in_doubt_and_is_not_repeated(sandbox, store_url):
+def test_killed_while_the_request_is_out_the_message_is_in_doubt_and_is_not_repeated(sandbox, store_url):
     sandbox.fault("hang_after_accept", times=1)
     with started(send_one, sandbox, store_url, "k") as process:
         wait_for_arrival(sandbox)
@@ -333,16 +333,16 @@ def test_killed_at_twenty_random_moments_and_retried_nothing_is_twice_and_nothin
     seed = random.randrange(10**6)
     moments = random.Random(seed)
     for n in range(20):
-        with started(send_one, sandbox, sqlite_url, f"k{n}", f"text {n}") as process:
+        with started(send_one, sandbox, sqlite_url, f"k{n}", f"message {n}") as process:
             process.join(moments.uniform(0, 0.4))
             if process.is_alive():
                 process.kill()
-        arrived = [message["message"] for message in sandbox.accepted()].count(f"text {n}")
+        arrived = [message["message"] for message in sandbox.accepted()].count(f"message {n}")
         try:
-            outcome = a_sender(sandbox, sqlite_url).send(a_message(sandbox, f"text {n}"), key=f"k{n}").status
+            outcome = a_sender(sandbox, sqlite_url).send(a_message(sandbox, f"message {n}"), key=f"k{n}").status
         except InDoubt:
             outcome = "in_doubt"
-        after = [message["message"] for message in sandbox.accepted()].count(f"text {n}")
+        after = [message["message"] for message in sandbox.accepted()].count(f"message {n}")
         assert after <= 1, f"twice, with seed {seed}"
         assert after == 1 or outcome == "in_doubt", f"lost, with seed {seed}"
         assert not arrived or after == arrived
@@ -352,7 +352,7 @@ STEPS = ["reserve", "start", "settle"]
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_frozen_for_a_moment_a_text_still_goes_out_and_no_window_overflows(sandbox, sqlite_url, step):
+def test_frozen_for_a_moment_a_message_still_goes_out_and_no_window_overflows(sandbox, sqlite_url, step):
     frozen_and_woken(sandbox, sqlite_url, step, 0.3)
     assert len(sandbox.messages()) == 3
 
@@ -379,7 +379,7 @@ def frozen_and_woken(sandbox, store_url, step, frozen_for):
 
 
 def frozen_after(step, sandbox, store_url):
-    original = getattr(SendJournal, step)
+    original = getattr(MessageJournal, step)
     frozen = []
 
     def freeze_once(*args, **kwargs):
@@ -389,7 +389,7 @@ def frozen_after(step, sandbox, store_url):
             os.kill(os.getpid(), signal.SIGSTOP)
         return result
 
-    setattr(SendJournal, step, freeze_once)
+    setattr(MessageJournal, step, freeze_once)
     with suppress(InDoubt):
         send_one(sandbox, store_url, "k")
 

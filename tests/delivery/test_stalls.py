@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_dialogtech.delivery import store as store_module
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from airflow_provider_dialogtech.journal import store as store_module
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
 from tests.delivery.attacking import (
     Senders,
     assert_no_window_over,
@@ -30,7 +30,7 @@ from tests.proxies.sqlite import locked
 from tests.proxies.tcp import running_proxy
 
 DRIVERS = ["psycopg2", "psycopg"]
-TEXTS = 40
+MESSAGES = 40
 # A list takes 2.5 s with these: it is not over before it is attacked, though a busy machine is late with that.
 LIMITS = RateLimits(account_per_second=16, number_per_second=10, number_per_minute=400)
 STALL = float(os.environ.get("DIALOGTECH_STALL", "1.5"))
@@ -66,12 +66,12 @@ def crash_and_restart(server, seconds):
 
 
 def assert_all_is_told_and_written(sandbox, store_url, told):
-    """Every text was accepted, told as sent, and is so in the journal."""
+    """Every message was accepted, told as sent, and is so in the journal."""
     assert set(told.values()) == {"sent"}
-    assert len(told) == TEXTS
+    assert len(told) == MESSAGES
     assert_told_the_truth(sandbox, told)
     found = states(store_url)
-    assert found["sent"] == TEXTS
+    assert found["sent"] == MESSAGES
     assert not found["sending"]
     assert_no_window_over(store_url, LIMITS)
 
@@ -79,7 +79,7 @@ def assert_all_is_told_and_written(sandbox, store_url, told):
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_server_that_freezes_in_mid_list_holds_the_list_up_and_no_more(fast_sandbox, own_server, own_url, driver):
     with Senders(1) as senders:
-        senders.start(fast_sandbox, with_driver(own_url, driver), names_of(TEXTS), limits=LIMITS)
+        senders.start(fast_sandbox, with_driver(own_url, driver), names_of(MESSAGES), limits=LIMITS)
         wait_for_texts(fast_sandbox, 5)
         with frozen(own_server):
             time.sleep(STALL)
@@ -91,7 +91,7 @@ def test_a_server_that_freezes_in_mid_list_holds_the_list_up_and_no_more(fast_sa
 def test_connections_that_do_not_answer_are_cut_and_made_anew(fast_sandbox, own_server, own_url, driver, monkeypatch):
     monkeypatch.setattr(store_module, "STEP_SECONDS", 0.5)
     with running_proxy(own_url) as proxy, Senders(1) as senders:
-        senders.start(fast_sandbox, with_driver(proxy.url, driver), names_of(TEXTS), limits=LIMITS)
+        senders.start(fast_sandbox, with_driver(proxy.url, driver), names_of(MESSAGES), limits=LIMITS)
         wait_for_texts(fast_sandbox, 5)
         before = proxy.counts().accepted
         with frozen(own_server):
@@ -107,7 +107,7 @@ def test_a_server_that_freezes_for_longer_than_anybody_waits_is_told_of_as_it_is
     monkeypatch.setattr(store_module, "STEP_SECONDS", 0.5)
     with Senders(1) as senders:
         options = {"limits": LIMITS, "store_options": {"patience": 1.0}, "settle_within": 30.0}
-        senders.start(fast_sandbox, own_url, names_of(TEXTS), **options)
+        senders.start(fast_sandbox, own_url, names_of(MESSAGES), **options)
         wait_for_texts(fast_sandbox, 5)
         with frozen(own_server):
             time.sleep(2.5)
@@ -122,7 +122,7 @@ def test_a_server_that_freezes_for_longer_than_anybody_waits_is_told_of_as_it_is
 
 def test_a_server_that_crashes_in_mid_list_is_waited_for(fast_sandbox, own_server, own_url):
     with Senders(1) as senders:
-        senders.start(fast_sandbox, own_url, names_of(TEXTS), limits=LIMITS)
+        senders.start(fast_sandbox, own_url, names_of(MESSAGES), limits=LIMITS)
         wait_for_texts(fast_sandbox, 5)
         crash_and_restart(own_server, STALL)
         told = senders.told()
@@ -139,7 +139,7 @@ def pooler(request, own_url):
 
 def test_a_pooler_that_is_paused_in_mid_list_is_waited_for(fast_sandbox, own_url, pooler):
     with Senders(1) as senders:
-        senders.start(fast_sandbox, pooler.url, names_of(TEXTS), limits=LIMITS)
+        senders.start(fast_sandbox, pooler.url, names_of(MESSAGES), limits=LIMITS)
         wait_for_texts(fast_sandbox, 5)
         pooler.pause()
         time.sleep(STALL)
@@ -168,7 +168,7 @@ def test_a_pooler_that_greets_but_does_not_answer_is_given_up(fast_sandbox, pool
 
 def test_a_file_that_is_locked_in_mid_list_is_waited_for(fast_sandbox, sqlite_url, tmp_path):
     with Senders(1) as senders:
-        senders.start(fast_sandbox, sqlite_url, names_of(TEXTS), limits=LIMITS)
+        senders.start(fast_sandbox, sqlite_url, names_of(MESSAGES), limits=LIMITS)
         wait_for_texts(fast_sandbox, 5)
         with locked(tmp_path / "journal.db"):
             time.sleep(STALL)
@@ -179,7 +179,7 @@ def test_a_file_that_is_locked_in_mid_list_is_waited_for(fast_sandbox, sqlite_ur
 def test_a_file_that_is_locked_for_longer_than_anybody_waits_is_told_of_as_it_is(fast_sandbox, sqlite_url, tmp_path):
     with Senders(1) as senders:
         options = {"limits": LIMITS, "store_options": {"patience": 0.5}, "settle_within": 30.0}
-        senders.start(fast_sandbox, sqlite_url, names_of(TEXTS), **options)
+        senders.start(fast_sandbox, sqlite_url, names_of(MESSAGES), **options)
         wait_for_texts(fast_sandbox, 5)
         with locked(tmp_path / "journal.db"):
             time.sleep(2)
@@ -196,13 +196,13 @@ def test_a_list_that_is_stopped_while_the_server_is_frozen_calls_nothing_in_doub
     fast_sandbox, own_server, own_url, step, monkeypatch
 ):
     a_sender(fast_sandbox, own_url, limits=LIMITS).send(a_message(fast_sandbox), key="before")
-    original = getattr(SendJournal, step)
+    original = getattr(MessageJournal, step)
 
     def freeze_first(*args, **options):
         own_server.freeze()
         return original(*args, **options)
 
-    monkeypatch.setattr(SendJournal, step, freeze_first)
+    monkeypatch.setattr(MessageJournal, step, freeze_first)
     try:
         told = send_list(fast_sandbox, own_url, names_of(4), threads=4, limits=LIMITS, stop_after=1.0)
     finally:

@@ -1,4 +1,4 @@
-"""The way of one text, step by step, by a clock that nobody waits for: so a stand-in takes the place of the API."""
+"""The way of one message, step by step, by a clock that nobody waits for: so a stand-in takes the place of the API."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from datetime import datetime, timezone
 import pytest
 
 from airflow_provider_dialogtech.api.reply import ApiReply
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import SHORT_MARGIN, RateLimits
-from airflow_provider_dialogtech.delivery.records import SlotRequest
-from airflow_provider_dialogtech.delivery.schema import accounts
 from airflow_provider_dialogtech.delivery.sender import SmsSender
-from airflow_provider_dialogtech.delivery.store import Store
 from airflow_provider_dialogtech.exceptions import (
     InDoubt,
     JournalUnavailable,
@@ -21,8 +16,13 @@ from airflow_provider_dialogtech.exceptions import (
     Unreachable,
     WaitTooLong,
 )
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import SHORT_MARGIN, RateLimits
+from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.schema import accounts
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.sms.message import SmsMessage
-from tests.delivery.looking import rows
+from tests.journal.looking import rows
 
 MESSAGE = SmsMessage.create(to="5556667777", message="Hello", from_numbers=["5554332111"])
 SUCCESS = ApiReply("success", "[1] Message Sent")
@@ -70,7 +70,7 @@ class Api:
 
 @pytest.fixture
 def journal(sqlite_url, time):
-    return SendJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits())
+    return MessageJournal(Store(sqlite_url, clock=time.clock), "account", RateLimits())
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_connection_that_comes_too_late_costs_a_slot_and_the_journal_is_not_bl
 
 
 @pytest.mark.parametrize(("retry_after", "pause"), [(None, 1.0), (0.2, 1.0), (3.0, 3.0), (60.0, 60.0), (3000.0, 60.0)])
-def test_a_throttled_text_waits_as_long_as_it_is_told_within_bounds(sender, time, retry_after, pause):
+def test_a_throttled_message_waits_as_long_as_it_is_told_within_bounds(sender, time, retry_after, pause):
     way, api = sender(Throttled(retry_after=retry_after))
     assert way.send(MESSAGE, key="key").attempts == 2
     assert api.requests[1] - api.requests[0] - 0.2 == pytest.approx(max(pause, SECOND + 0.025 - 0.2), abs=0.35)
@@ -162,14 +162,14 @@ def test_what_cannot_be_reached_gives_its_slot_back_and_is_tried_five_times(send
     assert way.under_way("key") is None
 
 
-def test_a_refused_text_is_not_tried_again(sender, sqlite_url, time):
+def test_a_refused_message_is_not_tried_again(sender, sqlite_url, time):
     way, api = sender(Refused("DialogTech refused it", description="No credit"))
     with pytest.raises(Refused):
         way.send(MESSAGE, key="key")
     assert (len(api.requests), state(sqlite_url)) == (1, ["refused"])
 
 
-def test_a_text_in_doubt_says_when_it_left(sender, sqlite_url, time):
+def test_a_message_in_doubt_says_when_it_left(sender, sqlite_url, time):
     way, api = sender(InDoubt("its request left, and then no reply came"))
     begun, now = time.monotonic(), time.now()
     with pytest.raises(InDoubt) as raised:
@@ -180,14 +180,14 @@ def test_a_text_in_doubt_says_when_it_left(sender, sqlite_url, time):
     assert state(sqlite_url) == ["in_doubt"]
 
 
-def test_whatever_stops_a_request_leaves_its_text_in_doubt_and_goes_on_up(sender, sqlite_url, time):
+def test_whatever_stops_a_request_leaves_its_message_in_doubt_and_goes_on_up(sender, sqlite_url, time):
     way, _ = sender(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         way.send(MESSAGE, key="key")
     assert state(sqlite_url) == ["in_doubt"]
 
 
-def test_while_a_request_is_out_its_text_is_in_doubt_for_whoever_asks(sender, time):
+def test_while_a_request_is_out_its_message_is_in_doubt_for_whoever_asks(sender, time):
     way, api = sender(Throttled(), Unreachable())
     seen = []
     api.while_out = lambda: seen.append(way.under_way("key"))
@@ -200,7 +200,7 @@ def test_while_a_request_is_out_its_text_is_in_doubt_for_whoever_asks(sender, ti
 
 @pytest.fixture
 def stall(journal, time, monkeypatch):
-    """Let the machine stand still after the start of each text, until so many seconds after its slot."""
+    """Let the machine stand still after the start of each message, until so many seconds after its slot."""
 
     def stall(by):
         start = journal.start
@@ -225,7 +225,7 @@ def test_a_late_request_takes_another_slot_and_each_time_a_little_more_is_allowe
     assert len(api.connected) == 1 + lost
 
 
-def test_a_text_that_loses_one_slot_after_the_other_is_told_as_not_sent(sender, stall, sqlite_url):
+def test_a_message_that_loses_one_slot_after_the_other_is_told_as_not_sent(sender, stall, sqlite_url):
     stall(0.101)
     way, api = sender()
     with pytest.raises(JournalUnavailable, match=r"it lost 12 slots, because the journal or this machine") as raised:
@@ -240,9 +240,9 @@ def test_a_waiting_time_is_told_to_the_millisecond(sender, stall):
     assert way.send(MESSAGE, key="key").waited_seconds == 0.331
 
 
-@pytest.mark.parametrize(("max_wait", "within"), [(None, None), (3.0, 3.0 - 0.255 + 5.0)])
-def test_a_text_may_be_started_as_long_as_it_may_wait_and_written_down_for_a_minute(
-    sender, journal, monkeypatch, max_wait, within
+@pytest.mark.parametrize(("max_wait", "timeout"), [(None, None), (3.0, 3.0 - 0.255 + 5.0)])
+def test_a_message_may_be_started_as_long_as_it_may_wait_and_written_down_for_a_minute(
+    sender, journal, monkeypatch, max_wait, timeout
 ):
     """A step may take five seconds in any case."""
     seen = {}
@@ -251,7 +251,7 @@ def test_a_text_may_be_started_as_long_as_it_may_wait_and_written_down_for_a_min
         original = getattr(journal, step)
 
         def see(*args, **options):
-            seen[step] = options["within"]
+            seen[step] = options["timeout"]
             return original(*args, **options)
 
         monkeypatch.setattr(journal, step, see)
@@ -260,10 +260,10 @@ def test_a_text_may_be_started_as_long_as_it_may_wait_and_written_down_for_a_min
         watch(step)
     way, _ = sender()
     way.send(MESSAGE, key="key", max_wait=max_wait)
-    assert seen == {"start": within if within is None else pytest.approx(within), "settle": 60.0}
+    assert seen == {"start": timeout if timeout is None else pytest.approx(timeout), "settle": 60.0}
 
 
-def test_a_text_is_no_alert_and_of_no_task_unless_it_is_said_to_be(sender, sqlite_url):
+def test_a_message_is_no_alert_and_of_no_task_unless_it_is_said_to_be(sender, sqlite_url):
     way, _ = sender()
     way.send(MESSAGE, key="1")
     way.send(MESSAGE, key="2", is_alert=True)
@@ -278,14 +278,14 @@ def test_a_slot_that_is_too_far_away_is_not_taken(sender, time):
     assert len(api.requests) == 1
 
 
-def test_a_text_that_was_throttled_does_not_wait_longer_than_it_may_all_in_all(sender, time):
+def test_a_message_that_was_throttled_does_not_wait_longer_than_it_may_all_in_all(sender, time):
     way, api = sender(Throttled(retry_after=20.0))
     with pytest.raises(WaitTooLong):
         way.send(MESSAGE, key="key", max_wait=10.0)
     assert len(api.requests) == 1
 
 
-def test_a_text_whose_time_is_over_while_the_api_is_away_says_that_it_is_away(sender, journal, time):
+def test_a_message_whose_time_is_over_while_the_api_is_away_says_that_it_is_away(sender, journal, time):
     way, api = sender(*[Unreachable("no way there")] * 9)
 
     def let_others_take_the_next_slots():
@@ -315,7 +315,7 @@ def test_who_is_not_to_be_texted_is_not(sender, time, sqlite_url, caplog):
 
 
 @pytest.mark.parametrize(("in_doubt", "requests"), [("fail", 1), ("resend", 2)])
-def test_a_text_in_doubt_goes_again_only_when_a_person_says_so(sender, time, in_doubt, requests):
+def test_a_message_in_doubt_goes_again_only_when_a_person_says_so(sender, time, in_doubt, requests):
     way, api = sender(InDoubt("no reply came"))
     for _ in range(2):
         try:

@@ -34,7 +34,7 @@ def hook(sandbox_connection):
     return DialogTechHook()
 
 
-def test_a_text_arrives_letter_for_letter(hook, sandbox):
+def test_a_message_arrives_letter_for_letter(hook, sandbox):
     result = hook.send_sms(to="(555) 666-7777", message=TEXT)
     (arrival,) = sandbox.messages()
     assert (arrival["to"], arrival["from"], arrival["message"]) == ("5556667777", FROM_NUMBERS[0], TEXT)
@@ -84,7 +84,7 @@ def test_a_wrong_argument_sends_nothing(hook, sandbox, wrong):
     assert sandbox.messages() == []
 
 
-def test_numbers_and_texts_of_native_rendering_are_taken(hook, sandbox):
+def test_numbers_and_messages_of_native_rendering_are_taken(hook, sandbox):
     hook.send_sms(to=5556667777, message=42)
     assert [(arrival["to"], arrival["message"]) for arrival in sandbox.messages()] == [("5556667777", "42")]
 
@@ -104,7 +104,7 @@ def test_a_refusal_is_told_with_its_reason_and_not_tried_again(hook, sandbox):
     assert len(sandbox.messages()) == 1
 
 
-def test_a_throttled_text_goes_out_in_the_end(hook, sandbox):
+def test_a_throttled_message_goes_out_in_the_end(hook, sandbox):
     sandbox.fault("throttled", times=1, retry_after=0)
     result = hook.send_sms(to="5556667777", message="hi")
     assert result.attempts == 2
@@ -112,7 +112,7 @@ def test_a_throttled_text_goes_out_in_the_end(hook, sandbox):
 
 
 @pytest.mark.parametrize("fault", ["reset_after_accept", "error_after_accept", "garbage_after_accept"])
-def test_a_text_that_may_be_out_is_not_sent_again(hook, sandbox, fault):
+def test_a_message_that_may_be_out_is_not_sent_again(hook, sandbox, fault):
     sandbox.fault(fault, times=1)
     with pytest.raises(InDoubt):
         hook.send_sms(to="5556667777", message="hi")
@@ -157,7 +157,7 @@ def test_an_airflow_that_does_not_answer_is_no_reason_not_to_retry(monkeypatch):
     assert "hidden" not in "".join(traceback.format_exception(raised.value))
 
 
-def test_a_failure_shows_the_line_that_asked_for_the_text_and_no_frames_of_ours(hook, sandbox):
+def test_a_failure_shows_the_line_that_asked_for_the_message_and_no_frames_of_ours(hook, sandbox):
     sandbox.fault("reset_after_accept")
     with pytest.raises(InDoubt) as raised:
         hook.send_sms(to="5556667777", message="hi")
@@ -171,10 +171,10 @@ def test_a_wrong_connection_is_told_by_its_field(connection):
         DialogTechHook().get_conn()
 
 
-def test_the_log_tells_what_happened_without_the_text_or_a_number(hook, sandbox, caplog):
+def test_the_log_tells_what_happened_without_the_message_or_a_number(hook, sandbox, caplog):
     with caplog.at_level(logging.DEBUG):
-        hook.send_sms(to="5556667777", message="a very private text")
-    assert "Sent: the text to …7777 from …2111 (1 segment, GSM-7, 1 try)" in caplog.text
+        hook.send_sms(to="5556667777", message="a very private message")
+    assert "Sent: the message to …7777 from …2111 (1 segment, GSM-7, 1 try)" in caplog.text
     for secret in ("private", "5556667777", *FROM_NUMBERS, *encodings_of(sandbox.secret_access_key)):
         assert secret not in caplog.text
 
@@ -192,12 +192,12 @@ def test_the_secret_is_masked_in_every_encoding(connection):
     [
         {"to": 5556667777, "max_wait": -1},
         {"to": "555666777788889999", "from_": FROM_NUMBERS[1]},
-        {"message": "a very private text", "in_doubt": "again"},
-        {"message": "a very private text", "idempotency_key": ""},
+        {"message": "a very private message", "in_doubt": "again"},
+        {"message": "a very private message", "idempotency_key": ""},
     ],
     ids=lambda wrong: list(wrong)[-1],
 )
-def test_no_local_variable_of_the_hook_shows_a_number_or_the_text(connection, wrong):
+def test_no_local_variable_of_the_hook_shows_a_number_or_the_message(connection, wrong):
     connection(extra={"from_numbers": FROM_NUMBERS[0]})
     with pytest.raises(InvalidMessage) as raised:
         DialogTechHook().send_sms(**{"to": "5556667777", "message": "hi", **wrong})

@@ -54,7 +54,7 @@ CONTEXTS = {
     "the error raises": {"ti": ti(), "exception": Raising()},
     "the SLA's tasks raise": {"blocking_task_list": Raising(), "task_list": Raising(), "dag": Raising()},
     "slow properties of a wrong type": {"ti": Slow(), "dag": Slow(), "exception": Slow()},
-    "text that lies": {"ti": ti(dag_id=Lying("etl"), run_id=Lying("run")), "exception": ValueError(Lying("x"))},
+    "message that lies": {"ti": ti(dag_id=Lying("etl"), run_id=Lying("run")), "exception": ValueError(Lying("x"))},
     "half of a character": {"ti": ti(dag_id="\ud800", task_id="\0", run_id="\udfff")},
     "huge names": {"ti": ti(dag_id=HUGE, task_id=HUGE, run_id=HUGE), "run_id": HUGE, "exception": ValueError(HUGE)},
     "a deadline's huge names": {"deadline": Raising(), "dag_run": {"dag_id": HUGE, "dag_run_id": HUGE}},

@@ -42,7 +42,7 @@ def test_other_bounds_are_told_as_they_are():
 
 
 @pytest.mark.parametrize("operator", [DialogTechSendSmsOperator, DialogTechSendBulkSmsOperator])
-def test_every_field_that_airflow_shows_and_that_may_hold_a_number_or_a_text_is_told(operator):
+def test_every_field_that_airflow_shows_and_that_may_hold_a_number_or_a_message_is_told(operator):
     line = next(line for line in PAGE.splitlines() if line.startswith("- **Rendered templates.**"))
     fields = {"to", "message", "recipients"} & set(operator.template_fields)
     assert fields

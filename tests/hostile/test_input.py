@@ -1,7 +1,7 @@
 """Attacks by input: messages, numbers, rows, contexts, templates and arguments of every kind.
 
-Whatever comes in, what comes out is a result or a named error, soon, and the error shows nothing of a number or a text:
-not in its words, and not in the locals of its frames.
+Whatever comes in, what comes out is a result or a named error, soon, and the error shows nothing of a number or a
+message: not in its words, and not in the locals of its frames.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
-from airflow_provider_dialogtech.alerts.text import built_in_text, fit
-from airflow_provider_dialogtech.bulk.check import check_rows
-from airflow_provider_dialogtech.bulk.rows import Rows
+from airflow_provider_dialogtech.alerts.text import built_in_body, fit
+from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
 from airflow_provider_dialogtech.bulk.stop import Stop
 from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.exceptions import InvalidMessage
@@ -146,7 +145,7 @@ def create(to, message, from_numbers, on_too_long="fail", smart=False):
 
 def check_message(message):
     if message is not None:
-        assert 0 < len(message.text) <= MAX_LENGTH
+        assert 0 < len(message.body) <= MAX_LENGTH
         assert all(number.isascii() and number.isdigit() for number in (message.to, *message.from_numbers))
         assert not [canary for canary in SHOWS_TOO_MUCH if canary in repr([message, *vars(message).values()])]
 
@@ -156,7 +155,7 @@ def check_message(message):
 
 @settings(PROFILE)
 @given(numbers, messages, st.lists(numbers, max_size=3), st.sampled_from(["fail", "truncate"]), st.booleans())
-def test_a_text_is_fit_to_be_sent_or_refused(to, message, from_numbers, on_too_long, smart):
+def test_a_message_is_fit_to_be_sent_or_refused(to, message, from_numbers, on_too_long, smart):
     check_message(attack(create, to, message, from_numbers, on_too_long, smart))
 
 
@@ -320,12 +319,12 @@ tasks = st.builds(
 
 @settings(PROFILE)
 @given(st.sampled_from(EVENTS), contexts, st.none() | tasks, st.booleans())
-def test_an_alert_has_a_text_whatever_its_context_holds(event, context, ti, one_segment):
+def test_an_alert_has_a_message_whatever_its_context_holds(event, context, ti, one_segment):
     if ti is not None:
         context |= {"ti": ti}
     context = alive(context)
     with soon():
-        text = fit(built_in_text(event, context), " (+137 more)", one_segment=one_segment)
+        text = fit(built_in_body(event, context), " (+137 more)", one_segment=one_segment)
     assert text.startswith("Airflow: ")
     assert text.endswith(" (+137 more)")
     assert len(text) <= (160 if one_segment else MAX_LENGTH)
@@ -337,7 +336,7 @@ def test_no_monster_of_an_error_shows_a_number_or_holds_the_alert_up(name, event
     ti = SimpleNamespace(dag_id="etl", task_id="load")
     for error in (made(name), Exception(made(name))):
         with soon():
-            text = fit(built_in_text(event, {"ti": ti, "exception": error}), "", one_segment=True)
+            text = fit(built_in_body(event, {"ti": ti, "exception": error}), "", one_segment=True)
         assert text.startswith("Airflow: etl.load ")
         assert TO[:-4] not in text
 

@@ -53,7 +53,7 @@ def a_client(url: str, timeout: float = DEADLINE, **options) -> DialogTechClient
 
 
 def outcome_of(url: str, timeout: float = DEADLINE, **options) -> ApiReply | DialogTechError:
-    """Send a text; whatever comes of it comes in time, takes little memory and tells nothing."""
+    """Send a message; whatever comes of it comes in time, takes little memory and tells nothing."""
     with witnessing() as witness:
         tracemalloc.start()
         begun = time.monotonic()
@@ -346,13 +346,13 @@ def test_an_element_that_nobody_documented_is_not_kept():
     assert reply.numbers == ()
 
 
-def test_a_part_of_the_text_that_the_reason_quotes_is_not_told():
+def test_a_part_of_the_message_that_the_reason_quotes_is_not_told():
     error = outcome_of_answer(an_answer(failed(escape(f"Blocked words in '{TEXT['message'][:30]}...'"))))
     assert "Payroll" not in str(error)
     assert "Blocked words in" in str(error)
 
 
-def test_the_words_of_the_text_itself_do_not_decide_what_a_refusal_means():
+def test_the_words_of_the_message_itself_do_not_decide_what_a_refusal_means():
     answer = an_answer(failed("Forbidden words: Please slow down, rate limit ahead"))
     with serving(answering(answer)) as server, pytest.raises(Refused) as raised:
         a_client(server.url).send(**{**TEXT, "message": "Please slow down, rate limit ahead"})

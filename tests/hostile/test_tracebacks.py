@@ -70,7 +70,7 @@ def assert_silent(logged: str, *secrets: str) -> None:
         assert not found
 
 
-def test_no_failure_leaves_a_key_a_number_or_a_text_in_a_log(run, stored_connections, sandbox):
+def test_no_failure_leaves_a_key_a_number_or_a_message_in_a_log(run, stored_connections, sandbox):
     sandbox.fault("reset_after_accept", to="5556667772")
     logged = failed(run, "dialogtech_tracebacks")
 

@@ -2,7 +2,7 @@
 
 The hook, both operators, the notifier and the connection test meet each of them side by side, each with an account of
 its own in one SQLite journal. Whatever comes, it is told by a named error and as the journal has it, soon, and without
-a key, a number or a word of the text.
+a key, a number or a word of the message.
 """
 
 import inspect
@@ -19,8 +19,8 @@ from xml.sax.saxutils import escape
 import pytest
 
 from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
-from airflow_provider_dialogtech.delivery import sender, tries
-from airflow_provider_dialogtech.delivery.schema import metadata, sends
+from airflow_provider_dialogtech.delivery import attempts as tries
+from airflow_provider_dialogtech.delivery import sender
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     DialogTechError,
@@ -31,20 +31,21 @@ from airflow_provider_dialogtech.exceptions import (
     Unreachable,
 )
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.schema import messages, metadata
 from airflow_provider_dialogtech.masking import encodings_of
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
-from airflow_provider_dialogtech.settings.idempotency import account_of
+from airflow_provider_dialogtech.settings.identity import account_of
 from tests.api.server import answering, dripping, failed, read_request, reset_after_request, say_nothing, serving
 from tests.api.server import http as an_answer
-from tests.delivery.looking import rows
 from tests.hostile.test_replies import ACCESS_KEY, ECHOES, SECRET, chunked, first_bytes, flooding
 from tests.hostile.witness import bare, views_of, witnessing
+from tests.journal.looking import rows
 from tests.vendors_page import SUCCESS
 
 CANARY = "Zanzibar"
 MESSAGE = f"{CANARY} <table> & 'more' 100 %"
-# What is called, with the number it texts and the one it texts from.
+# What is called, with the number it messages and the one it messages from.
 WAYS = {
     "hook": ("2125550181", "5554332181"),
     "operator": ("2125550182", "5554332182"),
@@ -53,13 +54,13 @@ WAYS = {
     "test_connection": ("2125550185", "5554332185"),
 }
 SENDING = [way for way in WAYS if way != "test_connection"]
-# Of a text in hex, not its beginning either.
+# Of a message in hex, not its beginning either.
 CANARIES = (ACCESS_KEY, CANARY, CANARY[:4].encode().hex(), *(number for numbers in WAYS.values() for number in numbers))
 TIMEOUT = 1.0
 LEEWAY = 15.0  # however busy the machine is
 # The connection, the journal and the wait for the slot come before the request.
 SLOT = 2.0
-# A throttled text waits so long, and then for another slot.
+# A throttled message waits so long, and then for another slot.
 NEXT_TRY = sender.PAUSE + SLOT
 
 
@@ -85,7 +86,7 @@ def the_connection(way: str, host: str, **fields: object) -> Shown:
 
 
 def call(way: str, pushed: dict[str, Any]) -> Any:
-    """Do what a user does who wants a text out."""
+    """Do what a user does who wants a message out."""
     to, _ = WAYS[way]
     ti = SimpleNamespace(dag_id="etl", run_id="run", task_id=way, map_index=-1, try_number=1, max_tries=0)
     ti.xcom_push = lambda key, value: pushed.update({key: value})
@@ -140,7 +141,7 @@ def go_all_ways(monkeypatch, tmp_path):
     monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(tmp_path))
     monkeypatch.setattr(tries, "TRIES", 1)
 
-    def go(host: str, within: float = TIMEOUT + LEEWAY + SLOT, **fields: object) -> SimpleNamespace:
+    def go(host: str, timeout: float = TIMEOUT + LEEWAY + SLOT, **fields: object) -> SimpleNamespace:
         monkeypatch.setattr(
             DialogTechHook, "get_connection", staticmethod(lambda way: the_connection(way, host, **fields))
         )
@@ -150,11 +151,11 @@ def go_all_ways(monkeypatch, tmp_path):
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(within + SLOT)
+                thread.join(timeout + SLOT)
             for one in ended.values():
                 if one.error is not None:
                     witness.see(one.error)
-        slow = {way: one.took for way, one in ended.items() if one.took > within}
+        slow = {way: one.took for way, one in ended.items() if one.took > timeout}
         assert not slow
         kept = [row for table in metadata.sorted_tables for row in all_rows(journal, table)]
         told = [f"{one.result!r} {one.pushed!r} {one.error!s}" for one in ended.values()]
@@ -162,7 +163,7 @@ def go_all_ways(monkeypatch, tmp_path):
         states = {
             way: [
                 row.state
-                for row in all_rows(journal, sends)
+                for row in all_rows(journal, messages)
                 # A slow machine may lose a slot, whose row is released; no byte has left in it.
                 if row.account == account_of(f"account of {way}") and row.state != "released"
             ]
@@ -288,7 +289,7 @@ def test_every_way_tells_a_success_that_echoes_as_one(go_all_ways):
     assert [ended.states[way] for way in SENDING] == [["sent"]] * len(SENDING)
 
 
-def test_every_way_tells_of_a_text_that_goes_out_later(go_all_ways, monkeypatch):
+def test_every_way_tells_of_a_message_that_goes_out_later(go_all_ways, monkeypatch):
     monkeypatch.setattr(tries, "TRIES", 2)
     throttled = set()
 
@@ -304,7 +305,7 @@ def test_every_way_tells_of_a_text_that_goes_out_later(go_all_ways, monkeypatch)
             connection.sendall(an_echo(request, str, "429 Slow", "Retry-After: -1", inside=failed("REASON")))
 
     with serving(once_wrong) as server:
-        ended = go_all_ways(server.url, within=TIMEOUT + LEEWAY + SLOT + NEXT_TRY)
+        ended = go_all_ways(server.url, timeout=TIMEOUT + LEEWAY + SLOT + NEXT_TRY)
     assert (ended.hook.result.status, ended.operator.result["status"], ended.bulk.result["sent"]) == ("sent", "sent", 1)
     assert [ended.states[way] for way in SENDING] == [["throttled", "sent"]] * len(SENDING)
 
@@ -330,7 +331,6 @@ CONNECTIONS = {
     "an endless time-out": {"extra": '{"timeout": Infinity}'},
     "a wrong method": {"extra": json.dumps({"http_method": CANARY})},
     "a wrong limit": {"extra": json.dumps({"account_per_second": CANARY})},
-    "a pattern": {"extra": json.dumps({"throttled_pattern": f"({CANARY}+)+$"})},
     "a port": {"port": 25},
     "no password": {"password": None},
     "a long password": {"password": SECRET * 200},

@@ -54,7 +54,7 @@ def witnessing() -> Iterator[Witness]:
 
 
 def views_of(text: str) -> Iterator[str]:
-    """Return what somebody gets out of a text who undoes encodings, and drops all but letters and digits."""
+    """Return what somebody gets out of a message who undoes encodings, and drops all but letters and digits."""
     for _ in range(4):
         yield text.lower()
         yield bare(text)

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import fallback, recipient
+from airflow_provider_dialogtech.alerts import deliver as recipient
+from airflow_provider_dialogtech.alerts import journals as fallback
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import ALICE, BOB, context_of, failure, texts
@@ -42,7 +43,7 @@ def test_it_is_told_once_after_failures_that_were_told(sandbox, alerting, caplog
     assert over.startswith("Airflow: etl.load works again, after 3 failures in ")
     assert over.endswith(" s")
     assert (
-        "Alert for etl.load (success): the text to …7777 is not needed: none was sent about a failure that is over"
+        "Alert for etl.load (success): the message to …7777 is not needed: none was sent about a failure that is over"
         in caplog.text
     )
 
@@ -107,13 +108,13 @@ def test_a_dag_that_works_again_is_told(sandbox, alerting):
     assert texts(sandbox)[1].startswith("Airflow: DAG etl works again, after 1 failure in ")
 
 
-def test_under_a_key_of_several_tasks_the_text_names_the_dag(sandbox, alerting):
+def test_under_a_key_of_several_tasks_the_message_names_the_dag(sandbox, alerting):
     DialogTechSmsNotifier(dedup_key="etl")(failure(task_id="load"))
     DialogTechSmsNotifier(dedup_key="etl", resolved=True)(success(task_id="clean"))
     assert texts(sandbox)[1].startswith("Airflow: DAG etl works again")
 
 
-def test_under_a_key_of_its_own_the_text_names_the_task(sandbox, alerting):
+def test_under_a_key_of_its_own_the_message_names_the_task(sandbox, alerting):
     key = "{{ ti.task_id }}"
     for task_id in ("load", "clean"):
         DialogTechSmsNotifier(dedup_key=key)(failure(task_id=task_id))
@@ -168,14 +169,14 @@ def test_who_is_not_to_be_texted_is_not(sandbox, connect_sandbox, caplog):
     for _ in range(2):
         works_again(success())
     assert len(texts(sandbox)) == 1
-    assert caplog.text.count("the text to …7777 is held back and was not sent") == 1
+    assert caplog.text.count("the message to …7777 is held back and was not sent") == 1
 
 
-def test_a_text_that_cannot_be_sent_is_told_by_the_next_success(sandbox, alerting, caplog):
+def test_a_message_that_cannot_be_sent_is_told_by_the_next_success(sandbox, alerting, caplog):
     failed(failure())
     sandbox.fault("refused", times=1)
     works_again(success())
-    assert "the text to …7777 was not sent" in caplog.text
+    assert "the message to …7777 was not sent" in caplog.text
     works_again(success())
     works_again(success())
     assert [" works again, after 1 failure in " in text for text in texts(sandbox)] == [False, True]

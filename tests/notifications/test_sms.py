@@ -26,12 +26,12 @@ def _at_every_level(caplog):
     caplog.set_level(logging.INFO)
 
 
-def test_the_built_in_text_goes_to_the_connections_alert_to(sandbox, alerting, caplog):
+def test_the_built_in_message_goes_to_the_connections_alert_to(sandbox, alerting, caplog):
     DialogTechSmsNotifier()(failure())
     (text,) = texts(sandbox, to=ALICE)
     assert text.startswith("Airflow: etl.load failed at ")
     assert text.endswith(", try 2 of 3, run manual 2026-01-02 03:04: RuntimeError: no such table")
-    assert "Alert for etl.load (failed): the text to …7777 was sent." in caplog.text
+    assert "Alert for etl.load (failed): the message to …7777 was sent." in caplog.text
 
 
 def test_the_alias_is_the_notifier():
@@ -68,7 +68,7 @@ def test_without_any_recipient_the_log_says_what_to_set(sandbox, connect_sandbox
     assert "no text was sent" in caplog.text
 
 
-def test_one_instance_shared_by_many_tasks_sends_each_its_own_text(sandbox, alerting):
+def test_one_instance_shared_by_many_tasks_sends_each_its_own_message(sandbox, alerting):
     shared = DialogTechSmsNotifier("{{ ti.task_id }} broke", dedup_key="{{ ti.task_id }}")
     for task_id in ("load", "clean", "report"):
         shared(failure(task_id=task_id))
@@ -103,7 +103,7 @@ def test_a_dag_that_makes_no_template_environment_is_no_hindrance(sandbox, alert
     assert texts(sandbox) == ["load"]
 
 
-def test_a_template_error_sends_the_built_in_text_with_the_errors_name_alone(sandbox, alerting, caplog):
+def test_a_template_error_sends_the_built_in_message_with_the_errors_name_alone(sandbox, alerting, caplog):
     DialogTechSmsNotifier("{{ 'the secret of ' + ti }}")(failure("x" * 200))
     (text,) = texts(sandbox)
     assert text.startswith("Airflow: etl.load failed at ")
@@ -111,7 +111,7 @@ def test_a_template_error_sends_the_built_in_text_with_the_errors_name_alone(san
     assert "the secret of" not in text + caplog.text
 
 
-def test_a_template_that_renders_to_nothing_sends_the_built_in_text(sandbox, alerting):
+def test_a_template_that_renders_to_nothing_sends_the_built_in_message(sandbox, alerting):
     DialogTechSmsNotifier("{{ '' }} ")(failure())
     assert texts(sandbox)[0].startswith("Airflow: etl.load failed")
 
@@ -134,7 +134,7 @@ def test_a_long_message_is_cut_at_a_word(sandbox, alerting):
     assert text.endswith(("pipeline...", "a..."))
 
 
-def test_the_keys_of_the_account_stay_out_of_the_text(sandbox, alerting):
+def test_the_keys_of_the_account_stay_out_of_the_message(sandbox, alerting):
     DialogTechSmsNotifier("{{ exception }}")(failure(f"?secret_access_key={sandbox.secret_access_key}&x"))
     (text,) = texts(sandbox)
     assert sandbox.secret_access_key not in text
@@ -157,7 +157,7 @@ def test_an_explicit_event_wins_over_the_context(sandbox, alerting):
     assert texts(sandbox)[0].startswith("Airflow: etl.load succeeded at ")
 
 
-def test_without_a_cooldown_every_alert_texts(sandbox, alerting):
+def test_without_a_cooldown_every_alert_messages(sandbox, alerting):
     for number in range(3):
         DialogTechSmsNotifier(f"{number}", dedup_key="k", cooldown=None)(failure())
     assert texts(sandbox) == ["0", "1", "2"]
@@ -262,7 +262,7 @@ def test_an_error_that_raises_when_it_is_told_does_not_mute_the_alert(sandbox, a
     assert from_template.endswith(": Mute (message template: ZeroDivisionError)")
 
 
-def test_a_template_nested_without_end_sends_the_built_in_text(sandbox, alerting):
+def test_a_template_nested_without_end_sends_the_built_in_message(sandbox, alerting):
     DialogTechSmsNotifier("{{ " + "(" * 50_000 + " }}")(failure())
     assert texts(sandbox)[0].startswith("Airflow: etl.load failed")
 
@@ -306,7 +306,7 @@ def test_a_termination_passes(monkeypatch, alerting):
         DialogTechSmsNotifier()(failure())
 
 
-def test_neither_log_nor_text_shows_a_full_number_or_the_secret(sandbox, alerting, caplog):
+def test_neither_log_nor_message_shows_a_full_number_or_the_secret(sandbox, alerting, caplog):
     DialogTechSmsNotifier(to=[ALICE, "555666"])(failure(f"call {BOB}"))
     shown = caplog.text + "".join(texts(sandbox))
     assert not [secret for secret in (ALICE, BOB, *FROM_NUMBERS, SECRET, sandbox.secret_access_key) if secret in shown]
@@ -345,7 +345,7 @@ def test_the_event_loop_goes_on_while_an_alert_waits(sandbox, alerting):
         alert = asyncio.create_task(DialogTechSmsNotifier("hello").async_notify(deadline_context()))
         while not await asyncio.to_thread(sandbox.messages):
             await asyncio.sleep(0.01)
-        # The text has arrived, its answer has not: the loop was free while the alert waits for it.
+        # The message has arrived, its answer has not: the loop was free while the alert waits for it.
         assert not alert.done()
         await alert
 
@@ -427,4 +427,4 @@ def test_an_alert_to_anybody_whom_only_to_does_not_name_is_held_back(
     with caplog.at_level(logging.INFO):
         DialogTechSmsNotifier(to=f"{ALICE}, {BOB}").notify(failure())
     assert [text["to"] for text in sandbox.accepted()] == [BOB]
-    assert "the text to …7777 is held back and was not sent: the connection's only_to does not name" in caplog.text
+    assert "the message to …7777 is held back and was not sent: the connection's only_to does not name" in caplog.text

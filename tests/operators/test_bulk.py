@@ -13,14 +13,14 @@ from airflow.exceptions import AirflowException
 
 from airflow_provider_dialogtech._compat import AirflowFailException
 from airflow_provider_dialogtech.bulk.failure_policy import REFUSED_IN_A_ROW
-from airflow_provider_dialogtech.delivery import tries
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
+from airflow_provider_dialogtech.delivery import attempts as tries
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.operators.base import WIDTH
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator
-from airflow_provider_dialogtech.operators.task_failure import WIDTH
-from airflow_provider_dialogtech.settings.idempotency import task_key
-from airflow_provider_dialogtech.settings.journal_place import journal_store
+from airflow_provider_dialogtech.settings.identity import task_key
+from airflow_provider_dialogtech.settings.journal import journal_store
 
 try:
     from airflow.sdk import DAG
@@ -115,13 +115,13 @@ def test_bad_rows_may_be_skipped_and_are_reported(sandbox, sandbox_connection, c
     assert summary["failures"][0]["to"] == "…12"
 
 
-def test_the_same_text_to_the_same_person_is_sent_once_and_counted(sandbox, sandbox_connection, context):
+def test_the_same_message_to_the_same_person_is_sent_once_and_counted(sandbox, sandbox_connection, context):
     summary = bulk_task([ADA, GRACE, {**ADA, "to": "+1 555 666 7777"}]).execute(context)
     assert (summary["sent"], summary["duplicates"]) == (2, 1)
     assert len(sandbox.messages()) == 2
 
 
-def test_different_texts_to_the_same_person_need_an_id(sandbox, sandbox_connection, context):
+def test_different_messages_to_the_same_person_need_an_id(sandbox, sandbox_connection, context):
     rows = [{**ADA, "name": "your order 1"}, {**ADA, "name": "your order 2"}]
     with pytest.raises(AirflowFailException, match=r"row 2 .*give both rows an `id`"):
         bulk_task(rows).execute(context)
@@ -211,7 +211,7 @@ def test_stopped_it_ends_soon_and_leaves_nothing_that_looks_as_if_it_were_out(sa
     with pytest.raises(AirflowException, match="Stopped"):
         task.execute(context)
     assert time.monotonic() - begun < 2 + 5 + 10
-    journal = SendJournal(journal_store(), DialogTechHook().settings.account, RateLimits())
+    journal = MessageJournal(journal_store(), DialogTechHook().settings.account, RateLimits())
     keys = [task_key("dag", "run", "text", -1, f"55566{n:05}") for n in range(50)]
     states = [record.state for record in map(journal.find, keys) if record is not None]
     assert set(states) <= {"sent", "released", "throttled", "in_doubt"}
@@ -292,11 +292,11 @@ def test_what_costs_more_than_it_need_is_told(sandbox, sandbox_connection, conte
     caplog.set_level(logging.INFO)
     bulk_task([ADA, GRACE], message="“" + "x" * 80).execute(context)
     assert "Row 1 (to …7777): The character “" in caplog.text
-    assert "2 rows: 2 texts (4 segments) to send" in caplog.text
-    assert "2 texts with remarks" in caplog.text
+    assert "2 rows: 2 messages (4 segments) to send" in caplog.text
+    assert "2 messages with remarks" in caplog.text
 
 
-def test_typography_may_be_replaced_and_long_texts_cut(sandbox, sandbox_connection, context):
+def test_typography_may_be_replaced_and_long_messages_cut(sandbox, sandbox_connection, context):
     message = "“{{ recipient.name }}” " + "x" * 300
     bulk_task([ADA], message=message, smart_encoding=True, on_too_long="truncate").execute(context)
     ((_, text),) = texts(sandbox)
@@ -346,7 +346,7 @@ def test_a_kill_before_it_began_does_no_harm():
     bulk_task([]).on_kill()
 
 
-def test_a_template_that_renders_another_text_later_may_turn_out_bad_later(sandbox, sandbox_connection, context):
+def test_a_template_that_renders_another_message_later_may_turn_out_bad_later(sandbox, sandbox_connection, context):
     """Rows are rendered twice: to be checked, and to be sent."""
     context["lengths"] = iter([1, 1, 300, 1])
     message = "{{ 'x' * (lengths | next) }}"
@@ -374,7 +374,7 @@ def test_when_max_wait_is_over_the_rest_is_left_to_a_retry(sandbox, sandbox_conn
 def test_an_api_that_is_away_ends_it_early_and_a_retry_goes_on(connect_sandbox, unused_port, context, monkeypatch):
     monkeypatch.setattr(tries, "TRIES", 1)
     connect_sandbox(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": "5554332111, 5554332112"})
-    with pytest.raises(AirflowException, match="Stopped early: 3 texts in a row failed") as raised:
+    with pytest.raises(AirflowException, match="Stopped early: 3 messages in a row failed") as raised:
         bulk_task([f"55566{n:05}" for n in range(200)], message="Hi").execute(context)
     assert not isinstance(raised.value, AirflowFailException)
     assert "could not be reached" in str(raised.value)

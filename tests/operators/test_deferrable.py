@@ -1,4 +1,4 @@
-"""A text whose slot is far away: the task gives its worker back until shortly before."""
+"""A message whose slot is far away: the task gives its worker back until shortly before."""
 
 import time
 from datetime import timedelta
@@ -7,16 +7,16 @@ from types import SimpleNamespace
 import pytest
 from airflow.exceptions import TaskDeferred
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.limits import RateLimits
-from airflow_provider_dialogtech.delivery.records import SlotRequest
-from airflow_provider_dialogtech.delivery.schema import sends
 from airflow_provider_dialogtech.exceptions import WaitTooLong
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.schema import messages
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.journal_place import journal_store
-from tests.delivery.looking import change, rows
+from airflow_provider_dialogtech.settings.journal import journal_store
+from tests.journal.looking import change, rows
 
 CONTEXT = {"ti": SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)}
 
@@ -29,16 +29,16 @@ def text_task(**arguments) -> DialogTechSendSmsOperator:
 
 @pytest.fixture
 def a_long_line(sandbox_connection):
-    """Let so many texts wait before ours that its slot is some two minutes away."""
+    """Let so many messages wait before ours that its slot is some two minutes away."""
     settings = DialogTechHook().settings
-    journal = SendJournal(journal_store(), settings.account, RateLimits())
+    journal = MessageJournal(journal_store(), settings.account, RateLimits())
     for number in settings.from_numbers:
         for n in range(90):
             journal.reserve(SlotRequest(f"{number} {n}", (number,), "5556668888", "hi"))
 
 
 def the_line_moves_on(seconds: float) -> None:
-    change(config.journal_url(), sends.update().values(at=sends.c.at - seconds))
+    change(config.journal_url(), messages.update().values(at=messages.c.at - seconds))
 
 
 def test_a_task_defers_until_shortly_before_its_slot_and_sends_then(sandbox, a_long_line):

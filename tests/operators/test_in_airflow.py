@@ -23,7 +23,7 @@ OF_AIRFLOW = re.compile(r"MaskSecret\(value=|SetRenderedFields\(")
 
 @pytest.fixture(scope="module")
 def ran(metadata_db, tmp_path_factory):
-    """The runs of all DAGs, one after the other, and the sandbox that their texts have reached."""
+    """The runs of all DAGs, one after the other, and the sandbox that their messages have reached."""
     with running_sandbox(numbers=FROM_NUMBERS) as sandbox, socket.socket() as closed:
         sandbox.fault("refused", to="5556667708")
         sandbox.fault("reset_after_accept", to="5556667772")
@@ -90,13 +90,13 @@ def test_files_templates_native_rendering_and_mapping_reach_the_recipient(ran):
         "mapped": ["success", "success"],
     }, done.output
     arrivals = {arrival["to"]: (arrival["from"], arrival["message"]) for arrival in arrived(ran, "555666761")}
-    # The new line at the end of the file is the file's, not the text's.
+    # The new line at the end of the file is the file's, not the message's.
     assert arrivals["5556667611"] == (
         "5554332112",
         "Hi Ada,\nthe load of dialogtech_rendering is done & 100% right.",
     )
     assert arrivals["5556667612"][1] == arrivals["5556667613"][1] == "42"
-    # A task may text somebody twice, but not twice the same.
+    # A task may message somebody twice, but not twice the same.
     assert done.results["by_hand"] == [["sent", "sent", "already_sent"]]
     assert [text["message"] for text in arrived(ran, "5556667614")] == ["one", "two"]
 
@@ -119,7 +119,7 @@ def test_what_the_hook_returns_can_be_returned_by_a_task_and_read_by_others(ran)
     assert done.results["read_a_template"] == [["…7631 sent"]]
 
 
-def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(ran):
+def test_no_failure_leaves_the_secret_the_message_or_a_number_in_a_log(ran):
     done = ran.dialogtech_leaks
     assert list(done.states.values()) == [["failed"]] * 4, done.output
     logged = done.output + "".join(file.read_text() for file in HOME.glob("logs/**/*.log"))
@@ -130,5 +130,5 @@ def test_no_failure_leaves_the_secret_the_text_or_a_number_in_a_log(ran):
         assert secret not in logged
     # On its console, but not in a task's log, Airflow 3.0 shows the local variables of a traceback in a box.
     logged = "\n".join(line for line in logged.splitlines() if not line.startswith("│ │"))
-    for private in ("555666777", "a very private text"):
+    for private in ("555666777", "a very private message"):
         assert private not in logged

@@ -17,9 +17,9 @@ from airflow_provider_dialogtech.exceptions import (
     Unreachable,
 )
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.operators.base import WIDTH
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
-from airflow_provider_dialogtech.operators.task_failure import WIDTH
-from airflow_provider_dialogtech.settings.idempotency import given_key, task_key
+from airflow_provider_dialogtech.settings.identity import given_key, task_key
 from tests.conftest import FROM_NUMBERS
 
 TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)
@@ -33,7 +33,7 @@ def run(task: DialogTechSendSmsOperator) -> dict:
     return task.execute({"ti": TI})
 
 
-def test_a_task_returns_what_became_of_its_text_as_plain_json(sandbox, sandbox_connection):
+def test_a_task_returns_what_became_of_its_message_as_plain_json(sandbox, sandbox_connection):
     returned = run(text_task(message="Good morning", to="(555) 666-7777"))
     assert json.loads(json.dumps(returned)) == returned
     assert {name: returned[name] for name in ("status", "result", "result_description", "to", "from")} == {
@@ -69,7 +69,7 @@ def test_no_connection_is_read_when_the_dag_is_parsed():
 
 @pytest.fixture
 def failing(monkeypatch, connection):
-    """Let the text of a task come to this end."""
+    """Let the message of a task come to this end."""
     connection(extra={"from_numbers": FROM_NUMBERS[0]})
 
     def with_error(error: Exception) -> DialogTechSendSmsOperator:
@@ -98,12 +98,12 @@ def test_what_may_go_later_fails_so_that_airflow_retries(failing, error):
 
 
 LONG = InDoubt(
-    "The text may have been sent: its request left, and then no reply came. " + "Look in DialogTech's log. " * 6
+    "The message may have been sent: its request left, and then no reply came. " + "Look in DialogTech's log. " * 6
 )
 
 
 @pytest.mark.parametrize("error", [*FINAL, Unreachable("down"), LONG])
-def test_what_became_of_the_text_is_one_error_of_short_lines_above_one_short_traceback(failing, error, caplog):
+def test_what_became_of_the_message_is_one_error_of_short_lines_above_one_short_traceback(failing, error, caplog):
     error.__cause__ = ConnectionError("the library's own")
     with pytest.raises(Exception, match=re.escape(str(error))) as ended:
         run(failing(error))
@@ -125,7 +125,7 @@ def test_an_impossible_recipient_ends_the_task_without_retries(sandbox, sandbox_
 
 @pytest.fixture
 def keys_of(monkeypatch, connection):
-    """Return the idempotency key under which a task's text is delivered."""
+    """Return the idempotency key under which a task's message is delivered."""
     connection(extra={"from_numbers": FROM_NUMBERS[0]})
     keys: list[str] = []
 
@@ -146,12 +146,12 @@ def keys_of(monkeypatch, connection):
     return key_of
 
 
-def test_a_tasks_key_does_not_depend_on_its_text_or_on_how_its_number_is_written(keys_of):
+def test_a_tasks_key_does_not_depend_on_its_message_or_on_how_its_number_is_written(keys_of):
     assert keys_of() == keys_of(message="written at another time") == keys_of(to="+1 (555) 666-7777")
     assert keys_of() == given_key(task_key("dag", "run", "text", -1, "5556667777"))
 
 
-def test_another_recipient_and_a_key_of_ones_own_are_other_texts(keys_of):
+def test_another_recipient_and_a_key_of_ones_own_are_other_messages(keys_of):
     assert len({keys_of(), keys_of(to="5556667778"), keys_of(idempotency_key="again"), keys_of(idempotency_key=1)}) == 4
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_dialogtech.alerts import import_errors as texting
-from airflow_provider_dialogtech.alerts.import_errors import Broken, text_of
+from airflow_provider_dialogtech.alerts.import_errors import Broken, body_of
 from airflow_provider_dialogtech.alerts.reported_errors import NAME, Reported, ReportedErrors, error_of
 from airflow_provider_dialogtech.plugins import import_errors
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
@@ -47,7 +47,7 @@ def parse(dags):
 
 
 def arrived(sandbox, count=1, seconds=30):
-    """Return what arrived, once it did: the process that texts goes on when the dag-processor has ended."""
+    """Return what arrived, once it did: the process that messages goes on when the dag-processor has ended."""
     until = time.monotonic() + seconds
     while len(sandbox.accepted()) < count and time.monotonic() < until:
         time.sleep(0.1)
@@ -71,7 +71,7 @@ def oncall(connect_sandbox):
 
 
 @pytest.mark.usefixtures("metadata_db", "oncall")
-def test_broken_files_are_one_text_of_one_process(airflow_home, dags, sandbox, own_journal):
+def test_broken_files_are_one_message_of_one_process(airflow_home, dags, sandbox, own_journal):
     for n in range(3):
         (dags / f"etl_{n}.py").write_text(f"from airflow import DAG\n{ETL}")
     parse(dags)
@@ -94,7 +94,7 @@ def home(monkeypatch, tmp_path):
 
 @pytest.fixture
 def started(monkeypatch, home):
-    """The processes that were started instead of those that text: they end when they are told to."""
+    """The processes that were started instead of those that message: they end when they are told to."""
     processes = []
     command = (sys.executable, "-c", "import sys; sys.stdin.read()")
 
@@ -192,22 +192,22 @@ def test_the_dag_processor_goes_on_where_no_process_can_be_started(monkeypatch, 
     assert "about DAG files that cannot be parsed could not be started." in caplog.text
 
 
-def test_dag_processors_on_two_machines_text_once(tmp_path, monkeypatch, oncall, sandbox):
+def test_dag_processors_on_two_machines_message_once(tmp_path, monkeypatch, oncall, sandbox):
     monkeypatch.setattr(texting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
     for machine in ("one", "another"):
         (tmp_path / machine).mkdir()
         file = ReportedErrors.lock(str(tmp_path / machine))
-        texting.text_new_errors(file, "an error")
+        texting.alert_new_errors(file, "an error")
         assert file.read().errors == {"an error"}
         file.close()
     assert len(sandbox.accepted()) == 1
 
 
 def test_an_error_that_could_not_be_texted_is_tried_again(metadata_db, home, monkeypatch, connection, caplog):
-    connection(extra={"from_numbers": FROM_NUMBERS[0]})  # nobody to text
+    connection(extra={"from_numbers": FROM_NUMBERS[0]})  # nobody to message
     monkeypatch.setattr(texting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
     file = ReportedErrors.lock(home)
-    texting.text_new_errors(file, "an error")
+    texting.alert_new_errors(file, "an error")
     reported = file.read()
     file.close()
     assert not reported.errors
@@ -250,13 +250,13 @@ def test_a_file_that_broke_now_is_named_before_those_that_were_texted(monkeypatc
     connection(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
     texts = []
     monkeypatch.setattr(texting, "broken_files", lambda: [Broken("old.py", "old", "1"), Broken("new.py", "new", "2")])
-    monkeypatch.setattr(texting, "deliver", lambda alert, *_: texts.append(alert.text) or True)
-    assert len(texting.text_all_broken("2", frozenset({"1"}))) == 2
+    monkeypatch.setattr(texting, "deliver", lambda alert, *_: texts.append(alert.body) or True)
+    assert len(texting.alert_all_broken("2", frozenset({"1"}))) == 2
     assert texts == ["Airflow: 2 DAG files do not parse: new.py: new"]
 
 
-def test_the_text_has_no_secret():
-    text = text_of([Broken("etl.py", "OperationalError: postgresql://ada:secret@db/ password=hunter2 for 5556667777")])
+def test_the_message_has_no_secret():
+    text = body_of([Broken("etl.py", "OperationalError: postgresql://ada:secret@db/ password=hunter2 for 5556667777")])
     assert text.startswith("Airflow: 1 DAG file does not parse: etl.py: OperationalError")
     for secret in ("secret", "hunter2", "5556667777"):
         assert secret not in text

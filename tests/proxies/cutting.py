@@ -20,7 +20,7 @@ class Cut:
 
     :param every: each so-manieth of those that `only` chooses.
     :param probability: at random, with so much probability.
-    :param only: those with this in the text of their transaction, or in the values bound to it.
+    :param only: those with this in the message of their transaction, or in the values bound to it.
     :param times: at most so many.
     """
 

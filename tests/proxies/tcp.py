@@ -83,7 +83,7 @@ class TcpProxy:
 
         :param every: each so-manieth of the commits that `only` chooses.
         :param probability: at random, with so much probability.
-        :param only: only those with this in the text of their transaction, or in a text bound to it.
+        :param only: only those with this in the message of their transaction, or in a message bound to it.
         :param times: at most so often.
         :param seed: of the random choice.
         """

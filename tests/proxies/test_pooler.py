@@ -36,7 +36,7 @@ def mistakes(url: str, threshold: int | None) -> list[str]:
         for n in range(ROUNDS):
             for connection, statement, given, right in (
                 (ours, "SELECT 1000 + %s::int", n, 1000 + n),
-                (theirs, "SELECT 'text ' || %s::text", str(n), f"text {n}"),
+                (theirs, "SELECT 'message ' || %s::text", str(n), f"message {n}"),
             ):
                 try:
                     value = connection.execute(statement, (given,)).fetchone()[0]

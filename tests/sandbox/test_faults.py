@@ -18,7 +18,7 @@ def wait_for_arrival(sandbox):
 
 
 @pytest.mark.parametrize(("fault", "outcome"), [("reset_before_accept", "lost"), ("reset_after_accept", "accepted")])
-def test_a_reset_is_a_real_one_and_recorded_with_what_became_of_the_text(sandbox, fault, outcome):
+def test_a_reset_is_a_real_one_and_recorded_with_what_became_of_the_message(sandbox, fault, outcome):
     sandbox.fault(fault, times=1)
     assert call(sandbox).is_reset
     assert recorded(sandbox) == [(outcome, fault)]
@@ -70,7 +70,7 @@ def test_a_truncated_reply_is_the_first_half_of_one(sandbox):
     assert recorded(sandbox)[1] == ("accepted", "truncated_after_accept")
 
 
-def test_a_success_can_count_no_text(sandbox):
+def test_a_success_can_count_no_message(sandbox):
     sandbox.fault("zero_count", times=1)
     answer = call(sandbox)
     assert (answer.result, answer.description) == ("success", "[0] Message Sent")
@@ -124,14 +124,14 @@ def test_faults_happen_in_the_order_they_were_asked_for(sandbox):
     assert [call(sandbox).description for _ in range(2)] == ["Rate limit reached", "[0] Message Sent"]
 
 
-def test_a_fault_after_accepting_is_kept_for_a_text_that_is_accepted(sandbox):
+def test_a_fault_after_accepting_is_kept_for_a_message_that_is_accepted(sandbox):
     sandbox.fault("reset_after_accept", times=1)
     assert call(sandbox, message="x" * 257).result == "failed"
     assert call(sandbox).is_reset
     assert recorded(sandbox) == [("refused", None), ("accepted", "reset_after_accept")]
 
 
-def test_faults_concern_texts_and_nothing_else(sandbox):
+def test_faults_concern_messages_and_nothing_else(sandbox):
     sandbox.fault("reset_before_accept")
     assert call(sandbox, action="sms.get_numbers").result == "success"
     assert call(sandbox, secret_access_key="wrong").result == "failed"

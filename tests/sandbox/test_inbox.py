@@ -32,7 +32,7 @@ def test_an_empty_inbox_says_where_to_send(sandbox, inbox):
     assert f"{sandbox.url}" in inbox.text("#empty")
 
 
-def test_a_text_appears_without_a_reload_with_all_that_is_known_of_it(sandbox, inbox):
+def test_a_message_appears_without_a_reload_with_all_that_is_known_of_it(sandbox, inbox):
     inbox.evaluate("window.isTheSamePage = true")
     call(sandbox, message="Good morning – Ana " + "x" * 60)
     inbox.wait_for(shows("Good morning"))
@@ -44,7 +44,7 @@ def test_a_text_appears_without_a_reload_with_all_that_is_known_of_it(sandbox, i
     assert inbox.evaluate("window.isTheSamePage")
 
 
-def test_a_text_is_shown_letter_for_letter_and_never_becomes_part_of_the_page(sandbox, inbox):
+def test_a_message_is_shown_letter_for_letter_and_never_becomes_part_of_the_page(sandbox, inbox):
     for recipient in ("5556667777", EVIL):  # the second is refused, and shown with its impossible number
         call(sandbox, to=recipient, message=EVIL)
     inbox.wait_for("document.querySelectorAll('nav a').length === 2")
@@ -64,7 +64,7 @@ def test_the_page_would_run_no_foreign_script_even_if_one_got_in(sandbox, inbox)
     assert inbox.evaluate("document.title") == "DialogTech sandbox"
 
 
-def test_the_conversation_with_the_newest_text_stands_first(sandbox, inbox):
+def test_the_conversation_with_the_newest_message_stands_first(sandbox, inbox):
     for to in ("5556660001", "5556660002", "5556660003", "5556660001"):
         call(sandbox, to=to)
     inbox.wait_for("document.querySelectorAll('nav a').length === 3")
@@ -72,7 +72,7 @@ def test_the_conversation_with_the_newest_text_stands_first(sandbox, inbox):
     assert inbox.evaluate("document.getElementById('recipient').innerText") == "(555) 666-0001"
 
 
-def test_a_text_that_was_not_accepted_says_so_and_why(sandbox, inbox):
+def test_a_message_that_was_not_accepted_says_so_and_why(sandbox, inbox):
     sandbox.fault("refused", times=1, description="Number is not registered")
     call(sandbox)
     sandbox.fault("reset_after_accept", times=1)
@@ -89,7 +89,7 @@ def test_a_text_that_was_not_accepted_says_so_and_why(sandbox, inbox):
 def test_the_numbers_and_their_limits_in_use_are_shown_in_full(sandbox, inbox):
     for _ in range(3):
         call(sandbox)
-    inbox.wait_for("document.getElementById('limits').innerText.includes('3 of 1000 texts per minute')")
+    inbox.wait_for("document.getElementById('limits').innerText.includes('3 of 1000 messages per minute')")
     assert "(555) 433-2111" in inbox.text("#limits")
     assert "(555) 433-2112" in inbox.text("#limits")
 
@@ -99,7 +99,7 @@ def test_the_limits_are_greyed_out_while_the_sandbox_is_away(chromium):
         chromium.open(sandbox.base_url)
         chromium.wait_for("document.querySelector('#live.on')")
         assert chromium.evaluate("getComputedStyle(document.getElementById('limits')).opacity") == "1"
-        assert "0 of 1 text per second" in chromium.text("#limits")
+        assert "0 of 1 message per second" in chromium.text("#limits")
     chromium.wait_for("document.querySelector('#live.off')")
     assert float(chromium.evaluate("getComputedStyle(document.getElementById('limits')).opacity")) < 0.5
 
@@ -141,8 +141,8 @@ def test_forgetting_empties_the_page_too(sandbox, inbox):
 
 def test_a_reader_who_has_scrolled_back_stays_where_he_is(sandbox, inbox):
     for number in range(30):
-        call(sandbox, message=f"text {number}")
-    inbox.wait_for(shows("text 29"))
+        call(sandbox, message=f"message {number}")
+    inbox.wait_for(shows("message 29"))
     bubbles = "document.getElementById('bubbles')"
     assert inbox.evaluate(f"{bubbles}.scrollTop + {bubbles}.clientHeight >= {bubbles}.scrollHeight - 1")
     inbox.evaluate(f"{bubbles}.scrollTop = 100")

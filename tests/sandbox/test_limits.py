@@ -14,14 +14,14 @@ def an_account(**limits):
 
 
 def send(account, number, now):
-    """Send a text as the sandbox does; tell which limit stands in its way, if any."""
+    """Send a message as the sandbox does; tell which limit stands in its way, if any."""
     overflow = account.overflows(number, now)
     if overflow is None:
         account.note(number, now)
     return overflow
 
 
-def test_a_window_slides_and_takes_a_text_again_exactly_when_its_oldest_leaves():
+def test_a_window_slides_and_takes_a_message_again_exactly_when_its_oldest_leaves():
     window = SlidingWindow(2, 1)
     window.note(10.0)
     window.note(10.75)
@@ -32,21 +32,21 @@ def test_a_window_slides_and_takes_a_text_again_exactly_when_its_oldest_leaves()
     assert not window.is_full(11.75)
 
 
-def test_two_texts_of_one_number_are_a_second_apart():
+def test_two_messages_of_one_number_are_a_second_apart():
     account = an_account()
     assert send(account, ONE, 0.0) is None
     assert send(account, ONE, 0.999) == "Rate limit: 1 sms per number per second"
     assert send(account, ONE, 1.0) is None
 
 
-def test_five_numbers_share_the_four_texts_a_second_of_their_account():
+def test_five_numbers_share_the_four_messages_a_second_of_their_account():
     account = Account("key", "secret", tuple("abcde"))
     assert [send(account, number, 0.5) for number in "abcd"] == [None] * 4
     assert send(account, "e", 1.4) == "Rate limit: 4 sms per account per second"
     assert send(account, "e", 1.5) is None
 
 
-def test_a_fixed_window_would_let_eight_texts_through_at_its_edge_and_a_sliding_one_does_not():
+def test_a_fixed_window_would_let_eight_messages_through_at_its_edge_and_a_sliding_one_does_not():
     account = an_account(number_per_second=9)
     assert [send(account, ONE, 0.75 + n / 32) for n in range(4)] == [None] * 4
     assert send(account, ONE, 1.0) is not None
@@ -54,7 +54,7 @@ def test_a_fixed_window_would_let_eight_texts_through_at_its_edge_and_a_sliding_
     assert send(account, ONE, 1.76) is not None
 
 
-def test_the_forty_first_text_of_a_number_waits_until_the_first_is_a_minute_old():
+def test_the_forty_first_message_of_a_number_waits_until_the_first_is_a_minute_old():
     account = an_account()
     assert [send(account, ONE, float(n)) for n in range(40)] == [None] * 40
     assert send(account, ONE, 59.999) == "Rate limit: 40 sms per number per 60 seconds"
@@ -64,7 +64,7 @@ def test_the_forty_first_text_of_a_number_waits_until_the_first_is_a_minute_old(
     assert send(account, ONE, 61.0) is None
 
 
-def test_a_throttled_text_takes_no_room():
+def test_a_throttled_message_takes_no_room():
     account = an_account()
     assert send(account, ONE, 0.0) is None
     assert all(send(account, ONE, n / 10) for n in range(1, 10))
@@ -73,12 +73,12 @@ def test_a_throttled_text_takes_no_room():
 
 @pytest.fixture(scope="module")
 def shared_sandbox():
-    """A minute's limit of one text, so that no test depends on being quick."""
+    """A minute's limit of one message, so that no test depends on being quick."""
     with running_sandbox(arguments=["--number-per-minute=1"]) as sandbox:
         yield sandbox
 
 
-def test_a_throttled_text_is_told_its_limit_and_recorded_as_such(sandbox):
+def test_a_throttled_message_is_told_its_limit_and_recorded_as_such(sandbox):
     first, second = call(sandbox), call(sandbox)
     assert (first.result, first.description) == ("success", "[1] Message Sent")
     assert (second.result, second.description) == ("failed", "Rate limit: 1 sms per number per 60 seconds")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
-from airflow_provider_dialogtech.sandbox.wire import reply_xml
+from airflow_provider_dialogtech.sandbox.replies import reply_xml
 from tests.sandbox.calling import TO, call, told
 from tests.vendors_page import SUCCESS
 
@@ -142,7 +142,7 @@ def test_messages_are_listed_as_elements_side_by_side():
     assert [body.text for body in data.findall("body")] == ["<first> & 'finest' \ufffd", "second,\nand more"]
 
 
-def test_messages_are_listed_as_lines_of_text():
+def test_messages_are_listed_as_lines_of_message():
     lines = [line.strip().split("\t") for line in data_of("flat").text.strip().splitlines()]
     assert [(line[2], line[4]) for line in lines] == [(TO, "<first> & 'finest' \ufffd"), (TO, "second, and more")]
 

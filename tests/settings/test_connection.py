@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.limits import RateLimits
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.fields import FIELDS
@@ -75,7 +75,7 @@ def test_a_mistake_in_one_alert_recipient_does_not_mute_the_others():
 
 @pytest.mark.parametrize("name", ["account_per_second", "number_per_second", "number_per_minute"])
 @pytest.mark.parametrize("written", [7, "7", " 7 "])
-def test_a_limit_is_a_whole_number_also_as_text_from_a_uri(name, written):
+def test_a_limit_is_a_whole_number_also_as_message_from_a_uri(name, written):
     assert getattr(read({name: written}).limits, name) == 7
 
 
@@ -106,7 +106,7 @@ def test_what_is_kept_for_alerts_is_less_than_a_number_may_send(written, per_min
     assert read({"alert_reserve": written, "number_per_minute": per_minute}).limits.alert_reserve == int(written)
 
 
-def test_all_texts_cannot_be_kept_for_alerts():
+def test_all_messages_cannot_be_kept_for_alerts():
     words = refusal({"alert_reserve": 5, "number_per_minute": 5})
     assert "extra.alert_reserve must be a whole number from 0 to 4, one less than number_per_minute" in words
 
@@ -144,7 +144,7 @@ def test_any_other_http_method_is_refused_by_name(written):
 @pytest.mark.parametrize(
     "written", ["slow down, Too Many ,slow down", ["slow down", "Too Many"], '["slow down", "Too Many"]']
 )
-def test_words_of_throttling_are_a_list_or_text(written):
+def test_words_of_throttling_are_a_list_or_message(written):
     assert read({"throttled_words": written}).throttled_words == ("slow down", "Too Many")
 
 
@@ -156,13 +156,6 @@ def test_what_are_no_words_is_refused_by_name(written):
 @pytest.mark.parametrize("written", ["a", "x" * 101, [f"word {n}" for n in range(51)]], ids=lambda w: str(w)[:9])
 def test_words_of_throttling_have_bounds(written):
     assert "at most 50 words or phrases of 2 to 100 characters" in refusal({"throttled_words": written})
-
-
-@pytest.mark.parametrize("written", ["slow (down|up)", "a{99999999999}", 1])
-def test_the_former_pattern_is_refused_with_what_to_write_instead(written):
-    words = refusal({"throttled_pattern": written})
-    assert "extra.throttled_pattern is no longer supported" in words
-    assert "extra.throttled_words" in words
 
 
 def test_two_keys_of_one_account_share_its_limits():
@@ -238,7 +231,6 @@ NUMBER = "5554332111"
             for name in FIELDS
             if name not in {"alert_to", "account", "throttled_words"}
         ),
-        {"extra": {"throttled_pattern": NUMBER}},
         {"extra": {"alert_reserve": 50}},
     ],
     ids=str,

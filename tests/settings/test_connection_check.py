@@ -30,7 +30,7 @@ def test_keys_without_numbers_are_said_to_work(connect_sandbox):
     connect_sandbox()
     worked, words = check()
     assert worked
-    assert "every text must name its sender" in words
+    assert "every message must name its sender" in words
 
 
 def test_a_wrong_key_is_said_to_be_wrong(connect_sandbox):

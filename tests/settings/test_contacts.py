@@ -16,7 +16,7 @@ def test_a_contacts_name_stands_for_its_number_in_any_case(name):
 
 def test_a_contact_may_have_several_numbers():
     assert CONTACTS.all_numbers_of(["finance team 2", "oncall", "5551112222"]) == [*FINANCE, ONCALL, "5551112222"]
-    with pytest.raises(InvalidMessage, match="has 2 numbers, and this is one text"):
+    with pytest.raises(InvalidMessage, match="has 2 numbers, and this is one message"):
         CONTACTS.number_of("Finance team 2")
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.settings import form
+from airflow_provider_dialogtech.settings import fields as form
 from airflow_provider_dialogtech.settings.fields import FIELDS
 
 NAMES = list(FIELDS)

@@ -11,14 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from smsutil.codecs import GSM_CHARSET, is_valid_gsm
 
-from airflow_provider_dialogtech.sms.gsm import (
-    Measure,
-    first_beyond_gsm7,
-    is_gsm7,
-    measure,
-    segments_in_gsm7,
-    to_gsm7,
-)
+from airflow_provider_dialogtech.sms.gsm import Measure, first_beyond_gsm7, is_gsm7, measure, segments_in_gsm7, to_gsm7
 from tests.hostile.looking import soon
 
 ESCAPE = "\x1b"  # smsutil takes the escape for a character; in the standard it only announces one
@@ -109,14 +102,14 @@ def test_typographic_characters_have_gsm7_equals(written: str, plain: str) -> No
 
 
 @pytest.mark.parametrize(("unseen", "plain"), [(4091, "café"), (4092, None)])
-def test_accents_are_composed_in_texts_of_up_to_4096_characters(unseen: int, plain: str | None) -> None:
+def test_accents_are_composed_in_messages_of_up_to_4096_characters(unseen: int, plain: str | None) -> None:
     text = "cafe\u0301" + "\u200b" * unseen
 
     assert to_gsm7(text) == (plain or text)
 
 
 @pytest.mark.parametrize("text", ["“ça va”", "it’s 🎉", "“да”", "naïve – no", "½…", "“ŵ”"])
-def test_a_text_that_cannot_be_wholly_gsm7_stays_letter_for_letter(text: str) -> None:
+def test_a_message_that_cannot_be_wholly_gsm7_stays_letter_for_letter(text: str) -> None:
     assert to_gsm7(text) == text
 
 
@@ -145,13 +138,13 @@ def test_where_all_can_be_replaced_the_first_of_them_is_to_blame() -> None:
     assert first_beyond_gsm7("it’s – so") == "’"
 
 
-def test_nothing_is_to_blame_in_a_gsm7_text() -> None:
+def test_nothing_is_to_blame_in_a_gsm7_message() -> None:
     assert first_beyond_gsm7("It's 5 €\n") is None
 
 
 @settings(deadline=None)
 @given(any_texts)
-def test_exactly_the_texts_beyond_gsm7_have_a_character_to_blame(text: str) -> None:
+def test_exactly_the_messages_beyond_gsm7_have_a_character_to_blame(text: str) -> None:
     culprit = first_beyond_gsm7(text)
 
     assert (culprit is None) == is_valid_gsm(text)
@@ -169,6 +162,6 @@ def test_segments_without_the_characters_beyond_gsm7_count_their_equals() -> Non
 
 
 @pytest.mark.parametrize("ask", [to_gsm7, first_beyond_gsm7, segments_in_gsm7, measure])
-def test_a_text_of_accents_without_end_is_done_with_at_once(ask):
+def test_a_message_of_accents_without_end_is_done_with_at_once(ask):
     with soon():
         ask("e" + "\u0301\u0323" * 80_000)

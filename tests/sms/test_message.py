@@ -1,4 +1,4 @@
-"""Which texts are fit to be sent, and what is said about them."""
+"""Which messages are fit to be sent, and what is said about them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def refusal(message: object = "Rows loaded: 5", **changes: Any) -> str:
     with pytest.raises(InvalidMessage) as refused:
         create(message, **changes)
     assert isinstance(refused.value, NotSent)
-    assert str(refused.value).startswith("The text was not sent: ")
+    assert str(refused.value).startswith("The message was not sent: ")
     return str(refused.value)
 
 
-def test_a_text_is_ready_with_its_digits_its_encoding_and_its_segments() -> None:
+def test_a_message_is_ready_with_its_digits_its_encoding_and_its_segments() -> None:
     text = create("100 % of <rows> & more + 🎉\nBye ")
 
     assert (text.to, text.from_numbers) == ("5556667777", ("5554332111",))
-    assert text.text == "100 % of <rows> & more + 🎉\nBye "
+    assert text.body == "100 % of <rows> & more + 🎉\nBye "
     assert (text.encoding, text.segments, text.remarks) == ("UCS-2", 1, ())
 
 
-def test_what_a_log_shows_of_it_holds_neither_the_text_nor_a_number() -> None:
+def test_what_a_log_shows_of_it_holds_neither_the_message_nor_a_number() -> None:
     shown = repr(create("the payroll is late"))
 
     assert "payroll" not in shown
@@ -61,7 +61,7 @@ def test_the_recipient_is_no_candidate_to_send_from() -> None:
     assert create(from_numbers=["+1 555 666 7777", FROM]).from_numbers == ("5554332111",)
 
 
-def test_a_text_to_its_only_sender_is_refused() -> None:
+def test_a_message_to_its_only_sender_is_refused() -> None:
     said = refusal(from_numbers=["15556667777", 5556667777])
 
     assert "it would go to the number it leaves from, …7777" in said
@@ -81,8 +81,8 @@ def test_a_message_that_shows_nothing_is_refused(nothing: object) -> None:
     assert "`message` is empty" in refusal(nothing)
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
-    assert create("\ufeffHi").text == "Hi"
+def test_a_byte_order_mark_is_no_part_of_the_message() -> None:
+    assert create("\ufeffHi").body == "Hi"
     assert "`message` is empty" in refusal("\ufeff")
 
 
@@ -95,13 +95,13 @@ def test_a_number_that_python_cannot_write_is_refused(number: int) -> None:
     ("value", "text"), [(42, "42"), (0, "0"), (1.5, "1.5"), (True, "True"), (10**256 - 1, "9" * 256)]
 )
 def test_a_number_from_native_rendering_is_sent_as_its_digits(value: object, text: str) -> None:
-    assert create(value).text == text
+    assert create(value).body == text
 
 
 @pytest.mark.parametrize(
     ("value", "kind"), [({"rows": 5}, "dict"), ([1], "list"), (b"bytes", "bytes"), (object(), "object")]
 )
-def test_what_is_no_text_is_refused_by_its_type(value: object, kind: str) -> None:
+def test_what_is_no_message_is_refused_by_its_type(value: object, kind: str) -> None:
     assert f"`message` must be text, not a {kind}" in refusal(value)
 
 
@@ -116,7 +116,7 @@ def test_a_character_that_no_sms_can_show_is_refused_with_its_place(char: str, n
 
 
 def test_lines_and_tabs_go_out_as_they_are() -> None:
-    assert create("a\r\nb\tc\n").text == "a\r\nb\tc\n"
+    assert create("a\r\nb\tc\n").body == "a\r\nb\tc\n"
 
 
 # Length
@@ -124,8 +124,8 @@ def test_lines_and_tabs_go_out_as_they_are() -> None:
 
 def test_as_many_characters_as_the_api_takes_go_out_whole() -> None:
     assert MAX_LENGTH == 256
-    assert create("x" * 256).text == "x" * 256
-    assert create("🎉" * 256).text == "🎉" * 256
+    assert create("x" * 256).body == "x" * 256
+    assert create("🎉" * 256).body == "🎉" * 256
 
 
 def test_one_character_too_many_is_refused_with_both_lengths() -> None:
@@ -148,18 +148,18 @@ def test_one_character_too_many_is_refused_with_both_lengths() -> None:
 def test_truncate_cuts_to_what_the_api_takes_and_says_so(message: str, sent: str) -> None:
     text = create(message, on_too_long="truncate")
 
-    assert text.text == sent
-    assert text.remarks[0] == f"The text was truncated from {len(message)} to {len(sent)} characters."
+    assert text.body == sent
+    assert text.remarks[0] == f"The message was truncated from {len(message)} to {len(sent)} characters."
 
 
-def test_truncate_leaves_a_text_alone_that_fits() -> None:
+def test_truncate_leaves_a_message_alone_that_fits() -> None:
     text = create("x" * 256, on_too_long="truncate")
 
-    assert (text.text, text.remarks) == ("x" * 256, ())
+    assert (text.body, text.remarks) == ("x" * 256, ())
 
 
 @pytest.mark.parametrize("length", [5, 300])
-def test_an_unknown_way_with_long_texts_is_refused_by_its_name(length: int) -> None:
+def test_an_unknown_way_with_long_messages_is_refused_by_its_name(length: int) -> None:
     assert "`on_too_long` must be fail or truncate, not 'split'" in refusal("x" * length, on_too_long="split")
 
 
@@ -179,18 +179,18 @@ def test_a_message_of_any_length_is_refused_at_once(message: str, smart: bool) -
 def test_a_message_of_any_length_is_truncated_at_once(message: str, smart: bool) -> None:
     with soon():
         text = create(message, on_too_long="truncate", smart_encoding=smart)
-    assert len(text.text) <= 256
-    assert text.remarks[0] == f"The text was truncated from {len(message)} to {len(text.text)} characters."
+    assert len(text.body) <= 256
+    assert text.remarks[0] == f"The message was truncated from {len(message)} to {len(text.body)} characters."
 
 
 @pytest.mark.parametrize("on_too_long", ["fail", "truncate"])
-def test_smart_encoding_makes_a_text_fit_that_has_4096_characters_of_which_few_are_seen(on_too_long: str) -> None:
+def test_smart_encoding_makes_a_message_fit_that_has_4096_characters_of_which_few_are_seen(on_too_long: str) -> None:
     text = create("cafe\u0301" + "\u200b" * 4091, smart_encoding=True, on_too_long=on_too_long)
 
-    assert (text.text, text.remarks) == ("café", ())
+    assert (text.body, text.remarks) == ("café", ())
 
 
-def test_smart_encoding_makes_no_text_fit_that_is_longer() -> None:
+def test_smart_encoding_makes_no_message_fit_that_is_longer() -> None:
     assert "has 4097 characters" in refusal("It’s" + "\u200b" * 4093, smart_encoding=True)
 
 
@@ -200,9 +200,9 @@ def test_smart_encoding_makes_no_text_fit_that_is_longer() -> None:
 def test_the_character_that_costs_segments_is_named_with_the_way_out() -> None:
     text = create("It’s " * 20)
 
-    assert text.text == "It’s " * 20
+    assert text.body == "It’s " * 20
     assert text.remarks == (
-        "The character ’ (U+2019 RIGHT SINGLE QUOTATION MARK) makes this text UCS-2: 2 segments instead of 1; "
+        "The character ’ (U+2019 RIGHT SINGLE QUOTATION MARK) makes this message UCS-2: 2 segments instead of 1; "
         "smart_encoding=True would avoid it.",
     )
 
@@ -210,7 +210,9 @@ def test_the_character_that_costs_segments_is_named_with_the_way_out() -> None:
 def test_a_character_that_nothing_replaces_is_named_without_a_way_out() -> None:
     text = create("It’s 🎉 " * 20)
 
-    assert text.remarks == ("The character 🎉 (U+1F389 PARTY POPPER) makes this text UCS-2: 3 segments instead of 1.",)
+    assert text.remarks == (
+        "The character 🎉 (U+1F389 PARTY POPPER) makes this message UCS-2: 3 segments instead of 1.",
+    )
 
 
 def test_a_character_that_is_not_seen_is_named_only() -> None:
@@ -224,29 +226,29 @@ def test_ucs2_that_costs_nothing_is_not_remarked_on() -> None:
 def test_smart_encoding_saves_the_segments_and_the_remark() -> None:
     text = create("It’s " * 20, smart_encoding=True)
 
-    assert text.text == "It's " * 20
+    assert text.body == "It's " * 20
     assert (text.encoding, text.segments, text.remarks) == ("GSM-7", 1, ())
 
 
-def test_smart_encoding_leaves_a_text_letter_for_letter_that_stays_ucs2() -> None:
-    assert create("It’s ça", smart_encoding=True).text == "It’s ça"
+def test_smart_encoding_leaves_a_message_letter_for_letter_that_stays_ucs2() -> None:
+    assert create("It’s ça", smart_encoding=True).body == "It’s ça"
 
 
 def test_smart_encoding_comes_before_the_length() -> None:
-    assert create("\u200bIt’s" + "x" * 252, smart_encoding=True).text == "It's" + "x" * 252
+    assert create("\u200bIt’s" + "x" * 252, smart_encoding=True).body == "It's" + "x" * 252
 
 
-def test_smart_encoding_never_makes_a_text_too_long_that_fits() -> None:
+def test_smart_encoding_never_makes_a_message_too_long_that_fits() -> None:
     text = create("x" * 255 + "…", smart_encoding=True)
 
-    assert text.text == "x" * 255 + "…"
+    assert text.body == "x" * 255 + "…"
     assert text.remarks == (
-        "The character … (U+2026 HORIZONTAL ELLIPSIS) makes this text UCS-2: 4 segments instead of 2.",
+        "The character … (U+2026 HORIZONTAL ELLIPSIS) makes this message UCS-2: 4 segments instead of 2.",
     )
 
 
-def test_a_truncated_text_is_encoded_smartly_too() -> None:
-    assert create("It’s " * 60, smart_encoding=True, on_too_long="truncate").text == "It's " * 49 + "It's..."
+def test_a_truncated_message_is_encoded_smartly_too() -> None:
+    assert create("It’s " * 60, smart_encoding=True, on_too_long="truncate").body == "It's " * 49 + "It's..."
 
 
 @settings(deadline=None)
@@ -261,9 +263,9 @@ def test_whatever_is_written_is_refused_or_fit_to_be_sent(message: str, on_too_l
     except InvalidMessage:
         assert len(message) > MAX_LENGTH or not message.isprintable() or not to_gsm7(message).strip()
         return
-    assert 0 < len(text.text) <= 256
-    assert text.text.encode()
-    assert (text.encoding, text.segments) == (measure(text.text).encoding, measure(text.text).segments)
+    assert 0 < len(text.body) <= 256
+    assert text.body.encode()
+    assert (text.encoding, text.segments) == (measure(text.body).encoding, measure(text.body).segments)
     if len(message) <= 256 and (is_gsm7(message) or not smart):
-        assert text.text == message.removeprefix("\ufeff")
+        assert text.body == message.removeprefix("\ufeff")
     assert len(message) < 30 or not any(message in remark for remark in text.remarks)

@@ -134,7 +134,7 @@ def test_a_missing_number_is_told_by_its_parameter(nothing: object) -> None:
         (b"5556667777", "bytes"),
     ],
 )
-def test_what_is_neither_text_nor_an_int_is_refused_by_its_type(value: object, kind: str) -> None:
+def test_what_is_neither_message_nor_an_int_is_refused_by_its_type(value: object, kind: str) -> None:
     with pytest.raises(InvalidMessage, match=f"`to` must be a phone number as text, not a {kind}") as refused:
         normalize_number(value, "to")
 
@@ -207,7 +207,7 @@ def test_no_country_s_number_reaches_the_api_as_one_of_the_us(number: phonenumbe
         assert (len(digits) == 10) == (number.country_code == 1)
 
 
-def test_importing_the_text_does_not_load_phonenumbers() -> None:
+def test_importing_the_message_does_not_load_phonenumbers() -> None:
     script = "import sys, airflow_provider_dialogtech.sms.message; print('phonenumbers' in sys.modules)"
 
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

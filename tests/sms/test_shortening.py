@@ -14,20 +14,20 @@ from airflow_provider_dialogtech.sms.message import shorten
 FAMILY = "👨‍👩‍👧"
 
 
-def test_a_text_that_fits_is_left_alone() -> None:
+def test_a_message_that_fits_is_left_alone() -> None:
     assert shorten("ten chars ", 10) == "ten chars "
 
 
-def test_a_gsm7_text_is_cut_at_a_word_and_stays_gsm7() -> None:
+def test_a_gsm7_message_is_cut_at_a_word_and_stays_gsm7() -> None:
     assert shorten("The load of customers failed", 20) == "The load of..."
     assert shorten("The load of customers failed", 24) == "The load of customers..."
 
 
-def test_another_text_is_cut_with_an_ellipsis() -> None:
+def test_another_message_is_cut_with_an_ellipsis() -> None:
     assert shorten("Загрузка клиентов не удалась", 20) == "Загрузка клиентов…"
 
 
-def test_the_mark_goes_by_what_is_left_of_the_text() -> None:
+def test_the_mark_goes_by_what_is_left_of_the_message() -> None:
     assert shorten("The load failed ’twas", 20) == "The load failed..."
 
 
@@ -72,13 +72,13 @@ def test_a_limit_is_kept_however_small(limit: int, cut: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "limit", "cut"), [("", -1, ""), ("", 0, ""), ("a", 0, ""), ("a", 1, "a")])
-def test_a_text_of_next_to_nothing_is_cut_as_any_other(text: str, limit: int, cut: str) -> None:
+def test_a_message_of_next_to_nothing_is_cut_as_any_other(text: str, limit: int, cut: str) -> None:
     assert shorten(text, limit) == cut
 
 
 @settings(deadline=None)
 @given(st.text(max_size=80) | st.text("ab ж’\n\u0301\u200d👩🇺🏽", max_size=80), st.integers(-2, 90))
-def test_a_cut_text_is_its_own_beginning_within_the_limit(text: str, limit: int) -> None:
+def test_a_cut_message_is_its_own_beginning_within_the_limit(text: str, limit: int) -> None:
     short = shorten(text, limit)
 
     assert len(short) <= max(limit, 0)

@@ -65,11 +65,14 @@ class System:
     sandbox: Any
 
     def texts_to(self, number: str) -> list[dict[str, Any]]:
-        """Return the texts to a number that DialogTech accepted; its first digits will do."""
+        """Return the messages to a number that DialogTech accepted; its first digits will do."""
         return [text for text in self.sandbox.accepted() if text["to"].startswith(number)]
 
     def text_to(self, number: str) -> str:
-        """Return the one text to a number as soon as it is there: DAG callbacks are called after the run has ended."""
+        """Return the one message to a number as soon as it is there:
+
+        DAG callbacks are called after the run has ended.
+        """
         self.airflow.processes.wait_until(f"{number} is texted", lambda: bool(self.texts_to(number)), seconds=90)
         (text,) = self.texts_to(number)
         return str(text["message"])
@@ -107,8 +110,8 @@ class System:
         return self.clear(dag_id, run_id) if _IS_AIRFLOW_3_0 and task["try_number"] == 1 else end
 
     def states_in_journal(self, number: str) -> dict[str, str]:
-        """Return the states of the texts to a number, by the number's last digits."""
-        query = "SELECT recipient_tail, state FROM dialogtech_sends WHERE recipient_tail LIKE ?"
+        """Return the states of the messages to a number, by the number's last digits."""
+        query = "SELECT recipient_tail, state FROM dialogtech_messages WHERE recipient_tail LIKE ?"
         with closing(sqlite3.connect(self.airflow.folder / "dialogtech_journal.db", timeout=30)) as journal:
             return dict(journal.execute(query, (number[6:] + "%",)).fetchall())
 

@@ -17,7 +17,7 @@ def kill_while_its_request_is_out(system, dag_id, *, with_parents):
     number = KILLED_NUMBERS[dag_id]
     system.sandbox.fault("hang_after_accept", times=1, to=number)
     system.airflow.trigger(dag_id, RUN)
-    system.airflow.processes.wait_until("the text arrives", lambda: bool(system.texts_to(number)))
+    system.airflow.processes.wait_until("the message arrives", lambda: bool(system.texts_to(number)))
     task = system.process_of(dag_id)
     assert is_calling(task, system.sandbox)
     # The parents first, so that none of them can tell Airflow.

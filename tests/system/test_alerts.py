@@ -42,7 +42,7 @@ def failed_run(system):
         ("5556667808", rf"{FAILURE}.is_skipped was skipped at {{time}}, run by_hand"),
     ],
 )
-def test_a_callback_texts_what_happened(system, failed_run, number, words):
+def test_a_callback_messages_what_happened(system, failed_run, number, words):
     expected = "Airflow: " + words.format(time=ANY_TIME)
     assert re.fullmatch(expected, system.text_to(number))
 
@@ -56,7 +56,7 @@ def test_a_failed_dag_does_not_call_its_success_callback(system, failed_run):
     assert system.texts_to("5556667803") == []
 
 
-def test_a_dag_that_succeeds_texts(system):
+def test_a_dag_that_succeeds_messages(system):
     system.trigger(SUCCESS, "by_hand")
     assert system.airflow.wait_for_run(SUCCESS, "by_hand") == "success"
     expected = rf"Airflow: DAG {SUCCESS} succeeded at {ANY_TIME}, run by_hand"
@@ -64,7 +64,7 @@ def test_a_dag_that_succeeds_texts(system):
 
 
 @pytest.mark.skipif(not has_deadlines, reason="Airflow has deadline alerts from 3.1 on")
-def test_a_missed_deadline_texts_once_and_leaves_no_number_in_the_database(system):
+def test_a_missed_deadline_messages_once_and_leaves_no_number_in_the_database(system):
     system.trigger(DEADLINE, "late")
     expected = rf"Airflow: DAG {DEADLINE} missed its deadline of {ANY_TIME}, run late: still running"
     assert re.fullmatch(expected, system.text_to(ALERT_TO))
@@ -88,5 +88,5 @@ def test_before_deadlines_the_example_says_why_it_is_skipped(system):
 
 def test_the_log_of_a_task_says_who_was_told_and_shows_no_number(system, failed_run):
     log = system.airflow.task_logs(FAILURE)
-    assert "the text to …7804 was sent" in log or r"the text to \u20267804 was sent" in log
+    assert "the message to …7804 was sent" in log or r"the message to \u20267804 was sent" in log
     assert "5556667804" not in log

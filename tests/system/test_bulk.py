@@ -1,4 +1,4 @@
-"""A list of texts in a real task process: stopped by somebody, and killed."""
+"""A list of messages in a real task process: stopped by somebody, and killed."""
 
 import sqlite3
 import time
@@ -85,7 +85,7 @@ def test_stopped_by_somebody_it_ends_soon_and_goes_on_when_cleared(system):
     assert summary["sent"] == STOPPED_LENGTH - len(arrived)
 
 
-def test_killed_at_once_it_goes_on_in_the_next_try_and_texts_nobody_twice(system):
+def test_killed_at_once_it_goes_on_in_the_next_try_and_messages_nobody_twice(system):
     system.trigger(KILLED, RUN)
     system.airflow.processes.wait_until("texts arrive", lambda: len(system.texts_to(KILLED_NUMBERS)) >= 3)
     system.process_of(KILLED).kill()

@@ -1,4 +1,4 @@
-"""Never twice, through a real scheduler: texts whose task is killed, cleared or deferred."""
+"""Never twice, through a real scheduler: messages whose task is killed, cleared or deferred."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def killed_tasks(system):
 
 
 @pytest.mark.parametrize("dag_id", [KILLED_ALONE, KILLED_WITH_ITS_PARENTS])
-def test_killed_while_its_request_was_out_a_task_sends_no_second_text(system, killed_tasks, dag_id):
+def test_killed_while_its_request_was_out_a_task_sends_no_second_message(system, killed_tasks, dag_id):
     number = KILLED_NUMBERS[dag_id]
     assert killed_tasks[dag_id] == "failed"
     (text,) = system.texts_to(number)
@@ -30,13 +30,13 @@ def test_killed_while_its_request_was_out_a_task_sends_no_second_text(system, ki
 
 
 @pytest.mark.parametrize("dag_id", [KILLED_ALONE, KILLED_WITH_ITS_PARENTS])
-def test_its_retry_says_that_the_text_may_have_been_sent_and_is_the_last_one(system, killed_tasks, dag_id):
+def test_its_retry_says_that_the_message_may_have_been_sent_and_is_the_last_one(system, killed_tasks, dag_id):
     (task,) = system.airflow.metadata.tasks_of_run(dag_id, RUN)
     assert task["try_number"] == 2
     log = system.airflow.task_logs(dag_id)
     assert "may have been sent" in log
     assert "in_doubt=" in log
-    assert "`texts resolve` settles it" in log
+    assert "`messages resolve` settles it" in log
     assert "Then clear the task." in log
     for forbidden in (KILLED_NUMBERS[dag_id], *encodings_of(SECRET)):
         assert forbidden not in log
@@ -55,7 +55,7 @@ def test_a_cleared_task_sends_nothing_again_and_says_how_to(system):
     assert "idempotency_key" in log
 
 
-def test_a_text_whose_slot_is_far_away_gives_its_worker_back_and_arrives_once(system):
+def test_a_message_whose_slot_is_far_away_gives_its_worker_back_and_arrives_once(system):
     run = system.airflow.wait_for_scheduled_run(DEFERRED)
     assert system.airflow.wait_for_run(DEFERRED, run) == "success"
     (text,) = system.texts_to(DEFERRED_NUMBER)

@@ -1,4 +1,4 @@
-"""A person settles a text in doubt from the command line and clears its task, in a real Airflow."""
+"""A person settles a message in doubt from the command line and clears its task, in a real Airflow."""
 
 import json
 import sys
@@ -26,19 +26,19 @@ def dialogtech(system, *arguments):
 
 
 @pytest.mark.parametrize("outcome", ["sent", "unsent"])
-def test_a_text_in_doubt_is_listed_settled_and_its_task_cleared(system, outcome):
+def test_a_message_in_doubt_is_listed_settled_and_its_task_cleared(system, outcome):
     dag_id, number = f"operations_{outcome}", NUMBERS[outcome]
     fault = "reset_after_accept" if outcome == "sent" else "reset_before_accept"
     system.sandbox.fault(fault, times=1, to=number)
     system.airflow.trigger(dag_id, RUN)
     assert system.airflow.wait_for_run(dag_id, RUN) == "failed"
 
-    (row,) = dialogtech(system, "texts", "list", "--state", "in_doubt", "--dag-id", dag_id)
+    (row,) = dialogtech(system, "messages", "list", "--state", "in_doubt", "--dag-id", dag_id)
     assert (row["dag"], row["run"], row["task"], row["to"]) == (dag_id, RUN, "text", f"…{number[-4:]}")
     if outcome == "sent":  # else the exit code says that nothing is known
-        (found,) = dialogtech(system, "texts", "look-up", row["id"], "--conn-id", "dialogtech_delivery")
+        (found,) = dialogtech(system, "messages", "look-up", row["id"], "--conn-id", "dialogtech_delivery")
         assert (found["listed like it"], found["sent, says the journal"]) == ("1", "0")
-    (settled,) = dialogtech(system, "texts", "resolve", row["id"], f"--{outcome}")
+    (settled,) = dialogtech(system, "messages", "resolve", row["id"], f"--{outcome}")
     assert settled["next"].startswith("clear the task")
 
     assert system.clear(dag_id, RUN) == "success"

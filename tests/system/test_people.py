@@ -52,7 +52,7 @@ def words_to(system, number):
 
 
 def wait_for(system, number, words):
-    """Return the one text to a number that holds these words, as soon as it is there."""
+    """Return the one message to a number that holds these words, as soon as it is there."""
 
     def found():
         return [text for text in words_to(system, number) if words in text]
@@ -81,7 +81,7 @@ def test_no_number_of_a_contact_is_kept_by_airflow(system, runs):
             assert [row for row in rows if number in row or as_written in row] == []
 
 
-def test_who_is_not_in_only_to_gets_no_text_and_the_task_says_so(system, runs):
+def test_who_is_not_in_only_to_gets_no_message_and_the_task_says_so(system, runs):
     assert words_to(system, ONCALL).count("Your order comes today.") == 1
     assert words_to(system, "5556667869") == []
     results = system.airflow.metadata.results_of_run("dialogtech_only_to", RUN)
@@ -118,7 +118,7 @@ def test_what_is_texted_without_a_notifier_is_said_when_airflow_starts(system):
 
 @pytest.fixture(scope="module")
 def link(system, runs):
-    """The link in the text that asks."""
+    """The link in the message that asks."""
     text = wait_for(system, ONCALL, "Airflow asks")
     return re.fullmatch(ASKED, text)[1]
 

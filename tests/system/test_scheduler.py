@@ -1,4 +1,4 @@
-"""The example DAGs, run by a real scheduler: the texts, XCom, the pool, and what no log or file may hold."""
+"""The example DAGs, run by a real scheduler: the messages, XCom, the pool, and what no log or file may hold."""
 
 from datetime import datetime, timedelta
 
@@ -34,7 +34,7 @@ def per_row_run(system):
     return "by_hand"
 
 
-def test_a_scheduled_run_texts_its_recipient_once(system, daily_run):
+def test_a_scheduled_run_messages_its_recipient_once(system, daily_run):
     date = daily_run.removeprefix("scheduled__")[: len("2026-01-01")]
     texts = [text["message"] for text in system.texts_to("5556667777")]
     assert texts == [
@@ -42,12 +42,12 @@ def test_a_scheduled_run_texts_its_recipient_once(system, daily_run):
     ]
 
 
-def test_each_row_of_a_result_becomes_one_text(system, per_row_run):
+def test_each_row_of_a_result_becomes_one_message(system, per_row_run):
     texts = {number: [text["message"] for text in system.texts_to(number)] for number in CUSTOMERS}
     assert texts == {number: [text] for number, text in CUSTOMERS.items()}
 
 
-def test_xcom_holds_what_became_of_the_text_and_nothing_else(system, daily_run):
+def test_xcom_holds_what_became_of_the_message_and_nothing_else(system, daily_run):
     [text] = system.texts_to("5556667777")
     result = system.airflow.metadata.results_of_run(DAILY, daily_run)["good_morning", -1]
     assert result == {
@@ -125,7 +125,7 @@ def _without_debug_of_airflow_3_0(log: str) -> str:
     return "\n".join(line for line in log.splitlines() if "Received message from task runner" not in line)
 
 
-def test_a_run_that_is_triggered_without_a_date_texts_too(system, daily_run):
+def test_a_run_that_is_triggered_without_a_date_messages_too(system, daily_run):
     before = len(system.texts_to("5556667777"))
     system.trigger(DAILY, "by_hand")
     assert system.airflow.wait_for_run(DAILY, "by_hand") == "success", system.airflow.task_logs(DAILY)

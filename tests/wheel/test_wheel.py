@@ -1,4 +1,4 @@
-"""What users have is the wheel: it installs without extras, is complete, says what it is and sends a text."""
+"""What users have is the wheel: it installs without extras, is complete, says what it is and sends a message."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from email import message_from_string
 import pytest
 
 from airflow_provider_dialogtech.get_provider_info import get_provider_info
-from airflow_provider_dialogtech.settings.form import EXTRA_FIELDS
+from airflow_provider_dialogtech.settings.fields import EXTRA_FIELDS
 from tests.wheel.conftest import AIRFLOW, ROOT
 
 pytestmark = [pytest.mark.wheel, pytest.mark.timeout(600)]
@@ -57,7 +57,10 @@ def test_the_wheel_holds_what_is_no_python_too(wheel):
     assert {name for name in names if name.startswith("airflow_provider_dialogtech/") and not name.endswith(".py")} == {
         "airflow_provider_dialogtech/py.typed",
         *(f"airflow_provider_dialogtech/sandbox/inbox/{name}" for name in ("inbox.css", "inbox.js", "index.html")),
-        *(f"airflow_provider_dialogtech/page/static/{name}" for name in ("texts.css", "texts.html", "texts.js")),
+        *(
+            f"airflow_provider_dialogtech/api_server/static/{name}"
+            for name in ("messages.css", "messages.html", "messages.js")
+        ),
     }
     assert {name.split("/")[0].split("-")[0] for name in names} == {"airflow_provider_dialogtech"}
 
@@ -138,7 +141,7 @@ def test_the_connection_test_works_from_the_command_line(installed, connection):
     assert "DialogTech did not accept the access keys." in " ".join((done.stdout + done.stderr).split())
 
 
-def test_a_task_sends_a_text(installed, sandbox, connection):
+def test_a_task_sends_a_message(installed, sandbox, connection):
     shutil.copy(ROOT / "example_dags" / "dialogtech_daily_notification.py", installed.home / "dags")
     done = installed.run("airflow", "dags", "test", "dialogtech_daily_notification", **connection)
     assert [text["to"] for text in sandbox.accepted()] == ["5556667777"], done.stdout + done.stderr
@@ -161,6 +164,6 @@ def test_without_its_extra_a_shared_journal_says_what_to_install(installed, sand
     url = "postgresql+psycopg2://user@127.0.0.1/journal"
     done = installed.run("python", "-c", SEND, check=False, AIRFLOW__DIALOGTECH__JOURNAL_URL=url, **connection)
     last = done.stderr.splitlines()[-1]
-    assert "InvalidConnection: The text was not sent" in last
+    assert "InvalidConnection: The message was not sent" in last
     assert last.endswith("Install it where Airflow runs: `pip install 'airflow-provider-dialogtech[postgres]'`.")
     assert sandbox.messages() == []

@@ -1,4 +1,4 @@
-"""Functions whose results are texts, or are none."""
+"""Functions whose results are messages, or are none."""
 
 from datetime import datetime, timezone
 

@@ -1,4 +1,4 @@
-"""Tasks and alerts that fail in every place where a traceback could show a key, a number or a text."""
+"""Tasks and alerts that fail in every place where a traceback could show a key, a number or a message."""
 
 from datetime import datetime, timezone
 
@@ -12,7 +12,7 @@ except ImportError:  # Airflow 2
     from airflow.decorators import task
 
 START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc)}
-TEXT = "a very private text"
+TEXT = "a very private message"
 NUMBER = "5556667779"
 
 

@@ -1,4 +1,4 @@
-"""A text and an alert that fail where the journal is away."""
+"""A message and an alert that fail where the journal is away."""
 
 from datetime import datetime, timezone
 
@@ -10,7 +10,7 @@ try:
 except ImportError:  # Airflow 2
     from airflow import DAG
 
-TEXT = "a very private text"
+TEXT = "a very private message"
 NUMBER = "5556667776"
 
 with DAG("dialogtech_without_journal", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):

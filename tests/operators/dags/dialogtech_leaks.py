@@ -19,4 +19,4 @@ with DAG(dag_id="dialogtech_leaks", schedule=None, start_date=datetime(2026, 1, 
         "refused": "5556667773",
         "wrong_setting": "5556667774",
     }.items():
-        DialogTechSendSmsOperator(task_id=conn_id, to=to, message="a very private text", dialogtech_conn_id=conn_id)
+        DialogTechSendSmsOperator(task_id=conn_id, to=to, message="a very private message", dialogtech_conn_id=conn_id)

@@ -1,4 +1,4 @@
-"""Tasks whose code runs in processes of their own, which send the same text twice, as a retry would."""
+"""Tasks whose code runs in processes of their own, which send the same message twice, as a retry would."""
 
 import sys
 from datetime import datetime, timezone

@@ -1,4 +1,4 @@
-"""Every way in which a text's arguments are rendered, with native rendering on; and a text sent by hand."""
+"""Every way in which a message's arguments are rendered, with native rendering on; and a message sent by hand."""
 
 from datetime import datetime, timezone
 

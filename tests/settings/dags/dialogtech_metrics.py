@@ -1,4 +1,4 @@
-"""One text that is sent, one that is refused, and two alerts of which one is suppressed."""
+"""One message that is sent, one that is refused, and two alerts of which one is suppressed."""
 
 from datetime import datetime, timezone
 

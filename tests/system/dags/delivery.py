@@ -4,13 +4,13 @@ from datetime import datetime, timedelta, timezone
 
 import sqlalchemy as sa
 
-from airflow_provider_dialogtech.delivery.journal import SendJournal
-from airflow_provider_dialogtech.delivery.records import Reservation, SlotRequest
-from airflow_provider_dialogtech.delivery.schema import sends
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.schema import messages
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.journal_place import journal_store
+from airflow_provider_dialogtech.settings.journal import journal_store
 
 try:
     from airflow.sdk import DAG
@@ -20,18 +20,18 @@ except ImportError:  # Airflow 2
 START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc)}
 DELIVERY = "dialogtech_delivery"
 LONG_LINE = "dialogtech_long_line"
-# Every try makes another text of it.
+# Every try makes another message of it.
 ANOTHER_EACH_TIME = "Try {{ ti.try_number }} at {{ macros.datetime.now() }}"
 
 
 def keep_the_line_busy(context):
-    """Let another text take the number's only slot of a minute, eight seconds from now; in the first try only."""
+    """Let another message take the number's only slot of a minute, eight seconds from now; in the first try only."""
     settings = DialogTechHook(LONG_LINE).settings
-    journal = SendJournal(journal_store(), settings.account, settings.limits)
-    held = journal.reserve(SlotRequest("another text", settings.from_numbers, "5556668888", "Hi"))
+    journal = MessageJournal(journal_store(), settings.account, settings.limits)
+    held = journal.reserve(SlotRequest("another message", settings.from_numbers, "5556668888", "Hi"))
     if isinstance(held, Reservation):
         with sa.create_engine(config.journal_url()).begin() as connection:
-            another_text = sends.update().where(sends.c.id == held.id)
+            another_text = messages.update().where(messages.c.id == held.id)
             connection.execute(another_text.values(at=held.at + 8, state="sent"))
 
 

@@ -1,4 +1,4 @@
-"""Code that Airflow runs in another Python: it sends a text and fails afterwards, in the first try only."""
+"""Code that Airflow runs in another Python: it sends a message and fails afterwards, in the first try only."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ def text_and_fail_once(to, try_number):
 
     result = DialogTechHook().send_sms(to=to, message="From another Python")
     if try_number == "1":
-        raise RuntimeError("a mistake after the text")
+        raise RuntimeError("a mistake after the message")
     return result
 
 

@@ -1,0 +1,165 @@
+// Shows the messages that the user may see, and keeps them fresh. Nothing from a message or a name ever becomes HTML.
+"use strict";
+
+const EVERY = 5000;
+const filters = document.getElementById("filters");
+const rows = document.getElementById("messages");
+const live = document.getElementById("live");
+const dialog = document.getElementById("settling");
+const problem = document.getElementById("problem");
+const found = document.getElementById("found");
+let shown = "";
+let settling = null;
+
+function element(name, options = {}, ...children) {
+  const made = Object.assign(document.createElement(name), options);
+  made.append(...children);
+  return made;
+}
+
+function counted(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+// Airflow's own choice where the page stands in its frame, the system's elsewhere.
+function followTheme() {
+  let dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  try {
+    const outer = window.parent === window ? null : window.parent.document.documentElement;
+    if (outer) dark = outer.classList.contains("dark");
+  } catch {
+    // another origin's frame tells nothing
+  }
+  document.documentElement.className = [dark ? "dark" : "light", live.classList.contains("lost") ? "lost" : ""].join(" ");
+}
+
+async function ask(path, options = {}) {
+  const answer = await fetch(path, { credentials: "same-origin", ...options });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(typeof body.detail === "string" ? body.detail : `Airflow answered ${answer.status}.`);
+  return body;
+}
+
+function timeOf(message) {
+  const time = element("time", { dateTime: message.at, textContent: new Date(message.at).toLocaleString() });
+  return element("td", { className: "time" }, time);
+}
+
+function taskOf(message) {
+  const cell = element("td", { className: "task" });
+  if (!message.dag_id) return cell;
+  const index = message.map_index >= 0 ? `[${message.map_index}]` : "";
+  const name = message.task_id ? `${message.dag_id}.${message.task_id}${index}` : `DAG ${message.dag_id}`;
+  cell.append(message.task_url ? element("a", { href: message.task_url, target: "_top", textContent: name }) : name);
+  if (message.run_id) cell.append(element("div", { className: "run", textContent: message.run_id }));
+  return cell;
+}
+
+function rowOf(message) {
+  const words = message.state.replace("_", " ");
+  const state = element("td", {}, element("span", { className: `state ${message.state}`, textContent: words }));
+  if (message.is_alert) state.append(" ", element("span", { className: "state", textContent: "alert" }));
+  const todo = element("td", { className: "todo" });
+  if (message.may_settle) {
+    const button = element("button", { type: "button", textContent: "Settle" });
+    button.setAttribute("aria-label", `Settle the message to ${message.to}`);
+    button.addEventListener("click", () => open(message));
+    todo.append(button);
+  }
+  const to = element("td", { className: "to", textContent: message.to });
+  return element("tr", {}, timeOf(message), state, to, taskOf(message), element("td", { className: "reason", textContent: message.reason }), todo);
+}
+
+function gauge(words, used, limit) {
+  const meter = element("meter", { min: 0, max: limit, high: limit * 0.9, value: Math.min(used, limit) });
+  return element("label", {}, `${words}: ${used} of ${limit}`, meter);
+}
+
+function accountOf(account) {
+  const box = element("div", { className: "account" }, element("h2", { textContent: account.name }));
+  box.append(gauge("Account, in this second", account.used, account.limit));
+  for (const number of account.numbers) box.append(gauge(`Number ${number.name}, in this minute`, number.used, number.limit));
+  if (account.waiting) box.append(element("p", { textContent: `${counted(account.waiting, "message")} waiting for a slot` }));
+  return box;
+}
+
+function showMessages({ messages, more }) {
+  const fresh = JSON.stringify([messages, more]);
+  if (fresh === shown) return; // so that a focused button keeps its focus
+  shown = fresh;
+  rows.replaceChildren(...messages.map(rowOf));
+  document.getElementById("empty").hidden = messages.length > 0;
+  document.getElementById("summary").textContent = more
+    ? `The newest ${messages.length} messages. Choose a shorter period or a DAG to see others.`
+    : counted(messages.length, "message");
+}
+
+function showLimits({ accounts, alerts_sent: sent, alerts_suppressed: suppressed }) {
+  document.getElementById("limits").replaceChildren(...accounts.map(accountOf));
+  const only = suppressed ? `; ${suppressed} only counted, to be named in the next message` : "";
+  document.getElementById("alerts").textContent = `${counted(sent, "alert")} sent in 24 hours${only}`;
+}
+
+async function refresh() {
+  const wanted = new URLSearchParams([...new FormData(filters)].filter(([, value]) => value));
+  try {
+    const [messages, limits] = await Promise.all([ask(`messages?${wanted}`), ask("limits")]);
+    showMessages(messages);
+    showLimits(limits);
+    live.className = "";
+    live.textContent = `Live, ${new Date().toLocaleTimeString()}`;
+  } catch (error) {
+    live.className = "lost";
+    live.textContent = error instanceof TypeError ? "Airflow does not answer. What is shown is old." : error.message;
+  }
+  followTheme();
+}
+
+function open(message) {
+  settling = message;
+  problem.textContent = found.textContent = "";
+  document.getElementById("question").textContent = `What became of the message to ${message.to}?`;
+  dialog.showModal();
+}
+
+function command(name, body = {}) {
+  const headers = { "Content-Type": "application/json", "X-DialogTech-Page": "messages" };
+  return ask(`messages/${settling.id}/${name}`, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+async function lookUp() {
+  found.textContent = "Asking DialogTech …";
+  problem.textContent = "";
+  try {
+    const { listed, times, sent, meaning } = await command("look-up");
+    found.textContent = `${counted(listed, "message")} listed, ${times.length} like it; the journal knows ${sent} as sent. ${meaning}`;
+  } catch (error) {
+    found.textContent = "";
+    problem.textContent = error.message;
+  }
+}
+
+async function settle(outcome) {
+  try {
+    await command("settle", { outcome });
+    dialog.close();
+    await refresh();
+  } catch (error) {
+    problem.textContent = error.message;
+  }
+}
+
+dialog.addEventListener("click", (event) => {
+  if (!(event.target instanceof HTMLButtonElement)) return;
+  if (event.target.value === "look-up") lookUp();
+  else if (event.target.value) settle(event.target.value);
+  else dialog.close();
+});
+for (const [name, value] of new URLSearchParams(location.search)) {
+  if (filters.elements[name]) filters.elements[name].value = value;
+}
+filters.addEventListener("submit", (event) => event.preventDefault());
+filters.addEventListener("input", refresh);
+followTheme();
+refresh();
+setInterval(() => document.hidden || refresh(), EVERY);

@@ -1,0 +1,116 @@
+"""`messages list`, `look-up` and `resolve`: what was sent, what was not, and settling what is in doubt."""
+
+from __future__ import annotations
+
+import getpass
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Literal
+
+from airflow_provider_dialogtech.cli.output import UNKNOWN, USAGE, print_record, print_rows, running_command, say, stop
+from airflow_provider_dialogtech.journal.records import Record
+from airflow_provider_dialogtech.operations.messages import Messages
+from airflow_provider_dialogtech.settings.journal import journal_store
+
+PATIENCE = 10.0
+"""For how many seconds a person waits for a journal that is away."""
+
+
+def list_messages(arguments: Namespace) -> None:
+    """List messages, the newest first."""
+    from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
+
+    with running_command():
+        found = open_messages().list(
+            since=arguments.since, state=arguments.state, dag_id=arguments.dag_id, most=arguments.limit
+        )
+        numbers = shortened_numbers(known_hooks())
+    print_rows([_row(message, numbers) for message in found], arguments.output)
+    if len(found) == arguments.limit:
+        say(f"There may be more: these are the newest {arguments.limit}. See --limit, --since, --state and --dag-id.")
+
+
+def resolve(arguments: Namespace) -> None:
+    """Settle a message that is in doubt."""
+    if arguments.sent == arguments.unsent:
+        stop("Say what became of the message: either --sent or --unsent.", USAGE)
+    outcome: Literal["sent", "unsent"] = "sent" if arguments.sent else "unsent"
+    with running_command():
+        messages = open_messages()
+        settled = messages.resolve(arguments.id, outcome, by=_who())
+        message = messages.get(arguments.id)
+    if message is None:
+        stop(f"The journal has no message {arguments.id}. See `messages list --state in_doubt`.")
+    if not settled:
+        stop(f"The message {message.id} is not in doubt but {message.state}; nothing was changed.")
+    print_rows([_row(message, {}) | {"next": _what_follows(message, outcome)}], arguments.output)
+
+
+def open_messages() -> Messages:
+    """Open the journal for a person, who does not wait as long as a task."""
+    return Messages(journal_store(patience=PATIENCE))
+
+
+def time_of(message: Record) -> str:
+    """Return when a message left, or was to leave."""
+    return f"{message.when:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _row(message: Record, numbers: Mapping[str, str]) -> dict[str, object]:
+    said = message.outcome.get("from")
+    task = message.task_id if message.map_index < 0 else f"{message.task_id}[{message.map_index}]"
+    return {
+        "id": message.id,
+        "time": time_of(message),
+        "state": message.state,
+        "to": f"…{message.recipient_tail}",
+        "from": numbers.get(message.number) or (said if isinstance(said, str) else ""),
+        "alert": "alert" if message.is_alert else "",
+        "dag": message.dag_id,
+        "run": message.run_id,
+        "task": task,
+        "reason": message.reason,
+    }
+
+
+def _what_follows(message: Record, outcome: str) -> str:
+    if not message.is_current:
+        return "nothing: a later attempt has taken its idempotency key"
+    if not message.task_id:
+        return "the next call with its idempotency key " + ("sends nothing" if outcome == "sent" else "sends")
+    return "clear the task: " + ("it succeeds without sending" if outcome == "sent" else "it sends the message")
+
+
+def _who() -> str:
+    try:
+        return f"{getpass.getuser()} on the command line"
+    except Exception:  # each Python has its own way of saying that this user has no name
+        return "somebody on the command line"
+
+
+def look_up(arguments: Namespace) -> None:
+    """Ask DialogTech whether it lists a message, and print what that means."""
+    from airflow_provider_dialogtech.operations.look_up import look_up as ask
+
+    with running_command():
+        messages = open_messages()
+        message = messages.get(arguments.id)
+        if message is None:
+            stop(f"The journal has no message {arguments.id}. See `messages list`.")
+        found = ask(message, messages, arguments.conn_id)
+    row = {
+        "id": message.id,
+        "state": message.state,
+        "time": time_of(message),
+        "to": f"…{message.recipient_tail}",
+        "asked for": f"{found.first} to {found.last}" + (f", {found.number}" if found.number else ""),
+        "listed": found.listed,
+        "listed like it": len(found.times),
+        "at (as listed)": ", ".join(filter(None, found.times)),
+        "sent, says the journal": found.sent,
+        "in doubt, says the journal": found.in_doubt,
+        "what it means": found.meaning,
+    }
+    print_record(row, arguments.output)
+    if not found.is_more_than_known:
+        raise SystemExit(UNKNOWN)

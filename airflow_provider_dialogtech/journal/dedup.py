@@ -1,0 +1,451 @@
+"""One message per recipient, dedup key and cooldown: other alerts are suppressed, and the next message says how many.
+
+The account's lock is held only while PostgreSQL carries out one message, never over the way there and back: hundreds of
+alerts at once would queue for it longer than an alert waits.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from airflow_provider_dialogtech.journal import alert_statements
+from airflow_provider_dialogtech.journal.alert_statements import BUDGET_SECONDS, CLOCK_ERROR
+from airflow_provider_dialogtech.journal.backend import Statement
+from airflow_provider_dialogtech.journal.records import stored_key
+from airflow_provider_dialogtech.journal.states import State
+from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.masking import digest
+
+# A callback that was killed while it waited suppresses others for no longer than this.
+LEASE = 60.0
+
+_SHORTEST_RETENTION = 86400.0
+_MAY_BE_OUT = (State.SENDING, State.SENT, State.IN_DOUBT)
+
+
+@dataclass(frozen=True)
+class StoredAlert:
+    """What is stored of one recipient's alerts with one dedup key. A message may say that they are over.
+
+    :param claim: the claim of the last one that became a message; None where that was given back.
+    :param claimed_at: when it was claimed.
+    :param cooldown_ends: until when the recipient is not texted again.
+    :param reported: how many suppressed alerts its text reports.
+    :param reported_since: when the first of these was due.
+    :param suppressed: how many alerts were suppressed since.
+    :param suppressed_since: when the first of these was due.
+    :param message_key: the journal's name of its message.
+    :param last_suppressed: the claim that the last suppressed alert would have had.
+    :param failures: how many alerts there were, sent or suppressed, since the last message that they are over.
+    :param failing_since: when the first of these was due.
+    :param sent_before: 1 where a text about one of these was sent before the last claim.
+    :param about: a digest of what the last claim was about; empty where that is not known.
+    :param resolution: the claim of the message that they are over. It counts while it is the last claim.
+    """
+
+    claim: str | None = None
+    claimed_at: float = 0.0
+    cooldown_ends: float = 0.0
+    reported: int = 0
+    reported_since: float | None = None
+    suppressed: int = 0
+    suppressed_since: float | None = None
+    message_key: str = ""
+    last_suppressed: str = ""
+    failures: int = 0
+    failing_since: float | None = None
+    sent_before: int = 0
+    about: str = ""
+    resolution: str = ""
+
+    @classmethod
+    def of(cls, row: Any) -> StoredAlert | None:
+        """Read the answer to `QUESTION`. A clock that was ahead may have written times that are still to come."""
+        if row.key is None:
+            return None
+        stored = cls(*(getattr(row, name) for name in alert_statements.COLUMNS))
+        return replace(
+            stored,
+            reported_since=_no_later(stored.reported_since, row.now),
+            suppressed_since=_no_later(stored.suppressed_since, row.now),
+            failing_since=_no_later(stored.failing_since, row.now),
+        )
+
+    @property
+    def is_resolution(self) -> bool:
+        """Whether the last claim is that of a message that the failures are over."""
+        return self.claim is not None and self.claim == self.resolution
+
+    def as_it_stands(self, row: Any) -> StoredAlert:
+        """Return what holds now, where the last claim is that of a message that the failures are over.
+
+        When that message may be out, or is about to be, nothing is left of them. When it never left, they go on.
+        """
+        if not self.is_resolution:
+            return self
+        if was_sent(self, row) or row.message_state == State.HELD_BACK or is_leased(self, row.now):
+            return StoredAlert(last_suppressed=self.last_suppressed)
+        return replace(
+            self,
+            claim=None,
+            resolution="",
+            cooldown_ends=0.0,
+            reported=0,
+            reported_since=None,
+            suppressed=self.suppressed + self.reported,
+            suppressed_since=self.suppressed_since if self.reported_since is None else self.reported_since,
+        )
+
+
+def new_values(alert: StoredAlert) -> dict[str, Any]:
+    """Return the parameters of a statement that writes an alert."""
+    return {f"new_{name}": value for name, value in asdict(alert).items()}
+
+
+def seen_values(alert: StoredAlert) -> dict[str, Any]:
+    """Return the parameters by which a statement recognises an alert as it was read."""
+    return {"seen_claim": alert.claim, "seen_suppressed": alert.suppressed}
+
+
+def _no_later(moment: float | None, now: float) -> float | None:
+    return None if moment is None else min(moment, now)
+
+
+def was_sent(alert: StoredAlert, row: Any) -> bool:
+    """Return whether the message of the last claim is out, as far as the journal knows."""
+    # A message that has gone from the journal, for its time was over, was sent; one that never came into it was not.
+    is_forgotten = row.message_state is None and alert.claimed_at < row.now - _SHORTEST_RETENTION
+    return row.message_state in _MAY_BE_OUT or is_forgotten
+
+
+def is_leased(alert: StoredAlert, now: float) -> bool:
+    """Return whether whoever made the last claim may still be about to send its text."""
+    return alert.claim is not None and alert.claimed_at <= now + CLOCK_ERROR and now < alert.claimed_at + LEASE
+
+
+def is_cooling_down(alert: StoredAlert, now: float, *, sent: bool) -> bool:
+    """Return whether its recipient was texted a short time ago, or is about to be."""
+    if alert.claimed_at > now + CLOCK_ERROR:
+        return False  # by a clock that was ahead; better one message too many
+    counts = alert.claim is not None and (now < alert.claimed_at + LEASE or sent)
+    return now < alert.cooldown_ends and counts
+
+
+def unsent(alert: StoredAlert, now: float, *, sent: bool) -> tuple[int, float | None]:
+    """Return how many alerts no text has reported, and since when."""
+    if alert.claim is None or sent:
+        return alert.suppressed, alert.suppressed_since
+    since = alert.reported_since or min(alert.claimed_at, now)
+    return alert.suppressed + alert.reported + 1, since
+
+
+_PRUNED_EVERY = 16
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """The failures that are over.
+
+    :param failures: how many there were, sent or suppressed.
+    :param lasted: how long ago the first of them was.
+    :param is_same: whether the last message was about the task or DAG that works now.
+    """
+
+    failures: int
+    lasted: timedelta
+    is_same: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to send one alert.
+
+    :param id: the claim's name; it is the message's idempotency key in the journal.
+    :param suppressed: how many alerts were suppressed since the last message.
+    :param since: when the first of these was due.
+    :param is_last: whether it is the last one that the recipient's budget allows for now.
+    :param recovery: the failures that are over, where its text says that.
+    """
+
+    id: str
+    key: str = field(repr=False)
+    suppressed: int = 0
+    since: datetime | None = None
+    is_last: bool = False
+    recovery: Recovery | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of an alert, once its writes are done: the last of them changes a row, or nothing is written."""
+
+    claim: Claim | None
+    writes: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A message that somebody wants to send: to whom, and about what."""
+
+    id: str
+    key: str
+    recipient: str
+    about: str
+    budget: int
+
+    @property
+    def question(self) -> Statement:
+        return Statement(
+            alert_statements.QUESTION, {"of_key": self.key, "of_recipient": self.recipient, "of_claim": self.id}
+        )
+
+    def write(self, sql: Any, **values: Any) -> Statement:
+        return Statement(sql, {"of_key": self.key, "of_claim": self.id, **values})
+
+    def write_claim(self, seen: StoredAlert, claimed: StoredAlert, row: Any) -> tuple[Statement, ...]:
+        """Return what makes the claim, where the alert is still as it was seen."""
+        values = seen_values(seen)
+        claim = self.write(alert_statements.CLAIM, **new_values(claimed), **values)
+        return (self.grant(alert_statements.GRANT, seen_granted=row.granted, **values), *self.tidying(), claim)
+
+    def grant(self, sql: Any, **values: Any) -> Statement:
+        return self.write(sql, of_recipient=self.recipient, **values)
+
+    def tidying(self) -> list[Statement]:
+        prune = [Statement(alert_statements.PRUNE, {})] if int(self.id[:8], 16) % _PRUNED_EVERY == 0 else []
+        return [Statement(alert_statements.FORGET_GRANTS, {}), *prune]
+
+    def is_last(self, row: Any) -> bool:
+        return bool(row.granted == self.budget - 1)
+
+
+@dataclass(frozen=True)
+class Claiming:
+    """One alert that wants to become a message."""
+
+    wanted: Wanted
+    cooldown: timedelta | None
+
+    @property
+    def id(self) -> str:
+        return self.wanted.id
+
+    def decide(self, row: Any) -> Decision:
+        seen = StoredAlert.of(row)
+        if row.is_ours and seen is not None:  # only the answer was lost
+            return Decision(self._claimed_before(seen, is_last=row.granted >= self.wanted.budget))
+        is_used_up = row.granted >= self.wanted.budget
+        if seen is None:
+            if is_used_up:
+                return Decision(None, (self.wanted.write(alert_statements.SUPPRESS_FIRST),))
+            return Decision(self._claim(0, None, row), self._writes_of_first(row.granted))
+        if seen.last_suppressed == self.id:
+            return Decision(None)
+        alert = seen.as_it_stands(row)
+        sent = was_sent(alert, row)
+        if is_used_up or (self.cooldown is not None and is_cooling_down(alert, row.now, sent=sent)):
+            return Decision(None, (self._suppress(seen, alert, row.now),))
+        return self._claimed(seen, alert, row, sent=sent)
+
+    def _claimed_before(self, alert: StoredAlert, *, is_last: bool) -> Claim:
+        # Where another alert was claimed since, its text reports what was suppressed.
+        is_newest = alert.claim == self.id
+        since = _moment(alert.reported_since) if is_newest and alert.reported else None
+        return Claim(self.id, self.wanted.key, alert.reported if is_newest else 0, since, is_last)
+
+    def _claim(self, suppressed: int, since: float | None, row: Any) -> Claim:
+        when = _moment(since) if suppressed else None
+        return Claim(self.id, self.wanted.key, suppressed, when, is_last=self.wanted.is_last(row))
+
+    def _writes_of_first(self, granted: int) -> tuple[Statement, ...]:
+        claim = self.wanted.write(
+            alert_statements.CLAIM_FIRST,
+            cooldown=self._cooldown_seconds,
+            message_key=stored_key(self.id),
+            about=self.wanted.about,
+        )
+        grant = self.wanted.grant(alert_statements.GRANT_FIRST, seen_granted=granted)
+        return (grant, *self.wanted.tidying(), claim)
+
+    def _claimed(self, seen: StoredAlert, alert: StoredAlert, row: Any, *, sent: bool) -> Decision:
+        reported, since = unsent(alert, row.now, sent=sent)
+        claimed = replace(
+            alert,
+            claim=self.id,
+            claimed_at=row.now,
+            cooldown_ends=row.now + self._cooldown_seconds,
+            reported=reported,
+            reported_since=since,
+            suppressed=0,
+            suppressed_since=None,
+            message_key=stored_key(self.id),
+            failures=alert.failures + 1,
+            failing_since=alert.failing_since or row.now,
+            sent_before=int(alert.sent_before or (alert.claim is not None and sent)),
+            about=self.wanted.about,
+        )
+        return Decision(self._claim(reported, since, row), self.wanted.write_claim(seen, claimed, row))
+
+    def _suppress(self, seen: StoredAlert, alert: StoredAlert, now: float) -> Statement:
+        if alert == seen:
+            return self.wanted.write(alert_statements.SUPPRESS, seen_claim=seen.claim)
+        suppressed = replace(
+            alert,
+            claimed_at=now,
+            cooldown_ends=now,
+            suppressed=alert.suppressed + 1,
+            suppressed_since=now if alert.suppressed_since is None else alert.suppressed_since,
+            last_suppressed=self.id,
+            failures=alert.failures + 1,
+            failing_since=alert.failing_since or now,
+        )
+        values = new_values(suppressed) | seen_values(seen)
+        return self.wanted.write(alert_statements.SUPPRESS_ANEW, **values)
+
+    @property
+    def _cooldown_seconds(self) -> float:
+        return self.cooldown.total_seconds() if self.cooldown is not None else 0.0
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+
+
+@dataclass(frozen=True)
+class Resolving:
+    """One message that failures are over, where there were some."""
+
+    wanted: Wanted
+    same_only: bool
+
+    def decide(self, row: Any) -> Decision:
+        seen = StoredAlert.of(row)
+        if seen is None:
+            return Decision(None)
+        if row.is_ours:  # only the answer was lost; a failure since was sent at once
+            is_last = row.granted >= self.wanted.budget
+            return Decision(self._claim(seen, is_last=is_last) if seen.claim == self.wanted.id else None)
+        alert = seen.as_it_stands(row)
+        # Where the budget is used up, the next success sends it.
+        if not self._is_to_send(alert, row) or row.granted >= self.wanted.budget:
+            return Decision(None)
+        resolved = self._resolved(alert, row.now)
+        claim = self._claim(resolved, is_last=self.wanted.is_last(row))
+        return Decision(claim, self.wanted.write_claim(seen, resolved, row))
+
+    def _is_to_send(self, alert: StoredAlert, row: Any) -> bool:
+        if self.same_only and alert.about != self.wanted.about:
+            return False
+        if alert.claim is not None and was_sent(alert, row):
+            return True
+        # A failure whose message is about to leave is not over yet.
+        return bool(alert.sent_before) and not is_leased(alert, row.now)
+
+    def _resolved(self, alert: StoredAlert, now: float) -> StoredAlert:
+        reported, since = alert.suppressed, alert.suppressed_since
+        return replace(
+            alert,
+            claim=self.wanted.id,
+            claimed_at=now,
+            cooldown_ends=now,
+            reported=reported,
+            reported_since=since,
+            suppressed=0,
+            suppressed_since=None,
+            message_key=stored_key(self.wanted.id),
+            failures=alert.failures,
+            failing_since=alert.failing_since or now,
+            sent_before=1,
+            resolution=self.wanted.id,
+        )
+
+    def _claim(self, resolved: StoredAlert, *, is_last: bool) -> Claim:
+        lasted = timedelta(seconds=max(0.0, resolved.claimed_at - (resolved.failing_since or resolved.claimed_at)))
+        recovery = Recovery(resolved.failures, lasted, is_same=resolved.about == self.wanted.about)
+        return Claim(self.wanted.id, self.wanted.key, is_last=is_last, recovery=recovery)
+
+
+__all__ = ["BUDGET_SECONDS", "LEASE", "AlertGate", "Claim"]
+
+# Each time that it was not as it was read, another alert got ahead.
+_TRIES = 100
+
+
+class AlertGate:
+    """Decides which alerts become texts.
+
+    :param store: the journal's store.
+    :param account: the account's name in it.
+    :param budget: messages per recipient in ten minutes, over all dedup keys.
+    """
+
+    def __init__(self, store: Store, account: str, *, budget: int = 10) -> None:
+        self._store = store
+        self._account = account
+        self._lock = digest(account, "alerts")
+        self._budget = budget
+
+    def claim(
+        self,
+        dedup_key: str,
+        recipient: str,
+        cooldown: timedelta | None,
+        *,
+        about: str = "",
+        claim_id: str | None = None,
+    ) -> Claim | None:
+        """Claim an alert; None when it is suppressed, since its recipient was texted about the same a short time ago.
+
+        :param dedup_key: what the alert is about.
+        :param recipient: the number it goes to.
+        :param cooldown: how long this recipient is not texted again; None texts each time.
+        :param about: the task or DAG that it is about: several of them may share a dedup key.
+        :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
+        :raises JournalUnavailable: when the store cannot be used.
+        """
+        return self._decide(Claiming(self._wanted(dedup_key, recipient, about, claim_id), cooldown))
+
+    def resolve(
+        self, dedup_key: str, recipient: str, *, about: str = "", same_only: bool = False, claim_id: str | None = None
+    ) -> Claim | None:
+        """Claim the message that failures are over; None where no text about one was sent since the last such text.
+
+        Nothing is locked or written then. Else these failures are over once the message is out: the next one is sent at
+        once. Where it does not leave, they go on.
+
+        :param dedup_key: that of the failures.
+        :param recipient: the number it goes to.
+        :param about: the task or DAG that works again.
+        :param same_only: whether it is sent only where the last message was about that task or DAG.
+        :param claim_id: as for `claim`.
+        :raises JournalUnavailable: when the store cannot be used.
+        """
+        return self._decide(Resolving(self._wanted(dedup_key, recipient, about, claim_id), same_only))
+
+    def _wanted(self, dedup_key: str, recipient: str, about: str, claim_id: str | None) -> Wanted:
+        recipient_digest = digest(self._account, "recipient", recipient)
+        key = digest(recipient_digest, dedup_key)
+        return Wanted(claim_id or uuid.uuid4().hex, key, recipient_digest, digest(key, about), self._budget)
+
+    def _decide(self, deciding: Claiming | Resolving) -> Claim | None:
+        for _ in range(_TRIES):
+            decision = deciding.decide(self._store.ask(deciding.wanted.question)[0])
+            if not decision.writes or self._store.do(*decision.writes, lock=self._lock):
+                return decision.claim
+        raise JournalUnavailable("too many alerts are claimed at the same time")
+
+    def release(self, claim: Claim) -> None:
+        """Give back a claim whose message was certainly not sent: the next alert is sent, and counts this one.
+
+        :raises JournalUnavailable: when the store cannot be used.
+        """
+        values = {"of_claim": claim.id}
+        taking_back = (
+            Statement(alert_statements.TAKE_GRANT_BACK, values),
+            Statement(alert_statements.TAKE_CLAIM_BACK, {**values, "of_key": claim.key}),
+        )
+        self._store.do(*taking_back, lock=self._lock)

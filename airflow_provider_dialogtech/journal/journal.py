@@ -1,0 +1,273 @@
+"""The journal: at once the rate limiter's reservations and the record of what happened to each message."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Literal
+
+from airflow_provider_dialogtech.exceptions import DialogTechError, JournalUnavailable
+from airflow_provider_dialogtech.journal import statements
+from airflow_provider_dialogtech.journal.backend import Reading, Statement
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
+from airflow_provider_dialogtech.journal.planner import Planner
+from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, stored_key
+from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.journal.timing import Timing
+
+Outcome = Literal["sent", "refused", "throttled", "in_doubt"]
+
+# How far the journal's clock and a waiting process may disagree on the time that is left before one of them was set,
+# frozen or asleep.
+CLOCK_TOLERANCE = 0.1
+# A message is not started later than this after its slot.
+LATEST_START = 0.1
+# Whatever max_wait is, one step may take so many seconds.
+ONE_STEP = 5.0
+
+PRUNED_EVERY = 16
+
+
+class MessageJournal:
+    """Reserves slots for one account's messages and records their outcomes.
+
+    :param store: where the journal is stored.
+    :param account: the account's name in it: connections with the same name share its limits.
+    :param limits: what the account may send.
+    :param retention: how long rows are kept; after that a message's key is forgotten.
+    :param recorder: keeps figures of the messages and of the journal's steps.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        account: str,
+        limits: RateLimits,
+        *,
+        retention: timedelta = timedelta(days=90),
+        recorder: Recorder = NO_RECORDER,
+    ) -> None:
+        self._store = store
+        self._account = account
+        self._limits = limits
+        self._retention = retention.total_seconds()
+        self.recorder = recorder
+
+    @property
+    def timing(self) -> Timing:
+        """How long the journal's steps take here."""
+        return self._store.timing
+
+    def reserve(
+        self,
+        request: SlotRequest,
+        *,
+        resend: bool = False,
+        max_wait: float | None = None,
+        connect: float = 0.0,
+        after: Reservation | None = None,
+        sleep: Callable[[float], None] | None = None,
+    ) -> Reservation | Record:
+        """Reserve the earliest slot that all limits allow, or return what the journal knows of the message.
+
+        :param request: the message.
+        :param resend: whether a message in doubt may be sent again.
+        :param max_wait: reserve nothing when the slot is more than so many seconds away.
+        :param connect: how many seconds before the slot the message needs for connecting.
+        :param after: a reservation of the same message that was missed, displaced or throttled before a byte left; it
+            is given back.
+        :param sleep: sleeps while the journal is away; by default that of the store's clock.
+        :return: a reservation, or the record of a message that was sent, is being sent, or is in doubt.
+        :raises WaitTooLong: when there is no slot within `max_wait`.
+        :raises InvalidMessage: when the key belongs to a message to somebody else.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        planner = Planner(
+            request,
+            self._account,
+            self._limits,
+            owner=uuid.uuid4().hex,  # made before the transaction, so that a second try recognises the first
+            resend=resend,
+            after=after,
+            max_wait=max_wait,
+        )
+        read: list[float] = []
+
+        def plan(row: Any, reading: Reading) -> tuple[Reservation | Record | DialogTechError, list[Statement]]:
+            read[:] = [reading.at]
+            self.timing.first_answer(reading.took)
+            return planner.plan(row, reading, self.timing.head_start(connect))
+
+        sql = statements.BEFORE_RESERVING_FOR_ALERT if request.is_alert else statements.BEFORE_RESERVING
+        question = Statement(sql, {"of_account": self._account, "of_key": stored_key(request.key)})
+        with self._turn(is_alert=request.is_alert, max_wait=max_wait) as timeout, self._timed("reserve"):
+            answer = self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
+        if isinstance(answer, DialogTechError):
+            raise answer
+        if isinstance(answer, Reservation):
+            self.timing.committed(self._store.clock.monotonic() - read[0])
+        return answer
+
+    def start(
+        self,
+        held: Reservation,
+        *,
+        request_timeout: float,
+        timeout: float | None = None,
+        sleep: Callable[[float], None] | None = None,
+    ) -> bool:
+        """Mark a message as being sent, shortly before its slot.
+
+        :param held: the reservation.
+        :param request_timeout: how many seconds its request may take.
+        :param timeout: for how many seconds at most to try.
+        :return: whether it may be sent; not when it is too late, when an alert has taken the slot or another process
+            the message, when the account is paused, or when a clock was set. Then reserve again.
+        :raises JournalUnavailable: when the journal cannot be used; the message must not be sent then.
+        """
+        asked = self._store.clock.monotonic()
+        remaining = held.due - asked
+        values = {
+            **_of(held),
+            "of_account": self._account,
+            "slot": held.at,
+            "timeout": request_timeout,
+            "least_remaining": max(remaining - self.timing.start.bound - CLOCK_TOLERANCE, -LATEST_START),
+            "most_remaining": remaining + CLOCK_TOLERANCE,
+        }
+        with self._timed("start"):
+            started = self._store.do(Statement(statements.START, values), timeout=timeout, sleep=sleep)
+        # Also where it came too late: the next head start must be long enough for such a one.
+        self.timing.started(self._store.clock.monotonic() - asked)
+        return started
+
+    def settle(
+        self,
+        held: Reservation,
+        outcome: Outcome,
+        detail: Mapping[str, Any],
+        *,
+        took: float = 0.0,
+        pause: float = 0.0,
+        timeout: float | None = None,
+        sleep: Callable[[float], None] | None = None,
+    ) -> bool:
+        """Record what became of a message, also where it was declared in doubt in the meantime: its owner knows better.
+
+        :param held: the reservation.
+        :param outcome: what became of it.
+        :param detail: what is returned when its key comes again; plain JSON without message, key or full number.
+        :param took: seconds from the slot to the reply. After markedly more than usual the message may have arrived
+            late, so its row moves to when the reply came.
+        :param pause: for how many seconds all messages of the account are held back.
+        :param timeout: for how many seconds at most to try.
+        :return: whether its row has the outcome now; not where the journal has lost the row, or its start.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        values = {
+            **_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail)), "took": took, "pause": pause
+        }  # fmt: skip
+        names = ("SETTLE_IN_SQLITE", "NOTE_IN_SQLITE") if self._store.is_file else ("SETTLE_IN_POSTGRES",)
+        writes = [Statement(getattr(statements, name), values) for name in names]
+        if held.id % PRUNED_EVERY == 0:
+            writes.insert(0, Statement(statements.PRUNE, {"retention": self._retention}))
+        if outcome == "throttled":
+            self.recorder.count(THROTTLED_REPLIES)
+        with self._timed("settle"):
+            changed = self._store.do(*writes, timeout=timeout, sleep=sleep)
+        return changed or self._is_settled(held, outcome, timeout=timeout, sleep=sleep)
+
+    def release(
+        self, held: Reservation, *, timeout: float | None = None, sleep: Callable[[float], None] | None = None
+    ) -> bool:
+        """Give back the slot of a message no byte of which was sent, so that it delays no other.
+
+        :param timeout: for how many seconds at most to try.
+        :return: whether its row is released; not where the journal has lost it, or somebody has settled it.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        return self._store.do(Statement(statements.RELEASE, _of(held)), timeout=timeout, sleep=sleep)
+
+    def find(self, key: str, *, sleep: Callable[[float], None] | None = None) -> Record | None:
+        """Return what the journal knows of the message with this key.
+
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        rows = self._store.ask(Statement(statements.FIND, {"of_key": stored_key(key)}), sleep=sleep)
+        if not rows:
+            return None
+        found = Record.of(rows[0])
+        if found.is_overdue and self.give_up(found, sleep=sleep):
+            return found.given_up
+        return found
+
+    def give_up(self, record: Record, *, sleep: Callable[[float], None] | None = None) -> bool:
+        """Declare a message in doubt whose process has not recorded its outcome in time.
+
+        :return: whether it is in doubt now; not where its outcome came after all.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        return self._store.do(Statement(statements.DOUBT, {"of_id": record.id, "of_owner": record.owner}), sleep=sleep)
+
+    def _is_settled(self, held: Reservation, outcome: Outcome, **options: Any) -> bool:
+        """Return whether a row has its outcome already: the answer to the first try may have been lost."""
+        rows = self._store.ask(Statement(statements.GET, {"of_id": held.id}), **options)
+        return any((row.owner, row.state) == (held.owner, outcome) for row in rows)
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        asked = self._store.clock.monotonic()
+        yield
+        self.recorder.time(f"{JOURNAL}.{step}", self._store.clock.monotonic() - asked)
+
+    @contextmanager
+    def _turn(self, *, is_alert: bool, max_wait: float | None) -> Iterator[float]:
+        """Let the threads of this process reserve one at a time, so that an alert never finds a queue of them.
+
+        In a file that needs no turns: all who wait for it are served with one commit.
+        """
+        patience = self._store.patience
+        if max_wait is not None and not is_alert:
+            patience = min(patience, max_wait + ONE_STEP)
+        if is_alert or self._store.is_file:
+            yield patience
+            return
+        until = self._store.clock.monotonic() + patience
+        lock = self._store.one_at_a_time(self._account)
+        if not lock.acquire(timeout=patience):
+            raise JournalUnavailable(f"the delivery journal has not answered for {patience:.0f} s")
+        try:
+            yield max(ONE_STEP, until - self._store.clock.monotonic())
+        finally:
+            lock.release()
+
+
+def _of(held: Reservation) -> dict[str, Any]:
+    return {"of_id": held.id, "of_owner": held.owner}
+
+
+def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits) -> Reservation | Record:
+    """Return the slot that the message would get, or what the journal knows of it.
+
+    :param request: the message.
+    :param store: where the journal is stored. Nothing is written to it.
+    :param account: the account's name in it.
+    :param limits: what the account may send.
+    :raises InvalidMessage: when the key belongs to a message to somebody else.
+    :raises JournalUnavailable: when the journal cannot be used.
+    """
+    store.open()
+    question = Statement(statements.BEFORE_RESERVING, {"of_account": account, "of_key": stored_key(request.key)})
+    asked = store.clock.monotonic()
+    (row,) = store.ask(question)
+    took = store.clock.monotonic() - asked
+    store.timing.first_answer(took)
+    planner = Planner(request, account, limits, owner="")
+    answer, _ = planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
+    if isinstance(answer, DialogTechError):
+        raise answer
+    return answer

@@ -1,0 +1,110 @@
+"""When a message may leave: arithmetic over a list of times, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+# Requests that leave a window apart may arrive closer together: the way there is not equally long each time.
+SHORT_MARGIN = 0.035
+LONG_MARGIN = 0.5
+
+LONGEST_WINDOW = 60 + LONG_MARGIN
+
+
+@dataclass(frozen=True)
+class RateLimits:
+    """What an account may send. The defaults are the vendor's ("The SMS API enforces the following rate-limits").
+
+    :param account_per_second: messages per account per second.
+    :param number_per_second: messages per number per second.
+    :param number_per_minute: messages per number per 60 seconds.
+    :param alert_reserve: how many of `number_per_minute` only alerts may use; by default a tenth.
+    :raises ValueError: when one of them is not a whole number of at least 1, or `alert_reserve` leaves nothing.
+    """
+
+    account_per_second: int = 4
+    number_per_second: int = 1
+    number_per_minute: int = 40
+    alert_reserve: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("account_per_second", "number_per_second", "number_per_minute"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        reserve = self.alert_reserve
+        if reserve is not None and (isinstance(reserve, bool) or not 0 <= reserve < self.number_per_minute):
+            raise ValueError(f"alert_reserve must be a whole number from 0 to {self.number_per_minute - 1}")
+
+    @property
+    def ordinary_per_minute(self) -> int:
+        """How many messages per number per 60 seconds may be anything but alerts."""
+        reserve = self.number_per_minute // 10 if self.alert_reserve is None else self.alert_reserve
+        return self.number_per_minute - reserve
+
+    def of_account(self, extra_margin: float = 0.0) -> tuple[Window, ...]:
+        """Return the windows that all messages of the account share."""
+        return (Window(self.account_per_second, 1 + SHORT_MARGIN + extra_margin),)
+
+    def of_number(self, extra_margin: float = 0.0) -> tuple[Window, ...]:
+        """Return the windows that the messages of one number share."""
+        return (
+            Window(self.number_per_second, 1 + SHORT_MARGIN + extra_margin),
+            Window(self.number_per_minute, LONGEST_WINDOW),
+        )
+
+    def of_ordinary(self) -> tuple[Window, ...]:
+        """Return the windows that those messages of one number share that are no alerts."""
+        return (Window(self.ordinary_per_minute, LONGEST_WINDOW),)
+
+
+class Window(NamedTuple):
+    """At most `messages` in any `seconds`, wherever these begin."""
+
+    messages: int
+    seconds: float
+
+    def closed_spans(self, times: Sequence[float]) -> Iterator[tuple[float, float]]:
+        """Return between which times (both ends excluded) one more message would overflow this window.
+
+        A message overflows it exactly when it lies with `messages` neighbours in less than `seconds`.
+
+        :param times: when messages leave, past and future, ascending.
+        """
+        for first, last in zip(times, times[self.messages - 1 :], strict=False):
+            if last - first < self.seconds:
+                yield last - self.seconds, first + self.seconds
+
+
+Occupied = tuple[Sequence[Window], Sequence[float]]
+"""Windows, and the times (ascending) of the messages that share them."""
+
+
+def earliest_send_time(not_before: float, occupied: Iterable[Occupied]) -> float:
+    """Find the first time, from `not_before` on, at which no window overflows.
+
+    Times before and after it count: a message reserved for later is never crowded by one that fits in ahead of it.
+
+    :param not_before: the earliest time wanted, in seconds.
+    :param occupied: the windows, each group with the times of the messages that share it.
+    """
+    spans = chain.from_iterable(window.closed_spans(times) for windows, times in occupied for window in windows)
+    time = not_before
+    for start, end in sorted(span for span in spans if span[1] > not_before):
+        if start >= time:
+            break
+        time = max(time, end)
+    return time
+
+
+def overflows(time: float, occupied: Iterable[Occupied]) -> bool:
+    """Return whether one more message at this time would overflow a window."""
+    return any(
+        start < time < end
+        for windows, times in occupied
+        for window in windows
+        for start, end in window.closed_spans(times)
+    )

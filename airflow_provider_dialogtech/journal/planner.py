@@ -1,0 +1,222 @@
+"""What `reserve` decides, from what the journal knows: the key's earlier message, or a slot. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
+from airflow_provider_dialogtech.journal import records, statements, states
+from airflow_provider_dialogtech.journal.backend import Reading, Statement
+from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
+from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, number_name, stored_key
+from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED, AccountSlots, Slot, TakenSlot
+from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
+
+# Times pass through JSON, which may round them.
+_CLOCK_ERROR = 0.001
+
+Answer = Reservation | Record | DialogTechError
+
+
+@dataclass
+class Planner:
+    """Decides on one request.
+
+    :param request: the message.
+    :param account: the journal's name of its account.
+    :param limits: what the account may send.
+    :param owner: the token of the reservation to be made.
+    :param resend: whether a message in doubt may be sent again.
+    :param after: the reservation that this one replaces; its request has certainly not left.
+    :param max_wait: reserve nothing when the slot is more than so many seconds away.
+    """
+
+    request: SlotRequest
+    account: str
+    limits: RateLimits
+    owner: str
+    resend: bool = False
+    after: Reservation | None = None
+    max_wait: float | None = None
+
+    def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer, list[Statement]]:
+        """Decide.
+
+        :param row: the answer to `BEFORE_RESERVING`.
+        :param reading: when the journal's clock was read.
+        :param head_start: how many seconds the slot must be away at least.
+        """
+        now = reading.now
+        rows = [dict(zip(statements.SLOT_COLUMNS, values, strict=True)) for values in json.loads(row.slots)]
+        found = json.loads(row.message)
+        earlier = Record.of([*found[0], now]) if found else None
+        earlier, writes = self._follow_clock(now, rows, earlier)
+        if earlier is not None:
+            if earlier.owner == self.owner and self.request.is_held_back:
+                return earlier, []
+            if earlier.owner == self.owner:
+                # The answer to this reservation's own COMMIT was lost.
+                return self._reservation(earlier.id, earlier.at, self._index_of(earlier.number), reading), []
+            answer, freed = self._by_earlier_message(earlier)
+            writes += freed
+            if answer is not None:
+                return answer, writes
+        if self.request.is_held_back:
+            insert = self._insert(row.next_id, Slot(now, 0), now, None, State.HELD_BACK)
+            return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, insert]
+        account, changed = self._account(json.loads(row.account), reading)
+        writes += changed
+        slot = self._slot(rows, now, head_start, account, without=earlier)
+        if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
+            return _too_long(slot.at, self.max_wait), writes
+        writes += [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
+        writes.append(self._insert(row.next_id, slot, now, earlier, State.RESERVED))
+        return self._reservation(row.next_id, slot.at, slot.number, reading), writes
+
+    def _follow_clock(
+        self, now: float, rows: list[dict[str, Any]], earlier: Record | None
+    ) -> tuple[Record | None, list[Statement]]:
+        """Where the journal's clock was set back, move the messages back that it has written while it was ahead."""
+        by = max((row["created"] for row in rows), default=now) - now
+        if by < _CLOCK_ERROR:
+            return earlier, []
+        for row in rows:
+            if row["created"] > now:
+                row["at"] -= by
+        if earlier is not None and earlier.account == self.account and earlier.created > now:
+            earlier = replace(earlier, at=earlier.at - by, deadline=earlier.deadline - by)
+        return earlier, [Statement(statements.SHIFT_SLOTS, {"of_account": self.account, "by": by})]
+
+    def _by_earlier_message(self, earlier: Record) -> tuple[Answer | None, list[Statement]]:
+        """Decide by the key's earlier message: an answer, or None and what frees the key."""
+        of_row = {"of_id": earlier.id, "of_owner": earlier.owner}
+        if self._is_ours_and_unsent(earlier):
+            return None, [Statement(statements.RELEASE_OURS, of_row)]
+        writes = []
+        if earlier.is_overdue:
+            writes = [Statement(statements.DOUBT, of_row)]
+            earlier = earlier.given_up
+        is_elsewhere = earlier.state is State.SENDING or (
+            # Whoever lost the message to another process leaves it there; whoever is new takes it over.
+            earlier.state is State.RESERVED and self.after is not None and earlier.undecided_for > 0
+        )
+        may_be_out = earlier.state is State.SENT or (earlier.state is State.IN_DOUBT and not self.resend)
+        if is_elsewhere or may_be_out:
+            return self._mismatch(earlier) or earlier, writes
+        if earlier.state is State.RESERVED:
+            return None, [Statement(statements.TAKE_OVER, of_row)]
+        return None, [*writes, Statement(statements.TAKE_KEY, {**of_row, "in_state": earlier.state.value})]
+
+    def _is_ours_and_unsent(self, earlier: Record) -> bool:
+        """Return whether this is the row of the reservation that this one replaces, and no byte of it was sent."""
+        return (
+            self.after is not None
+            and earlier.owner == self.after.owner
+            and earlier.state in states.before("release_ours")
+        )
+
+    def _mismatch(self, earlier: Record) -> InvalidMessage | None:
+        if earlier.recipient == self.request.recipient_digest:
+            return None
+        return InvalidMessage(
+            f"its idempotency_key belongs to a message to …{earlier.recipient_tail}, and this one goes to "
+            f"…{self.request.recipient[-4:]}",
+            advice="Give each recipient an idempotency_key of its own.",
+        )
+
+    def _account(self, found: list[list[float]], reading: Reading) -> tuple[dict[str, float], list[Statement]]:
+        """Return the account's pause and wider windows, corrected where a clock was set."""
+        now = reading.now
+        values = found[0] if found else [0.0, 0.0, 0.0]
+        account = dict(zip(statements.ACCOUNT_COLUMNS, values, strict=True))
+        until = account["paused_until"] if account["paused_until"] <= now + LONGEST_WINDOW else now
+        if reading.ahead:
+            # What was sent in the last minute seems to be long ago; as much time must pass once more.
+            until = now + LONGEST_WINDOW
+        widened = min(account["widened_until"], now + statements.WIDENED_FOR)
+        corrected = {"extra_margin": account["extra_margin"], "widened_until": widened, "paused_until": until}
+        if not found or corrected == account:
+            return corrected, []
+        values_to_write = {"of_account": self.account, "until": until, "widened": widened}
+        return corrected, [Statement(statements.PAUSE_UNTIL, values_to_write)]
+
+    def _slot(
+        self,
+        rows: list[dict[str, Any]],
+        now: float,
+        head_start: float,
+        account: Mapping[str, float],
+        *,
+        without: Record | None,
+    ) -> Slot:
+        # Of a message that has not left, only its newest row counts.
+        is_unused = without is not None and (without.state is State.RESERVED or self._is_ours_and_unsent(without))
+        unused = without.id if without is not None and is_unused else None
+        taken = [
+            TakenSlot(
+                row["id"],
+                row["number"],
+                row["at"],
+                may_move=row["state"] == State.RESERVED and not row["priority"] and row["displaced"] < MOST_DISPLACED,
+                is_alert=bool(row["priority"]),
+            )
+            for row in rows
+            if row["id"] != unused
+            and row["state"] not in WITHOUT_SLOT
+            and not (row["state"] == State.RESERVED and row["at"] < now - records.ABANDONED)
+        ]
+        extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0
+        slots = AccountSlots(taken, self.limits, extra_margin)
+        find = slots.slot_for_alert if self.request.is_alert else slots.slot
+        numbers = [self.name_of(number) for number in self.request.numbers]
+        return find(numbers, max(now + head_start, account["paused_until"]))
+
+    def _insert(self, id_: int, slot: Slot, now: float, earlier: Record | None, state: State) -> Statement:
+        request = self.request
+        values = {
+            "id": id_,
+            "account": self.account,
+            "number": self.name_of(request.numbers[slot.number]),
+            "at": slot.at,
+            "state": state.value,
+            "key": stored_key(request.key),
+            "owner": self.owner,
+            "digest": request.digest,
+            "recipient": request.recipient_digest,
+            "recipient_tail": request.recipient[-4:],
+            "detail": "{}",
+            "deadline": slot.at,
+            "updated": now,
+            "created": now,
+            "priority": int(request.is_alert),
+            "displaced": earlier.displaced if earlier is not None and earlier.state is State.RELEASED else 0,
+            "dag_id": request.origin.dag_id,
+            "run_id": request.origin.run_id,
+            "task_id": request.origin.task_id,
+            "map_index": request.origin.map_index,
+        }
+        return Statement(statements.INSERT, values)
+
+    def _reservation(self, id_: int, at: float, index: int, reading: Reading) -> Reservation:
+        return Reservation(id_, self.owner, self.request.numbers[index], at, reading.at + at - reading.now)
+
+    def _index_of(self, number_digest: str) -> int:
+        names = [self.name_of(number) for number in self.request.numbers]
+        return names.index(number_digest)
+
+    def name_of(self, number: str) -> str:
+        """Return the journal's name of one of the account's numbers."""
+        return number_name(self.account, number)
+
+
+def _too_long(at: float, max_wait: float) -> WaitTooLong:
+    sendable_at = datetime.fromtimestamp(at, timezone.utc)
+    return WaitTooLong(
+        f"the next slot is at {sendable_at:%Y-%m-%d %H:%M:%S} UTC, later than max_wait ({max_wait:g} s) allows",
+        advice="Retry after that.",
+        sendable_at=sendable_at,
+    )

@@ -1,0 +1,203 @@
+"""The journal's tables, their version, and how an older journal becomes a newer one.
+
+Upgrades only add: a new column has a server default, so that an older version of this package, which does not know the
+column, goes on writing to the same journal while machines are upgraded one after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
+
+log = logging.getLogger(__name__)
+
+# Major and minor. Another minor version reads and writes this journal, too; a newer major one must not.
+MAJOR = 1
+VERSION = MAJOR * 100
+metadata = sa.MetaData()
+
+
+def _text(name: str, length: int) -> sa.Column[Any]:
+    return sa.Column(name, sa.String(length), nullable=False, server_default="")
+
+
+def _count(name: str, default: int = 0) -> sa.Column[Any]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default=str(default))
+
+
+messages = sa.Table(
+    "dialogtech_messages",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("account", sa.String(64), nullable=False),
+    sa.Column("number", sa.String(64), nullable=False),
+    sa.Column("at", sa.Float(53), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("key", sa.String(64), unique=True),
+    sa.Column("owner", sa.String(32), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("recipient_tail", sa.String(4), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("deadline", sa.Float(53), nullable=False),
+    sa.Column("created", sa.Float(53), nullable=False),
+    sa.Column("updated", sa.Float(53), nullable=False),
+    _text("recipient", 64),
+    _count("priority"),
+    _count("displaced"),
+    _text("dag_id", 250),
+    _text("run_id", 250),
+    _text("task_id", 250),
+    _count("map_index", -1),
+    sa.Index("dialogtech_messages_account_at", "account", "at"),
+    sa.Index("dialogtech_messages_at", "at"),
+)
+
+accounts = sa.Table(
+    "dialogtech_accounts",
+    metadata,
+    sa.Column("account", sa.String(64), primary_key=True),
+    sa.Column("extra_margin", sa.Float(53), nullable=False),
+    sa.Column("widened_until", sa.Float(53), nullable=False),
+    sa.Column("paused_until", sa.Float(53), nullable=False),
+    sa.Column("usual_latency", sa.Float(53), nullable=False),
+)
+
+alerts = sa.Table(
+    "dialogtech_alerts",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("claim", sa.String(32)),
+    sa.Column("claimed_at", sa.Float(53), nullable=False),
+    sa.Column("cooldown_ends", sa.Float(53), nullable=False),
+    sa.Column("reported", sa.Integer, nullable=False),
+    sa.Column("reported_since", sa.Float(53)),
+    sa.Column("suppressed", sa.Integer, nullable=False),
+    sa.Column("suppressed_since", sa.Float(53)),
+    _text("message_key", 64),
+    _text("last_suppressed", 32),
+    _count("failures"),
+    sa.Column("failing_since", sa.Float(53)),
+    _count("sent_before"),
+    _text("about", 64),
+    _text("resolution", 32),
+)
+
+alert_grants = sa.Table(
+    "dialogtech_alert_grants",
+    metadata,
+    sa.Column("claim", sa.String(32), primary_key=True),
+    sa.Column("recipient", sa.String(64), nullable=False),
+    sa.Column("at", sa.Float(53), nullable=False),
+    sa.Index("dialogtech_alert_grants_recipient_at", "recipient", "at"),
+)
+
+# SQLite has a place of its own for a version.
+journal_version = sa.Table("dialogtech_journal", metadata, sa.Column("version", sa.Integer, nullable=False))
+
+
+class now(FunctionElement):  # type: ignore[type-arg]  # SQLAlchemy 1.4 takes no argument
+    """The journal's time, in seconds since 1970: when a statement reached the store."""
+
+    type = sa.Float(53)
+    inherit_cache = True
+
+
+@compiles(now, "postgresql")
+def _postgres_now(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "extract(epoch FROM statement_timestamp())::float8"
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "dialogtech_now()"
+
+
+class next_id(FunctionElement):  # type: ignore[type-arg]
+    """The id of the next row in `messages`."""
+
+    type = sa.Integer()
+    inherit_cache = True
+
+
+@compiles(next_id, "postgresql")
+def _postgres_next_id(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "nextval('dialogtech_messages_id_seq')"
+
+
+@compiles(next_id, "sqlite")
+def _sqlite_next_id(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "(SELECT coalesce(max(id), 0) + 1 FROM dialogtech_messages)"
+
+
+class json_rows(FunctionElement):  # type: ignore[type-arg]
+    """All rows as one JSON array of arrays: one value is read several times faster than hundreds of rows."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(json_rows, "postgresql")
+def _postgres_json(element: Any, compiler: Any, **kwargs: Any) -> str:
+    columns = compiler.process(element.clauses, **kwargs)
+    return f"coalesce(json_agg(json_build_array({columns})), '[]'::json)::text"
+
+
+@compiles(json_rows, "sqlite")
+def _sqlite_json(element: Any, compiler: Any, **kwargs: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **kwargs)}))"
+
+
+def is_current(version: int | None) -> bool:
+    """Return whether a journal of this version has all tables and columns.
+
+    :raises JournalUnavailable: when a newer major version of this package has written it.
+    """
+    found = version or 0
+    if found // 100 > MAJOR:
+        raise JournalUnavailable(
+            f"the delivery journal was written by a newer version of this package (journal version {found // 100}, "
+            f"this one reads {MAJOR})",
+            advice="Upgrade airflow-provider-dialogtech here. Sending it again is safe then.",
+        )
+    return found >= VERSION
+
+
+def create_or_upgrade(connection: Connection) -> bool:
+    """Create what is missing.
+
+    :return: whether the journal is a new one.
+    """
+    before = set(sa.inspect(connection).get_table_names())
+    metadata.create_all(connection)
+    for table in metadata.sorted_tables:
+        if table.name in before:
+            _add_missing_columns(connection, table)
+    return messages.name not in before
+
+
+def _add_missing_columns(connection: Connection, table: sa.Table) -> None:
+    there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            made = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
+
+
+def log_new(place: str) -> None:
+    """Warn that messages sent before are not known to a journal: it must not go unnoticed where one should have been.
+
+    :param place: where it is: a file's path, or words.
+    """
+    log.warning(
+        "A new delivery journal was created (%s). On a first start that is right. Otherwise restore the journal that "
+        "was there, or correct [dialogtech] journal_url: the new one does not know what was sent before, so a task "
+        "cleared now sends again.",
+        place,
+    )

@@ -1,0 +1,156 @@
+"""An account's line: the messages that count in its windows, and where one more fits in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_dialogtech.journal.limits import Occupied, RateLimits, earliest_send_time, overflows
+
+# A message that alerts have displaced so often keeps its slot from then on.
+MOST_DISPLACED = 2
+# Between two messages of a full line an alert would cost the line both. It waits so long for the slot of one.
+WORTH_WAITING = 1.0
+
+
+@dataclass(frozen=True)
+class TakenSlot:
+    """A message's place in the line.
+
+    :param id: its row in the journal.
+    :param number: the number it leaves from.
+    :param at: its slot.
+    :param may_move: whether an alert may take its slot: it only waits, and has not been displaced too often.
+    :param is_alert: whether it is an alert.
+    """
+
+    id: int
+    number: str
+    at: float
+    may_move: bool = False
+    is_alert: bool = False
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot that was found.
+
+    :param at: when the message may leave.
+    :param number: which of the numbers it leaves from, by its place among those asked for.
+    :param displaced: the rows whose messages must take another slot.
+    """
+
+    at: float
+    number: int
+    displaced: tuple[int, ...] = ()
+
+
+class AccountSlots:
+    """The messages of an account that count in its windows.
+
+    :param places: the messages, in any order.
+    :param limits: what the account may send.
+    :param extra_margin: by how many seconds the short windows are widened.
+    """
+
+    def __init__(self, places: Iterable[TakenSlot], limits: RateLimits, extra_margin: float = 0.0) -> None:
+        self._taken = sorted(places, key=lambda place: place.at)
+        self._of_account = limits.of_account(extra_margin)
+        self._of_number = limits.of_number(extra_margin)
+        self._of_ordinary = limits.of_ordinary()
+
+    def slot(self, numbers: Sequence[str], not_before: float) -> Slot:
+        """Find the first slot that all limits and the reserve for alerts allow.
+
+        :param numbers: the numbers the message may leave from; the one whose slot comes first is taken.
+        :param not_before: no slot is nearer.
+        """
+        at, _, number = min(self._slots(self._taken, numbers, not_before, is_alert=False))
+        return Slot(at, number)
+
+    def slot_for_alert(self, numbers: Sequence[str], not_before: float) -> Slot:
+        """Find the first slot as if the messages that only wait were not there, and the fewest of them that must go.
+
+        Where two or more must go, it is soon the slot of one of them. Among numbers whose slots are equally near, it is
+        the one for which fewer must go.
+
+        :param numbers: the numbers the alert may leave from.
+        :param not_before: no slot is nearer.
+        """
+        fixed = [place for place in self._taken if not place.may_move]
+        found = self._nearest_for_alert(fixed, numbers, not_before)
+        if len(found.displaced) <= 1:
+            return found
+        waiting = (place.at for place in self._taken if place.may_move and place.number in numbers)
+        for at in waiting:
+            if found.at < at <= found.at + WORTH_WAITING:
+                return self._nearest_for_alert(fixed, numbers, at)
+        return found
+
+    def _nearest_for_alert(self, fixed: Sequence[TakenSlot], numbers: Sequence[str], not_before: float) -> Slot:
+        slots = self._slots(fixed, numbers, not_before, is_alert=True)
+        nearest = min(at for at, _, _ in slots)
+        found = []
+        for at, used, number in slots:
+            if at == nearest:
+                displaced = tuple(self._in_the_way(at, numbers[number]))
+                found.append((len(displaced), used, number, displaced))
+        *_, number, displaced = min(found)
+        return Slot(nearest, number, displaced)
+
+    def _slots(
+        self, places: Sequence[TakenSlot], numbers: Sequence[str], not_before: float, *, is_alert: bool
+    ) -> list[tuple[float, int, int]]:
+        """Find each number's first slot: when it is, how much the number was used, and which one it is.
+
+        Among numbers whose slots are equally near, the one that was used least should go: else some would wait for
+        their minute to end while another has hardly begun its own.
+        """
+        by_number: defaultdict[str, list[TakenSlot]] = defaultdict(list)
+        for place in places:
+            by_number[place.number].append(place)
+        of_account = (self._of_account, [place.at for place in places])
+        return [
+            (
+                earliest_send_time(not_before, [of_account, *self._windows(by_number[name], is_alert=is_alert)]),
+                len(by_number[name]),
+                index,
+            )
+            for index, name in enumerate(numbers)
+        ]
+
+    def _windows(self, places: Sequence[TakenSlot], *, is_alert: bool) -> list[Occupied]:
+        windows: list[Occupied] = [(self._of_number, [place.at for place in places])]
+        if not is_alert:
+            windows.append((self._of_ordinary, [place.at for place in places if not place.is_alert]))
+        return windows
+
+    def _in_the_way(self, at: float, number: str) -> list[int]:
+        """Choose the waiting messages that overflow a window together with an alert, as few as possible.
+
+        The nearest neighbours share the most windows with it, so these go first; whoever turns out to fit in again
+        stays.
+        """
+        staying = list(self._taken)
+        gone: list[TakenSlot] = []
+        for place in sorted((place for place in self._taken if place.may_move), key=lambda place: abs(place.at - at)):
+            if not self._crowded(at, number, staying):
+                break
+            if place.number == number or self._crowded_in_account(at, staying):
+                staying.remove(place)
+                gone.append(place)
+        for place in reversed(gone):
+            staying.append(place)
+            staying.sort(key=lambda place: place.at)
+            if self._crowded(at, number, staying):
+                staying.remove(place)
+        kept = {place.id for place in staying}
+        return [place.id for place in gone if place.id not in kept]
+
+    def _crowded(self, at: float, number: str, places: Sequence[TakenSlot]) -> bool:
+        of_number = [place.at for place in places if place.number == number]
+        return self._crowded_in_account(at, places) or overflows(at, [(self._of_number, of_number)])
+
+    def _crowded_in_account(self, at: float, places: Sequence[TakenSlot]) -> bool:
+        return overflows(at, [(self._of_account, [place.at for place in places])])

@@ -1,0 +1,343 @@
+"""All SQL of messages: of those on their way, and of what people ask. (`alert_statements.py` has that of alerts,
+`schema.py` the tables.)
+
+Every change is a compare-and-set: it names the row, the owner and the states that it expects, and changes nothing where
+these differ. The states come from `states.py`. Each statement has a name in `STATEMENTS`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.expression import ColumnElement, Executable
+
+from airflow_provider_dialogtech.journal import alert_statements, states
+from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
+from airflow_provider_dialogtech.journal.records import COLUMNS, GRACE
+from airflow_provider_dialogtech.journal.schema import (
+    accounts,
+    alerts,
+    journal_version,
+    json_rows,
+    messages,
+    next_id,
+    now,
+)
+from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
+
+# Each refusal for the rate widens the short windows by so much, for so long.
+WIDENING = 0.025
+WIDEST = 0.25
+WIDENED_FOR = 60.0
+# No reply pauses an account for longer.
+LONGEST_PAUSE = 60.0
+# A reply that took this much longer than twice the usual time came from a message that may have arrived late.
+MARKEDLY_LATER = 0.05
+_SLOWEST_USUAL = 5.0
+_PRUNED_AT_ONCE = 100
+# Times pass through JSON, which may round them.
+_SAME_TIME = 0.001
+_SECOND = 1.0
+_MINUTE = 60.0
+_DAY = 86400.0
+
+_id: Any = sa.bindparam("of_id")
+_owner: Any = sa.bindparam("of_owner")
+_account: Any = sa.bindparam("of_account")
+_key: Any = sa.bindparam("of_key")
+_took, _pause = sa.bindparam("took", type_=sa.Float), sa.bindparam("pause", type_=sa.Float)
+_outcome = sa.bindparam("outcome", type_=sa.String)
+
+SLOT_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created")
+ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until")
+
+
+def _is_in(*found: State) -> ColumnElement[bool]:
+    return sa.or_(*(messages.c.state == state.value for state in found))
+
+
+# What `reserve` reads
+
+
+def _json(columns: tuple[str, ...], source: Any, *conditions: ColumnElement[bool]) -> Any:
+    rows = json_rows(*(source.c[name] for name in columns))
+    query = sa.select(rows).select_from(source)
+    return (query.where(*conditions) if conditions else query).scalar_subquery()
+
+
+def _is_recent() -> Any:
+    return sa.and_(messages.c.account == _account, messages.c.at > now() - LONGEST_WINDOW)
+
+
+def _question(slots: Any) -> Any:
+    return sa.select(
+        now().label("now"),
+        next_id().label("next_id"),
+        _json(ACCOUNT_COLUMNS, accounts, accounts.c.account == _account).label("account"),
+        _json(COLUMNS, messages, messages.c.key == _key).label("message"),
+        slots.label("slots"),
+    )
+
+
+BEFORE_RESERVING = _question(_json(SLOT_COLUMNS, messages, _is_recent()))
+"""Everything that a reservation depends on."""
+
+BEFORE_RESERVING_FOR_ALERT = _question(
+    _json(
+        SLOT_COLUMNS,
+        sa.select(*(messages.c[name] for name in SLOT_COLUMNS)).where(_is_recent()).with_for_update().cte(),
+    )
+)
+"""The same, and no message of the account can be started until the alert has its slot: it may displace one."""
+
+
+# What changes a row
+
+INSERT = messages.insert().inline()
+
+
+def _ours(*before: State) -> ColumnElement[bool]:
+    return sa.and_(messages.c.id == _id, messages.c.owner == _owner, _is_in(*before))
+
+
+def _change(condition: ColumnElement[bool], to: State, **values: Any) -> Any:
+    return messages.update().where(condition).values(state=to.value, updated=now(), **values)
+
+
+START = _change(
+    sa.and_(
+        _ours(*states.before("start")),
+        sa.func.abs(messages.c.at - sa.bindparam("slot", type_=sa.Float)) < _SAME_TIME,
+        messages.c.at - now() >= sa.bindparam("least_remaining", type_=sa.Float),
+        messages.c.at - now() <= sa.bindparam("most_remaining", type_=sa.Float),
+        ~sa.exists().where(accounts.c.account == _account, accounts.c.paused_until > messages.c.at + _SAME_TIME),
+    ),
+    State.SENDING,
+    deadline=messages.c.at + sa.bindparam("timeout", type_=sa.Float),
+)
+"""Shortly before the slot. A second time it changes nothing, but finds its row."""
+
+RELEASE = _change(_ours(*states.before("release")), State.RELEASED)
+"""By the owner, who knows that no byte was sent."""
+
+RELEASE_OURS = _change(_ours(*states.before("release_ours")), State.RELEASED, key=None)
+"""The same, for another attempt under the same key."""
+
+TAKE_OVER = _change(_ours(*states.before("take_over")), State.RELEASED, key=None)
+"""By another process with the same key. Where the message was just started, the key stays taken."""
+
+TAKE_KEY = (
+    messages.update()
+    .where(messages.c.id == _id, messages.c.owner == _owner, messages.c.state == sa.bindparam("in_state"))
+    .values(key=None, updated=now())
+)
+"""Free a row's idempotency key for a new attempt; its state stays."""
+
+DISPLACE = _change(
+    sa.and_(messages.c.id == _id, messages.c.state == State.RESERVED.value),
+    State.RELEASED,
+    displaced=messages.c.displaced + 1,
+)
+"""For an alert. The message's process notices when it tries to start."""
+
+DOUBT = _change(_ours(*states.before("doubt")), State.IN_DOUBT)
+"""By any process, once the request's deadline is long over."""
+
+_is_overdue = sa.and_(messages.c.state == State.SENDING.value, messages.c.deadline + GRACE <= now())
+DOUBT_OVERDUE = _change(sa.and_(messages.c.id == _id, _is_overdue), State.IN_DOUBT)
+"""The same for whoever knows the row's id alone."""
+
+RESOLVE = (
+    messages.update()
+    .where(messages.c.id == _id, messages.c.state == State.IN_DOUBT.value)
+    .values(
+        state=sa.bindparam("new_state", type_=sa.String),
+        detail=sa.bindparam("new_detail", type_=sa.Text),
+        updated=now(),
+    )
+)
+"""By a person. The row keeps its idempotency key until a new attempt takes it."""
+
+SHIFT_SLOTS = (
+    messages.update()
+    .where(_is_recent(), messages.c.created > now())
+    .values(
+        at=messages.c.at - sa.bindparam("by", type_=sa.Float),
+        deadline=messages.c.deadline - sa.bindparam("by", type_=sa.Float),
+        created=messages.c.created - sa.bindparam("by", type_=sa.Float),
+    )
+)
+"""Follow a clock that was set back: what was written by the clock that was ahead is as old as it was before."""
+
+PAUSE_UNTIL = (
+    accounts.update()
+    .where(accounts.c.account == _account)
+    .values(paused_until=sa.bindparam("until", type_=sa.Float), widened_until=sa.bindparam("widened", type_=sa.Float))
+)
+
+_OLD = sa.select(messages.c.id).where(messages.c.at < now() - sa.bindparam("retention", type_=sa.Float))
+PRUNE = messages.delete().where(messages.c.id.in_(_OLD.order_by(messages.c.at).limit(_PRUNED_AT_ONCE)))
+"""Forget a few messages whose time is over; few, so that nobody waits for it."""
+
+
+# The outcome, and what it means for the account
+
+
+def _settled() -> Any:
+    usual = accounts.c.usual_latency
+    late = (
+        sa.select(sa.case((_took > 2 * usual + MARKEDLY_LATER, _took - usual), else_=0.0))
+        .where(accounts.c.account == messages.c.account)
+        .scalar_subquery()
+    )
+    allowed = sa.or_(
+        *(sa.and_(_outcome == outcome.value, _is_in(*states.may_settle(outcome))) for outcome in states.OUTCOMES)
+    )
+    return (
+        messages.update()
+        .where(messages.c.id == _id, messages.c.owner == _owner, allowed)
+        .values(
+            state=_outcome,
+            at=messages.c.at + sa.func.coalesce(late, 0.0),
+            detail=sa.bindparam("new_detail", type_=sa.Text),
+            updated=now(),
+        )
+    )
+
+
+def _noted(insert: Any, account: Any, source: Any) -> Any:
+    """What an outcome means for its account: how long replies take, a pause, wider windows."""
+    learned = sa.case((_took < _SLOWEST_USUAL, _took), else_=_SLOWEST_USUAL)
+    is_sent, is_throttled = _outcome == State.SENT.value, _outcome == State.THROTTLED.value
+    new = {
+        "account": account,
+        "extra_margin": sa.case((is_throttled, WIDENING), else_=0.0),
+        "widened_until": sa.case((is_throttled, now() + WIDENED_FOR), else_=0.0),
+        "paused_until": sa.case((_pause > 0, now() + _pause), else_=0.0),
+        "usual_latency": sa.case((is_sent, learned), else_=0.0),
+    }
+    query = sa.select(*(value.label(name) for name, value in new.items()))
+    noted = insert.from_select(list(new), query.where(*source) if source else query)
+    old = accounts.c
+    margin = sa.case((old.widened_until > now(), old.extra_margin), else_=0.0) + WIDENING
+    # A pause that is further away than any can be was set by a clock that is right again.
+    pause = sa.case((old.paused_until <= now() + LONGEST_WINDOW, old.paused_until), else_=0.0)
+    return noted.on_conflict_do_update(
+        index_elements=["account"],
+        set_={
+            "extra_margin": sa.case(
+                (sa.and_(is_throttled, margin < WIDEST), margin), (is_throttled, WIDEST), else_=old.extra_margin
+            ),
+            "widened_until": sa.case((is_throttled, now() + WIDENED_FOR), else_=old.widened_until),
+            "paused_until": sa.case((sa.and_(_pause > 0, now() + _pause > pause), now() + _pause), else_=pause),
+            "usual_latency": sa.case(
+                (sa.and_(is_sent, old.usual_latency > 0), 0.9 * old.usual_latency + 0.1 * learned),
+                (is_sent, learned),
+                else_=old.usual_latency,
+            ),
+        },
+    )
+
+
+_settled_in_postgres = _settled().returning(messages.c.account).cte("settled")
+
+SETTLE_IN_POSTGRES = _noted(postgresql.insert(accounts), _settled_in_postgres.c.account, ())
+"""One statement, whose first half decides whether its second notes anything."""
+
+SETTLE_IN_SQLITE = _settled()
+NOTE_IN_SQLITE = _noted(sqlite.insert(accounts), messages.c.account, (messages.c.id == _id, sa.func.changes() > 0))
+"""The same as two, since SQLite's file is locked meanwhile; the second asks whether the first changed a row."""
+
+
+# What people and later attempts read: rows, each with the store's time
+
+
+def _read(*conditions: ColumnElement[bool]) -> Any:
+    return sa.select(*(messages.c[name] for name in COLUMNS), now().label("read_at")).where(*conditions)
+
+
+FIND = _read(messages.c.key == _key)
+"""The message under a key."""
+
+GET = _read(messages.c.id == _id)
+"""The message of a row."""
+
+_MOST = sa.bindparam("most", type_=sa.Integer)
+_is_since = messages.c.at > now() - sa.bindparam("since", type_=sa.Float)
+_is_of_dag = messages.c.dag_id == sa.bindparam("of_dag", type_=sa.String)
+# A message whose process is gone is in doubt, whether or not somebody has met it and written that down.
+_shown_state = sa.case((_is_overdue, State.IN_DOUBT.value), else_=messages.c.state)
+_is_in_state = _shown_state == sa.bindparam("of_state", type_=sa.String)
+# What was given back for another slot says nothing; what nobody has taken over since was not sent.
+_is_of_interest = sa.or_(messages.c.state != State.RELEASED.value, messages.c.key.isnot(None))
+
+
+def _newest(*conditions: ColumnElement[bool]) -> Any:
+    return _read(_is_since, *conditions).order_by(messages.c.at.desc(), messages.c.id.desc()).limit(_MOST)
+
+
+LIST = _newest(_is_of_interest)
+LIST_OF_DAG = _newest(_is_of_interest, _is_of_dag)
+LIST_IN_STATE = _newest(_is_in_state)
+LIST_IN_STATE_OF_DAG = _newest(_is_in_state, _is_of_dag)
+"""The newest messages: of all states but slots that were given back for another one, or in one state."""
+
+_of_all_numbers = sa.and_(
+    messages.c.account == _account,
+    messages.c.digest == sa.bindparam("of_digest"),
+    messages.c.at >= sa.bindparam("begin", type_=sa.Float),
+    messages.c.at < sa.bindparam("end", type_=sa.Float),
+)
+STATES_OF_SAME = sa.select(_shown_state.label("state")).where(_of_all_numbers)
+STATES_OF_SAME_FROM_NUMBER = STATES_OF_SAME.where(messages.c.number == sa.bindparam("of_number"))
+"""The states of the messages with the same recipient and body."""
+
+_was_sent = messages.c.state.not_in([state.value for state in (State.RESERVED, *WITHOUT_SLOT)])
+_waits = sa.and_(messages.c.state == State.RESERVED.value, messages.c.at > now())
+
+
+def _count(condition: Any) -> Any:
+    return sa.func.sum(sa.case((condition, 1), else_=0))
+
+
+USAGE_OF_NUMBERS = (
+    sa.select(
+        messages.c.account,
+        messages.c.number,
+        _count(sa.and_(_was_sent, messages.c.at <= now(), messages.c.at > now() - _SECOND)).label("last_second"),
+        _count(sa.and_(_was_sent, messages.c.at <= now())).label("last_minute"),
+        _count(_waits).label("waiting"),
+    )
+    .where(messages.c.at > now() - _MINUTE)
+    .group_by(messages.c.account, messages.c.number)
+)
+"""How much of its limits each number uses now."""
+
+USAGE_OF_ALERTS = sa.select(
+    sa.select(sa.func.count())
+    .where(messages.c.priority == 1, messages.c.state == State.SENT.value, messages.c.at > now() - _DAY)
+    .scalar_subquery()
+    .label("sent"),
+    sa.select(sa.func.coalesce(sa.func.sum(alerts.c.suppressed), 0)).scalar_subquery().label("suppressed"),
+)
+"""Alerts that were sent in the last 24 hours, and those that were counted since the last message about the same."""
+
+
+# The store itself
+
+NOW = sa.select(now().label("now"))
+VERSION_IN_POSTGRES = sa.select(sa.func.max(journal_version.c.version).label("version"))
+VERSION_IN_SQLITE = sa.text("SELECT user_version AS version FROM pragma_user_version")
+REMOVE_ACCOUNT = accounts.delete().where(accounts.c.account == _account)
+INSERT_ACCOUNT = accounts.insert().inline()
+"""What measures a journal writes and removes a row of no account."""
+
+
+def _named(namespace: dict[str, Any]) -> dict[str, Executable]:
+    return {name.lower(): sql for name, sql in namespace.items() if name.isupper() and isinstance(sql, Executable)}
+
+
+STATEMENTS = _named(vars()) | {f"alert_{name}": sql for name, sql in _named(vars(alert_statements)).items()}
+"""Every statement by its name."""

@@ -1,0 +1,128 @@
+"""What a person asks the journal: which messages there are, and to settle one that is in doubt."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from airflow_provider_dialogtech.journal import statements
+from airflow_provider_dialogtech.journal.backend import Statement
+from airflow_provider_dialogtech.journal.records import Record
+from airflow_provider_dialogtech.journal.states import State
+from airflow_provider_dialogtech.journal.store import Store
+
+MOST_LISTED = 10_000
+_LONGEST_NAME = 100
+
+_Found = list[Record]
+
+
+class Messages:
+    """The messages of all accounts in one journal.
+
+    :param store: where the journal is stored.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def list(
+        self,
+        *,
+        since: float,
+        state: State | None = None,
+        dag_id: str | None = None,
+        most: int = 100,
+    ) -> _Found:
+        """Return messages, the newest first; slots that were given back for another one only where these are asked for.
+
+        :param since: those of the last so many seconds, and those to come.
+        :param state: only those in this state.
+        :param dag_id: only those of this DAG.
+        :param most: at most so many.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED)}
+        if state is not None:
+            values["of_state"] = State(state).value
+        if dag_id is not None:
+            values["of_dag"] = dag_id
+        by_state = (statements.LIST_IN_STATE, statements.LIST_IN_STATE_OF_DAG)
+        by_none = (statements.LIST, statements.LIST_OF_DAG)
+        sql = (by_none if state is None else by_state)[dag_id is not None]
+        return self._ask(sql, values)
+
+    def get(self, id_: int) -> Record | None:
+        """Return one message; None when the journal has no such row.
+
+        :param id_: its row.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        found = self._ask(statements.GET, {"of_id": id_})
+        return found[0] if found else None
+
+    def resolve(self, id_: int, outcome: Literal["sent", "unsent"], *, by: str) -> bool:
+        """Settle a message in doubt. Its next attempt sends nothing when it was sent, and sends when it was not.
+
+        :param id_: its row.
+        :param outcome: what became of it.
+        :param by: who says so.
+        :return: whether it was in doubt; where it was not, nothing has changed.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        message = self.get(id_)
+        if message is None:
+            return False
+        settlement = uuid.uuid4().hex
+        detail = {**_detail(message, outcome), "settled_by": by[:_LONGEST_NAME], "settlement": settlement}
+        values = {"of_id": id_, "new_state": outcome, "new_detail": json.dumps(detail)}
+        doubt = Statement(statements.DOUBT_OVERDUE, {"of_id": id_})
+        if self._store.do(doubt, Statement(statements.RESOLVE, values)):
+            return True
+        # The answer to this very settlement's first try may have been lost.
+        now_known = self.get(id_)
+        return now_known is not None and now_known.outcome.get("settlement") == settlement
+
+    def count_same(
+        self, message: Record, *, begin: datetime, end: datetime, any_number: bool = False
+    ) -> dict[State, int]:
+        """Count the messages with the same recipient, body and sending number, by state.
+
+        :param message: one of them; it is counted, too.
+        :param begin: those that were sent from then on.
+        :param end: those that were sent before.
+        :param any_number: also those that were sent from other numbers of the account.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        values = {
+            "of_account": message.account,
+            "of_digest": message.digest,
+            "begin": begin.timestamp(),
+            "end": end.timestamp(),
+        }
+        sql = statements.STATES_OF_SAME
+        if not any_number:
+            sql, values["of_number"] = statements.STATES_OF_SAME_FROM_NUMBER, message.number
+        found = [State(row.state) for row in self._store.ask(Statement(sql, values))]
+        return {state: found.count(state) for state in State if state in found}
+
+    def _ask(self, sql: Any, values: Mapping[str, Any]) -> _Found:
+        found = map(Record.of, self._store.ask(Statement(sql, values)))
+        # A message whose process is gone is in doubt, whether or not somebody has met it and written that down.
+        return [record.given_up if record.is_overdue else record for record in found]
+
+
+def _detail(message: Record, outcome: str) -> dict[str, Any]:
+    """Return what a later attempt returns for the message, in the words that a result has."""
+    if outcome != "sent":
+        return {}
+    return {
+        "status": "sent",
+        "result": "success",
+        "result_description": "Settled as sent by a person",
+        "to": f"…{message.recipient_tail}",
+        "sent_at": message.when.isoformat(timespec="milliseconds"),
+    }

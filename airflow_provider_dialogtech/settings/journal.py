@@ -1,0 +1,117 @@
+"""Which delivery journal this Airflow uses, and whether it can keep the promise."""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dialogtech.exceptions import InvalidConnection
+from airflow_provider_dialogtech.settings import config
+
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech.journal.store import Store
+
+log = logging.getLogger(__name__)
+
+
+# The executors whose tasks run where their scheduler runs, and so share a file with it.
+_LOCAL_EXECUTORS = {"LocalExecutor", "SequentialExecutor", "DebugExecutor"}
+
+
+def journal_store(*, patience: float | None = None, retry_for: float | None = None) -> Store:
+    """Open the journal of `[dialogtech] journal_url`.
+
+    :param patience: for how many seconds a journal that is away is tried again; by default a minute.
+    :param retry_for: the same for one that says at once that it is away.
+    :raises InvalidConnection: when the URL is no SQLite file's and no PostgreSQL's, or when it is a file's and tasks
+        may run on several machines, or in pods. No retry mends that.
+    :raises JournalUnavailable: when Airflow cannot ask a command or a secrets backend for the URL.
+    """
+    from airflow_provider_dialogtech.journal.store import PATIENCE, Store
+
+    url: Any = config.journal_url()
+    store = Store(url, patience=PATIENCE if patience is None else patience, retry_for=retry_for)
+    if store.is_file:
+        if not config.allow_local_journal():
+            _refuse_to_forget()
+        _warn_of_a_container(url)
+    return store
+
+
+def _refuse_to_forget() -> None:
+    """A journal in a file that dies with its pod, or that other machines do not see, keeps no promise."""
+    elsewhere = [name for name in _executor_names() if name not in _LOCAL_EXECUTORS]
+    if elsewhere:
+        raise InvalidConnection(
+            f"{', '.join(elsewhere)} may run tasks on several machines, but the delivery journal is a file on one of "
+            "them",
+            advice="Set [dialogtech] journal_url to a PostgreSQL database that all of them reach "
+            "(AIRFLOW__DIALOGTECH__JOURNAL_URL=postgresql+psycopg2://…), or, if all tasks share this file and it "
+            "outlives them, [dialogtech] allow_local_journal = True.",
+        )
+
+
+def _executor_names() -> list[str]:
+    """Read `[core] executor`: names or paths by comma, some with an alias (`path:Alias`) or a team (`team=…`)."""
+    entries = config.executors().replace(";", ",").split(",")
+    return [entry.split("=")[-1].strip().split(":")[0].rsplit(".", 1)[-1] for entry in entries if entry.strip()]
+
+
+def _warn_of_a_container(url: Any) -> None:
+    from sqlalchemy.engine import make_url
+
+    path = make_url(url).database or ""
+    if not path.startswith("file:"):
+        _warn_once_of(str(Path(path).absolute()))
+
+
+@lru_cache(maxsize=8)  # once in a process
+def _warn_once_of(path: str) -> None:
+    if on_container_layer(Path(path)):
+        log.warning(
+            "The delivery journal %s is in this container's own file system: it is lost with the container, and other "
+            "containers do not see it, so a message may be sent twice. Put it on a volume that the scheduler, the "
+            "dag-processor and the triggerer share, or set [dialogtech] journal_url to a PostgreSQL database.",
+            path,
+        )
+
+
+_MOUNTS = Path("/proc/self/mountinfo")
+_LONGEST_MOUNTS = 4_000_000
+# The file systems that container engines stack over an image. With others (btrfs, ZFS) a container cannot be told
+# from a machine.
+_LAYERED = {"overlay", "aufs", "fuse.fuse-overlayfs"}
+
+
+def on_container_layer(path: Path, mounts: Path = _MOUNTS) -> bool:
+    """Return whether a file lies on a container's root file system and on no volume; False where that is not known.
+
+    :param path: the file; it need not exist yet.
+    :param mounts: the list of what is mounted, as Linux reports it (proc(5), mountinfo).
+    """
+    try:
+        with mounts.open(encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read(_LONGEST_MOUNTS).splitlines()
+        place = path.resolve()
+    except (OSError, RuntimeError, ValueError):  # no Linux, a loop of links, or no path at all
+        return False
+    holding = [mount for mount in map(_mount_of, lines) if mount and place.is_relative_to(mount[0])]
+    if not holding:
+        return False
+    # The innermost one holds the file, and of several at one place the last.
+    innermost = max(len(point.parts) for point, _ in holding)
+    point, kind = [mount for mount in holding if len(mount[0].parts) == innermost][-1]
+    return point == Path("/") and kind in _LAYERED
+
+
+def _mount_of(line: str) -> tuple[Path, str] | None:
+    """Read where something is mounted, and its kind of file system."""
+    fields = line.split(" ")
+    if "-" not in fields[6:-1]:
+        return None
+    kind = fields[fields.index("-", 6) + 1]
+    point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), fields[4])
+    return Path(point), kind

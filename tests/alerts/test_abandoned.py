@@ -1,0 +1,163 @@
+"""How long a journal may take to answer, and that a process which does not run blames no journal."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from time import sleep
+
+import psutil
+import pytest
+
+from airflow_provider_dialogtech.alerts import journals as attempt_module
+from airflow_provider_dialogtech.alerts.journals import Attempt
+from airflow_provider_dialogtech.exceptions import JournalUnavailable, NotSent
+from tests.clocks import FakeClock
+
+_fork = multiprocessing.get_context("fork")
+
+
+def test_an_answer_in_time_is_returned():
+    attempt = Attempt(30)
+
+    def work():
+        with attempt.asking():
+            return "answer"
+
+    assert attempt.run(work) == "answer"
+
+
+def test_an_error_of_the_work_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        Attempt(30).run(lambda: 1 / 0)
+
+
+def test_a_journal_that_does_not_answer_is_abandoned_and_the_work_learns_it():
+    attempt, answer, learned = Attempt(0.3), threading.Event(), threading.Event()
+
+    def work():
+        with attempt.asking():
+            answer.wait(30)
+        try:
+            attempt.check()
+        except NotSent:
+            learned.set()
+
+    with pytest.raises(JournalUnavailable):
+        attempt.run(work)
+    answer.set()
+    assert learned.wait(30)
+
+
+def test_all_answers_together_may_take_so_long():
+    attempt = Attempt(0.5)
+
+    def work():
+        for _ in range(100):
+            with attempt.asking():
+                time.sleep(0.05)
+            attempt.check()
+
+    with pytest.raises(JournalUnavailable):
+        attempt.run(work)
+
+
+def test_waiting_for_a_slot_is_not_counted():
+    attempt = Attempt(0.3)
+
+    def work():
+        with attempt.asking():
+            pass
+        time.sleep(0.9)
+        attempt.check()
+        return "sent"
+
+    assert attempt.run(work) == "sent"
+
+
+# The clock is looked at every tenth of a second, so within so long for sure.
+TICKS = 0.5
+
+
+def asking_for(attempt, time, *seconds):
+    """Ask the journal several times, each for so many seconds of a handed-in clock; return what became of it."""
+
+    def work():
+        for each in seconds[:-1]:
+            with attempt.asking():
+                time.go_on(each)
+        with attempt.asking():
+            time.go_on(seconds[-1])
+            sleep(TICKS)
+        return "answer"
+
+    try:
+        return attempt.run(work)
+    except JournalUnavailable as error:
+        return error.reason
+
+
+TOO_LONG = "the delivery journal has taken longer than the 0.3 s that an alert waits for it"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outcome"), [((0.1, 0.1, 0.09), "answer"), ((0.1, 0.1, 0.11), TOO_LONG), ((0.14, 0.14, 0.03), TOO_LONG)]
+)
+def test_the_time_of_all_answers_is_added_up(seconds, outcome):
+    time = FakeClock()
+    assert asking_for(Attempt(0.3, time.clock), time, *seconds) == outcome
+
+
+def test_time_in_which_the_process_did_not_run_counts_up_to_twice_the_journals_seconds():
+    for seconds, outcome in ((59.0, "answer"), (61.0, TOO_LONG.replace("0.3 s", "30 s"))):
+        time = FakeClock()
+        assert asking_for(Attempt(30, time.clock), time, seconds) == outcome
+
+
+def test_of_a_long_time_between_two_looks_at_the_clock_little_counts():
+    """Four times 0.15 s are less than 0.7 s, though 1.2 s have passed."""
+    time = FakeClock()
+    assert asking_for(Attempt(0.7, time.clock), time, 0.3, 0.3, 0.3, 0.3) == "answer"
+    time = FakeClock()
+    assert asking_for(Attempt(0.7, time.clock), time, 0.3, 0.3, 0.3, 0.3, 0.3).startswith("the delivery journal")
+
+
+def test_a_process_that_is_stopped_meanwhile_abandons_no_journal():
+    """As one that gets no processor time on a busy machine, or whose machine is suspended."""
+
+    def work(pipe):
+        attempt = Attempt(3.0)
+
+        def ask():
+            with attempt.asking():
+                pipe.send("asking")
+                return pipe.recv()
+
+        pipe.send(attempt.run(ask))
+
+    here, there = _fork.Pipe()
+    process = _fork.Process(target=work, args=(there,))
+    process.start()
+    assert here.recv() == "asking"
+    os.kill(process.pid, signal.SIGSTOP)
+    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
+    time.sleep(3.5)
+    here.send("answer")
+    os.kill(process.pid, signal.SIGCONT)
+    assert here.poll(30)
+    assert here.recv() == "answer"
+    process.join(30)
+
+
+def test_even_a_process_that_hardly_runs_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(attempt_module, "LONGEST_TICK", 0.0)
+    attempt = Attempt(0.3)
+
+    def work():
+        with attempt.asking():
+            time.sleep(30)
+
+    with pytest.raises(JournalUnavailable):
+        attempt.run(work)

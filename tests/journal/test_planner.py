@@ -1,0 +1,318 @@
+"""What a reservation decides, from the journal's answer alone."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_dialogtech.exceptions import InvalidMessage, WaitTooLong
+from airflow_provider_dialogtech.journal import statements
+from airflow_provider_dialogtech.journal.backend import Reading
+from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, SHORT_MARGIN, RateLimits
+from airflow_provider_dialogtech.journal.planner import Planner
+from airflow_provider_dialogtech.journal.records import (
+    ABANDONED,
+    COLUMNS,
+    GRACE,
+    Origin,
+    Record,
+    Reservation,
+    SlotRequest,
+    stored_key,
+)
+from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED
+
+NOW = 1_000_000.0
+NUMBER, RECIPIENT = "5554332111", "5556667777"
+SECOND = 1 + SHORT_MARGIN
+
+
+def a_planner(*, to=RECIPIENT, is_alert=False, **options) -> Planner:
+    request = SlotRequest("key", (NUMBER,), to, "Hello", is_alert)
+    return Planner(request, "account", RateLimits(), owner="ours", **options)
+
+
+def a_row(id_=1, *, state="reserved", at=NOW + 5, **columns):
+    number = a_planner().name_of(NUMBER)
+    usual = {"account": "account", "number": number, "owner": "theirs", "digest": "d", "recipient_tail": "7777"}
+    times = {"deadline": at + 30, "created": min(at, NOW)}
+    rest = {"recipient": a_planner().request.recipient_digest, "detail": "{}", "displaced": 0, "priority": 0}
+    rest |= {"key": "k", "dag_id": "", "run_id": "", "task_id": "", "map_index": -1}
+    return {"id": id_, "state": state, "at": at, **usual, **times, **rest, **columns}
+
+
+def plan(planner, *rows, earlier=None, account=None, head_start=0.1, ahead=0.0):
+    answer = SimpleNamespace(
+        next_id=100,
+        slots=json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows]),
+        message=json.dumps([[earlier[name] for name in COLUMNS]] if earlier else []),
+        account=json.dumps([account] if account else []),
+    )
+    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01, ahead), head_start)
+    return found, [(write.sql, dict(write.values)) for write in writes]
+
+
+@pytest.mark.parametrize(("max_wait", "is_taken"), [(1.0, True), (0.8, False)])
+def test_the_time_that_the_steps_take_is_no_waiting(max_wait, is_taken):
+    """A slot 1.4 s away, of which 0.5 s are needed to reserve and start it anyway."""
+    busy = a_row(1, at=NOW + 1.4 - SECOND)
+    found, writes = plan(a_planner(max_wait=max_wait), busy, head_start=0.5)
+    if is_taken:
+        assert found.at == pytest.approx(NOW + 1.4)
+    else:
+        assert isinstance(found, WaitTooLong)
+        assert found.sendable_at.timestamp() == pytest.approx(NOW + 1.4)
+        assert writes == []
+
+
+def sql_of(writes):
+    return [sql for sql, _ in writes]
+
+
+def test_its_own_reservation_is_recognised_and_nothing_is_written_twice():
+    found, writes = plan(a_planner(), earlier=a_row(7, owner="ours"))
+    assert (found.id, found.at, found.due, writes) == (7, NOW + 5, 55.0, [])
+
+
+@pytest.mark.parametrize("silent_for", [-1.0, 1.0])
+def test_a_message_of_a_process_that_is_gone_is_in_doubt_only_after_its_deadline(silent_for):
+    text = a_row(state="sending", at=NOW - 40, deadline=NOW - GRACE - silent_for)
+    found, writes = plan(a_planner(), earlier=text)
+    assert isinstance(found, Record)
+    assert found.state == ("sending" if silent_for < 0 else "in_doubt")
+    assert sql_of(writes) == ([] if silent_for < 0 else [statements.DOUBT])
+
+
+@pytest.mark.parametrize("state", ["refused", "throttled", "released"])
+def test_what_was_not_sent_gives_its_key_to_a_new_row(state):
+    found, writes = plan(a_planner(), earlier=a_row(7, state=state))
+    assert isinstance(found, Reservation)
+    assert sql_of(writes) == [statements.TAKE_KEY, statements.INSERT]
+    assert writes[0][1] == {"of_id": 7, "of_owner": "theirs", "in_state": state}
+
+
+def test_a_key_of_a_message_to_somebody_else_is_an_error():
+    found, _ = plan(a_planner(to="5556668888"), earlier=a_row(state="sent"))
+    assert isinstance(found, InvalidMessage)
+    found, _ = plan(a_planner(), earlier=a_row(state="sent"))
+    assert isinstance(found, Record)
+
+
+def test_a_message_that_was_displaced_twice_keeps_its_slot():
+    for times, expected in ((MOST_DISPLACED - 1, [1]), (MOST_DISPLACED, [])):
+        _, writes = plan(a_planner(is_alert=True), a_row(at=NOW + 0.1, displaced=times))
+        assert [values["of_id"] for sql, values in writes if sql is statements.DISPLACE] == expected
+
+
+def test_how_often_a_message_was_displaced_goes_with_it_to_its_next_row():
+    _, writes = plan(a_planner(), earlier=a_row(state="released", displaced=1))
+    assert writes[-1][1]["displaced"] == 1
+    _, writes = plan(a_planner(), earlier=a_row(state="throttled", displaced=1))
+    assert writes[-1][1]["displaced"] == 0
+
+
+def test_what_was_released_or_abandoned_takes_no_place_and_what_waits_does():
+    for row in (a_row(state="released", at=NOW + 0.1), a_row(at=NOW - ABANDONED - 0.1)):
+        found, _ = plan(a_planner(), row, head_start=0.0)
+        assert found.at == NOW
+    found, _ = plan(a_planner(), a_row(at=NOW + 0.1), head_start=0.0)
+    assert found.at == NOW + 0.1 + SECOND
+
+
+def test_a_row_that_was_sent_long_ago_is_no_abandoned_reservation():
+    rows = [a_row(id_, state="sent", at=NOW - 40 + id_) for id_ in range(36)]
+    found, _ = plan(a_planner(), *rows, head_start=0.0)
+    assert found.at == NOW - 40 + LONGEST_WINDOW
+
+
+def test_after_the_clock_was_set_back_only_what_it_had_written_while_ahead_moves():
+    before = a_row(1, state="sent", at=NOW - 10, created=NOW - 11)
+    ahead = a_row(2, state="sent", at=NOW + 3599, created=NOW + 3600)
+    found, writes = plan(a_planner(), before, ahead, head_start=0.0)
+    assert writes[0] == (statements.SHIFT_SLOTS, {"of_account": "account", "by": 3600.0})
+    assert found.at == pytest.approx(NOW - 1 + SECOND)
+    # 40 messages before the step still count as what they are: ten seconds old.
+    rows = [a_row(id_, state="sent", at=NOW - 10, created=NOW - 11) for id_ in range(36)]
+    found, _ = plan(a_planner(), *rows, a_row(99, state="sent", at=NOW + 3599, created=NOW + 3600))
+    assert found.at == pytest.approx(NOW - 10 + LONGEST_WINDOW)
+
+
+def test_a_message_that_is_being_sent_moves_back_with_the_clock_that_started_it():
+    text = a_row(2, state="sending", at=NOW + 3599, created=NOW + 3600, deadline=NOW + 3629)
+    found, _ = plan(a_planner(), text, earlier=text)
+    assert found.undecided_for == pytest.approx(29 + GRACE)
+
+
+def test_a_clock_set_ahead_makes_the_account_wait_for_a_minute():
+    found, writes = plan(a_planner(), account=[0.0, 0.0, 0.0], ahead=3600.0)
+    assert found.at == NOW + LONGEST_WINDOW
+    assert writes[0][0] is statements.PAUSE_UNTIL
+    assert writes[0][1]["until"] == NOW + LONGEST_WINDOW
+
+
+def test_a_pause_or_wider_windows_that_no_reply_can_have_set_are_void():
+    found, writes = plan(a_planner(), account=[0.1, NOW + 3600, NOW + 3600])
+    assert found.at == NOW + 0.1
+    assert writes[0][1] == {"of_account": "account", "until": NOW, "widened": NOW + statements.WIDENED_FOR}
+    found, writes = plan(a_planner(), account=[0.1, NOW + 30, NOW + 30])
+    assert found.at == NOW + 30
+    assert sql_of(writes) == [statements.INSERT]
+
+
+def test_whoever_lost_its_message_to_another_process_leaves_it_there():
+    ours = Reservation(1, "our first one", NUMBER, NOW + 1, 51.0)
+    found, writes = plan(a_planner(after=ours), earlier=a_row(2))
+    assert isinstance(found, Record)
+    assert writes == []
+    found, writes = plan(a_planner(), earlier=a_row(2))
+    assert isinstance(found, Reservation)
+    assert sql_of(writes) == [statements.TAKE_OVER, statements.INSERT]
+
+
+def test_whoever_missed_its_slot_gives_it_back_and_is_not_in_its_own_way():
+    ours = Reservation(1, "our first one", NUMBER, NOW + 0.2, 50.2)
+    row = a_row(1, owner="our first one", at=NOW + 0.2)
+    found, writes = plan(a_planner(after=ours), row, earlier=row)
+    assert found.at == NOW + 0.1
+    assert sql_of(writes) == [statements.RELEASE_OURS, statements.INSERT]
+
+
+@pytest.mark.parametrize("at", [1e300, -1e300, float("nan"), float("inf"), "soon", None])
+def test_a_time_that_is_none_is_the_first_of_all(at):
+    row = a_row(state="in_doubt") | {"at": at}
+    assert Record.of([*(row[name] for name in COLUMNS), NOW]).when.year == 1970
+
+
+def test_a_reservation_writes_down_all_that_the_message_needs():
+    request = SlotRequest(
+        "key", (NUMBER,), RECIPIENT, "Hello", is_alert=True, origin=Origin("etl", "manual__1", "load", 3)
+    )
+    planner = Planner(request, "account", RateLimits(), owner="ours")
+    found, writes = plan(planner)
+    assert (found.id, found.owner, found.number, found.at) == (100, "ours", NUMBER, NOW + 0.1)
+    assert found.due == pytest.approx(50.1)
+    assert writes == [
+        (
+            statements.INSERT,
+            {
+                "id": 100,
+                "account": "account",
+                "number": planner.name_of(NUMBER),
+                "at": NOW + 0.1,
+                "state": "reserved",
+                "key": stored_key("key"),
+                "owner": "ours",
+                "digest": request.digest,
+                "recipient": request.recipient_digest,
+                "recipient_tail": "7777",
+                "detail": "{}",
+                "deadline": NOW + 0.1,
+                "updated": NOW,
+                "created": NOW,
+                "priority": 1,
+                "displaced": 0,
+                "dag_id": "etl",
+                "run_id": "manual__1",
+                "task_id": "load",
+                "map_index": 3,
+            },
+        )
+    ]
+
+
+def test_a_message_that_is_held_back_is_written_down_without_a_slot():
+    request = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", is_held_back=True)
+    planner = Planner(request, "account", RateLimits(), owner="ours")
+    found, writes = plan(planner, a_row(at=NOW + 0.1))
+    assert (found.id, found.state, found.at) == (100, "held_back", NOW)
+    assert sql_of(writes) == [statements.INSERT]
+    assert (writes[0][1]["at"], writes[0][1]["state"], writes[0][1]["priority"]) == (NOW, "held_back", 0)
+    again, writes = plan(planner, earlier=a_row(7, state="held_back", at=NOW, owner="ours"))
+    assert (again.id, again.state, writes) == (7, "held_back", [])
+
+
+def test_the_number_whose_slot_comes_first_is_taken():
+    request = SlotRequest("key", (NUMBER, "5554332112"), RECIPIENT, "Hello")
+    planner = Planner(request, "account", RateLimits(), owner="ours")
+    found, _ = plan(planner, a_row(at=NOW))
+    assert (found.number, found.at) == ("5554332112", NOW + 0.1)
+    other = a_row(7, owner="ours", number=planner.name_of("5554332112"))
+    assert plan(planner, earlier=other)[0].number == "5554332112"
+
+
+@pytest.mark.parametrize(("created", "is_shifted"), [(NOW + 0.0005, False), (NOW + 0.002, True)])
+def test_less_than_a_millisecond_is_no_clock_that_was_set(created, is_shifted):
+    _, writes = plan(a_planner(), a_row(state="sent", at=NOW, created=created))
+    assert (statements.SHIFT_SLOTS in sql_of(writes)) == is_shifted
+
+
+def test_what_was_written_at_this_very_moment_stays_where_it_is_when_the_clock_was_set_back():
+    at_once = a_row(1, state="sent", at=NOW, created=NOW)
+    ahead = a_row(2, state="sent", at=NOW + 100, created=NOW + 100)
+    found, _ = plan(a_planner(), at_once, ahead, head_start=0.0)
+    assert found.at == pytest.approx(NOW + SECOND)
+
+
+def test_a_message_of_another_account_does_not_move_with_this_ones_clock():
+    ahead = a_row(2, state="sent", at=NOW + 100, created=NOW + 100)
+    text = a_row(3, state="sending", at=NOW + 100, created=NOW + 100, deadline=NOW + 130, account="another")
+    found, _ = plan(a_planner(), ahead, earlier=text)
+    assert found.undecided_for == pytest.approx(30 + GRACE + 10)
+
+
+@pytest.mark.parametrize(
+    ("state", "resend", "is_taken"),
+    [
+        ("sent", True, False),
+        ("sending", True, False),
+        ("in_doubt", True, True),
+        ("in_doubt", False, False),
+        ("unsent", False, True),
+    ],
+)
+def test_only_what_is_in_doubt_is_sent_again_and_only_where_a_person_says_so(state, resend, is_taken):
+    found, writes = plan(a_planner(resend=resend), earlier=a_row(state=state, at=NOW - 1))
+    assert isinstance(found, Reservation) == is_taken
+    assert (statements.TAKE_KEY in sql_of(writes)) == is_taken
+
+
+@pytest.mark.parametrize("state", ["sent", "refused", "throttled", "unsent", "held_back"])
+def test_what_has_an_outcome_is_no_slot_to_give_back(state):
+    ours = Reservation(1, "our first one", NUMBER, NOW + 0.2, 50.2)
+    _, writes = plan(a_planner(after=ours), earlier=a_row(1, owner="our first one", state=state))
+    assert statements.RELEASE_OURS not in sql_of(writes)
+
+
+@pytest.mark.parametrize("state", ["reserved", "sending", "in_doubt", "released"])
+def test_what_has_not_left_is_given_back_by_its_owner(state):
+    ours = Reservation(1, "our first one", NUMBER, NOW + 0.2, 50.2)
+    found, writes = plan(a_planner(after=ours), earlier=a_row(1, owner="our first one", state=state))
+    assert isinstance(found, Reservation)
+    assert writes[0] == (statements.RELEASE_OURS, {"of_id": 1, "of_owner": "our first one"})
+
+
+def test_a_waiting_message_of_a_process_that_is_gone_is_taken_over_also_after_a_lost_slot():
+    ours = Reservation(1, "our first one", NUMBER, NOW + 1, 51.0)
+    found, writes = plan(a_planner(after=ours), earlier=a_row(2, at=NOW - ABANDONED))
+    assert isinstance(found, Reservation)
+    assert sql_of(writes) == [statements.TAKE_OVER, statements.INSERT]
+
+
+def test_alerts_neither_move_alerts_nor_what_is_being_sent():
+    for row in (a_row(at=NOW + 0.1, priority=1), a_row(at=NOW + 0.1, state="sending")):
+        found, writes = plan(a_planner(is_alert=True), row, head_start=0.0)
+        assert sql_of(writes) == [statements.INSERT]
+        assert found.at == NOW + 0.1 + SECOND
+
+
+@pytest.mark.parametrize(("widened_until", "at"), [(NOW, NOW + SECOND), (NOW + 1, NOW + SECOND + 0.2)])
+def test_windows_are_wider_as_long_as_they_are_said_to_be(widened_until, at):
+    found, _ = plan(a_planner(), a_row(at=NOW), account=[0.2, widened_until, 0.0], head_start=0.0)
+    assert found.at == pytest.approx(at)
+
+
+@pytest.mark.parametrize(("paused_until", "is_void"), [(NOW + LONGEST_WINDOW, False), (NOW + LONGEST_WINDOW + 1, True)])
+def test_a_pause_of_a_minute_holds(paused_until, is_void):
+    found, writes = plan(a_planner(), account=[0.0, 0.0, paused_until])
+    assert found.at == (NOW + 0.1 if is_void else paused_until)
+    assert (statements.PAUSE_UNTIL in sql_of(writes)) == is_void

@@ -1,0 +1,62 @@
+import threading
+import time
+
+import pytest
+
+from airflow_provider_dialogtech.journal import statements
+from airflow_provider_dialogtech.journal.backend import Statement
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.schema import accounts
+from airflow_provider_dialogtech.journal.store import Store
+from tests.journal.looking import edit, rows
+
+pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
+
+
+@pytest.mark.parametrize("name", ["DISPLACE", "TAKE_OVER"])
+def test_a_message_that_has_started_is_neither_displaced_nor_taken_over(store_url, name):
+    """Whoever does so has read that it waits, but it may have started since."""
+    store = Store(store_url)
+    journal = MessageJournal(store, "account", RateLimits())
+    held = journal.reserve(SlotRequest("key", ("5554332111",), "5556667777", "Hello"))
+    time.sleep(max(0.0, held.due - journal.timing.start_lead - time.monotonic()))
+    assert journal.start(held, request_timeout=30)
+    values = {"of_id": held.id} if name == "DISPLACE" else {"of_id": held.id, "of_owner": held.owner}
+    assert not store.do(Statement(getattr(statements, name), values))
+    assert journal.find("key").state == "sending"
+
+
+def test_no_message_starts_between_an_alerts_reading_of_the_line_and_its_displacing(store_url):
+    """Both would leave then, and overfill a window."""
+    store = Store(store_url)
+    journal = MessageJournal(store, "account", RateLimits())
+    held = journal.reserve(SlotRequest("key", ("5554332111",), "5556667777", "Hello"))
+    answers = []
+    starting = threading.Thread(target=lambda: answers.append(journal.start(held, request_timeout=30)))
+
+    def displace(_row, _reading):
+        starting.start()
+        starting.join(0.3)
+        assert answers == []
+        return None, [Statement(statements.DISPLACE, {"of_id": held.id})]
+
+    time.sleep(max(0.0, held.due - journal.timing.start_lead - time.monotonic()))
+    question = Statement(statements.BEFORE_RESERVING_FOR_ALERT, {"of_account": "account", "of_key": "another"})
+    store.locked("account", question, displace)
+    starting.join(10)
+    assert answers == [False]
+
+
+def test_a_pause_that_a_clock_that_was_ahead_has_set_ends_with_the_next_outcome(store_url):
+    journal = MessageJournal(Store(store_url), "account", RateLimits())
+    for key in ("1", "2"):
+        held = journal.reserve(SlotRequest(key, ("5554332111",), "5556667777", "Hello"))
+        time.sleep(max(0.0, held.due - journal.timing.start_lead - time.monotonic()))
+        assert journal.start(held, request_timeout=30)
+        if key == "2":
+            edit(store_url, accounts, paused_until=time.time() + 3600)
+        journal.settle(held, "sent", {})
+    (account,) = rows(store_url, accounts)
+    assert account.paused_until == 0

@@ -1,0 +1,76 @@
+"""Which listed message is a message of the journal."""
+
+import pytest
+
+from airflow_provider_dialogtech.journal.records import COLUMNS, Record
+from airflow_provider_dialogtech.masking import digest
+from airflow_provider_dialogtech.operations.look_up import listed_as
+
+WORDS = "Hi Ada, it’s done & <dusted>"
+
+
+def a_message(to="5556667777", words=WORDS) -> Record:
+    values = dict.fromkeys(COLUMNS, "") | dict.fromkeys(("id", "at", "deadline", "created", "priority", "displaced"), 0)
+    values |= {"state": "in_doubt", "recipient_tail": to[-4:], "digest": digest(to, words), "map_index": -1}
+    return Record.of([*values.values(), 0.0])
+
+
+@pytest.mark.parametrize("to", ["5556667777", "15556667777", "+1 (555) 666-7777", " 555-666-7777\n", "1.555.666.7777"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        WORDS,
+        f"\n   {WORDS}\n  ",
+        WORDS.replace("&", "&amp;").replace("<", "&lt;"),
+        "Hi+Ada%2C+it%E2%80%99s+done+%26+%3Cdusted%3E",
+    ],
+)
+def test_a_message_is_recognised_however_it_is_written(to, words):
+    assert listed_as(a_message(), [("7", to, "2026-01-02 03:04:05", words)]) == ["2026-01-02 03:04:05"]
+
+
+def test_the_order_of_the_parts_and_what_else_there_is_do_not_matter():
+    assert listed_as(a_message(), [(WORDS, "delivered", "5556667777", "5554332111")]) == [""]
+
+
+def test_line_ends_that_xml_has_changed_are_the_same():
+    assert listed_as(a_message(words="one\r\ntwo"), [("5556667777", "one\ntwo")]) == [""]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ("5556667778", WORDS),
+        ("5556667777", WORDS + "!"),
+        ("5556667777",),
+        (WORDS,),
+        ("7777", WORDS),
+        ("x5556667777", WORDS),
+        (),
+    ],
+    ids=str,
+)
+def test_anything_else_is_another_message(message):
+    assert listed_as(a_message(), [message]) == []
+
+
+def test_a_foreign_number_is_recognised_with_its_country_code():
+    assert listed_as(a_message(to="442079460958"), [("+44 20 7946 0958", WORDS)]) == [""]
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-01-02 03:04:05",
+        "2026-01-02T03:04:05Z",
+        "2026/01/02 03:04",
+        "1/2/2026 3:04 PM",
+        "2026-01-02T03:04:05.678+01:00",
+    ],
+)
+def test_the_time_is_shown_as_it_stands_there(time):
+    assert listed_as(a_message(), [("5556667777", WORDS, time)]) == [time]
+
+
+def test_each_message_counts():
+    assert len(listed_as(a_message(), [("5556667777", WORDS)] * 3)) == 3
