@@ -51,6 +51,16 @@ def how_to_settle(sought: str, message: str, it: str) -> str:
     )
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return a count with its noun, as sentences need it: `1 segment`, `2 segments`.
+
+    :param count: how many there are.
+    :param one: the noun for one of them.
+    :param many: the noun for none or several; by default `one` with an s.
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 class DialogTechError(Exception):
     """A message was not sent, or it may have been sent. Catch this class to catch all; only its subclasses are raised.
 

@@ -24,7 +24,7 @@ from cosmic_ray.work_item import MutationSpec
 
 from tools.mutants import PACKAGE, Mutant, Unchanged, mutants_of
 
-FOLDERS = ("delivery", "sms", "api", "alerts")
+FOLDERS = ("journal", "delivery", "sms", "api", "alerts", "operations")
 # Modules that have no test file of their own name, and those whose promise is tested elsewhere, too; quick ones first.
 TESTS = {
     "api": ("tests/api", "tests/hostile/test_replies.py"),
@@ -34,79 +34,92 @@ TESTS = {
         "tests/bulk/test_check.py",
         "tests/hostile/test_documented.py",
     ),
-    "delivery/clock_readings": ("tests/journal/test_backend.py", "tests/journal/test_patience.py"),
-    "delivery/earlier": ("tests/delivery/test_earlier.py", "tests/delivery/test_sender.py"),
-    "delivery/faults": ("tests/journal/test_errors.py", "tests/journal/test_store.py"),
-    "delivery/journal": (
+    "journal/backend": ("tests/journal/test_backend.py", "tests/journal/test_patience.py"),
+    "journal/errors": ("tests/journal/test_errors.py", "tests/journal/test_store.py"),
+    "journal/journal": (
         "tests/journal/test_settling.py",
         "tests/journal/test_patience.py",
         "tests/journal/test_journal.py",
+        "tests/journal/test_preview.py",
     ),
-    "delivery/limits": ("tests/journal/test_limits.py", "tests/journal/test_schedules.py"),
-    "delivery/origin": ("tests/delivery/test_way.py",),
-    "delivery/outcomes": ("tests/delivery/test_outcomes.py", "tests/delivery/test_sender.py"),
-    "delivery/postgres": (
+    "journal/limits": ("tests/journal/test_limits.py", "tests/journal/test_schedules.py"),
+    "journal/slots": ("tests/journal/test_slots.py", "tests/journal/test_schedules.py"),
+    "journal/postgres": (
         "tests/journal/test_schema.py",
         "tests/journal/test_patience.py",
+        "tests/journal/test_watchdog.py",
         "tests/journal/test_store.py",
         "tests/journal/test_journal.py",
     ),
-    "delivery/probe": ("tests/operations/test_probe.py", "tests/cli/test_check.py"),
-    "delivery/records": ("tests/journal/test_records.py", "tests/journal/test_journal.py"),
-    "delivery/reservation": ("tests/journal/test_planner.py", "tests/journal/test_journal.py"),
-    "delivery/schema": (
-        "tests/journal/test_schema.py",
-        "tests/journal/test_store.py",
-        "tests/journal/test_upgrades.py",
-    ),
-    "delivery/sender": ("tests/delivery/test_way.py", "tests/delivery/test_sender.py"),
-    "delivery/sqlite": (
+    "journal/records": ("tests/journal/test_records.py", "tests/journal/test_journal.py"),
+    "journal/planner": ("tests/journal/test_planner.py", "tests/journal/test_journal.py"),
+    "journal/schema": ("tests/journal/test_schema.py", "tests/journal/test_store.py", "tests/journal/test_upgrades.py"),
+    "journal/sqlite": (
+        "tests/journal/test_sqlite.py",
         "tests/journal/test_settling.py",
         "tests/journal/test_patience.py",
         "tests/journal/test_store.py",
         "tests/journal/test_journal.py",
     ),
-    "delivery/statements": (
+    "journal/states": ("tests/journal/test_states.py",),
+    "journal/statements": (
+        "tests/journal/test_states.py",
         "tests/journal/test_settling.py",
         "tests/journal/test_journal.py",
         "tests/journal/test_statements.py",
+        "tests/operations",
     ),
-    "delivery/store": ("tests/journal/test_patience.py", "tests/journal/test_store.py"),
-    "delivery/texts": ("tests/operations/test_messages_in_time.py", "tests/operations/test_messages.py"),
-    "delivery/tries": (
-        "tests/delivery/test_attempts.py",
-        "tests/delivery/test_outcomes.py",
-        "tests/delivery/test_way.py",
-        "tests/delivery/test_sender.py",
-    ),
-    "delivery/watchdog": ("tests/journal/test_watchdog.py", "tests/journal/test_store.py"),
-    "alerts/alert_journal": ("tests/alerts/test_journals.py", "tests/alerts/test_silent_journal.py"),
-    "alerts/attempt": ("tests/alerts/test_abandoned.py", "tests/alerts/test_silent_journal.py"),
-    "alerts/claiming": ("tests/journal/test_claiming.py", "tests/journal/test_dedup.py"),
-    "alerts/dedup": ("tests/journal/test_cooldown_in_time.py", "tests/journal/test_dedup.py"),
-    "alerts/dedup_sql": (
+    "journal/store": ("tests/journal/test_patience.py", "tests/journal/test_urls.py", "tests/journal/test_store.py"),
+    "journal/alert_statements": (
         "tests/journal/test_cooldown_in_time.py",
         "tests/journal/test_dedup.py",
         "tests/journal/test_resolve.py",
     ),
-    "alerts/deliver": ("tests/alerts/test_deliver.py", "tests/notifications/test_sms.py"),
-    "alerts/event": (
-        "tests/alerts/test_event.py",
-        "tests/alerts/test_question.py",
-        "tests/notifications/test_sms.py",
+    "journal/dedup": (
+        "tests/journal/test_claiming.py",
+        "tests/journal/test_stored_alert.py",
+        "tests/journal/test_cooldown_in_time.py",
+        "tests/journal/test_dedup.py",
+        "tests/journal/test_resolve.py",
     ),
-    "alerts/fallback": ("tests/alerts/test_local_journals.py", "tests/alerts/test_storm.py"),
-    "alerts/import_errors": ("tests/alerts/test_import_errors.py", "tests/plugins/test_import_errors.py"),
-    "alerts/recipient": (
+    "delivery/attempts": (
+        "tests/delivery/test_attempts.py",
+        "tests/delivery/test_earlier.py",
+        "tests/delivery/test_outcomes.py",
+        "tests/delivery/test_way.py",
+        "tests/delivery/test_sender.py",
+    ),
+    "delivery/result": (
+        "tests/delivery/test_result.py",
+        "tests/delivery/test_detail.py",
+        "tests/delivery/test_counted_outcomes.py",
+    ),
+    "delivery/sender": (
+        "tests/delivery/test_way.py",
+        "tests/delivery/test_outcomes.py",
+        "tests/delivery/test_sender.py",
+    ),
+    "operations/messages": ("tests/operations/test_messages_in_time.py", "tests/operations/test_messages.py"),
+    "operations/probe": ("tests/operations/test_probe.py", "tests/cli/test_check.py"),
+    "operations/look_up": ("tests/operations/test_look_up.py", "tests/cli/test_look_up.py"),
+    "alerts/journals": (
+        "tests/alerts/test_journals.py",
+        "tests/alerts/test_abandoned.py",
+        "tests/alerts/test_deadline.py",
+        "tests/alerts/test_local_journals.py",
+        "tests/alerts/test_silent_journal.py",
+        "tests/alerts/test_storm.py",
+    ),
+    "alerts/alert": ("tests/alerts/test_alert.py", "tests/notifications/test_resolved.py"),
+    "alerts/deliver": (
         "tests/alerts/test_deliver.py",
         "tests/notifications/test_sms.py",
         "tests/notifications/test_resolved.py",
         "tests/alerts/test_silent_journal.py",
     ),
-    "alerts/recovery": ("tests/notifications/test_resolved.py",),
+    "alerts/event": ("tests/alerts/test_event.py", "tests/alerts/test_question.py", "tests/notifications/test_sms.py"),
+    "alerts/import_errors": ("tests/alerts/test_import_errors.py", "tests/plugins/test_import_errors.py"),
     "alerts/reported_errors": ("tests/alerts/test_reported_errors.py", "tests/plugins/test_import_errors.py"),
-    "alerts/resolving": ("tests/journal/test_claiming.py", "tests/journal/test_resolve.py"),
-    "alerts/wanted": ("tests/journal/test_claiming.py", "tests/journal/test_dedup.py"),
 }
 # A test that a change makes hang has noticed it.
 LONGEST_TEST = 60

@@ -20,7 +20,7 @@ from airflow_provider_dialogtech.journal.metrics import ALERTS
 from airflow_provider_dialogtech.masking import mask_number, scrub
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
-from airflow_provider_dialogtech.settings.recorder import AirflowRecorder
+from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.alerts.journals import Attempt

@@ -13,8 +13,7 @@ from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.alerts.deliver import deliver
 from airflow_provider_dialogtech.alerts.reported_errors import Reported, ReportedErrors, error_of
 from airflow_provider_dialogtech.alerts.text import scrub_reason
-from airflow_provider_dialogtech.counting import plural
-from airflow_provider_dialogtech.exceptions import DialogTechError
+from airflow_provider_dialogtech.exceptions import DialogTechError, plural
 from airflow_provider_dialogtech.operations.accounts import hook_of
 from airflow_provider_dialogtech.settings import config
 

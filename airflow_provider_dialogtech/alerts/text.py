@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dialogtech.counting import plural
+from airflow_provider_dialogtech.exceptions import plural
 from airflow_provider_dialogtech.masking import mask_numbers, safe_str, type_name
 
 if TYPE_CHECKING:

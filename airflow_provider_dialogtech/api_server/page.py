@@ -16,7 +16,6 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
 from airflow_provider_dialogtech.api_server.access import Access
-from airflow_provider_dialogtech.api_server.place import login_path, task_path
 from airflow_provider_dialogtech.api_server.usage import known_accounts, shown_usage
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal.records import Record
@@ -24,6 +23,7 @@ from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.operations.messages import Messages
 from airflow_provider_dialogtech.operations.usage import usage_of
+from airflow_provider_dialogtech.settings.config import login_path, task_path
 from airflow_provider_dialogtech.settings.journal import journal_store
 
 STATIC = Path(__file__).parent / "static"

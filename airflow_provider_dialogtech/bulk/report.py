@@ -9,9 +9,8 @@ from typing import Any
 
 from airflow_provider_dialogtech.bulk.rows import CheckedRows, FailedRow, Row, Rows, lines_by_reason
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.exceptions import DialogTechError, how_to_settle
+from airflow_provider_dialogtech.exceptions import DialogTechError, how_to_settle, plural
 
 log = logging.getLogger(__name__)
 

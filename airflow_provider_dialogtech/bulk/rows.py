@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dialogtech.counting import plural
-from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, Refused
+from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, Refused, plural
 from airflow_provider_dialogtech.masking import mask_number, safe_str, type_name, without_locals
 
 if TYPE_CHECKING:
-    from airflow_provider_dialogtech.bulk.stop import Stop
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
@@ -242,13 +240,14 @@ class CheckedRows:
         )
 
 
-def check_rows(rows: Rows, compose: Callable[[Mapping[str, Any]], SmsMessage], stop: Stop) -> CheckedRows:
+def check_rows(
+    rows: Rows, compose: Callable[[Mapping[str, Any]], SmsMessage], go_on: Callable[[], None] = lambda: None
+) -> CheckedRows:
     """Check every row. Only digests of the messages are remembered meanwhile.
 
     :param rows: the rows.
     :param compose: makes a row's values into a message.
-    :param stop: ends the check when it is set.
-    :raises Stopped: when it was stopped.
+    :param go_on: is called before each row; what it raises ends the check.
     """
     bad: list[FailedRow] = []
     duplicates: set[int] = set()
@@ -256,7 +255,7 @@ def check_rows(rows: Rows, compose: Callable[[Mapping[str, Any]], SmsMessage], s
     remarks: list[str] = []
     texts: dict[bytes, bytes] = {}
     for row in rows:
-        stop.check()
+        go_on()
         try:
             message, row_id = compose(row.values), row.id
         except InvalidMessage as error:

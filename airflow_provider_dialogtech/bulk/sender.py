@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
+from airflow_provider_dialogtech.bulk.failure_policy import Stop, Stopped
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, WaitTooLong

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech import __version__
 from airflow_provider_dialogtech.cli.output import FAILED, print_rows, running_command
-from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InvalidConnection,
@@ -18,6 +17,7 @@ from airflow_provider_dialogtech.exceptions import (
     NotSent,
     Refused,
     Throttled,
+    plural,
 )
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.operations.accounts import hook_of

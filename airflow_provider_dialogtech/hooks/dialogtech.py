@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import AirflowNotFoundException, BaseHook, mask_secret
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_dialogtech.counting import plural
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, InvalidMessage, NotSent
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, InvalidMessage, NotSent, plural
 from airflow_provider_dialogtech.masking import encodings_of, mask_number, opaque, safe_repr
 from airflow_provider_dialogtech.settings import config, fields
 from airflow_provider_dialogtech.settings.connection import LONGEST_KEY, ConnectionContent, ConnectionSettings, invalid
@@ -252,7 +251,7 @@ class DialogTechHook(BaseHook):
         """
         from airflow_provider_dialogtech.delivery.sender import SmsSender
         from airflow_provider_dialogtech.journal.journal import MessageJournal
-        from airflow_provider_dialogtech.settings.recorder import AirflowRecorder
+        from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 
         settings = self.settings
         journal = MessageJournal(
@@ -266,7 +265,7 @@ class DialogTechHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask DialogTech for the account's numbers, which sends nothing; return whether keys and numbers work."""
-        from airflow_provider_dialogtech.settings.connection_check import check
+        from airflow_provider_dialogtech.settings.connection import check
 
         return check(lambda: (self.settings, self.get_conn()))
 

@@ -15,8 +15,7 @@ from airflow_provider_dialogtech.alerts.alert import ENDED_BY, Alert, recovery_a
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.question import answer_link, question_body, question_key
 from airflow_provider_dialogtech.alerts.text import built_in_body, dag_id_of, identity_of, subject_of
-from airflow_provider_dialogtech.counting import plural
-from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, plural
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import clean, safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import origin_of

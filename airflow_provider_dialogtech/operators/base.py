@@ -17,14 +17,13 @@ from airflow_provider_dialogtech._compat import (
     BaseOperatorLink,
     OperatorPartial,
 )
-from airflow_provider_dialogtech.api_server.place import page_path
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, InvalidMessage, Refused
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.settings.config import pool_of
+from airflow_provider_dialogtech.settings.config import page_path, pool_of
 
 if TYPE_CHECKING:
+    from airflow_provider_dialogtech.bulk.failure_policy import ListFailed
     from airflow_provider_dialogtech.bulk.report import Report
-    from airflow_provider_dialogtech.bulk.stop import ListFailed
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy
+from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy, ListFailed, Stop
 from airflow_provider_dialogtech.bulk.report import Progress, Report
 from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
-from airflow_provider_dialogtech.bulk.stop import ListFailed, Stop
 from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
@@ -136,7 +135,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             rows = Rows.of(self.recipients)
             report = Report(rows, detailed=self.detailed)
             with pushing_summary(report, context["ti"] if self.do_xcom_push else None):
-                checked = check_rows(rows, compose, stop)
+                checked = check_rows(rows, compose, stop.check)
                 report.note_check(checked)
                 if self.invalid == "fail":
                     checked.require_all_good()

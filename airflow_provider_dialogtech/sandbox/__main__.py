@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from airflow_provider_dialogtech.sandbox.limits import Account, Limits
 from airflow_provider_dialogtech.sandbox.process import ACCESS_KEY, NUMBERS, SECRET_ACCESS_KEY
 from airflow_provider_dialogtech.sandbox.replies import SHAPES
+from airflow_provider_dialogtech.sandbox.vendor import Account, Limits
 
 try:
     import uvicorn

@@ -21,8 +21,7 @@ from starlette.staticfiles import StaticFiles
 from airflow_provider_dialogtech.sandbox.arrival import receipt_of, reset, until_it_is_gone
 from airflow_provider_dialogtech.sandbox.faults import Fault
 from airflow_provider_dialogtech.sandbox.guard import Guard
-from airflow_provider_dialogtech.sandbox.limits import Account
-from airflow_provider_dialogtech.sandbox.vendor import REMEMBERED, Reply, Vendor
+from airflow_provider_dialogtech.sandbox.vendor import REMEMBERED, Account, Reply, Vendor
 
 _INBOX = Path(__file__).with_name("inbox")
 # The page runs its own script and no other, whatever a message says.

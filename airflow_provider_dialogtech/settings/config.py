@@ -1,16 +1,18 @@
-"""The `[dialogtech]` section of Airflow's configuration."""
+"""The `[dialogtech]` section of Airflow's configuration, and the addresses of Airflow's pages."""
 
 from __future__ import annotations
 
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote, urlencode, urlsplit
 
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
 from airflow_provider_dialogtech.masking import Opaque
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
+
 
 SECTION = "dialogtech"
 
@@ -278,3 +280,31 @@ def _fail(name: str, wanted: str) -> NoReturn:
     variable = f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
     where = f"the environment variable {variable}" if variable in os.environ else "airflow.cfg"
     raise InvalidConnection(f"[{SECTION}] {name} must be {wanted}", advice=f"Correct it in {where}.", before_any=True)
+
+
+PREFIX = "/dialogtech"
+
+
+def base_path() -> str:
+    """Return the path that `[api] base_url` puts before every address of Airflow; empty for none."""
+    return urlsplit(base_url()).path.rstrip("/")
+
+
+def page_path(**filters: str) -> str:
+    """Return the page's path.
+
+    :param filters: what it shows, by the page's own parameters: `dag_id`, `run_id`, `task_id`.
+    """
+    return f"{base_path()}{PREFIX}/" + (f"?{urlencode(filters)}" if filters else "")
+
+
+def task_path(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    """Return the path of a task instance in Airflow's UI."""
+    dag, run, task = (quote(part, safe="") for part in (dag_id, run_id, task_id))
+    mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
+    return f"{base_path()}/dags/{dag}/runs/{run}/tasks/{task}{mapped}"
+
+
+def login_path() -> str:
+    """Return the path of Airflow's login, which leads back to the page."""
+    return f"{base_path()}/api/v2/auth/login?{urlencode({'next': page_path()})}"

@@ -1,6 +1,6 @@
 import pytest
 
-from airflow_provider_dialogtech.api_server.place import login_path, page_path, task_path
+from airflow_provider_dialogtech.settings.config import login_path, page_path, task_path
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import tracemalloc
 
 import pytest
 
+from airflow_provider_dialogtech.bulk.failure_policy import Stop, Stopped
 from airflow_provider_dialogtech.bulk.rows import CheckedRows, Rows, check_rows
-from airflow_provider_dialogtech.bulk.stop import Stop, Stopped
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.sms.message import SmsMessage
 from airflow_provider_dialogtech.sms.numbers import normalize_number
@@ -18,7 +18,7 @@ def compose(row) -> SmsMessage:
 
 
 def checked(rows) -> CheckedRows:
-    return check_rows(Rows.of(rows), compose, Stop())
+    return check_rows(Rows.of(rows), compose)
 
 
 def indexes(found: CheckedRows) -> list[int]:
@@ -91,7 +91,7 @@ def test_a_check_can_be_ended():
         return compose(row)
 
     with pytest.raises(Stopped):
-        check_rows(Rows.of([ADA, GRACE]), compose_and_stop, stop)
+        check_rows(Rows.of([ADA, GRACE]), compose_and_stop, stop.check)
     assert seen == [ADA]
 
 
@@ -101,7 +101,7 @@ def test_a_long_list_of_long_messages_takes_little_memory():
     rows = Rows.of([f"55{5_000_0000 + number}" for number in range(count)])
     tracemalloc.start()
     try:
-        found = check_rows(rows, compose_long, Stop())
+        found = check_rows(rows, compose_long)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

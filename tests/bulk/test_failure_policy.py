@@ -2,8 +2,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy, GivenUp
-from airflow_provider_dialogtech.bulk.stop import ListFailed
+from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy, GivenUp, ListFailed
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,

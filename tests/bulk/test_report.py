@@ -2,9 +2,9 @@ import json
 
 import pytest
 
+from airflow_provider_dialogtech.bulk.failure_policy import Stop
 from airflow_provider_dialogtech.bulk.report import NAMED, SHOWN, Report
 from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
-from airflow_provider_dialogtech.bulk.stop import Stop
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import InDoubt, InvalidMessage, Refused, Throttled, Unreachable
 from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -20,7 +20,7 @@ def a_report(given, **options) -> Report:
 
     rows = Rows.of(given)
     report = Report(rows, **options)
-    report.note_check(check_rows(rows, compose, Stop()))
+    report.note_check(check_rows(rows, compose))
     return report
 
 

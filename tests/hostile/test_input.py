@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.text import built_in_body, fit
+from airflow_provider_dialogtech.bulk.failure_policy import Stop
 from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
-from airflow_provider_dialogtech.bulk.stop import Stop
 from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
@@ -214,7 +214,7 @@ rows = numbers | st.fixed_dictionaries({}, optional={"to": numbers, "text": mess
 
 def check_list(listed):
     with soon():
-        checked = check_rows(listed, compose, Stop())
+        checked = check_rows(listed, compose)
         sent = [compose(row.values) for row in checked.to_send()]
     assert len(sent) + len(checked.bad) + len(checked.duplicates) == len(listed)
     for message in sent:

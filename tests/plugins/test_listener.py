@@ -4,9 +4,8 @@ import logging
 
 import pytest
 
-from airflow_provider_dialogtech.plugins import listener as alert_on
-from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
-from airflow_provider_dialogtech.plugins.listener import lacking_for
+from airflow_provider_dialogtech.plugins import dialogtech as alert_on
+from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin, lacking_for
 from airflow_provider_dialogtech.settings.config import ALERT_ON
 
 

@@ -216,4 +216,4 @@ def test_airflow_loads_the_plugin():
         "print([type(plugin).__module__ for plugin in manager().pm.get_plugins()])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "airflow_provider_dialogtech.plugins.listener" in done.stdout
+    assert "airflow_provider_dialogtech.plugins.dialogtech" in done.stdout

@@ -2,8 +2,8 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_dialogtech.sandbox.limits import Account, Limits, SlidingWindow
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
+from airflow_provider_dialogtech.sandbox.vendor import Account, Limits, SlidingWindow
 from tests.sandbox.calling import call, told_as_json
 
 ONE, OTHER = NUMBERS = ("5554332111", "5554332112")

@@ -5,7 +5,7 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-from airflow_provider_dialogtech.settings.recorder import AirflowRecorder
+from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 from tests.running import run_dags
 
 DAG = Path(__file__).parent / "dags" / "dialogtech_metrics.py"

@@ -1,6 +1,6 @@
 import pytest
 
-from airflow_provider_dialogtech.counting import plural
+from airflow_provider_dialogtech.exceptions import plural
 
 
 @pytest.mark.parametrize(
