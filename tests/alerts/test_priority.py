@@ -1,4 +1,4 @@
-"""Alerts beside lists that keep the line full, and beside what killed processes have left, judged by the sandbox."""
+"""Alerts beside lists that use every slot, and beside the slots of killed processes, checked by the sandbox."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ from tests.delivery.delivering import a_journal, a_message, a_sender
 ONE_NUMBER = FROM_NUMBERS[:1]
 LIST, THREADS = 60, 12
 KILLED = 48
-# 2 s are promised; the rest is what a machine takes that does much else.
+# 2 s are promised. A busy machine takes the rest.
 WITHIN = 2.5
 
 _fork = multiprocessing.get_context("fork")
@@ -45,13 +45,13 @@ def reserve_and_be_killed(sandbox, store_url):
 
 
 def alerts_beside(sandbox, waits):
-    """Call four alerts; tell how long after its call each of them was out."""
+    """Call four alerts, and return how long each took to arrive."""
     took = []
     for number, wait in enumerate(waits):
         time.sleep(wait)
         called = time.time()
         DialogTechSmsNotifier(f"alert {number}", dedup_key=str(number))(failure())
-        (arrived,) = [text["at"] for text in sandbox.accepted() if text["message"] == f"alert {number}"]
+        (arrived,) = [sms["at"] for sms in sandbox.accepted() if sms["message"] == f"alert {number}"]
         took.append(arrived - called)
     return took
 
@@ -71,7 +71,7 @@ def test_alerts_go_before_a_list_that_keeps_the_line_full(sandbox, shared_journa
         process.kill()
         process.join()
     assert max(took) < WITHIN, took
-    assert sum(text["outcome"] == "throttled" for text in sandbox.messages()) <= 2
+    assert sum(sms["outcome"] == "throttled" for sms in sandbox.messages()) <= 2
 
 
 def test_alerts_go_before_what_killed_processes_have_reserved(sandbox, shared_journal):
