@@ -131,4 +131,4 @@ class FailurePolicy:
         kind = "refused" if isinstance(error, Refused) else "in doubt" if isinstance(error, InDoubt) else "not sent"
         self._in_a_row[kind] += 1
         if self._in_a_row[kind] >= self._limits[kind]:
-            raise GivenUp(f"{plural(self._in_a_row.total(), 'text')} in a row failed", error)
+            raise GivenUp(f"{plural(self._in_a_row.total(), 'message')} in a row failed", error)

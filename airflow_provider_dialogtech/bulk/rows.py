@@ -232,11 +232,11 @@ class CheckedRows:
         log.info(
             "%s: %s (%s) to send, %s, %s skipped, %s with remarks.",
             plural(len(self.rows), "row"),
-            plural(self.count, "text"),
+            plural(self.count, "message"),
             plural(self.segments, "segment"),
             plural(len(self.duplicates), "duplicate"),
             plural(len(self.bad), "bad row"),
-            plural(self.remarked, "text"),
+            plural(self.remarked, "message"),
         )
 
 

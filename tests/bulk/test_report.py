@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.failure_policy import Stop
 from airflow_provider_dialogtech.bulk.report import NAMED, SHOWN, Report
 from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
 from airflow_provider_dialogtech.delivery.result import SendResult

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.text import built_in_body, fit
-from airflow_provider_dialogtech.bulk.failure_policy import Stop
 from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
 from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.exceptions import InvalidMessage

@@ -301,7 +301,7 @@ def test_a_termination_passes(monkeypatch, alerting):
     def terminate(*_):
         raise Terminated
 
-    monkeypatch.setattr("airflow_provider_dialogtech.notifications.sms.deliver", terminate)
+    monkeypatch.setattr("airflow_provider_dialogtech.alerts.deliver.deliver", terminate)
     with pytest.raises(Terminated):
         DialogTechSmsNotifier()(failure())
 

@@ -65,13 +65,13 @@ def test_another_database_is_refused_without_showing_its_password(monkeypatch):
 
 # Open the journal, then write into it.
 OPEN = """
-from airflow_provider_dialogtech.journal.journal import SendJournal
+from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.settings.journal import journal_store
 store = journal_store()
 print("IS FILE", store.is_file)
 if store.is_file:
-    SendJournal(store, "an account", RateLimits()).find("a key")
+    MessageJournal(store, "an account", RateLimits()).find("a key")
 """
 
 
@@ -93,14 +93,14 @@ def in_an_airflow(home: Path, code: str = OPEN, *arguments: str, **environment: 
 OPEN_IN_HOMES = """
 import os, sys, traceback
 from airflow import configuration
-from airflow_provider_dialogtech.journal.journal import SendJournal
+from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.settings.journal import journal_store
 for home in sys.argv[1:]:
     os.environ["AIRFLOW_HOME"] = home
     configuration.AIRFLOW_HOME = configuration.get_airflow_home()
     try:
-        SendJournal(journal_store(), "an account", RateLimits()).find("a key")
+        MessageJournal(journal_store(), "an account", RateLimits()).find("a key")
     except Exception:
         traceback.print_exc()
 """
