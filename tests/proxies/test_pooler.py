@@ -9,15 +9,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from tests.proxies.pooler import AnyPooler, StandIn, pgbouncer_is_installed, real_pgbouncer, running_pooler
+from tests.programs import require
+from tests.proxies.pooler import AnyPooler, StandIn, real_pgbouncer, running_pooler
 
 ROUNDS = 40
 
 
 @pytest.fixture(params=["stand-in", "pgbouncer"])
 def pooler(request, postgres_url) -> Iterator[AnyPooler]:
-    if request.param == "pgbouncer" and not pgbouncer_is_installed():
-        pytest.skip("PgBouncer is not installed")
+    if request.param == "pgbouncer":
+        require("pgbouncer")
     with running_pooler(postgres_url) if request.param == "stand-in" else real_pgbouncer(postgres_url) as running:
         yield running
 

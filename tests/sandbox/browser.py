@@ -4,7 +4,6 @@ import base64
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +11,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome", "chrome"])), None)
+from tests.programs import path_of
+
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -96,7 +96,7 @@ def running_chromium(profile):
     """Run a Chromium with a profile of its own; give a page."""
     to_browser, commands = _pipe()
     answers, from_browser = _pipe()
-    browser = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}"]
+    browser = [path_of("chromium"), *FLAGS, f"--user-data-dir={profile}"]
     process = subprocess.Popen(
         [sys.executable, "-c", _START, str(to_browser), str(from_browser), *browser],
         pass_fds=(to_browser, from_browser),

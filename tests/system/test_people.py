@@ -6,7 +6,8 @@ from importlib.metadata import version
 import pytest
 import requests
 
-from tests.sandbox.browser import CHROMIUM, running_chromium
+from tests.programs import require
+from tests.sandbox.browser import running_chromium
 from tests.system.conftest import ANY_TIME, CONTACTS, EVERY_DAG_TO
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
@@ -141,8 +142,8 @@ def test_a_question_is_texted_with_a_link_to_airflow(system, link):
 
 
 @asks_people
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 def test_its_link_opens_the_form_with_the_options(system, link, tmp_path):
+    require("chromium")
     with running_chromium(tmp_path) as browser:
         # Logged in first: Airflow 3.1 without passwords leads from its login to its home page.
         browser.open(system.airflow.url)
