@@ -11,7 +11,9 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -58,10 +60,14 @@ class Transport:
         """
         self._deadline = deadline
         self._http.timeout = deadline.remaining()
-        if self._pool.proxy:
-            self._pool._prepare_proxy(self._http)
-        else:
-            self._http.connect()
+        try:
+            if self._pool.proxy:
+                self._pool._prepare_proxy(self._http)
+            else:
+                self._http.connect()
+        except BaseException as error:
+            _close_interrupted_handshake(error)
+            raise
         # A request that finds the connection closed must not open another one.
         self._http.auto_open = 0
 
@@ -145,6 +151,9 @@ class Transport:
             except OSError as error:
                 failure = error
                 connection.close()
+            except BaseException:
+                connection.close()
+                raise
             else:
                 return connection
         raise failure
@@ -152,6 +161,18 @@ class Transport:
     def _bounded_response(self, connection: Any, *args: Any, **options: Any) -> http.client.HTTPResponse:
         reader: Any = BoundedReader(connection, self._deadline, self._largest)
         return http.client.HTTPResponse(reader, *args, **options)
+
+
+def _close_interrupted_handshake(error: BaseException) -> None:
+    """Close the TLS socket whose handshake ended with this error.
+
+    Python's `ssl` closes it only after an OSError. After an interrupt, only the frame of its constructor holds it.
+    """
+    constructor: Any = ssl.SSLSocket
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is constructor._create.__code__:
+            with suppress(Exception):  # it may not be there yet
+                frame.f_locals["self"].close()
 
 
 def _is_closed(connection: Any) -> bool:

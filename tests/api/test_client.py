@@ -1,3 +1,4 @@
+import gc
 import http.client
 import logging
 import re
@@ -8,6 +9,7 @@ import threading
 import time
 import traceback
 import tracemalloc
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -654,23 +656,48 @@ def test_a_request_that_is_aborted_is_in_doubt(leak_check):
     assert "it was stopped" in str(error)
 
 
-def test_an_interrupt_comes_out_as_it_is(leak_check):
-    class TimeIsUp(BaseException):
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://127.0.0.1:{port}/", None),
+        ("https://127.0.0.1:{port}/", None),
+        ("https://secure.example/", "http://127.0.0.1:{port}"),
+        ("https://secure.example/", "https://127.0.0.1:{port}"),
+        ("https://secure.example/", "socks5h://127.0.0.1:{port}"),
+    ],
+    ids=["request", "TLS handshake", "CONNECT", "TLS handshake of a proxy", "SOCKS"],
+)
+def test_an_interrupt_comes_out_as_it_is_and_leaves_no_socket_open(url, proxy, leak_check, monkeypatch):
+    class Interrupt(BaseException):
         pass
 
-    def ring(*_):
-        raise TimeIsUp
+    def raise_it(*_):
+        raise Interrupt
 
-    before = signal.signal(signal.SIGALRM, ring)
+    def interrupt_once_written_to(connection, server):
+        connection.recv(1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        server.over.wait(30)
+
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    gc.collect()  # what earlier tests left
+    before = signal.signal(signal.SIGUSR1, raise_it)
     try:
-        with serving(say_nothing) as server:
-            signal.setitimer(signal.ITIMER_REAL, 0.3)
-            with pytest.raises(TimeIsUp) as raised:
-                a_client(server.url, timeout=20).send(**TEXT)
+        with serving(interrupt_once_written_to) as server, warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", ResourceWarning)
+            if proxy:
+                monkeypatch.setenv("https_proxy", proxy.format(port=server.port))
+            with pytest.raises(Interrupt) as raised:
+                a_client(url.format(port=server.port), timeout=60).send(**TEXT)
+            leak_check.append(raised.value)
+            assert connections_to(server) == []
+            raised.value.__traceback__ = None
+            gc.collect()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    leak_check.append(raised.value)
+        signal.signal(signal.SIGUSR1, before)
+    ours = [str(one.message) for one in warned if f"laddr=('127.0.0.1', {server.port})" not in str(one.message)]
+    assert ours == []
 
 
 def test_other_peoples_requests_are_logged_as_ever(caplog):
