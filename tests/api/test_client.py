@@ -56,14 +56,16 @@ from tests.vendors_page import SUCCESS
 
 ACCESS_KEY = "acc3ss/key+of&mine"
 SECRET = "s3cr+t/=&% key"
+# For servers that never answer; for those that do, a request has time on any machine.
 TIMEOUT = 1.5
+AMPLE = 60.0
 # Generous: what is tested is that the end comes, not how fast the machine is.
-SOON = TIMEOUT + 15
+SOON = TIMEOUT + 40
 TEXT = {"to": "5556667777", "from_": "5554332111", "message": "Hello"}
 
 
 def a_client(url: str, **options) -> DialogTechClient:
-    return DialogTechClient(ACCESS_KEY, SECRET, url, **{"timeout": TIMEOUT, **options})
+    return DialogTechClient(ACCESS_KEY, SECRET, url, **{"timeout": AMPLE, **options})
 
 
 def everything_of(error: BaseException) -> str:
@@ -175,7 +177,7 @@ IN_DOUBT = {
 @pytest.mark.parametrize("behave", IN_DOUBT.values(), ids=IN_DOUBT)
 def test_in_doubt_is(behave, leak_check):
     with serving(behave) as server:
-        error = attempt(a_client(server.url), leak_check)
+        error = attempt(a_client(server.url, timeout=TIMEOUT), leak_check)
     assert type(error) is InDoubt
     assert "may have been sent" in str(error)
     assert error.since is not None
@@ -387,12 +389,12 @@ def test_a_message_goes_out_over_tls_also_after_a_wait_in_which_the_server_sent_
 
 def test_over_tls_the_deadline_holds_too(tls, trusted, leak_check):
     with serving(dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: drop\r\n"), tls) as server:
-        assert type(attempt(a_client(server.url), leak_check)) is InDoubt
+        assert type(attempt(a_client(server.url, timeout=TIMEOUT), leak_check)) is InDoubt
 
 
 def test_a_tls_handshake_that_hangs_is_unreachable(leak_check):
     with serving(lambda connection, server: server.over.wait(30)) as server:
-        error = attempt(a_client(server.url.replace("http:", "https:")), leak_check)
+        error = attempt(a_client(server.url.replace("http:", "https:"), timeout=TIMEOUT), leak_check)
     assert type(error) is Unreachable
 
 
@@ -483,7 +485,7 @@ def test_a_long_reason_is_cut(leak_check):
 
 
 def wait_until(condition) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
@@ -498,7 +500,7 @@ def test_a_line_stands_before_anything_is_written_on_it():
             read.append(connection.recv(1))
         except TimeoutError:
             read.append("nothing")
-        connection.settimeout(20)
+        connection.settimeout(60)
         answering(an_answer(SUCCESS))(connection, server)
 
     with serving(behave) as server, a_client(server.url).connect() as line:
@@ -508,8 +510,8 @@ def test_a_line_stands_before_anything_is_written_on_it():
 
 
 def test_no_deadline_runs_while_a_line_is_idle():
-    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as line:
-        time.sleep(2 * TIMEOUT)
+    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url, timeout=5.0).connect() as line:
+        time.sleep(5.1)
         assert line.send(**TEXT).result == "success"
 
 
@@ -525,13 +527,13 @@ def test_a_line_that_the_other_side_closed_is_unreachable(end, leak_check):
     stands, closed = threading.Event(), threading.Event()
 
     def behave(connection, server):
-        stands.wait(10)
+        stands.wait(60)
         end(connection)
         closed.set()
 
     with serving(behave) as server, a_client(server.url).connect() as line:
         stands.set()
-        assert closed.wait(10)
+        assert closed.wait(60)
         time.sleep(0.1)
         error = attempt_on(line, leak_check)
     assert type(error) is Unreachable
@@ -585,7 +587,7 @@ def connections_to(server):
 @pytest.mark.parametrize("end", ["close", "abort"])
 def test_a_line_that_another_thread_ends_in_mid_request_is_in_doubt(end, leak_check):
     with serving(say_nothing) as server:
-        client = a_client(server.url, timeout=60)
+        client = a_client(server.url, timeout=600)
         line = client.connect()
 
         def end_when_it_is_out():
@@ -595,7 +597,7 @@ def test_a_line_that_another_thread_ends_in_mid_request_is_in_doubt(end, leak_ch
         threading.Thread(target=end_when_it_is_out).start()
         begun = time.monotonic()
         assert type(attempt_on(line, leak_check)) is InDoubt
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
 
 
 def test_an_idle_line_that_is_aborted_is_unreachable(leak_check):
@@ -632,11 +634,11 @@ def test_each_message_has_a_connection_of_its_own():
 
 def test_several_threads_may_share_a_client():
     with serving(answering(an_answer(SUCCESS))) as server, ThreadPoolExecutor(8) as pool:
-        client = a_client(server.url, timeout=20)
-        messages = [f"message {n}" for n in range(40)]
+        client = a_client(server.url)
+        messages = [f"text-{n}" for n in range(40)]
         results = list(pool.map(lambda message: client.send(**{**TEXT, "message": message}).result, messages))
     assert results == ["success"] * 40
-    assert sorted(re.findall(r"message=(text\+\d+)", repr(server.requests))) == sorted(
+    assert sorted(re.findall(r"message=(text-\d+)", repr(server.requests))) == sorted(
         message.replace(" ", "+") for message in messages
     )
 
@@ -705,7 +707,7 @@ def test_other_peoples_requests_are_logged_as_ever(caplog):
     with serving(answering(an_answer(SUCCESS))) as server:
         a_client(server.url).send(**TEXT)
         assert "ibp_api" not in caplog.text
-        requests.get(server.url, timeout=5)
+        requests.get(server.url, timeout=AMPLE)
         assert "/ibp_api.php" in caplog.text
 
 
@@ -920,4 +922,4 @@ def test_whatever_bytes_come_there_is_a_reply_or_a_named_error(status, body, ret
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_bytes_come_over_a_socket_there_is_a_named_error(garbage):
     with serving(answering(garbage)) as server, pytest.raises(DialogTechError):
-        a_client(server.url, timeout=5).send(**TEXT)
+        a_client(server.url).send(**TEXT)

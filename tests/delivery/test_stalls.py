@@ -163,7 +163,7 @@ def test_a_pooler_that_greets_but_does_not_answer_is_given_up(fast_sandbox, pool
             )
     finally:
         pooler.resume()
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
     assert len(fast_sandbox.messages()) == 1
 
 

@@ -42,7 +42,7 @@ TEXT = {"to": "2125550187", "from_": "5554332111", "message": "Payroll run 7 fai
 CANARIES = (ACCESS_KEY, SECRET, TEXT["to"], TEXT["message"])
 DEADLINE = 1.0
 # However busy the machine is: the process is late then, or who answers at once is.
-LEEWAY = 15.0
+LEEWAY = 40.0
 PATIENCE = 30.0
 MEMORY = 64 << 20
 FLOOD = b"x" * (1 << 16)
@@ -177,7 +177,7 @@ def test_of_what_says_nothing_not_a_byte_is_read(status):
     behave = dripping(f"HTTP/1.1 {status}\r\nLocation: /\r\n\r\n".encode(), b"x")
     with serving(behave) as server, pytest.raises(InDoubt, match=status[:3]):
         a_client(server.url, timeout=60).send(**TEXT)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 50
 
 
 def test_a_document_type_as_the_vendors_is_read_and_one_just_within_the_bounds():

@@ -11,7 +11,7 @@ from sqlalchemy.pool import NullPool
 from airflow_provider_dialogtech.journal.errors import StoreAway
 from airflow_provider_dialogtech.journal.sqlite import GroupCommit, Work
 
-SOON = 10.0
+SOON = 60.0
 LONG = 30.0
 
 

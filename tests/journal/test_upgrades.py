@@ -304,7 +304,7 @@ def test_a_role_that_may_create_nothing_is_told_that_it_cannot_upgrade_a_journal
     make_older(postgres_url)
     limited = role()
     with pytest.raises(JournalUnavailable, match=r"not sent.*upgraded.*denied.*as their owner") as raised:
-        MessageJournal(Store(limited, patience=5), ACCOUNT, RateLimits()).find("sent")
+        MessageJournal(Store(limited, patience=60), ACCOUNT, RateLimits()).find("sent")
     assert "pa55" not in str(raised.value)
     assert opened(postgres_url).find("sent").state == "sent"
 

@@ -26,7 +26,7 @@ from tests.proxies.tcp import address_of, url_to
 
 __all__ = ["AnyPooler", "PoolerCounts", "StandIn", "real_pgbouncer", "running_pooler"]
 
-_START_SECONDS = 10.0
+_START_SECONDS = 60.0
 
 
 class AnyPooler(Protocol):

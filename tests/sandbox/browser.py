@@ -72,7 +72,7 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait_for(self, script, seconds=20):
+    def wait_for(self, script, seconds=90):
         """Wait until a piece of JavaScript is true."""
         until = time.monotonic() + seconds
         while not self._is_true(script):

@@ -50,7 +50,7 @@ def parameters(sandbox, **changes) -> dict[str, str]:
 
 def told(sandbox, what) -> str:
     """Return what the sandbox tells under this path."""
-    with urlopen(f"{sandbox.base_url}/{what}", timeout=10) as answer:  # noqa: S310 - a process of the test
+    with urlopen(f"{sandbox.base_url}/{what}", timeout=60) as answer:  # noqa: S310 - a process of the test
         return answer.read().decode()
 
 
@@ -58,13 +58,13 @@ def told_as_json(sandbox, what):
     return json.loads(told(sandbox, what))
 
 
-def call(sandbox, *, method="GET", timeout=10, **changes) -> Answer:
+def call(sandbox, *, method="GET", timeout=60, **changes) -> Answer:
     """Call the API once."""
     with begin(sandbox, method=method, timeout=timeout, **changes) as connection:
         return read(connection)
 
 
-def begin(sandbox, *, method="GET", timeout=10, whole=True, **changes) -> socket.socket:
+def begin(sandbox, *, method="GET", timeout=60, whole=True, **changes) -> socket.socket:
     """Send a call, or all but its end, and leave its connection open."""
     form = urlencode(parameters(sandbox, **changes))
     if method == "GET":

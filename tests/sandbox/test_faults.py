@@ -27,9 +27,10 @@ def test_a_reset_is_a_real_one_and_recorded_with_what_became_of_the_message(sand
 @pytest.mark.parametrize(("fault", "outcome"), [("hang_before_accept", "lost"), ("hang_after_accept", "accepted")])
 def test_a_hang_is_recorded_at_once_and_never_answers(sandbox, fault, outcome):
     sandbox.fault(fault, times=1)
-    with begin(sandbox, timeout=0.3) as connection:
+    with begin(sandbox) as connection:
         wait_for_arrival(sandbox)
         assert recorded(sandbox) == [(outcome, fault)]
+        connection.settimeout(0.3)
         with pytest.raises(TimeoutError):
             connection.recv(1)
     assert call(sandbox, from_=sandbox.numbers[1]).result == "success"

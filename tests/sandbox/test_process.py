@@ -125,7 +125,9 @@ def test_a_kept_connection_is_answered_without_delay(sandbox):
     """The kernel may hold a small answer back for 40 ms, which every benchmark would count."""
     connection = http.client.HTTPConnection(urlsplit(sandbox.base_url).netloc)
     taken = []
-    for _ in range(40):
+    until = time.monotonic() + 60
+    # The first answers on a connection are never held back. A busy machine needs to be quick only once.
+    while len(taken) < 40 or (min(taken[20:]) >= 0.03 and time.monotonic() < until):
         before = time.monotonic()
         connection.request("GET", "/sandbox/health")
         connection.getresponse().read()

@@ -58,7 +58,7 @@ def wait_for(system, number, words):
     def found():
         return [text for text in words_to(system, number) if words in text]
 
-    system.airflow.processes.wait_until(f"{number} reads {words!r}", lambda: bool(found()), seconds=90)
+    system.airflow.processes.wait_until(f"{number} reads {words!r}", lambda: bool(found()), seconds=300)
     (text,) = found()
     return text
 
@@ -134,7 +134,7 @@ def question_of(system, method="GET", body=None):
 def test_a_question_is_texted_with_a_link_to_airflow(system, link):
     page = f"{system.airflow.url}/dags/{QUESTION}/runs/{RUN}/tasks/approve/required_actions"
     assert link == f"{page}?map_index=-1"
-    answer = requests.get(link, timeout=90)
+    answer = requests.get(link, timeout=300)
     assert (answer.status_code, answer.headers["Content-Type"].split(";")[0]) == (200, "text/html")
     asked = question_of(system)
     assert (asked["subject"], asked["options"]) == ("Load 2 million rows?", ["Approve", "Reject"])
@@ -147,11 +147,11 @@ def test_its_link_opens_the_form_with_the_options(system, link, tmp_path):
     with running_chromium(tmp_path) as browser:
         # Logged in first: Airflow 3.1 without passwords leads from its login to its home page.
         browser.open(system.airflow.url)
-        browser.wait_for("document.body?.innerText.includes('Dags')", seconds=90)
+        browser.wait_for("document.body?.innerText.includes('Dags')", seconds=300)
         browser.open(link)
         buttons = "[...document.querySelectorAll('button')].map((button) => button.innerText.trim())"
         for option in ("Approve", "Reject"):
-            browser.wait_for(f"{buttons}.includes({option!r})", seconds=90)
+            browser.wait_for(f"{buttons}.includes({option!r})", seconds=300)
         assert "Load 2 million rows?" in browser.text()
 
 
