@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timezone
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 from tenacity import Retrying, retry_if_exception_type
@@ -50,6 +50,9 @@ LONGEST_LATE = 0.1
 
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+# Where DialogTech asks the account to pause, an alert is tried after this long, then after twice as long, and so on: in
+# a minute it would be worth nothing.
+ALERT_PAUSE = 1.0
 
 
 # For so many seconds the outcome of a message is written again to a journal that is away.
@@ -166,6 +169,7 @@ class SmsSender:
             max_wait=attempts.remaining_wait(),
             connect=connecting.bound,
             after=attempts.unsent,
+            longest_pause=ALERT_PAUSE * 2**attempts.failures if attempts.request.is_alert else None,
             sleep=self._clock.sleep,
         )
         if isinstance(found, Record):
@@ -309,7 +313,7 @@ class OutcomeWriter:
 
     def __init__(self, journal: MessageJournal, timeout: float, clock: Clock) -> None:
         self._journal = journal
-        self._within = timeout
+        self._timeout = timeout
         self._clock = clock
 
     def settle(
@@ -332,34 +336,49 @@ class OutcomeWriter:
         :param pause: for how many seconds all messages of the account are held back.
         """
         took = self._clock.monotonic() - sent_at
-        words = _IN_WORDS[outcome]
-        return self._write(attempts, words, self._journal.settle, held, outcome, detail, took=took, pause=pause)
+        settle = partial(self._settle, attempts, held, outcome, detail, took=took, pause=pause)
+        return self._write(attempts, _IN_WORDS[outcome], settle)
 
     def give_back(self, attempts: Attempts) -> None:
         """Release the slot of a message that was not sent."""
         if attempts.unsent is None:
             return
         # A slot that nobody started is free again by itself, soon after its time; a started one would be in doubt.
-        timeout = self._within if attempts.started else min(self._within, ONE_STEP)
-        self._write(attempts, "was not sent", self._journal.release, attempts.unsent, timeout=timeout)
+        timeout = self._timeout if attempts.started else min(self._timeout, ONE_STEP)
+        self._write(attempts, "was not sent", partial(self._release, attempts, attempts.unsent, timeout))
 
-    def _write(self, attempts: Attempts, what: str, step: Callable[..., bool], *args: Any, **options: Any) -> bool:
-        """Write what became of the message into the journal, and return whether that worked.
+    def _settle(
+        self, attempts: Attempts, held: Reservation, outcome: Outcome, detail: Mapping[str, Any], **options: Any
+    ) -> None:
+        patience: dict[str, Any] = {"timeout": self._timeout, "sleep": self._clock.sleep}
+        if self._journal.settle(held, outcome, detail, **options, **patience):
+            return
+        lost = self._journal.bring_back(attempts.request, held, outcome, detail, **patience)
+        log.warning(
+            "The journal had lost %s of the message to %s, which %s; it is recorded now. Check that the database "
+            "writes each commit before it acknowledges it (synchronous_commit), and that no standby lags behind.",
+            lost,
+            attempts.to,
+            _IN_WORDS[outcome],
+        )
 
-        A failure is only logged.
-        """
+    def _release(self, attempts: Attempts, held: Reservation, timeout: float) -> None:
+        if not self._journal.release(held, timeout=timeout, sleep=self._clock.sleep):
+            log.warning("The journal no longer has the slot of the message to %s, which was not sent.", attempts.to)
+
+    def _write(self, attempts: Attempts, what: str, step: Callable[[], None]) -> bool:
+        """Write the outcome into the journal, and return whether that worked. A failure is only logged."""
         try:
-            if step(*args, **{"timeout": self._within, "sleep": self._clock.sleep, **options}):
-                return True
-            reason = "it does not have the message as this process left it"
+            step()
         except Exception as error:
             # Whatever sleep raised when it was stopped has no words of ours.
             reason = error.reason if isinstance(error, JournalUnavailable) else type(error).__name__
-        log.error(
-            "The message to %s %s, but that could not be written into the journal%s: %s. Check the journal.",
-            attempts.to,
-            what,
-            ", so a retry will report the message as in doubt" if attempts.started else "",
-            reason,
-        )
-        return False
+            log.error(  # noqa: TRY400
+                "The message to %s %s, but that could not be written into the journal%s: %s. Check the journal.",
+                attempts.to,
+                what,
+                ", so a retry will report the message as in doubt" if attempts.started else "",
+                reason,
+            )
+            return False
+        return True
