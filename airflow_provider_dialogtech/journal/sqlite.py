@@ -301,19 +301,20 @@ class FileThread:
                 if not self._changed.wait_for(lambda: self._waiting, _IDLE_SECONDS):
                     self._is_running = False
                     return
-                remaining = max(work.until for work in self._waiting) - time.monotonic()
-            self._commit_for_all(max(0.0, remaining))
+                waiting = tuple(self._waiting)
+            self._commit_for_all(waiting)
 
-    def _commit_for_all(self, timeout: float) -> None:
+    def _commit_for_all(self, waiting: Sequence[Work]) -> None:
         done: list[Work] = []
+        remaining = max(work.until for work in waiting) - time.monotonic()
         try:
-            with self._transaction(timeout) as connection:
+            with self._transaction(max(0.0, remaining)) as connection:
                 while work := self._next():
                     done.append(work)
                     work.run(connection)
         except BaseException as error:
-            # Where it could not even begin, that is the answer to all who wait.
-            for work in done or self._all():
+            # Where it could not even begin, that is the answer to all who waited by then.
+            for work in done or self._taken(waiting):
                 work.fail(error)
         else:
             for work in done:
@@ -327,10 +328,11 @@ class FileThread:
             self._waiting.remove(first)
             return first
 
-    def _all(self) -> list[Work]:
+    def _taken(self, waiting: Sequence[Work]) -> list[Work]:
         with self._changed:
-            waiting, self._waiting = self._waiting, []
-            return waiting
+            taken = [work for work in waiting if work in self._waiting]
+            self._waiting = [work for work in self._waiting if work not in taken]
+            return taken
 
 
 class Work:

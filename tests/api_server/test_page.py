@@ -79,7 +79,7 @@ def test_who_may_clear_the_task_settles_its_message(client_of, write_text, journ
     assert client.get("messages").json()["messages"][0]["may_settle"]
     assert settle(client, message_id, outcome).json() == {"id": message_id, "state": outcome}
     settled = Messages(journal).get(message_id)
-    assert (settled.state, settled.detail.get("settled_by")) == (outcome, "ada")
+    assert (settled.state, settled.outcome.get("settled_by")) == (outcome, "ada")
     assert settle(client, message_id, outcome).status_code == 409
 
 

@@ -118,7 +118,7 @@ def test_a_settled_message_whose_answer_is_lost_is_sent(journal, cut_once):
     cut_once()
     journal.settle(held, "sent", {"some": "detail"})
     found = journal.find("k")
-    assert (found.state, found.detail) == ("sent", {"some": "detail"})
+    assert (found.state, found.outcome) == ("sent", {"some": "detail"})
 
 
 def test_a_throttled_message_whose_answer_is_lost_widens_the_margin_once(journal, postgres_url, cut_once):

@@ -71,7 +71,7 @@ class System:
         return [text for text in self.sandbox.accepted() if text["to"].startswith(number)]
 
     def text_to(self, number: str) -> str:
-        """Return the one message to a number as soon as it is there: DAG callbacks are called after the run has ended."""
+        """Return the one message to a number once it is there: DAG callbacks run after the run has ended."""
         self.airflow.processes.wait_until(f"{number} is texted", lambda: bool(self.texts_to(number)), seconds=300)
         (text,) = self.texts_to(number)
         return str(text["message"])
