@@ -40,6 +40,7 @@ LOCAL_SECONDS = 10.0
 
 _FILE = "dialogtech_alerts.db"
 _NEVER = timedelta(days=36500)
+_RECENT = timedelta(days=1)
 
 
 class Journal(NamedTuple):
@@ -48,11 +49,14 @@ class Journal(NamedTuple):
     :param name: what the log calls it.
     :param open: opens it.
     :param seconds: how long it may take to answer, all its answers together.
+    :param recent: of which failures it may say that they are over: the last one was at most so long ago. The end of
+        older ones may have been sent through the shared journal, which a local file does not know.
     """
 
     name: str
     open: Callable[[], Store]
     seconds: float
+    recent: timedelta | None = None
 
 
 def import_stores() -> None:
@@ -122,8 +126,8 @@ def retention() -> timedelta:
 
 JOURNALS = (
     Journal("the shared journal", shared_journal, SHARED_SECONDS),
-    Journal("the file in AIRFLOW_HOME", journal_in_airflow_home, LOCAL_SECONDS),
-    Journal("the file in the temporary directory", journal_in_temporary_directory, LOCAL_SECONDS),
+    Journal("the file in AIRFLOW_HOME", journal_in_airflow_home, LOCAL_SECONDS, _RECENT),
+    Journal("the file in the temporary directory", journal_in_temporary_directory, LOCAL_SECONDS, _RECENT),
 )
 """In the order in which they are tried."""
 

@@ -94,6 +94,7 @@ class SmsSender:
         key: str,
         in_doubt: Literal["fail", "resend"] = "fail",
         max_wait: float | None = None,
+        keep_beyond: float | None = None,
         is_alert: bool = False,
         origin: Origin = NO_TASK,
     ) -> SendResult:
@@ -103,9 +104,11 @@ class SmsSender:
         :param key: its idempotency key.
         :param in_doubt: what to do with a message that may be out: `fail`, or `resend` and risk that it arrives twice.
         :param max_wait: for how many seconds at most to wait for a slot; None waits as long as it takes.
+        :param keep_beyond: do not wait for a slot that is more than this many seconds away, but keep it: the same call,
+            made shortly before `sendable_at`, takes it up.
         :param is_alert: whether it goes before everything that is no alert.
         :param origin: the task that it belongs to.
-        :raises WaitTooLong: when there is no slot within `max_wait`.
+        :raises WaitTooLong: when there is no slot within `max_wait`, or it is further away than `keep_beyond`.
         :raises InvalidMessage: when the key belongs to a message to somebody else.
         :raises Refused: when the API refused the message.
         :raises Throttled: when the API throttled it, again and again.
@@ -115,7 +118,9 @@ class SmsSender:
         """
         is_held_back = self._only_to is not None and message.to not in self._only_to
         request = SlotRequest(key, message.from_numbers, message.to, message.body, is_alert, origin, is_held_back)
-        attempts = Attempts(message, request, resend=in_doubt == "resend", max_wait=max_wait, clock=self._clock)
+        attempts = Attempts(
+            message, request, in_doubt == "resend", max_wait=max_wait, keep_beyond=keep_beyond, clock=self._clock
+        )
         try:
             result = self._send_message(attempts)
         except BaseException as error:
@@ -179,6 +184,9 @@ class SmsSender:
         if self._clock.monotonic() > held.due:
             self._journal.timing.missed(attempts.reserving)
             raise SlotLost(f"the journal is slow: {self._journal.timing}")
+        if attempts.keep_beyond is not None and held.due - self._clock.monotonic() > attempts.keep_beyond:
+            attempts.unsent = None  # it stays reserved
+            raise WaitTooLong("its slot is kept", sendable_at=datetime.fromtimestamp(held.at, timezone.utc))
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as call:
             self._start(attempts, held)

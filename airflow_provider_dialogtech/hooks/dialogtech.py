@@ -183,6 +183,35 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when the message was not sent; its subclasses say why.
         :raises InDoubt: when the message may have been sent.
         """
+        return self.send_or_keep_slot(
+            to=to,
+            message=message,
+            from_=from_,
+            idempotency_key=idempotency_key,
+            in_doubt=in_doubt,
+            on_too_long=on_too_long,
+            smart_encoding=smart_encoding,
+            max_wait=max_wait,
+        )
+
+    def send_or_keep_slot(
+        self,
+        *,
+        to: str,
+        message: str,
+        from_: str | None,
+        idempotency_key: str | None,
+        in_doubt: Literal["fail", "resend"],
+        on_too_long: Literal["fail", "truncate"],
+        smart_encoding: bool,
+        max_wait: timedelta | float | None,
+        keep_beyond: float | None = None,
+    ) -> SendResult:
+        """Send a message as `send_sms` does, or keep a slot that is far away, for a task that is deferred until then.
+
+        :param keep_beyond: do not wait for a slot that is more than this many seconds away, but keep it: the same call,
+            made shortly before `WaitTooLong.sendable_at`, takes it up.
+        """
         # A traceback may show what each frame holds: neither the numbers nor the message show themselves.
         to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))
         try:
@@ -191,7 +220,9 @@ class DialogTechHook(BaseHook):
             sms = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
             key = default_key(sms.to, sms.body) if idempotency_key is None else given_key(idempotency_key)
             sender = self.make_sender()
-            result = sender.send(sms, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin())
+            result = sender.send(
+                sms, key=key, in_doubt=in_doubt, max_wait=seconds, keep_beyond=keep_beyond, origin=current_origin()
+            )
         except DialogTechError as error:
             # The frames that it came through help nobody, and push what it says off the log page.
             failure = error.with_traceback(None)

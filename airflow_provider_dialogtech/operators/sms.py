@@ -107,23 +107,18 @@ class DialogTechSendSmsOperator(PooledOperator):
         :param until: when `max_wait` is over, in seconds since 1970.
         """
         try:
-            return self._send(context, self._remaining_wait(until))
+            return self._send(context, None if until is None else max(0.0, until - time.time()))
         except DialogTechError as error:
             failure = error
         slot = failure.sendable_at if isinstance(failure, WaitTooLong) else None
         if not self.deferrable or slot is None or (until is not None and slot.timestamp() > until):
             raise ending_of(failure)
-        log.info("The message's slot is at %s; the task is deferred until then.", slot.isoformat(timespec="seconds"))
+        at = slot.isoformat(timespec="seconds")
+        log.info("The message's slot is at %s; the task keeps it, and is deferred until shortly before.", at)
         return self.defer(trigger=trigger_at(slot - RESUMED_BEFORE), method_name="resume", kwargs={"until": until})
 
-    def _remaining_wait(self, until: float | None) -> float | None:
-        """Return for how many seconds at most this worker may wait for the slot."""
-        limits = [until - time.time()] if until is not None else []
-        limits += [DEFERRED_BEYOND.total_seconds()] if self.deferrable else []
-        return max(0.0, min(limits)) if limits else None
-
     def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:
-        return self.hook.send_sms(
+        return self.hook.send_or_keep_slot(
             to=self.to,
             message=self.message,
             from_=self.from_,
@@ -134,4 +129,5 @@ class DialogTechSendSmsOperator(PooledOperator):
             on_too_long=self.on_too_long,
             smart_encoding=self.smart_encoding,
             max_wait=max_wait,
+            keep_beyond=DEFERRED_BEYOND.total_seconds() if self.deferrable else None,
         ).as_xcom()

@@ -54,10 +54,30 @@ def test_a_task_defers_until_shortly_before_its_slot_and_sends_then(sandbox, a_l
     assert len(sandbox.messages()) == 1
 
 
-def test_a_deferred_task_reserves_nothing_meanwhile(a_long_line):
-    with pytest.raises(TaskDeferred):
-        text_task().execute(CONTEXT)
-    assert "7777" not in {row.recipient_tail for row in rows(config.journal_url())}
+def test_a_deferred_task_keeps_its_slot_from_messages_that_come_later(sandbox, a_long_line):
+    task = text_task()
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(CONTEXT)
+    (kept,) = (row for row in rows(config.journal_url()) if row.recipient_tail == "7777")
+    assert kept.state == "reserved"
+    settings = DialogTechHook().settings
+    journal = MessageJournal(journal_store(), settings.account, RateLimits())
+    later = [journal.reserve(SlotRequest(f"later {n}", settings.from_numbers, "5556668888", "hi")) for n in range(90)]
+    assert min(held.at for held in later) > kept.at - 60
+    the_line_moves_on(kept.at - time.time() - 8)
+    (kept,) = (row for row in rows(config.journal_url()) if row.recipient_tail == "7777")
+    sent = getattr(task, deferred.value.method_name)(CONTEXT, None, **deferred.value.kwargs)
+    assert sent["status"] == "sent"
+    (arrived,) = sandbox.accepted()
+    assert arrived["at"] == pytest.approx(kept.at, abs=2)
+
+
+def test_a_deferred_task_that_is_killed_gives_its_slot_to_its_retry(a_long_line):
+    for _ in range(2):
+        with pytest.raises(TaskDeferred):
+            text_task().execute(CONTEXT)
+    states = [row.state for row in rows(config.journal_url()) if row.recipient_tail == "7777"]
+    assert states == ["released", "reserved"]
 
 
 def test_a_task_does_not_defer_past_its_max_wait(a_long_line):
