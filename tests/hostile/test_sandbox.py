@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.hostile.conftest import PROFILE
 from tests.hostile.looking import soon
-from tests.sandbox.calling import call, parameters, get_json
+from tests.sandbox.calling import call, get_json, parameters
 
 FAULT = json.dumps({"fault": "refused"})
 AS_JSON = {"Content-Type": "application/json"}
