@@ -14,6 +14,6 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def counted_processes():
-    """The sandboxes that these tests start are what they test."""
+    """Measure the coverage of the sandboxes that these tests start."""
     with counted():
         yield

@@ -89,7 +89,7 @@ def assert_stopped_in_order(system, arrived, states):
     assert (summary["sent"], summary["in_doubt"]) == (len(arrived) - 1, 1)
     # On a busy machine some have missed a slot and wait for the next one: they are no longer "not tried".
     waiting = [row for row in summary["failures"] if row["outcome"] == "not_sent"]
-    assert {row["reason"] for row in waiting} <= {"it was stopped before it left"}
+    assert {row["reason"] for row in waiting} <= {"the send was stopped before its request left"}
     assert summary["not_tried"] + len(waiting) == STOPPED_LENGTH - len(arrived)
     assert "Stopped. Of 30 recipients" in system.airflow.task_logs(STOPPED)
 
