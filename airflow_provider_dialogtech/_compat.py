@@ -1,6 +1,6 @@
-"""Every Airflow name that moved between 2.11 and 3.x: the new place first, then the old one."""
+"""Every Airflow name that moved between 2.11 and 3.x, imported from its new place or else from its old one."""
 
-# One Airflow has only one of the two places.
+# An Airflow version has only one of the two places.
 # mypy: disable-error-code="no-redef, import-not-found, attr-defined"
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ except ImportError:
 
 def trigger_at(moment: datetime) -> BaseTrigger:
     """Return the trigger that fires at a moment."""
-    # Imported only when a task defers: parsing a DAG should not cost it.
+    # Imported only when a task defers, so that parsing a DAG does not import it.
     try:  # Airflow 3.0
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
     except ImportError:
@@ -71,8 +71,8 @@ def trigger_at(moment: datetime) -> BaseTrigger:
 
 
 def stats() -> Any:
-    """Return what takes Airflow's metrics: it has `incr` and `timing`."""
-    # Imported only when something is counted, and set up by Airflow for each process.
+    """Return Airflow's metrics client, which has `incr` and `timing`."""
+    # Imported only when a metric is written: Airflow sets it up for each process.
     try:  # Airflow 3.2
         from airflow.sdk.observability.stats import Stats
     except ImportError:

@@ -1,4 +1,4 @@
-"""What time it is, and how to wait: handed in, so that no test of waiting needs to wait."""
+"""The clock and the sleep, injected so that tests need not wait."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Clock:
-    """The system's clock, unless told otherwise.
+    """A clock; by default the system's.
 
-    :param now: returns the time in seconds since 1970.
-    :param monotonic: returns the seconds on a clock that nobody sets.
-    :param sleep: sleeps for so many seconds; what it raises ends the work that waits.
+    :param now: returns the time, in seconds since 1970.
+    :param monotonic: returns the seconds of a clock that is never set.
+    :param sleep: sleeps for a number of seconds. An exception that it raises ends the wait.
     """
 
     now: Callable[[], float] = time.time

@@ -1,4 +1,4 @@
-"""Errors named by what they mean for the message: it was certainly not sent, or it may have been.
+"""Errors, named by what they mean for the message: it was not sent, or it may have been.
 
     DialogTechError                            fields: outcome, reason, advice; `str()` is the sentence people read
     ├─ NotSent
@@ -11,8 +11,8 @@
     │  └─ JournalUnavailable
     └─ InDoubt
 
-No other error leaves the package. The sentences are shown in task logs, in the UI and in alerts, so they never carry a
-URL, a key or a full phone number. Whoever needs a part of one reads its field.
+The package raises no other errors. Their sentences appear in task logs, in the UI and in alerts, so they never contain
+a URL, a key or a full phone number. Code reads an error's fields, never its sentence.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ Outcome = Literal["not sent", "in doubt"]
 
 
 def how_to_settle(sought: str, message: str, it: str) -> str:
-    """Return what to do about messages in doubt.
+    """Return the advice for messages in doubt.
 
-    :param sought: what to look for.
-    :param message: what is in doubt: one message, or several.
-    :param it: the same, where it is named again.
+    :param sought: what to look for in DialogTech's message log.
+    :param message: the noun for the message, or for several.
+    :param it: the pronoun for it.
     """
     return (
         f"Look for {sought} in DialogTech's message log, and settle {message}: `python -m airflow_provider_dialogtech "
@@ -52,20 +52,20 @@ def how_to_settle(sought: str, message: str, it: str) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """Return a count with its noun, as sentences need it: `1 segment`, `2 segments`.
+    """Return a count with its noun: `1 segment`, `2 segments`.
 
-    :param count: how many there are.
-    :param one: the noun for one of them.
-    :param many: the noun for none or several; by default `one` with an s.
+    :param count: the count.
+    :param one: the singular noun.
+    :param many: the plural noun; by default `one` with an s.
     """
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 class DialogTechError(Exception):
-    """A message was not sent, or it may have been sent. Catch this class to catch all; only its subclasses are raised.
+    """A message was not sent, or may have been sent. Only subclasses are raised; catch this class to catch all.
 
-    :param reason: why, without a full stop; by default that of the class.
-    :param advice: what to do now, in whole sentences; by default that of the class.
+    :param reason: why, without a full stop; by default the class's.
+    :param advice: what to do now, in whole sentences; by default the class's.
     :param to: the recipient's number, shortened: `…7777`.
     """
 
@@ -90,16 +90,16 @@ class DialogTechError(Exception):
 
 
 class NotSent(DialogTechError):
-    """The message was certainly not sent.
+    """The message was not sent.
 
     :param reason: why, without a full stop.
     :param advice: what to do now.
     :param to: the recipient's number, shortened.
-    :param before_any: whether this ended a whole list before its first message was sent.
+    :param before_any: whether this error ended a list before its first message was sent.
     """
 
     outcome = "not sent"
-    default_reason = "it was stopped before it left"
+    default_reason = "the send was stopped before its request left"
     default_advice = "Sending it again is safe."
 
     def __init__(self, reason: str = "", *, advice: str = "", to: str = "", before_any: bool = False) -> None:
@@ -108,14 +108,14 @@ class NotSent(DialogTechError):
 
 
 class InvalidMessage(NotSent, ValueError):
-    """An argument or a message is wrong, so it was not sent."""
+    """An argument or the message's body is invalid."""
 
     default_reason = "one of its arguments is wrong"
     default_advice = "Correct it."
 
 
 class InvalidConnection(NotSent, ValueError):
-    """A setting of the connection, or in `[dialogtech]`, is missing or wrong."""
+    """A setting of the connection or of `[dialogtech]` is missing or invalid."""
 
     default_reason = "a setting of the DialogTech connection is wrong"
     default_advice = "Correct the connection."
@@ -124,10 +124,10 @@ class InvalidConnection(NotSent, ValueError):
 class Refused(NotSent):
     """DialogTech refused the message.
 
-    :param reason: that it did, and why.
+    :param reason: why, without a full stop.
     :param advice: what to do now.
     :param to: the recipient's number, shortened.
-    :param description: the reason as the API gave it, scrubbed of keys and phone numbers.
+    :param description: the API's description of the refusal, scrubbed of keys and phone numbers.
     """
 
     default_reason = "DialogTech refused it"
@@ -148,10 +148,10 @@ class BadCredentials(Refused):
 class Throttled(NotSent):
     """DialogTech refused the message because too many were sent in a short time.
 
-    :param reason: that it did, and why.
+    :param reason: why, without a full stop.
     :param advice: what to do now.
     :param to: the recipient's number, shortened.
-    :param retry_after: how many seconds the API asked to wait, if it said so.
+    :param retry_after: the seconds that the API asked to wait; None when it did not.
     """
 
     default_reason = "DialogTech throttled it, because too many messages were sent in a short time"
@@ -172,10 +172,10 @@ class Unreachable(NotSent):
 class WaitTooLong(NotSent):
     """The rate limits leave no slot for the message within `max_wait`.
 
-    :param reason: when the next slot is.
+    :param reason: the time of the next slot.
     :param advice: what to do now.
     :param to: the recipient's number, shortened.
-    :param sendable_at: when the limits allow the message, in UTC.
+    :param sendable_at: when the limits allow the message, in UTC; None when unknown.
     """
 
     default_reason = "the rate limits leave no slot within max_wait"
@@ -189,21 +189,21 @@ class WaitTooLong(NotSent):
 
 
 class JournalUnavailable(NotSent):
-    """The delivery journal could not be read or written, so the message was not sent."""
+    """The delivery journal could not be read or written."""
 
     default_reason = "the delivery journal could not be read or written"
     default_advice = "Check [dialogtech] journal_url and its database. Sending the message again is safe."
 
 
 class InDoubt(DialogTechError):
-    """The message may have been sent: the outcome of its request is unknown. It is not sent again by itself.
+    """The message may have been sent: the outcome of its request is unknown. The package never resends it by itself.
 
-    :param reason: what is known.
+    :param reason: what is known, without a full stop.
     :param advice: what to do now.
     :param to: the recipient's number, shortened.
     :param since: when its request left, in UTC.
     :param key: the message's idempotency key in the journal.
-    :param earlier: whether it left in an earlier try, and nothing was sent now.
+    :param earlier: whether the request left in an earlier try, and this try sent nothing.
     """
 
     outcome = "in doubt"

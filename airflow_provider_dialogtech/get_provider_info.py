@@ -1,4 +1,4 @@
-"""What Airflow learns about this provider, without importing anything of it that is heavy."""
+"""The provider's metadata. Airflow reads it often, so this file imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _DOCUMENTATION = "https://github.com/airflow-provider-dialogtech/airflow-provide
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata, as Airflow's `provider_info.schema.json` has it."""
+    """Return the provider's metadata, in the form of Airflow's `provider_info.schema.json`."""
     return {
         "package-name": "airflow-provider-dialogtech",
         "name": _INTEGRATION,
-        "description": "Texts people through the DialogTech SMS API.",
+        "description": "Sends SMS messages through the DialogTech API.",
         "versions": [__version__],
         "integrations": [{"integration-name": _INTEGRATION, "external-doc-url": _DOCUMENTATION}],
         "operators": [
@@ -42,7 +42,9 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": fields.declared_behaviour(),
             }
         ],
-        "config": {config.SECTION: {"description": "Texts through the DialogTech SMS API.", "options": config.OPTIONS}},
+        "config": {
+            config.SECTION: {"description": "SMS messages through the DialogTech API.", "options": config.OPTIONS}
+        },
         "task-decorators": [
             {
                 "class-name": "airflow_provider_dialogtech.decorators.sms.dialogtech_sms_task",

@@ -1,6 +1,6 @@
-"""What may be seen and stored of a secret, a message or a phone number, and values that do not show themselves.
+"""Masks keys, bodies and phone numbers in logs, errors and tracebacks.
 
-Airflow 3.0 prints a traceback with the locals of its frames, and so do other tools: what a local holds is shown.
+Airflow 3.0 and other tools print tracebacks with the locals of each frame, so locals must not show these values either.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-# What may set the digits of a number apart: all that `sms/numbers.py` takes, what separates numbers in lists, and what
-# cannot be seen: controls, joiners, direction marks, variation selectors.
+# Separators within a number: those that `sms/numbers.py` accepts, those between numbers of a list, and invisible ones
+# (controls, joiners, direction marks, variation selectors).
 _APART = (
     r"\s+()\[\]./,_*~\x00-\x1f\x7f-\xa0\xad\xb7\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u2015\u2022"
     r"\u2024\u2027-\u202f\u203f\u2043\u2044\u205f-\u206f\u20e3\u2212\u2215\u3000\u30fb\u3164\ufe00-\ufe0f\ufe31-\ufe33"
     r"\ufe58\ufe63\ufeff\uff08-\uff0f\uff3f\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff-"
 )
-# Seven digits are the shortest number that reaches a person. 1,234,567 is a count of something.
+# The shortest dialable number has seven digits. 1,234,567 is a count.
 _PHONE_NUMBER = re.compile(
     rf"(?!(?<!\d)\d{{1,3}}(?:,\d{{3}}){{1,2}}(?![{_APART}]?\d))\+?\(?\d(?:[{_APART}]{{0,8}}\d){{6,}}"
 )
 
-# What cannot be seen, or turns what can be: controls, format characters, surrogates, private use.
+# Invisible characters, and those that change the direction of others: controls, format, surrogates, private use.
 _UNSEEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     r"\u3164\ud800-\udfff\ue000-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U0010ffff]"
 )
 _ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
 _MOST_DECODINGS = 6
-# A shorter piece of a text may be any words'.
+# A shorter match may be a coincidence.
 _LONGEST_QUOTE = 12
 
 
@@ -51,12 +51,12 @@ def mask_number(number: object) -> str:
 
 
 def mask_numbers(text: str) -> str:
-    """Shorten every phone number in a text, whatever sets its digits apart."""
+    """Shorten every phone number in a text, with any separators."""
     return _PHONE_NUMBER.sub(lambda found: mask_number(found.group()), text)
 
 
 def encodings_of(secret: str) -> tuple[str, ...]:
-    """Return every form in which a secret may appear in a URL, a log line or a page, the longest first."""
+    """Return every form that a secret may have in a URL, a log line or a page, the longest first."""
     forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), escape(secret), escape(secret, False)}
     forms |= {quote(form) for form in forms}
     forms |= {escape(secret).replace("&#x27;", "&#39;"), escape(secret).replace("&#x27;", "&apos;")}
@@ -65,14 +65,14 @@ def encodings_of(secret: str) -> tuple[str, ...]:
 
 
 def digest(*parts: object) -> str:
-    """Return a digest that stands for a value where the value itself must not appear."""
+    """Return a digest to store instead of a value."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def scrub(text: str, *secrets: str) -> str:
-    """Replace every form of the secrets in a text by `***`; where one is escaped, the text is returned unescaped."""
+    """Replace every form of the secrets in a text by `***`; a text with an escaped one is returned unescaped."""
     secrets = tuple(filter(None, secrets))
-    # The longest first, of all of them together: one secret may begin with another.
+    # The longest form first, over all secrets: one secret may begin with another.
     forms = sorted({form for secret in secrets for form in encodings_of(secret)}, key=len, reverse=True)
     if not forms:
         return text
@@ -83,10 +83,10 @@ def scrub(text: str, *secrets: str) -> str:
 
 
 def scrub_quotes(text: str, quoted: str) -> str:
-    """Replace by `***` what a text quotes of another one, if it is a longer piece of it.
+    """Replace longer quotes of another text by `***`.
 
-    :param text: the text, as `decode` and `clean` left it.
-    :param quoted: the other one.
+    :param text: the text, decoded and cleaned.
+    :param quoted: the text that must not be quoted.
     """
     said, piece = text.casefold(), " ".join(quoted.casefold().split())
     if len(said) != len(text) or len(piece) < _LONGEST_QUOTE:
@@ -101,12 +101,12 @@ def scrub_quotes(text: str, quoted: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Put a text into one line of what can be seen, without what turns its direction."""
+    """Return a text as one line, without invisible and direction-changing characters."""
     return " ".join(_UNSEEN.sub(lambda found: " " if found.group() < "\xa0" else "", text).split())
 
 
 def decode(text: str) -> str:
-    """Undo percent-encoding, character references and backslash escapes, also where one is wrapped in another."""
+    """Undo percent-encoding, character references and backslash escapes, also nested ones."""
     for _ in range(_MOST_DECODINGS):
         plain = html.unescape(unquote(_ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)), text)))
         if plain == text:
@@ -116,30 +116,30 @@ def decode(text: str) -> str:
 
 
 def _loosely(form: str) -> str:
-    """Return a regular expression for a form: a space may be a plus or several, and anything escaped by a backslash."""
+    """Return a pattern for a form: a space also matches pluses and further spaces, and backslashes are ignored."""
     signs = re.sub(r"\s+", " ", form)
     return r"\\*".join(r"[\s+]+" if sign == " " else re.escape(sign) for sign in signs)
 
 
 def _hidden_forms(secret: str) -> set[str]:
-    """Return how a secret looks in hex, and in base64 wherever in the encoded text it begins."""
+    """Return a secret in hex, and in base64 at each of the three offsets."""
     raw = secret.encode("utf-8", "surrogatepass")
     forms = {raw.hex(), raw.hex(" "), raw.hex(":")}
     for shift in range(3):
         whole = base64.b64encode(b"\0" * shift + raw).decode()
-        # Letters that also hold bits of what stands before or after are left out.
+        # Without the characters that share bits with their neighbours.
         certain = whole[(0, 2, 3)[shift] : len(whole.rstrip("=")) - (1 if (shift + len(raw)) % 3 else 0)]
         if len(certain) >= _LONGEST_QUOTE // 3:
             forms |= {certain, certain.replace("+", "-").replace("/", "_")}
     return forms
 
 
-# What is longer is no phone number, and Python refuses to write thousands of digits.
+# A longer int is not a phone number, and Python refuses to convert one of thousands of digits.
 _LONGEST_NUMBER_BITS = 256
 
 
 class Opaque(str):
-    """A key, a number or a text: used as it is, shown as `'***'`."""
+    """A string whose repr is `'***'`: a key, a number or a body."""
 
     __slots__ = ()
 
@@ -148,7 +148,7 @@ class Opaque(str):
 
 
 def opaque(value: Any) -> Any:
-    """Return text, or a whole number in digits, as text that does not show itself; anything else as it is."""
+    """Return a string or an int as `Opaque`, and any other value unchanged."""
     if type(value) is str:
         return Opaque(value)
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _LONGEST_NUMBER_BITS:
@@ -157,7 +157,7 @@ def opaque(value: Any) -> Any:
 
 
 def without_locals(function: Callable[P, T]) -> Callable[P, T]:
-    """Make what a function raises show none of the frames below it, neither their locals nor what led to it."""
+    """Remove the traceback, the cause and the context from what a function raises: their locals show secrets."""
 
     @wraps(function)
     def discreet(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -177,9 +177,9 @@ _LONGEST_NAME = 60
 
 
 def safe_str(thing: object, longest: int) -> str:
-    """Return the text of a thing, at most so many characters of it; nothing where making it raises.
+    """Return `str(thing)`, cut to `longest` characters; an empty string if it raises.
 
-    How much time and memory it takes to make the text cannot be bounded here.
+    The time and memory that `str` takes are not bounded.
     """
     try:
         return str(str(thing)[:longest])
@@ -188,7 +188,7 @@ def safe_str(thing: object, longest: int) -> str:
 
 
 def safe_repr(thing: object) -> str:
-    """Return a wrong argument as its author wrote it, shortened; for arguments that hold no number and no text."""
+    """Return the repr of an invalid argument, shortened. Not for arguments that may hold a number or a body."""
     try:
         return reprlib.repr(thing)[:_LONGEST_NAME]
     except Exception:
@@ -196,7 +196,7 @@ def safe_repr(thing: object) -> str:
 
 
 def type_name(thing: object) -> str:
-    """Return the name of a thing's type, whatever its type does to hide it."""
+    """Return the name of a thing's type; `object` if reading it raises."""
     try:
         return str(type(thing).__name__)[:_LONGEST_NAME]
     except Exception:

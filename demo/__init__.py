@@ -1,1 +1,1 @@
-"""The provider shown at work: example DAGs, a real Airflow, a local DialogTech."""
+"""A demonstration: the example DAGs run in a real Airflow against a local DialogTech."""

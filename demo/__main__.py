@@ -1,4 +1,4 @@
-"""`python -m demo`: run the example DAGs through a real Airflow, against a local DialogTech, and show what arrived."""
+"""`python -m demo`: run the example DAGs in a real Airflow against a local DialogTech, and show the messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tools.airflow_home import AirflowHome, running_airflow
 from tools.processes import BackgroundFailed
 
 SCHEDULED = "dialogtech_daily_notification"
-# How the runs that are started by hand end.
+# The manually triggered DAGs, with the expected state of their runs.
 TRIGGERED = {"dialogtech_message_per_row": "success", "dialogtech_alerting": "failed"}
 ALERT_TO = "5556667790"
 
@@ -27,26 +27,26 @@ _STARTED = time.monotonic()
 
 
 class NotAsExpected(Exception):
-    """Airflow and the local DialogTech do not agree."""
+    """Airflow and the local DialogTech disagree."""
 
 
 def main() -> None:
-    """Run the demo; leave with 0 only when every message arrived."""
+    """Run the demo, and exit with 0 only if every message arrived."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument(
         "--stay", action="store_true", help="leave Airflow and the local DialogTech running until Ctrl-C"
     )
     stay = parser.parse_args().stay
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: _leave(0 if stay else 128 + number))
+        signal.signal(number, lambda number, _: _exit(0 if stay else 128 + number))
     try:
         _run(stay=stay)
     except (BackgroundFailed, NotAsExpected, requests.RequestException) as failure:
         sys.exit(f"\nThe demo failed. {failure}")
 
 
-def _leave(status: int) -> NoReturn:
-    # Stopping takes some seconds: a second Ctrl-C must not leave half of it running.
+def _exit(status: int) -> NoReturn:
+    # Stopping takes some seconds; a second Ctrl-C must not interrupt it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     sys.exit(status)
@@ -69,7 +69,9 @@ def _run(*, stay: bool) -> None:
             results = _run_dags(home)
             _say("Waiting for the alert of the DAG that failed")
             home.processes.wait_until(
-                "the alert arrives", lambda: any(text["to"] == ALERT_TO for text in sandbox.accepted()), seconds=60
+                "the alert arrives",
+                lambda: any(message["to"] == ALERT_TO for message in sandbox.accepted()),
+                seconds=60,
             )
             _show_and_check(results, sandbox.accepted())
             if stay:
@@ -107,7 +109,9 @@ def _show_and_check(results: dict[str, Any], accepted: list[dict[str, Any]]) -> 
     expected = sorted([result["to"][-4:] for result in sent] + [ALERT_TO[-4:]])
     arrived = sorted(message["to"][-4:] for message in accepted)
     if not sent or expected != arrived:
-        raise NotAsExpected(f"Airflow sent messages to {', '.join(expected)}; those to {', '.join(arrived)} arrived.")
+        raise NotAsExpected(
+            f"Airflow sent messages to {', '.join(expected)}; messages to {', '.join(arrived)} arrived."
+        )
     _say(f"All {len(arrived)} messages arrived, each once")
 
 

@@ -1,4 +1,4 @@
-"""What the demo prints: the messages that arrived, and what the tasks returned."""
+"""The output of the demo: the messages that arrived, and the return values of the tasks."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 
 def arrivals(messages: Iterable[Mapping[str, Any]]) -> str:
-    """Lay out the messages that the local DialogTech accepted, the first one first."""
+    """Format the messages that the local DialogTech accepted as a table, the oldest first."""
     rows = [
         (
-            datetime.fromtimestamp(text["at"]).astimezone().strftime("%H:%M:%S"),
-            text["from"],
-            text["to"],
-            text["message"],
+            datetime.fromtimestamp(message["at"]).astimezone().strftime("%H:%M:%S"),
+            message["from"],
+            message["to"],
+            message["message"],
         )
-        for text in sorted(messages, key=lambda text: text["at"])
+        for message in sorted(messages, key=lambda message: message["at"])
     ]
-    return _table(("time", "from", "to", "text"), rows)
+    return _table(("time", "from", "to", "message"), rows)
 
 
 def result_of(task: str, value: object) -> str:
-    """Lay out what a task returned."""
+    """Format the return value of a task."""
     return f"{task}\n{json.dumps(value, indent=2, ensure_ascii=False)}"
 
 

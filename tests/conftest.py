@@ -18,6 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.clocks import time
 from tests.coverage.sandboxes import counted
+from tests.programs import summary
 from tests.stores import (
     no_slot_is_missed,
     postgres,
@@ -170,6 +171,15 @@ def pytest_runtest_makereport():
     """Let what a hostile test has logged pass from xdist's workers, which send nothing but UTF-8."""
     report = (yield).get_result()
     report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter):
+    """Name the missing programs below everything else."""
+    result = yield
+    for line in summary(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(line, yellow=True)
+    return result
 
 
 @pytest.fixture(scope="session")

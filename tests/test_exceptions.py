@@ -1,4 +1,4 @@
-"""The tree of errors: what each says, what it carries, and that nobody takes its words apart."""
+"""The tree of errors: the sentences, the fields, and that no code parses a sentence."""
 
 import ast
 import pickle
@@ -72,7 +72,7 @@ def classes_in_the_tree():
     return {kind for kind in vars(exceptions).values() if isinstance(kind, type) and issubclass(kind, Exception)}
 
 
-def test_the_tree_is_the_one_that_the_file_begins_with():
+def test_the_tree_is_that_of_the_module_docstring():
     assert classes_in_the_tree() == {DialogTechError, *TREE}
     assert all(kind.__bases__[0] is parent for kind, parent in TREE.items())
     assert all(issubclass(kind, ValueError) for kind in (InvalidMessage, InvalidConnection))
@@ -91,7 +91,7 @@ def test_no_other_file_adds_to_the_tree():
 
 
 @pytest.mark.parametrize("kind", sorted(TREE, key=lambda kind: kind.__name__))
-def test_a_class_says_what_happened_why_and_what_to_do_now(kind):
+def test_an_error_states_what_happened_why_and_what_to_do(kind):
     error = kind()
     assert error.outcome == ("in doubt" if kind is InDoubt else "not sent")
     assert error.reason
@@ -102,40 +102,40 @@ def test_a_class_says_what_happened_why_and_what_to_do_now(kind):
 
 
 @pytest.mark.parametrize("kind", sorted(TREE, key=lambda kind: kind.__name__))
-def test_the_documented_sentences_stand(kind):
+def test_an_error_has_the_documented_sentence(kind):
     assert str(kind("no way")) == SENTENCES[kind]
     assert str(kind("no way", advice="Do this.")).endswith(": no way. Do this.")
 
 
-def test_only_a_task_is_told_to_be_cleared():
-    # Commands, alerts and the page show the advice of errors, too: nothing is to be cleared there.
-    tells = {
+def test_only_a_task_s_errors_advise_to_clear_the_task():
+    # Commands, alerts and the page also show the advice of errors, and have no task to clear.
+    sources = {
         str(source.relative_to(PACKAGE))
         for source in SOURCES
         if re.search(r"clear (it|the task)\b", source.read_text())
     }
-    assert tells == {"bulk/report.py", "cli/messages.py", "operators/base.py"}
+    assert sources == {"bulk/report.py", "cli/messages.py", "operators/base.py"}
 
 
-def test_a_sentence_names_its_recipient_where_it_is_known():
+def test_a_sentence_names_its_recipient_if_known():
     assert str(Refused("no way", to="…7777")).startswith("The message to …7777 was not sent: no way. ")
     assert str(InDoubt("no way", to="…7777")).startswith("The message to …7777 may have been sent: no way. ")
 
 
-def test_what_ends_a_list_says_that_nothing_was_sent():
+def test_an_error_before_any_message_says_that_nothing_was_sent():
     assert str(InvalidMessage("no way", before_any=True)).startswith("Nothing was sent: no way. ")
 
 
 @pytest.mark.parametrize("error", [*(kind() for kind in TREE), *FULL], ids=repr)
-def test_an_error_comes_whole_out_of_another_process(error):
+def test_an_error_keeps_its_fields_when_pickled(error):
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     assert type(copy) is type(error)
     assert vars(copy) == vars(error)
     assert str(copy) == str(error)
 
 
-def takes_words_apart(source):
-    """Return where a file cuts or searches what `str()` made of an error."""
+def parses_a_sentence(source):
+    """Return the lines where a file cuts or searches the `str()` of an error."""
     tree = ast.parse(source)
     caught = {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
 
@@ -156,14 +156,14 @@ def takes_words_apart(source):
             )
         )
         or (isinstance(node, ast.Subscript) and is_of_an_error(node.value))
-        # A beginning that only `str()` of an error has.
+        # Only the `str()` of an error begins so.
         or (isinstance(node, ast.Constant) and node.value == "The message was not sent: ")
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
-def test_no_file_takes_an_errors_words_apart(source):
-    assert takes_words_apart(source.read_text()) == []
+def test_no_file_parses_an_error_s_sentence(source):
+    assert parses_a_sentence(source.read_text()) == []
 
 
 @pytest.mark.parametrize(
@@ -175,15 +175,15 @@ def test_no_file_takes_an_errors_words_apart(source):
         're.sub("a", "b", str(error))',
         '_CONNECTION.sub("This connection", str(error), count=1)',
         'reason.removeprefix("The message was not sent: ")',
-        "try: ...\nexcept ValueError as away: x = str(away).rstrip()",
+        "try: ...\nexcept ValueError as caught: x = str(caught).rstrip()",
     ],
 )
-def test_the_look_would_find_what_takes_words_apart(code):
-    assert takes_words_apart(code)
+def test_code_that_parses_a_sentence_is_found(code):
+    assert parses_a_sentence(code)
 
 
 def written_sentences():
-    """Return what the package's strings say, with `…` for what is filled in."""
+    """Return the package's strings, with `…` for their placeholders."""
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text())):
             if isinstance(node, ast.JoinedStr):
@@ -193,7 +193,7 @@ def written_sentences():
                 yield re.sub(r"%[sd]", "…", node.value)
 
 
-def test_what_the_troubleshooting_page_quotes_is_said():
+def test_the_troubleshooting_page_quotes_sentences_of_the_package():
     said = "\n".join(written_sentences())
     quoted = [
         words for line in TROUBLESHOOTING.read_text().splitlines() for words in re.findall(r'"([^"]+)"', line[:120])
@@ -201,4 +201,4 @@ def test_what_the_troubleshooting_page_quotes_is_said():
     assert len(quoted) > 10
     for words in quoted:
         pattern = ".*".join(map(re.escape, words.split("…")))
-        assert re.search(pattern, said, re.IGNORECASE), f"nothing says {words!r}"
+        assert re.search(pattern, said, re.IGNORECASE), f"no string of the package contains {words!r}"

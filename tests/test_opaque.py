@@ -1,4 +1,4 @@
-"""Numbers and texts that a log or a traceback shows nothing of."""
+"""Numbers and bodies that logs and tracebacks do not show."""
 
 import json
 import pickle
@@ -14,25 +14,25 @@ from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 from airflow_provider_dialogtech.sms.numbers import Number
 from tests.hostile.looking import seen_of
 
-SECRET_TEXT = "the payroll is late"
+BODY = "the payroll is late"
 NUMBER = "5556667777"
 
 
-def test_what_is_shown_of_a_number_is_its_end_and_of_anything_else_nothing():
+def test_the_repr_shows_the_end_of_a_number_and_nothing_else():
     assert repr(Number(NUMBER)) == "'…7777'"
     assert repr((Number(NUMBER),)) == "('…7777',)"
-    assert repr({"message": Opaque(SECRET_TEXT)}) == "{'message': '***'}"
+    assert repr({"message": Opaque(BODY)}) == "{'message': '***'}"
 
 
-def test_message_and_whole_numbers_are_made_opaque_and_nothing_else_is_changed():
-    for given in (SECRET_TEXT, int(NUMBER)):
+def test_strings_and_ints_are_made_opaque_and_other_values_are_unchanged():
+    for given in (BODY, int(NUMBER)):
         assert (type(opaque(given)), str(opaque(given))) == (Opaque, str(given))
     for given in (None, True, 1.5, 10**5000, Number(NUMBER), [NUMBER]):
         assert opaque(given) is given
 
 
 @pytest.mark.parametrize("kind", [Number, Opaque])
-def test_they_are_message_to_whoever_uses_them(kind):
+def test_they_behave_as_strings(kind):
     value = kind(NUMBER)
 
     assert value == NUMBER
@@ -44,8 +44,8 @@ def test_they_are_message_to_whoever_uses_them(kind):
     assert (again, type(again)) == (value, kind)
 
 
-def test_a_message_holds_nothing_that_shows_itself():
-    message = SmsMessage.create(to=NUMBER, message=SECRET_TEXT, from_numbers=["5554332111"])
+def test_the_repr_of_a_message_and_of_its_fields_shows_no_number_and_no_body():
+    message = SmsMessage.create(to=NUMBER, message=BODY, from_numbers=["5554332111"])
 
     seen = repr([message, *vars(message).values()])
     assert "666" not in seen
@@ -68,22 +68,22 @@ def test_a_message_holds_nothing_that_shows_itself():
         {"from_numbers": []},
         {"from_numbers": [NUMBER]},
         {"from_numbers": [NUMBER, "555-4332"]},
-        {"message": [SECRET_TEXT]},
-        {"message": {SECRET_TEXT: NUMBER}},
-        {"message": SECRET_TEXT + "\0"},
-        {"message": SECRET_TEXT * 20},
-        {"message": SECRET_TEXT * 20_000},
+        {"message": [BODY]},
+        {"message": {BODY: NUMBER}},
+        {"message": BODY + "\0"},
+        {"message": BODY * 20},
+        {"message": BODY * 20_000},
         {"message": " "},
         {"message": 10**5000},
     ],
 )
-def test_no_refusal_shows_a_number_or_a_message_not_even_in_the_locals_of_its_frames(changes):
-    good = {"to": NUMBER, "message": SECRET_TEXT, "from_numbers": ["5554332111"]}
+def test_no_refusal_shows_a_number_or_a_body_even_in_the_locals_of_its_frames(changes):
+    good = {"to": NUMBER, "message": BODY, "from_numbers": ["5554332111"]}
     with pytest.raises(InvalidMessage) as refused:
         SmsMessage.create(**(good | changes))
 
     seen = seen_of(refused.value)
-    assert "message.py:create" in seen or "masking.py" in seen  # the frames were looked at
+    assert "message.py:create" in seen or "masking.py" in seen  # the frames were searched
     for canary in ("55566", "5554332", "61234", "payroll"):
         assert canary not in seen, seen
     assert refused.value.__cause__ is refused.value.__context__ is None
@@ -107,7 +107,7 @@ def test_no_refusal_of_a_list_shows_it(recipients):
     assert "55566" not in seen_of(refused.value)
 
 
-def test_what_is_refused_is_told_without_the_frames_that_held_it():
+def test_without_locals_removes_the_frames_below():
     @without_locals
     def refuse(number):
         raise InvalidMessage("no")

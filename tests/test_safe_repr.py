@@ -1,4 +1,4 @@
-"""What may be said of things that are huge, or raise when they are asked."""
+"""Descriptions of values that are huge or whose methods raise."""
 
 from airflow_provider_dialogtech.masking import safe_repr, safe_str, type_name
 
@@ -10,7 +10,7 @@ class Raising:
     __repr__ = __str__
 
 
-def test_message_is_bounded_and_empty_where_it_cannot_be_made():
+def test_the_string_is_bounded_and_empty_where_it_cannot_be_made():
     assert safe_str(Raising(), 10) == ""
     assert safe_str(10**5000, 10) == ""
     assert safe_str("x" * 100, 10) == "x" * 10

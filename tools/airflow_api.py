@@ -1,4 +1,4 @@
-"""The API of an Airflow 3 on this machine, which answers late while the machine is busy."""
+"""The API of an Airflow 3 on this machine, which answers slowly while the machine is busy."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 import requests
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
-# The API waits for a lock of its own database for a minute before it gives up; who asks has to wait longer.
+# Longer than the minute that the API waits for a lock of its own database.
 TIMEOUT = 90.0
 _TRIES = 5
 
 
 class AirflowApi:
-    """The API at an address.
+    """The API of an API server.
 
-    :param url: of the API server, without a path.
+    :param url: the API server's URL, without a path.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def answers(self) -> bool:
-        """Return whether tasks can be started: their API is ready later than the rest."""
+        """Return whether tasks can be started: the execution API is ready later than the rest."""
         try:
             self._ask("GET", "/execution/health")
         except requests.RequestException:
@@ -31,19 +31,19 @@ class AirflowApi:
         return True
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """Call the public API, and return what it answers.
+        """Call the public API, and return its answer.
 
-        :param path: what is called, without the API's own prefix.
+        :param path: the path, without the API's prefix.
         :param body: plain JSON.
-        :raises requests.RequestException: when it refuses, or does not answer.
+        :raises requests.RequestException: when the API refuses or does not answer.
         """
         token = self._ask("GET", "/auth/token").json()["access_token"]
         return self._ask(method, f"/api/v2/{path}", body, token).json()
 
     def trigger(self, dag_id: str, run_id: str) -> None:
-        """Start a run of a DAG. A lost answer is no harm: under one id a run starts once, so it is asked for again.
+        """Start a run of a DAG. The call is repeated after a lost answer, because a run id starts once.
 
-        :raises requests.RequestException: when the API refuses, or does not answer five times.
+        :raises requests.RequestException: when the API refuses, or fails to answer five times.
         """
         for attempt in Retrying(
             stop=stop_after_attempt(_TRIES), wait=wait_fixed(1), retry=retry_if_exception(_may_pass), reraise=True
@@ -70,7 +70,7 @@ class AirflowApi:
 
 def _may_pass(error: BaseException) -> bool:
     if isinstance(error, requests.HTTPError):
-        # A DAG that is parsed is found a moment later.
+        # The API finds a DAG shortly after it is parsed.
         status = error.response.status_code
         return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.NOT_FOUND
     return isinstance(error, (requests.ConnectionError, requests.Timeout))

@@ -1,4 +1,4 @@
-"""A real Airflow of one's own: its components as processes, its metadata in SQLite, all in one folder."""
+"""Runs a real Airflow in a folder: its components as processes, its metadata in SQLite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "trigg
 
 _PROGRAM = Path(__file__).with_name("airflow_program.py")
 
-# Airflow 2 with SQLite does one thing after the other: it runs the tasks of a DAG before it parses the next one.
+# Airflow 2 with SQLite works sequentially: it runs the tasks of a DAG before it parses the next one.
 _BUSY = 300.0
 
 
@@ -32,7 +32,7 @@ class AirflowHome:
 
     :param folder: its AIRFLOW_HOME, a folder that does not exist yet.
     :param dags: the folder with the DAG files.
-    :param environment: more environment variables, for instance settings.
+    :param environment: further environment variables, such as settings.
     """
 
     def __init__(self, folder: Path, dags: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -48,48 +48,48 @@ class AirflowHome:
     def airflow(self, *arguments: str) -> str:
         """Run the `airflow` command.
 
-        :return: what it printed.
-        :raises BackgroundFailed: it ended with an error.
+        :return: its output.
+        :raises BackgroundFailed: when it fails.
         """
         done = self._commands.run(*arguments, environment=self._environment)
         return output_of(f"airflow {arguments[0]} {arguments[1]}", done)
 
     def add_connections(self, connections: Mapping[str, Mapping[str, object]]) -> None:
         """Store connections in Airflow's database, as a user does."""
-        # As a file, since the process list shows arguments; outside of the folder, since it holds the secret.
+        # A file, because the process list shows arguments; outside the folder, because it contains the secret.
         with tempfile.TemporaryDirectory() as private:
             file = Path(private) / "connections.json"
             file.write_text(json.dumps(connections))
             self.airflow("connections", "import", str(file))
 
     def start(self, *components: str) -> None:
-        """Start components, and return when they are at work."""
+        """Start components, and return when they run."""
         last_job = self.metadata.last_job()
         for component in components:
             self.processes.start(component, *_airflow(component, *self._arguments(component)))
         for component in components:
-            self.processes.wait_until(f"{component} is at work", lambda: self._is_at_work(component, last_job))  # noqa: B023
+            self.processes.wait_until(f"{component} runs", lambda: self._is_running(component, last_job))  # noqa: B023
 
     def stop(self, component: str) -> None:
         """Stop one component and its tasks."""
         self.processes.stop(component)
 
     def stop_all(self) -> None:
-        """End all components and what they have started: nobody reads what they would still put in order."""
+        """Kill all components and their children. Nothing reads what an orderly shutdown would still write."""
         self._commands.close()
         self.processes.stop_all(at_once=True)
 
     def trigger(self, dag_id: str, run_id: str, **params: object) -> None:
-        """Start a run of a DAG as soon as Airflow knows the DAG.
+        """Start a run of a DAG as soon as the DAG is parsed.
 
         :param params: values for the DAG's parameters.
         """
         self._wait_until_parsed(dag_id)
-        # Not by the API: while a task starts, its server may wait for a lock of SQLite that it holds itself.
+        # Not by the API: while a task starts, the API server may wait for a lock of SQLite that it holds itself.
         self.airflow("dags", "trigger", "--run-id", run_id, "--conf", json.dumps(params), dag_id)
 
     def wait_for_scheduled_run(self, dag_id: str) -> str:
-        """Wait until the scheduler starts a run of a DAG by itself: the latest one that was due when Airflow started.
+        """Wait until the scheduler starts the run of a DAG that was due when Airflow started.
 
         :return: the id of the run.
         """
@@ -136,7 +136,7 @@ class AirflowHome:
             return ["--host", host, "--port", port]
         return [] if component == "dag-processor" else ["--skip-serve-logs"]
 
-    def _is_at_work(self, component: str, last_job: int) -> bool:
+    def _is_running(self, component: str, last_job: int) -> bool:
         if component in _JOBS:
             return self.metadata.has_job(_JOBS[component], after=last_job)
         return self.api.answers()
@@ -153,14 +153,14 @@ def running_airflow(
     database: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[AirflowHome]:
-    """Run a new Airflow, and stop all of it in the end.
+    """Run a new Airflow, and stop all of it at the end.
 
     :param folder: its AIRFLOW_HOME, a folder that does not exist yet.
     :param dags: the folder with the DAG files.
-    :param connections: the connections by their ids, as `airflow connections import` takes them.
-    :param triggerer: whether to start a triggerer too.
-    :param environment: more environment variables, for instance settings.
-    :param database: a metadata database to begin with a copy of; otherwise Airflow makes a new one.
+    :param connections: the connections by id, as `airflow connections import` takes them.
+    :param triggerer: whether to start a triggerer.
+    :param environment: further environment variables, such as settings.
+    :param database: a metadata database to copy; by default Airflow creates one.
     :param say: called with each step before it is taken.
     """
     home = AirflowHome(folder, dags, environment)
@@ -175,7 +175,7 @@ def running_airflow(
         say(f"Starting Airflow {version('apache-airflow')}")
         home.start("scheduler", *([] if _IS_AIRFLOW_2 else ["api-server"]), *(["triggerer"] if triggerer else []))
         if not _IS_AIRFLOW_2:
-            # Last, since it finds the DAGs: a task that starts before the API is ready soon gives up.
+            # Last, because it finds the DAGs: a task that starts before the API is ready fails.
             home.start("dag-processor")
         yield home
     finally:
@@ -195,8 +195,8 @@ def _settings(folder: Path, dags: Path, url: str) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        # SQLite takes one writer at a time, and the API's first answer holds the lock for seconds: with more writers,
-        # or with its usual patience of 5 s, components die of "database is locked".
+        # SQLite allows one writer at a time, and the API's first answer holds the lock for seconds: with more writers,
+        # or with the default time-out of 5 s, components fail with "database is locked".
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db?timeout=60",
         "AIRFLOW__CORE__EXECUTOR": "SequentialExecutor" if _IS_AIRFLOW_2 else "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
@@ -204,7 +204,7 @@ def _settings(folder: Path, dags: Path, url: str) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
-        # Nobody but this machine reaches the user interface, so nobody needs a password.
+        # Only this machine reaches the user interface, so it needs no password.
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",

@@ -1,4 +1,4 @@
-"""A program of Airflow beside others that have less time to wait: `airflow_program.py scheduler`, for instance."""
+"""Runs a component of Airflow with low priority, for example `airflow_program.py scheduler`."""
 
 import gc
 import os
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def main() -> None:
-    sys.path.pop(0)  # this folder, whose packages have the names of others
-    # It runs in a session of its own, and Linux may give each session as much time as all tests have together.
+    sys.path.pop(0)  # this folder, whose modules would shadow others
+    # Linux may give each session the same share of processor time, and the component runs in a session of its own.
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text("5")
     os.nice(5)
-    # The garbage collector takes a fifth of the time in which Airflow starts.
+    # The garbage collector takes a fifth of Airflow's start-up time.
     gc.set_threshold(100_000, 50, 100)
     sys.argv[0] = "airflow"
     runpy.run_module("airflow", run_name="__main__")

@@ -1,4 +1,4 @@
-"""Airflow's commands, one after the other in one process: most of a command's time goes into Airflow's start."""
+"""Runs Airflow's commands in one process, because Airflow's start-up takes most of a command's time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 class Commands:
     """Runs Airflow's commands one after the other in one process.
 
-    :param environment: the variables that it is started with.
-    :param python: whose Airflow it is.
+    :param environment: the environment variables of the process.
+    :param python: the Python that has Airflow.
     """
 
     def __init__(self, environment: Mapping[str, str], python: Path = Path(sys.executable)) -> None:
         self._process = subprocess.Popen(
             [python, Path(__file__).with_name("running_commands.py")],
             env=environment,
-            stdin=subprocess.PIPE,  # which closes, and so ends it, when we end
+            stdin=subprocess.PIPE,  # closes when this process ends, which ends the other
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -46,9 +46,9 @@ class Commands:
         self._process.communicate()
 
     def run(self, *arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run a command with the variables of this moment.
+        """Run a command with these environment variables.
 
-        :raises BackgroundFailed: the process ended with the command.
+        :raises BackgroundFailed: when the process ends with the command.
         """
         with tempfile.TemporaryDirectory() as folder:
             output, errors = Path(folder, "output"), Path(folder, "errors")

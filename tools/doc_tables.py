@@ -1,7 +1,7 @@
-"""The tables of settings, connection fields and states in the documentation, made from the code that reads them.
+"""Generates the documentation's tables of settings, connection fields and states from the code.
 
-They stand in the pages themselves, so that they are read where no site is built, too. `python -m tools.doc_tables`
-writes them anew.
+The tables are part of the pages, so that they can be read without a built site. `python -m tools.doc_tables` updates
+them.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _TABLE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end of the table -->
 
 
 def with_tables(markdown: str) -> str:
-    """Return a page with its tables as the code has them now."""
+    """Return a page with current tables."""
     return _TABLE.sub(lambda found: f"{found[1]}\n{_TABLES[found[2]]()}\n\n{found[3]}", markdown)
 
 
 def settings_table() -> str:
-    """Return the settings of `[dialogtech]`."""
+    """Return the table of the settings of `[dialogtech]`."""
     rows = [(f"`{name}`", option["description"], _code(option["default"])) for name, option in OPTIONS.items()]
     return _table(("setting", "what it is", "default"), rows)
 
 
 def fields_table() -> str:
-    """Return the fields of a connection's extra."""
+    """Return the table of the fields of a connection's extra."""
     rows = [(f"`{field.name}`", field.label, field.description, _values(field)) for field in EXTRA_FIELDS]
     return _table(("key in the extra", "in the form", "what it is", "values"), rows)
 
 
 def states_table() -> str:
-    """Return the moves of a message from one state to the next."""
+    """Return the table of the moves of a message between states."""
     rows = [
         (
             " or ".join(f"`{state}`" for state in move.before) or "new",
@@ -59,8 +59,8 @@ def _values(field: Field) -> str:
     return field.bounds
 
 
-def _code(text: str) -> str:
-    return f"`{text}`" if text else "empty"
+def _code(value: str) -> str:
+    return f"`{value}`" if value else "empty"
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -1,8 +1,8 @@
-"""`python -m tools.guard COMMAND…`: run a command, and leave none of its processes behind, however this one ends.
+"""`python -m tools.guard COMMAND…`: run a command, and end all of its processes, however this process ends.
 
-The tests and the demo start schedulers, databases and more, in sessions of their own. Who is killed cannot end them, so
-another process does: it runs the command, and adopts what loses its parent, so that all are its descendants. A pipe
-tells it when the process that was asked for the command is gone, even by SIGKILL.
+The tests and the demo start schedulers, databases and more, in sessions of their own. A process that is killed cannot
+end them, so a guard process does. It runs the command and adopts orphans, so that all are its descendants. It notices
+the end of the process that started it, even by SIGKILL, by a pipe.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NoReturn
 import psutil
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# How long the command may take to end by itself once it was asked to, and what it left behind after that.
+# How long the command, and then its remaining processes, may take to end on request.
 COMMAND_ENDS_WITHIN = 30.0
 REST_ENDS_WITHIN = 3.0
 _PR_SET_CHILD_SUBREAPER = 36
@@ -29,12 +29,12 @@ _POLL = 0.2
 
 
 def main() -> NoReturn:
-    """Run the command of the command line, and end with its status."""
+    """Run the command of the command line, and exit with its status."""
     if sys.argv[1:2] == ["--below"]:
         sys.exit(_run_below(int(sys.argv[2]), sys.argv[3:]))
     read_end, write_end = os.pipe()
     command = [sys.executable, "-m", "tools.guard", "--below", str(read_end), *sys.argv[1:]]
-    # The pipe's other end is ours alone, so it closes when we end. A session of its own survives the end of our group.
+    # Only this process holds the pipe's other end, so it closes when this one ends. The guard's session survives that.
     guard = subprocess.Popen(command, pass_fds=[read_end], start_new_session=True)
     os.close(read_end)
     for number in FORWARDED:
@@ -45,7 +45,7 @@ def main() -> NoReturn:
 
 
 def _run_below(read_end: int, command: list[str]) -> int:
-    if sys.platform == "linux":  # elsewhere, a process that has lost its parent is not found
+    if sys.platform == "linux":  # elsewhere, orphans are not found
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     running = subprocess.Popen(command)
     asked_at: float | None = None
@@ -69,7 +69,7 @@ def _run_below(read_end: int, command: list[str]) -> int:
 
 
 def _reap() -> dict[int, int]:
-    """Return the exit statuses of the children that have ended, adopted ones too."""
+    """Return the exit statuses of the children that have ended, including adopted ones."""
     ended: dict[int, int] = {}
     with suppress(ChildProcessError):
         while True:
@@ -82,18 +82,18 @@ def _reap() -> dict[int, int]:
 
 
 def _end_all() -> None:
-    """End all descendants: politely, then by force, until there are none."""
+    """Terminate all descendants, and kill those that do not end."""
     begun = time.monotonic()
-    asked: set[int] = set()
-    while left := psutil.Process().children(recursive=True):
+    terminated: set[int] = set()
+    while remaining := psutil.Process().children(recursive=True):
         late = time.monotonic() - begun > REST_ENDS_WITHIN
-        for process in left:
+        for process in remaining:
             with suppress(psutil.NoSuchProcess):
                 if late:
                     process.kill()
-                elif process.pid not in asked:
+                elif process.pid not in terminated:
                     process.terminate()
-        asked |= {process.pid for process in left}
+        terminated |= {process.pid for process in remaining}
         if time.monotonic() - begun > 2 * REST_ENDS_WITHIN:
             return
         _reap()

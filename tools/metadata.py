@@ -1,4 +1,4 @@
-"""What Airflow's metadata database says: read only, and the same on every version."""
+"""Reads Airflow's metadata database, in the same way for every version."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Metadata:
         return int(self.rows("SELECT coalesce(max(id), 0) FROM job")[0][0])
 
     def has_job(self, kind: str, *, after: int) -> bool:
-        """Return whether a component of this kind, younger than the job `after`, is at work."""
+        """Return whether a component of this kind, younger than the job `after`, is running."""
         return bool(self.rows("SELECT 1 FROM job WHERE job_type = ? AND id > ? AND state = 'running'", kind, after))
 
     def dags(self) -> set[str]:
-        """Return the ids of the DAGs that can be run."""
+        """Return the ids of the parsed DAGs."""
         return {row[0] for row in self.rows("SELECT dag_id FROM serialized_dag")}
 
     def import_errors(self) -> list[str]:
@@ -41,12 +41,12 @@ class Metadata:
         return [row[0] for row in self.rows("SELECT stacktrace FROM import_error")]
 
     def runs(self, dag_id: str, kind: str) -> list[str]:
-        """Return the ids of a DAG's runs of a kind (`scheduled`, `manual`), the first one first."""
+        """Return the ids of a DAG's runs of a kind (`scheduled`, `manual`), the oldest first."""
         query = "SELECT run_id FROM dag_run WHERE dag_id = ? AND run_type = ? ORDER BY id"
         return [row[0] for row in self.rows(query, dag_id, kind)]
 
     def state_of_run(self, dag_id: str, run_id: str) -> str | None:
-        """Return the state of a DAG run, None when there is no such run."""
+        """Return the state of a DAG run; None when it does not exist."""
         rows = self.rows("SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?", dag_id, run_id)
         return rows[0][0] if rows else None
 
@@ -60,7 +60,7 @@ class Metadata:
         )
 
     def results_of_run(self, dag_id: str, run_id: str) -> dict[tuple[str, int], Any]:
-        """Return what the tasks of a DAG run returned (their XCom), by task id and map index."""
+        """Return the return values (XCom) of the tasks of a DAG run, by task id and map index."""
         rows = self.rows(
             "SELECT task_id, map_index, value FROM xcom WHERE dag_id = ? AND run_id = ? AND key = 'return_value'"
             " ORDER BY task_id, map_index",
@@ -75,6 +75,6 @@ class Metadata:
 
 
 def _decoded(value: str | bytes) -> Any:
-    # Airflow 3 writes JSON into a column that is JSON itself.
+    # Airflow 3 stores JSON in a JSON column, so it is encoded twice.
     once = json.loads(value)
     return json.loads(once) if isinstance(once, str) else once

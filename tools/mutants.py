@@ -1,4 +1,4 @@
-"""Which small changes of the code there are, without those that change nothing when the code runs."""
+"""Finds the small changes (mutants) of the code that change its behaviour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cosmic_ray.work_item import MutationSpec
 
 PACKAGE = Path("airflow_provider_dialogtech")
 UNCHANGED = Path("tools/mutants.json")
-# Others change what only type checkers read (a `|` of two types), or nothing at all.
+# Other operators change only types (a `|` of two types), or nothing.
 OPERATORS = (
     *(
         f"ReplaceComparisonOperator_{change}"
@@ -38,17 +38,17 @@ OPERATORS = (
     "ReplaceBreakWithContinue",
     "ReplaceContinueWithBreak",
 )
-# They only guard against a slip in the code itself: two lists that belong together, an object that is to stay as it is.
+# Arguments that only guard against errors in the code itself.
 _GUARDS = {"strict", "frozen"}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One small change.
+    """A small change.
 
-    :param change: what Cosmic Ray is to do.
-    :param before: the changed line, as it is.
-    :param after: as it becomes.
+    :param change: the change, for Cosmic Ray.
+    :param before: the line before the change.
+    :param after: the line after the change.
     """
 
     change: MutationSpec
@@ -65,9 +65,9 @@ class Mutant:
 
 
 class Unchanged:
-    """The changes that no test can notice, as `tools/mutants.json` lists them.
+    """The changes in `tools/mutants.json`, which no test can detect.
 
-    :raises ValueError: when it lists a line that is no longer there.
+    :raises ValueError: when it lists a line that no longer exists.
     """
 
     def __init__(self) -> None:
@@ -78,12 +78,12 @@ class Unchanged:
         self._listed = {(each["module"], each["before"], each.get("after")) for each in listed}
 
     def has(self, mutant: Mutant) -> bool:
-        """Return whether a change is listed, by itself or with all others of its line."""
+        """Return whether a change is listed, by itself or with all changes of its line."""
         return not self._listed.isdisjoint({(mutant.module, mutant.before, after) for after in (mutant.after, None)})
 
 
 def mutants_of(paths: Sequence[Path]) -> Iterator[Mutant]:
-    """Find all changes of these files that change what happens when the code runs.
+    """Find all changes of these files that change their behaviour.
 
     :param paths: the files.
     """
@@ -117,7 +117,7 @@ def _changes_of(path: Path) -> Iterator[MutationSpec]:
 
 
 def _meaning(source: str) -> str | None:
-    """Write down what a source does: without annotations, guards, and whether arguments are named. None: no Python."""
+    """Return a source's syntax tree without annotations, guards and argument kinds; None for invalid Python."""
     try:
         return ast.dump(_Meaning().visit(ast.parse(source)))
     except SyntaxError:

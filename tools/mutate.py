@@ -1,8 +1,8 @@
-"""`python -m tools.mutate`: break the code at random, one small change at a time, and name what no test notices.
+"""`python -m tools.mutate`: make random small changes in the code, one at a time, and report those that pass all tests.
 
-Cosmic Ray makes the changes: another comparison, another number, an `or` for an `and`, a `not` more. Each is tried in a
+Cosmic Ray makes the changes: another comparison, another number, `or` for `and`, a further `not`. Each is tried in a
 copy of the repository, with the tests of the changed module. `tools/mutants.json` lists the changes that no test can
-notice, each with the reason why it changes nothing; they are not tried.
+detect, with the reason; they are not tried.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cosmic_ray.work_item import MutationSpec
 from tools.mutants import PACKAGE, Mutant, Unchanged, mutants_of
 
 FOLDERS = ("journal", "delivery", "sms", "api", "alerts", "operations")
-# Modules that have no test file of their own name, and those whose promise is tested elsewhere, too; quick ones first.
+# The tests of modules that a test file of the same name does not cover alone; fast ones first.
 TESTS = {
     "api": ("tests/api", "tests/hostile/test_replies.py"),
     "bulk/rows": (
@@ -121,15 +121,15 @@ TESTS = {
     "alerts/import_errors": ("tests/alerts/test_import_errors.py", "tests/plugins/test_import_errors.py"),
     "alerts/reported_errors": ("tests/alerts/test_reported_errors.py", "tests/plugins/test_import_errors.py"),
 }
-# A test that a change makes hang has noticed it.
+# A test that hangs has detected the change.
 LONGEST_TEST = 60
 LONGEST = 300.0
-# No exit codes of Python itself.
+# Exit codes that Python itself does not use.
 YES, NO = 10, 11
 
 
 def main() -> int:
-    """Try a sample of changes; return 1 when fewer were noticed than asked for."""
+    """Try a sample of changes, and return 1 if the tests detect a smaller share than required."""
     arguments = _arguments()
     unchanged = Unchanged()
     paths = [path for folder in arguments.folders for path in _files_of(folder)]
@@ -143,7 +143,7 @@ def main() -> int:
             return 1
         survivors = _survivors_of(sample, original, arguments.at_once)
     share = 1 - len(survivors) / len(sample) if sample else 1.0
-    print(f"\nThe tests noticed {share:.1%} of {len(sample)} changes, of {len(mutants)} possible ones. Not noticed:")
+    print(f"\nThe tests detected {share:.1%} of {len(sample)} changes, of {len(mutants)} possible ones. Not detected:")
     for mutant in survivors:
         print(mutant)
     return int(share < arguments.at_least)
@@ -153,10 +153,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", default=FOLDERS, help="folders of the package, or files in them")
     parser.add_argument("--sample", type=int, default=150, help="how many changes to try")
-    parser.add_argument("--seed", type=int, default=1, help="which ones")
-    parser.add_argument("--skip", type=int, default=0, help="how many of them to leave out")
-    parser.add_argument("--at-once", type=int, default=2, help="how many at the same time")
-    parser.add_argument("--at-least", type=float, default=0.9, help="the share that the tests must notice")
+    parser.add_argument("--seed", type=int, default=1, help="which sample")
+    parser.add_argument("--skip", type=int, default=0, help="how many changes of the sample to skip")
+    parser.add_argument("--at-once", type=int, default=2, help="how many changes to try in parallel")
+    parser.add_argument("--at-least", type=float, default=0.9, help="the share of changes that the tests must detect")
     return parser.parse_args()
 
 
@@ -166,7 +166,7 @@ def _files_of(folder: str) -> list[Path]:
 
 
 def _copy_repository(target: Path) -> None:
-    """Copy what git knows, so that it may be worked on while the changes are tried."""
+    """Copy the files of the repository, so that work on it can go on meanwhile."""
     files = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
     for name in subprocess.check_output(files, text=True).splitlines():
         copy = target / name
@@ -175,7 +175,7 @@ def _copy_repository(target: Path) -> None:
 
 
 def _failing(sample: Sequence[Mutant], original: str) -> list[str]:
-    """Return the tests that fail without any change: they would notice whatever is changed."""
+    """Return the tests that fail without any change: they would seem to detect every change."""
     tests = sorted({_tests_of(mutant.change.module_path) for mutant in sample})
     return [" ".join(each) for each in tests if _in_copy(original, f"fail(*{each})")]
 
@@ -183,20 +183,20 @@ def _failing(sample: Sequence[Mutant], original: str) -> list[str]:
 def _survivors_of(sample: Sequence[Mutant], original: str, at_once: int) -> list[Mutant]:
     survivors = []
     with ProcessPoolExecutor(at_once) as pool:
-        for number, (mutant, is_noticed) in enumerate(pool.map(_try, sample, repeat(original)), start=1):
-            print(f"{number} of {len(sample)}: {'noticed' if is_noticed else 'NOT NOTICED'}: {mutant}", flush=True)
-            survivors += [] if is_noticed else [mutant]
+        for number, (mutant, is_detected) in enumerate(pool.map(_try, sample, repeat(original)), start=1):
+            print(f"{number} of {len(sample)}: {'detected' if is_detected else 'NOT DETECTED'}: {mutant}", flush=True)
+            survivors += [] if is_detected else [mutant]
     return survivors
 
 
 def _try(mutant: Mutant, original: str) -> tuple[Mutant, bool]:
     change = mutant.change
     spec = (str(change.module_path), change.operator_name, str(change.occurrence))
-    return mutant, _in_copy(original, f"noticed(*{spec}, *{_tests_of(change.module_path)})")
+    return mutant, _in_copy(original, f"detected(*{spec}, *{_tests_of(change.module_path)})")
 
 
 def _in_copy(original: str, question: str) -> bool:
-    """Ask one of the functions below in a copy of the repository."""
+    """Call one of the functions below in a copy of the repository."""
     with tempfile.TemporaryDirectory(prefix="dialogtech-mutant-") as copy:
         shutil.copytree(original, copy, dirs_exist_ok=True)
         program = f"import sys; from tools.mutate import *; sys.exit(YES if {question} else NO)"
@@ -213,14 +213,14 @@ def _tests_of(path: Path) -> tuple[str, ...]:
     return TESTS.get(module) or TESTS.get(folder) or ((str(own),) if own.exists() else (f"tests/{folder}",))
 
 
-def noticed(path: str, operator: str, occurrence: str, *tests: str) -> bool:
-    """Make a change in the present folder; return whether tests notice it."""
+def detected(path: str, operator: str, occurrence: str, *tests: str) -> bool:
+    """Make a change in the current folder, and return whether tests detect it."""
     change = MutationSpec(Path(path), operator, int(occurrence), (1, 0), (1, 1))
     return bool(mutate_and_test([change], _command(tests), LONGEST).is_killed)
 
 
 def fail(*tests: str) -> bool:
-    """Return whether tests fail in the present folder."""
+    """Return whether tests fail in the current folder."""
     return subprocess.run(shlex.split(_command(tests)), check=False, capture_output=True).returncode != 0
 
 

@@ -1,4 +1,4 @@
-"""Programs in the background: started with a log file, watched, and ended with everything they started."""
+"""Background programs: each has a log file, is watched, and ends with all processes that it started."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _MARK = "DIALOGTECH_STARTED_BY"
 
 
 class BackgroundFailed(Exception):
-    """A program ended, or did not do in time what was expected of it."""
+    """A program ended unexpectedly, or did not do something in time."""
 
 
 class Background:
     """Programs that run until they are stopped.
 
-    :param logs: the folder for one log file per program.
+    :param logs: the folder of the log files, one per program.
     :param environment: the environment variables of the programs.
     """
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
-        # Airflow puts tasks into process groups of their own, and a killed parent leaves no trace of its children;
-        # every descendant inherits this mark, though.
+        # Airflow runs tasks in process groups of their own, and the children of a killed parent are hard to find.
+        # Every descendant inherits this mark.
         self._mark = uuid4().hex
         self._environment = {**environment, _MARK: self._mark}
         self._logs = logs
@@ -46,14 +46,14 @@ class Background:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us: we stop the programs in order
+                start_new_session=True,  # Ctrl-C must reach only this process, which stops the programs in order
             )
 
     def run(self, name: str, *command: str) -> str:
         """Run a program to its end.
 
-        :return: what it wrote to standard output.
-        :raises BackgroundFailed: it ended with an error.
+        :return: its standard output.
+        :raises BackgroundFailed: when it fails.
         """
         done = subprocess.run(
             command, env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -65,16 +65,16 @@ class Background:
         return self._running[name].pid
 
     def log_of(self, name: str) -> Path:
-        """Return where a program's output goes."""
+        """Return the log file of a program."""
         return self._logs / f"{name}.log"
 
     def wait_until(self, what: str, condition: Callable[[], bool], *, seconds: float = 120) -> None:
-        """Wait until a condition holds, as long as all programs run.
+        """Wait until a condition holds, while all programs run.
 
         :param what: the condition in words, for the error.
-        :param condition: asked several times a second.
-        :param seconds: how long to wait at most.
-        :raises BackgroundFailed: with the end of the logs, when the time is over or a program has ended.
+        :param condition: evaluated several times a second.
+        :param seconds: the longest wait.
+        :raises BackgroundFailed: with the end of the logs, when the time is over or a program ended.
         """
         end = time.monotonic() + seconds
         while not condition():
@@ -86,12 +86,12 @@ class Background:
             time.sleep(0.2)
 
     def logs_of(self, *names: str) -> str:
-        """Give the end of the programs' logs, to be read by a person."""
+        """Return the end of the programs' logs, for people."""
         logs = ((self.log_of(name), name) for name in names)
         return "\n".join(f"--- {name} ---\n{_tail(log.read_text(errors='replace'))}" for log, name in logs)
 
     def stop(self, name: str) -> None:
-        """End a program politely, and by force what has not ended after 20 s or was left behind."""
+        """Terminate a program, and kill it after 20 s; then kill its remaining descendants."""
         process = self._running.pop(name)
         try:
             descendants = process.children(recursive=True)
@@ -101,13 +101,13 @@ class Background:
         _end([process], descendants)
 
     def forget(self, name: str) -> None:
-        """Expect a program to end from now on; a test is about to kill it."""
+        """Do not watch a program any more, because a test is about to kill it."""
         del self._running[name]
 
     def stop_all(self, *, at_once: bool = False) -> None:
-        """End all programs, the same way, and whatever they left behind.
+        """End all programs like `stop`, with their remaining descendants.
 
-        :param at_once: ask none of them, where nobody needs what they would still put in order.
+        :param at_once: kill the programs without terminating them first.
         """
         processes = list(self._running.values())
         self._running.clear()
@@ -124,30 +124,30 @@ class Background:
 
 
 def free_port() -> int:
-    """Find a port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def plain_environment() -> dict[str, str]:
-    """Return our environment without settings of Airflow, and with no proxy between programs of this machine."""
+    """Return this environment without Airflow's settings, and without a proxy between programs of this machine."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("AIRFLOW_")}
     return kept | {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
 
 
-def _end(asked: Iterable[psutil.Process], left: Iterable[psutil.Process]) -> None:
-    _, stubborn = psutil.wait_procs(asked, timeout=20)
-    for process in (*stubborn, *left):
+def _end(terminated: Iterable[psutil.Process], descendants: Iterable[psutil.Process]) -> None:
+    _, running = psutil.wait_procs(terminated, timeout=20)
+    for process in (*running, *descendants):
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=5)
+    psutil.wait_procs(running, timeout=5)
 
 
 def output_of(name: str, done: subprocess.CompletedProcess[str]) -> str:
-    """Return what a program printed.
+    """Return the output of a program.
 
-    :raises BackgroundFailed: it ended with an error.
+    :raises BackgroundFailed: when it failed.
     """
     if done.returncode:
         raise BackgroundFailed(f"{name} ended with {done.returncode}:\n{_tail(done.stdout + done.stderr)}")

@@ -1,7 +1,7 @@
-"""Airflow's command line, for one command after the other: most of a command's time goes into Airflow's start.
+"""Runs Airflow's commands in one process, because Airflow's start-up takes most of a command's time.
 
-Each line of the input is a command as JSON: its arguments, its environment, and the files that take its output and its
-errors. Each line of the output is the status of a command that has ended. It imports nothing of this repository.
+Each line of the input is a command as JSON: its arguments, its environment, and the files for its output and errors.
+Each line of the output is the status of a command. This file imports nothing of this repository.
 """
 
 import gc
@@ -12,9 +12,9 @@ import traceback
 
 
 def main() -> None:
-    gc.set_threshold(100_000, 50, 100)  # it takes a fifth of Airflow's start
-    sys.path.pop(0)  # this folder, whose packages have the names of others
-    tells = os.fdopen(os.dup(1), "w")
+    gc.set_threshold(100_000, 50, 100)  # the collector takes a fifth of Airflow's start-up time
+    sys.path.pop(0)  # this folder, whose modules would shadow others
+    statuses = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         command = json.loads(line)
         for descriptor, name in enumerate((command["output"], command["errors"]), 1):
@@ -23,7 +23,7 @@ def main() -> None:
             os.close(file)
         os.environ.clear()
         os.environ.update(command["environment"])
-        print(_run(command["arguments"]), file=tells, flush=True)
+        print(_run(command["arguments"]), file=statuses, flush=True)
 
 
 def _run(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 
 AT_ONCE = 8
+# The outcomes after which the same alert need not be sent again.
+_DEALT_WITH = {"sent", "in_doubt", "held_back"}
 
 
 def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) -> bool:
@@ -41,7 +44,7 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
     :param alert: the alert.
     :param recipients: its numbers and contacts, as users write them. An invalid one does not affect the others.
     :param hook: the hook of the sending account, with its settings already read.
-    :return: False where every message certainly failed; a suppressed one has not failed.
+    :return: whether a message was sent or may have been sent; False where all were suppressed, for example.
     """
     deadline = AlertDeadline(HELD)
     numbers = _numbers(alert, recipients, hook.settings)
@@ -52,7 +55,8 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
         return False
     if not all(message.ended for message in messages):
         log.error("Alert for %s: the callback's time is over, so some messages may not have been sent.", alert.subject)
-    return True
+        return True
+    return any(message.outcome in _DEALT_WITH for message in messages)
 
 
 def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[str]:
@@ -178,7 +182,7 @@ class RecipientAlert:
     def _send_through(self, journal: journals.Journal, attempt: Attempt) -> None:
         with attempt.asking():
             store = journal.open()
-            gate, claim = self._claim(store)
+            gate, claim = self._claim(store, journal.recent)
         if claim is None:
             attempt.check()
             is_suppressed = self.alert.resolves is None
@@ -196,25 +200,25 @@ class RecipientAlert:
             raise
         self._log_sent(is_held_back=result.status == "held_back")
 
-    def _claim(self, store: Store) -> tuple[AlertGate, Claim | None]:
+    def _claim(self, store: Store, recent: timedelta | None) -> tuple[AlertGate, Claim | None]:
         from airflow_provider_dialogtech.journal.dedup import AlertGate
 
         settings = self.hook.settings
         gate = AlertGate(store, settings.account, budget=settings.alert_budget)
         try:
-            return gate, self._claim_from(gate)
+            return gate, self._claim_from(gate, recent)
         except JournalUnavailable:
             raise
         except Exception as error:  # of any kind, such as a missing driver
             problem = type(error).__name__
         raise JournalUnavailable(f"the delivery journal cannot be used ({problem})")
 
-    def _claim_from(self, gate: AlertGate) -> Claim | None:
+    def _claim_from(self, gate: AlertGate, recent: timedelta | None) -> Claim | None:
         alert = self.alert
         if alert.resolves is None:
             return gate.claim(alert.dedup_key, self.number, alert.cooldown, about=alert.about)
         same_only = not alert.resolves.otherwise
-        return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only)
+        return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only, recent=recent)
 
     def _release(self, gate: AlertGate, claim: Claim) -> None:
         try:

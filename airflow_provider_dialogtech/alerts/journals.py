@@ -39,6 +39,7 @@ LOCAL_SECONDS = 10.0
 
 _FILE = "dialogtech_alerts.db"
 _NEVER = timedelta(days=36500)
+_RECENT = timedelta(days=1)
 
 
 class Journal(NamedTuple):
@@ -47,11 +48,14 @@ class Journal(NamedTuple):
     :param name: its name in the log.
     :param open: opens it.
     :param seconds: the total time of all its answers.
+    :param recent: the longest time since the last failure that it may resolve. The shared journal may already have
+        resolved an older one, which a local file does not know.
     """
 
     name: str
     open: Callable[[], Store]
     seconds: float
+    recent: timedelta | None = None
 
 
 def import_stores() -> None:
@@ -121,8 +125,8 @@ def retention() -> timedelta:
 
 JOURNALS = (
     Journal("the shared journal", shared_journal, SHARED_SECONDS),
-    Journal("the file in AIRFLOW_HOME", journal_in_airflow_home, LOCAL_SECONDS),
-    Journal("the file in the temporary directory", journal_in_temporary_directory, LOCAL_SECONDS),
+    Journal("the file in AIRFLOW_HOME", journal_in_airflow_home, LOCAL_SECONDS, _RECENT),
+    Journal("the file in the temporary directory", journal_in_temporary_directory, LOCAL_SECONDS, _RECENT),
 )
 """In the order in which they are tried."""
 

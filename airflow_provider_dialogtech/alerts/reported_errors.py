@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ NAME = "dialogtech_import_errors.json"
 # A longer rest means that the clock was set back.
 LONGEST_REST = 3600.0
 _LONGEST_FILE = 10_000_000
+# The parts of a traceback that change at each parsing: a duration, a process id, an object's address, a random name.
+_VARYING = re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\d+")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def error_of(filename: str, stacktrace: str) -> str:
     :param filename: the DAG file; Airflow reports it with or without its folders.
     :param stacktrace: the traceback of parsing it.
     """
-    return digest(Path(filename).name, stacktrace)
+    return digest(Path(filename).name, _VARYING.sub("#", stacktrace))
 
 
 class ReportedErrors:

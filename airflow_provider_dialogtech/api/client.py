@@ -1,4 +1,4 @@
-"""The DialogTech API: one call, one reply or one named error."""
+"""The DialogTech API: each call returns one reply or raises one named error."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _HEADERS = {
 
 
 class DialogTechClient:
-    """Calls the DialogTech API. One client may be used by several threads.
+    """Calls the DialogTech API. Threads may share a client.
 
     :param access_key: the account's access key.
     :param secret_access_key: its secret access key.
-    :param url: the API's URL: https, or http to this machine itself.
-    :param http_method: `GET`, as the vendor's page has it, or `POST` with the same as a form.
-    :param timeout: for how many seconds connecting may take, all addresses together, and then the request with its
-        reply. Only the system's resolver knows no bound: what it takes to find a name's addresses comes on top.
-    :param throttled_words: words or phrases of a refusal that mean "throttled"; by default the known ones.
-    :raises InvalidConnection: when one of these is wrong.
+    :param url: the API's URL: https, or http to this machine.
+    :param http_method: `GET`, as the vendor documents it, or `POST` with the same parameters as a form.
+    :param timeout: seconds allowed for connecting (all addresses together), and again for the request and its reply.
+        DNS resolution is not covered.
+    :param throttled_words: words or phrases of a refusal that mean "throttled"; empty for the built-in ones.
+    :raises InvalidConnection: when one of these is invalid.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class DialogTechClient:
         timeout: float = 30.0,
         throttled_words: Sequence[str] = (),
     ) -> None:
-        # A traceback may show what the names of this function mean.
+        # A traceback may show this function's locals.
         self._keys = {"access_key": Opaque(access_key or ""), "secret_access_key": Opaque(secret_access_key or "")}
         access_key = secret_access_key = ""
         url = Opaque(url)
@@ -82,80 +82,78 @@ class DialogTechClient:
 
     @property
     def host(self) -> str:
-        """The name of the API's host."""
+        """The API's host name."""
         return urlsplit(self._url).hostname or ""
 
     def connect(self) -> ApiCall:
-        """Open a connection for one message. It may stand idle for a while: nothing is written on it yet.
+        """Open a connection for one message, without writing to it. It may stay idle for a while.
 
-        :raises Unreachable: when that fails, or takes longer than `timeout`.
+        :raises Unreachable: when connecting fails or takes longer than `timeout`.
         """
         try:
             return self._open_call()
         except NotLeft as failure:
             problem = self._unreachable(failure)
-        # Outside the except block, so that nothing of what went on below hangs on to it.
+        # Outside the except block: otherwise the library's error, which carries the URL, becomes its context.
         raise problem
 
     def send(self, *, to: str, from_: str, message: str) -> ApiReply:
-        """Connect and send one message. A second call is a second message: the API knows no idempotency.
+        """Connect and send one message. The API has no idempotency keys: a second call sends a second message.
 
         :param to: the recipient's number, in digits.
-        :param from_: the number it leaves from, in digits.
-        :param message: what it says; it arrives letter for letter.
+        :param from_: the number to send from, in digits.
+        :param message: the body, sent unchanged.
         :raises Unreachable: when no byte of the request left.
-        :raises DialogTechError: what `ApiCall.send` raises.
+        :raises DialogTechError: as `ApiCall.send` does.
         """
-        text = _text(to, from_, message)
+        parameters = _parameters_of(to, from_, message)
         del to, from_, message
         with self.connect() as call:
-            return call._send(text)
+            return call._send(parameters)
 
     def get_numbers(self) -> tuple[str, ...]:
-        """Ask for the account's SMS-enabled numbers, in digits. That sends nothing and proves the keys.
+        """Return the account's SMS-enabled numbers, in digits. This sends no message; it verifies the keys.
 
-        The names of the reply's elements are documented nowhere: what looks like a number is taken for one.
+        The reply's element names are undocumented, so every value that looks like a phone number is returned.
 
-        :raises Refused: when the API refused it; `BadCredentials` when it did not accept the keys.
-        :raises Throttled: when the API throttled it.
+        :raises Refused: when the API refused the call; `BadCredentials` when it did not accept the keys.
+        :raises Throttled: when the API throttled the call.
         :raises Unreachable: when DialogTech could not be reached.
-        :raises NotSent: when it did not answer as documented.
+        :raises NotSent: when the reply is not the documented one.
         """
-        asked = {"action": "sms.get_numbers"}
-        return self._answer(lambda call: call._outcome(asked), LARGEST_REPLY, advice="Check the API URL.").numbers
+        parameters = {"action": "sms.get_numbers"}
+        return self._answer(lambda call: call._outcome(parameters), LARGEST_REPLY, advice="Check the API URL.").numbers
 
     def get_messages(self, begin: date, end: date, number: str | None = None) -> list[Message]:
-        """Ask which messages went out from and to the account's numbers on some days. That sends nothing.
+        """Return the messages to and from the account's numbers between two days. This sends no message.
 
-        The names of the reply's elements are documented nowhere, so each message is all that is said of it. A listing
-        may lag: that a message is missing proves nothing.
+        The reply's element names are undocumented, so each message is a tuple of all its values. The listing may lag:
+        a missing message proves nothing.
 
         :param begin: the first day.
         :param end: the last day.
-        :param number: only the messages from and to this number, in digits.
-        :raises Refused: when the API refused it; `BadCredentials` when it did not accept the keys.
-        :raises Throttled: when the API throttled it.
+        :param number: only messages to and from this number, in digits; None for all.
+        :raises Refused: when the API refused the call; `BadCredentials` when it did not accept the keys.
+        :raises Throttled: when the API throttled the call.
         :raises Unreachable: when DialogTech could not be reached.
-        :raises NotSent: when it did not answer as documented, or with more than 8 MiB.
+        :raises NotSent: when the reply is not the documented one, or exceeds 8 MiB.
         """
-        asked = {"action": "sms.get_messages", "start_date": f"{begin:%Y%m%d}", "end_date": f"{end:%Y%m%d}"}
+        parameters = {"action": "sms.get_messages", "start_date": f"{begin:%Y%m%d}", "end_date": f"{end:%Y%m%d}"}
         if number is not None:
-            asked["number"] = Opaque(number)
-        return self._answer(lambda call: call._listing(asked), LARGEST_LISTING, advice="Look in its portal.")
+            parameters["number"] = Opaque(number)
+        return self._answer(lambda call: call._listing(parameters), LARGEST_LISTING, advice="Look in its portal.")
 
     def abort(self) -> None:
-        """Cut every call that is out or being connected, from another thread.
-
-        Messages that are out are in doubt then.
-        """
+        """Cut every open connection, from any thread. A message whose request has left is then in doubt."""
         for connection in tuple(self._open):
             connection.cut("it was stopped")
 
     def _answer(self, ask: Callable[[ApiCall], T | DialogTechError], largest: int, *, advice: str) -> T:
-        """Ask something that sends no text, and return the answer.
+        """Make a call that sends no message, and return its answer.
 
-        :param largest: how many bytes the answer may have.
-        :param advice: what to do where it is none that is documented.
+        :param ask: makes the call.
+        :param largest: the largest accepted reply, in bytes.
+        :param advice: what to do when the reply is not the documented one.
         """
         try:
             with self._open_call(largest) as call:
@@ -187,10 +185,10 @@ class DialogTechClient:
 
 
 class ApiCall:
-    """A call of the API over a connection that stands, for one message. Close it, or use it in a `with` statement.
+    """One API call over an open connection. Close it, or use it in a `with` statement.
 
-    :param client: whose keys it uses.
-    :param connection: the connection.
+    :param client: the client that holds the keys.
+    :param connection: the open connection.
     """
 
     def __init__(self, client: DialogTechClient, connection: Connection) -> None:
@@ -204,29 +202,29 @@ class ApiCall:
         self.close()
 
     def send(self, *, to: str, from_: str, message: str) -> ApiReply:
-        """Send one message: one request, one reply or one named error. It never connects anew, and never sends twice.
+        """Send one message with a single request. It never reconnects and never sends twice.
 
         :param to: the recipient's number, in digits.
-        :param from_: the number it leaves from, in digits.
-        :param message: what it says; it arrives letter for letter.
-        :raises Refused: when the API refused it; `BadCredentials` when it did not accept the keys.
-        :raises Throttled: when the API throttled it.
+        :param from_: the number to send from, in digits.
+        :param message: the body, sent unchanged.
+        :raises Refused: when the API refused the message; `BadCredentials` when it did not accept the keys.
+        :raises Throttled: when the API throttled the message.
         :raises Unreachable: when no byte of the request left.
         :raises InDoubt: when the message may have been sent.
         """
-        text = _text(to, from_, message)
-        # A traceback may show what the names of a function mean.
+        parameters = _parameters_of(to, from_, message)
+        # A traceback may show this function's locals.
         del to, from_, message
-        return self._send(text)
+        return self._send(parameters)
 
     def close(self) -> None:
-        """Close it, from any thread. A message that is out is in doubt then. Closing twice does nothing more."""
+        """Close the call, from any thread. A message whose request has left is then in doubt. Idempotent."""
         self._client._open.discard(self._connection)
         self._connection.close()
 
-    def _send(self, text: Mapping[str, str]) -> ApiReply:
+    def _send(self, parameters: Mapping[str, str]) -> ApiReply:
         try:
-            outcome = self._outcome(text)
+            outcome = self._outcome(parameters)
         except NotLeft as failure:
             outcome = self._client._unreachable(failure)
         except (NoReply, NotDocumented) as failure:
@@ -256,7 +254,7 @@ class ApiCall:
         return outcome if isinstance(outcome, DialogTechError) else []
 
 
-def _text(to: str, from_: str, message: str) -> Mapping[str, str]:
+def _parameters_of(to: str, from_: str, message: str) -> Mapping[str, str]:
     return {"action": "sms.send_message", "to": Opaque(to), "from": Opaque(from_), "message": Opaque(message)}
 
 
@@ -266,20 +264,20 @@ def _url_to_call(url: str) -> str:
         raise InvalidConnection("the API URL must be a URL without a user, a query and a fragment, or empty")
     if not may_carry_keys(called):
         raise InvalidConnection(
-            "the API URL must begin with https, because the keys travel with each call; http is only for this machine "
-            "itself"
+            "the API URL must begin with https, because each call carries the keys; http is allowed only for this "
+            "machine"
         )
     return str(called)
 
 
 def checked_url(written: str) -> str | None:
-    """Return a URL as it will be called; None where it cannot be read, or not everybody reads the same in it.
+    """Return a URL as `requests` calls it; None when it is invalid, or when parsers disagree about its host or port.
 
-    :param written: what the connection says.
+    :param written: the URL as the connection has it.
     """
     try:
         called = requests.Request("GET", written).prepare().url or ""
-        agreed = _readers_agree(written, called)
+        agreed = _parsers_agree(written, called)
     except (ValueError, requests.RequestException, urllib3.exceptions.HTTPError):
         return None
     unsafe = any(sign in written for sign in "\\@?#") or any(sign.isspace() or sign < " " for sign in written)
@@ -287,15 +285,15 @@ def checked_url(written: str) -> str | None:
 
 
 def may_carry_keys(url: str) -> bool:
-    """Return whether a URL is https, or http to this machine itself.
+    """Return whether a URL is https, or http to this machine.
 
     :param url: the URL, as `checked_url` returned it.
     """
     return url.startswith("https:") or (url.startswith("http:") and _is_this_machine(url))
 
 
-def _readers_agree(written: str, called: str) -> bool:
-    # What one parser takes for this machine, another may call elsewhere.
+def _parsers_agree(written: str, called: str) -> bool:
+    # One parser's loopback address may be another parser's remote host.
     parts, theirs = urlsplit(called), urllib3.util.parse_url(called)
     host = parts.hostname or ""
     if "[" in parts.netloc or ":" in host:

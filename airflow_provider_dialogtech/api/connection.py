@@ -1,4 +1,4 @@
-"""One connection, one request over it, one reply: within a deadline, and ready to be cut by another thread."""
+"""A connection for one request and its reply, with a deadline. Another thread may cut it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from airflow_provider_dialogtech.api.transport import Transport
 
 
 class NotLeft(Exception):
-    """No byte of the request has left."""
+    """No byte of the request left."""
 
 
 class NoReply(Exception):
-    """The request has left, at least in part, and no whole reply came."""
+    """The request left, at least in part, and no complete reply came."""
 
 
-# The first of these that an error, or one that led to it, is a kind of.
+# The first entry that matches an error or one of its causes names the failure.
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (TooLarge, "the reply is larger than it may be"),
+    (TooLarge, "the reply is too large"),
     (socket.gaierror, "its name was not resolved"),
     (ssl.SSLCertVerificationError, "its certificate is not trusted"),
     (CertificateError, "its certificate is not trusted"),
@@ -40,7 +40,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionResetError, "the connection was reset"),
     (BrokenPipeError, "the connection was reset"),
     (http.client.IncompleteRead, "the reply ended early"),
-    (http.client.HTTPException, "what came was no HTTP"),
+    (http.client.HTTPException, "the reply was not HTTP"),
     (requests.exceptions.InvalidProxyURL, "the proxy's URL cannot be read"),
     (urllib3.exceptions.ProxySchemeUnknown, "the proxy's URL cannot be read"),
     (urllib3.exceptions.LocationParseError, "its URL cannot be read"),
@@ -50,7 +50,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def in_words(error: BaseException) -> str:
-    """Name the kind of a failure, by the most specific of the errors that led to it."""
+    """Describe a failure by the most specific of the errors in its chain."""
     if isinstance(error, NotLeft):
         return str(error)
     found = tuple(_chain(error))
@@ -69,12 +69,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 class Connection:
-    """A connection to the API, for one request. Another thread may cut it at any time.
+    """A connection to the API for one request. Another thread may cut it at any time.
 
     :param url: the API's URL, as `checked_url` returned it.
-    :param timeout: for how many seconds connecting may take, and then again the request with its reply. Connecting
-        includes all addresses, a proxy and TLS; only the system's resolver knows no bound.
-    :param largest: how many bytes a reply may have.
+    :param timeout: seconds allowed for connecting (all addresses, the proxy and TLS), and again for the request and
+        its reply. DNS resolution is not covered.
+    :param largest: the largest accepted reply, in bytes.
     """
 
     def __init__(self, url: str, timeout: float, largest: int = LARGEST_REPLY) -> None:
@@ -86,13 +86,13 @@ class Connection:
         self._handle: socket.socket | None = None
         self._cut = ""
         self._busy = False
-        # Reentrant: a signal's handler may cut what its own thread is about to close.
+        # Reentrant: a signal handler may cut the connection that its own thread is closing.
         self._closing = threading.RLock()
 
     def open(self) -> None:
-        """Connect, through the proxy and with the trust that the environment names. Nothing is written on it then.
+        """Connect, with the proxy and the trusted certificates of the environment. No byte of the request is written.
 
-        :raises NotLeft: when that fails.
+        :raises NotLeft: when connecting fails.
         """
         reason = ""
         try:
@@ -108,13 +108,13 @@ class Connection:
             raise NotLeft(self._cut or reason)
 
     def request(self, method: str, headers: Mapping[str, str], parameters: Mapping[str, str]) -> RawReply:
-        """Write the request, read its reply and close.
+        """Write the request, read its reply and close the connection.
 
         :param method: `GET` or `POST`.
         :param headers: the request's headers.
         :param parameters: the parameters of the query, or of the form.
-        :raises NotLeft: when no byte has left.
-        :raises NoReply: when the request has left, at least in part, and no whole reply came.
+        :raises NotLeft: when no byte of the request left.
+        :raises NoReply: when the request left, at least in part, and no complete reply came.
         """
         deadline = CallDeadline(self._timeout)
         self.left_at = None
@@ -133,11 +133,11 @@ class Connection:
         raise NotLeft(self._cut or reason) if self.left_at is None else NoReply(self._cut or reason)
 
     def cut(self, why: str) -> None:
-        """Cut the connection, from any thread; whoever waits for it wakes up.
+        """Cut the connection, from any thread. A thread that waits for it gets an error.
 
-        :param why: what becomes of it, for the error.
+        :param why: the reason that the error gives.
         """
-        # A handle that is closed meanwhile may be somebody else's connection by now.
+        # The lock is held because the descriptor of a closed handle may already belong to another connection.
         with self._closing:
             self._cut = self._cut or why
             if self._handle is not None:
@@ -145,10 +145,10 @@ class Connection:
                     self._handle.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the connection, from any thread; a request that is out is cut. Closing twice does nothing more."""
+        """Close the connection, from any thread; a request in progress is cut. Idempotent."""
         with self._closing:
             if self._busy:
-                # The thread that waits for the reply closes it; what is closed under its feet may be reused.
+                # The thread that waits for the reply closes it: until then its descriptor must not be reused.
                 self.cut("it was closed")
                 return
             if self._transport is not None:
@@ -169,7 +169,7 @@ class Connection:
 
     @contextmanager
     def _watchdog(self) -> Iterator[None]:
-        """Cut the connection when connecting takes too long, where the transport cannot see to it."""
+        """Cut the connection when connecting through a proxy takes longer than the time-out."""
         watchdog = threading.Timer(self._timeout, self.cut, ["the proxy took too long"])
         watchdog.daemon = True
         watchdog.start()
@@ -179,7 +179,7 @@ class Connection:
             watchdog.cancel()
 
     def _watch(self, connection: socket.socket) -> None:
-        """Keep a handle of our own: TLS takes the socket away from its object."""
+        """Duplicate the socket's descriptor, because wrapping the socket in TLS detaches the original."""
         with self._closing:
             if self._cut:
                 raise ConnectionAbortedError
@@ -190,7 +190,7 @@ class Connection:
             )
 
     def _ready(self, deadline: CallDeadline) -> Transport:
-        """Check that the connection is still open: what is written on a closed one is in doubt."""
+        """Check that the connection is still open: a request written to a closed one would be in doubt."""
         if self._transport is None or self._handle is None:
             raise NotLeft("the connection was closed")
         if not self._transport.ready(deadline):

@@ -1,7 +1,7 @@
-"""What `sms.get_messages` lists, cut into messages without relying on the names of its elements: nobody documents them.
+"""Splits the reply of `sms.get_messages` into messages without relying on element names, which are undocumented.
 
-A message that cannot be told apart from its neighbours is cut in two rather than joined: what is missed proves
-nothing, but one message's number beside another one's words would be a false proof.
+An ambiguous message is split in two, never joined with its neighbour: a missed message proves nothing, but the number
+of one beside the body of another would be false proof that it was sent.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 LARGEST_LISTING = 8 * 1024 * 1024
-"""So many bytes may a list of messages have."""
+"""Largest accepted message list, in bytes."""
 MOST_ELEMENTS = 400_000
-# A message of more parts is none.
+# An element with more parts is not taken for a message.
 MOST_PARTS = 60
 
 _SEPARATORS = "\t|;,"
 
 Message = tuple[str, ...]
-"""All that is said of one message, in the order in which it came."""
+"""All values of one message, in the order of the reply."""
 
 
 def listed_messages(body: bytes) -> list[Message] | None:
-    """Return the messages of a list; None when the reply is no success.
+    """Return the messages of a list; None when the reply does not report success.
 
-    :param body: the bytes as they came, of bounded length.
-    :raises NotDocumented: when it is no reply of the API.
+    :param body: the reply's body, of bounded length.
+    :raises NotDocumented: when it is not a reply of the API.
     """
     root = parse_xml(body, MOST_ELEMENTS)
     if root.tag != "response":
@@ -60,18 +60,18 @@ def _messages(element: Element) -> Iterator[Message]:
 
 
 def _cut(element: Element) -> Iterator[Message]:
-    """Cut children that follow each other without anything around a message: a name that returns begins a new one."""
-    run: dict[str, Element] = {}
+    """Split a flat sequence of fields: a tag that occurs again begins the next message."""
+    fields: dict[str, Element] = {}
     for child in element:
-        if child.tag in run:
-            yield from _as_message(tuple(_parts(run.values())))
-            run = {}
-        run[child.tag] = child
-    yield from _as_message(tuple(_parts(run.values())))
+        if child.tag in fields:
+            yield from _as_message(tuple(_parts(fields.values())))
+            fields = {}
+        fields[child.tag] = child
+    yield from _as_message(tuple(_parts(fields.values())))
 
 
 def _as_message(parts: Message) -> Iterator[Message]:
-    """Take what is written in one piece for lines of fields."""
+    """Yield a message of several parts as it is; split a single part into lines of separated fields."""
     if len(parts) != 1:
         yield parts
         return
@@ -85,7 +85,7 @@ def _as_message(parts: Message) -> Iterator[Message]:
 def _fields(line: str, separator: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=separator))
-    except csv.Error:  # a field of more than 128 KiB, say: no message has one
+    except csv.Error:  # for example a field of more than 128 KiB, which no message has
         return []
 
 

@@ -1,4 +1,4 @@
-"""A reply as HTTP brought it: how long it may take, how many bytes it may have, and what is read of it."""
+"""Reads an HTTP reply within bounds of time and size."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from http import HTTPStatus
 from typing import Any
 
 LARGEST_REPLY = 64 * 1024
-"""Status line, headers and body together, in bytes. The documented reply has some 250."""
+"""Largest accepted reply (status line, headers and body), in bytes. The documented reply has about 250."""
 
 
 class TooLarge(Exception):
-    """More came than a reply may have."""
+    """The reply is larger than allowed."""
 
 
 class CallDeadline:
-    """The end of the time that one call of the API may take.
+    """When one call of the API must have ended.
 
-    :param seconds: how far away it is.
+    :param seconds: the time from now.
     """
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
 
     def remaining(self) -> float:
-        """Return the seconds that are left, always more than 0.
+        """Return the remaining seconds, always more than 0.
 
-        :raises TimeoutError: when it is over.
+        :raises TimeoutError: when the deadline has passed.
         """
         remaining = self._until - time.monotonic()
         if remaining <= 0:
@@ -38,22 +38,22 @@ class CallDeadline:
 
 
 class BoundedReader(io.RawIOBase):
-    """Reads from a socket until a deadline, and no more than a reply may have. A socket's own time-out bounds one read.
+    """Reads from a socket up to a deadline and a size. A socket's own time-out would bound only a single read.
 
     :param connection: the socket.
-    :param deadline: when reading ends.
-    :param largest: how many bytes may come.
+    :param deadline: when reading must end.
+    :param largest: the most bytes to read.
     """
 
     def __init__(self, connection: Any, deadline: CallDeadline, largest: int = LARGEST_REPLY) -> None:
         self._connection = connection
         self._deadline = deadline
         self._remaining = largest
-        # It keeps the socket open: on `Connection: close`, http.client closes its own before the body is read.
+        # This file keeps the socket open: on `Connection: close`, http.client closes its own before it reads the body.
         self._raw = connection.makefile("rb", buffering=0)
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
-        """Stand in for the socket, from which http.client reads through a file."""
+        """Return the file through which http.client reads from a socket."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
@@ -74,11 +74,11 @@ class BoundedReader(io.RawIOBase):
 
 @dataclass(frozen=True)
 class RawReply:
-    """A reply as it came.
+    """An HTTP reply before it is parsed.
 
     :param status: the HTTP status.
-    :param retry_after: the header of that name; empty when there is none.
-    :param body: the body; of a status with which it says nothing, it is not even read.
+    :param retry_after: the Retry-After header; empty without one.
+    :param body: the body; empty for a redirect or a server error, whose body is not read.
     """
 
     status: int
@@ -87,17 +87,17 @@ class RawReply:
 
 
 def is_refusal(status: int) -> bool:
-    """Return whether a status means that the API refused. A server's own time-out may come after it took a text."""
+    """Return whether a status is a refusal. 408 is not: the server may have accepted the message before it."""
     client_error = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
     return client_error and status != HTTPStatus.REQUEST_TIMEOUT
 
 
 def read(response: http.client.HTTPResponse, largest: int = LARGEST_REPLY) -> RawReply:
-    """Read a reply: of a redirect, or of a server's own failure, not a byte of the body.
+    """Read a reply; for a redirect or a server error, without its body.
 
     :param response: the response.
-    :param largest: how many bytes the body may have.
-    :raises Exception: whatever reading from a socket, or what came, may raise.
+    :param largest: the largest accepted body, in bytes.
+    :raises Exception: any error of the socket or of http.client.
     """
     return RawReply(response.status, response.headers.get("Retry-After") or "", _body(response, largest))
 
@@ -107,12 +107,12 @@ def _body(response: http.client.HTTPResponse, largest: int) -> bytes:
         try:
             return _whole_body(response, largest)
         except (OSError, http.client.HTTPException, TooLarge):
-            return b""  # the status alone says that it refused
+            return b""  # the status alone is a refusal
     return _whole_body(response, largest) if response.status == HTTPStatus.OK else b""
 
 
 def _whole_body(response: http.client.HTTPResponse, largest: int) -> bytes:
     body = response.read(largest + 1)
-    if response.length:  # http.client tells that one ends early only to who reads it without a bound
+    if response.length:  # http.client raises this itself only for reads without a size
         raise http.client.IncompleteRead(b"")
     return body

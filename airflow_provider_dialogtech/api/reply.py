@@ -1,4 +1,4 @@
-"""The API's reply: XML with a result and its description, and what it means for the message."""
+"""Parses the API's reply (XML with a result and its description) and decides what it means for the message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-# The documented reply has three elements, two deep; a list of numbers has more.
+# The documented reply has three elements in two levels; a list of numbers has more.
 MOST_ELEMENTS = 5000
 DEEPEST = 16
 RESULT = {"result", "result_description"}
@@ -32,11 +32,11 @@ class NotDocumented(ValueError):
 
 @dataclass(frozen=True)
 class ApiReply:
-    """A reply of the documented shape, and nothing else of it.
+    """The documented parts of a reply.
 
     :param result: `success` or `failed`.
-    :param description: what the API says of it, such as `[1] Message Sent`.
-    :param numbers: what looks like phone numbers in it, in digits and without the US's country code.
+    :param description: the API's description of the result, such as `[1] Message Sent`.
+    :param numbers: the values that look like phone numbers, in digits and without the US country code.
     """
 
     result: str
@@ -54,10 +54,10 @@ class ApiReply:
 
 
 def parse_reply(body: bytes) -> ApiReply:
-    """Read a reply. It may bring a DTD, as the vendor's does, but no entity, no attributes and nothing from elsewhere.
+    """Parse a reply. It may have a DTD, as the vendor's does, but no entities, attributes or external references.
 
-    :param body: the bytes as they came, of bounded length.
-    :raises NotDocumented: when it is anything but the documented XML.
+    :param body: the reply's body, of bounded length.
+    :raises NotDocumented: when it is not the documented XML.
     """
     root = parse_xml(body)
     if root.tag != "response":
@@ -69,11 +69,11 @@ def parse_reply(body: bytes) -> ApiReply:
 
 
 def parse_xml(body: bytes, most_elements: int = MOST_ELEMENTS) -> Element:
-    """Parse XML from a stranger.
+    """Parse untrusted XML.
 
-    :param body: the bytes as they came, of bounded length.
-    :param most_elements: how many elements it may have.
-    :raises NotDocumented: when it is no XML, or brings more along than it may.
+    :param body: the reply's body, of bounded length.
+    :param most_elements: the most elements it may have.
+    :raises NotDocumented: when it is not XML, or exceeds a bound.
     """
     from defusedxml.ElementTree import DefusedXMLParser
 
@@ -84,23 +84,23 @@ def parse_xml(body: bytes, most_elements: int = MOST_ELEMENTS) -> Element:
         parser: Any = DefusedXMLParser(
             target=_bounded_builder(most_elements), forbid_dtd=False, forbid_entities=True, forbid_external=True
         )
-        # Default attributes of a few bytes grow with each element.
+        # A default attribute is repeated for each element, so a short DTD could fill the memory.
         parser.parser.AttlistDeclHandler = forbid
         parser.feed(body)
         root: Element = parser.close()
-    # The parser raises its own errors, and others for what is no text at all.
+    # The parser raises its own errors, and others for bytes that cannot be decoded.
     except Exception as error:
         problem = type(error).__name__
     else:
         return root
-    raise NotDocumented(f"it is no XML that may be read ({problem})")
+    raise NotDocumented(f"it is not acceptable XML ({problem})")
 
 
 def _bounded_builder(most_elements: int) -> Any:
     from xml.etree.ElementTree import TreeBuilder
 
     class BoundedBuilder(TreeBuilder):
-        """Builds a tree of no more elements, and no deeper, than a reply may have."""
+        """Builds a tree of bounded size and depth."""
 
         elements = depth = 0
 
@@ -119,10 +119,10 @@ def _bounded_builder(most_elements: int) -> Any:
 
 
 def _numbers(root: Element) -> list[str]:
-    """Find what looks like a phone number, wherever it stands: the names of the elements are documented nowhere."""
+    """Return every value that looks like a phone number: the element names are undocumented."""
     elements = [element for element in root.iter() if element.tag not in RESULT]
-    texts = [text for element in elements for text in (element.text, element.tail, *element.attrib.values()) if text]
-    items = [re.sub(r"[ +().-]", "", item) for text in texts for item in re.split(r"[,;|\s]{2,}|[,;|\r\n\t]", text)]
+    values = [value for one in elements for value in (one.text, one.tail, *one.attrib.values()) if value]
+    items = [re.sub(r"[ +().-]", "", item) for each in values for item in re.split(r"[,;|\s]{2,}|[,;|\r\n\t]", each)]
     numbers = [re.sub(r"^1(?=[2-9][0-9]{9}$)", "", item) for item in items if re.fullmatch(r"[0-9]{10,15}", item)]
     return list(dict.fromkeys(numbers))
 
@@ -138,14 +138,14 @@ _COUNTS_NOTHING = re.compile(
 def meaning_of(
     raw: RawReply, keys: Mapping[str, str], sent: Mapping[str, str], throttled_words: Sequence[str]
 ) -> ApiReply | Refused | Throttled:
-    """Return what a reply means, by its status first, then by its words.
+    """Return what a reply means: its status decides first, then its description.
 
     :param raw: the reply.
-    :param keys: the account's keys, of which nothing may be kept.
-    :param sent: the call's parameters, of which nothing may be kept either.
-    :param throttled_words: words or phrases of a refusal that mean "throttled"; the known ones where there are none.
-    :return: what people may see of the reply, or the error that it means.
-    :raises NotDocumented: when nothing is certain from the reply.
+    :param keys: the account's keys, which are scrubbed from the description.
+    :param sent: the call's parameters, which are scrubbed as well.
+    :param throttled_words: words or phrases of a refusal that mean "throttled"; empty for the built-in ones.
+    :return: the scrubbed reply, or the error that it means.
+    :raises NotDocumented: when the reply leaves the outcome unknown.
     """
     reply = _shown(raw, keys, sent)
     result = reply.result if reply is not None else None
@@ -153,7 +153,7 @@ def meaning_of(
         if "message" not in sent:
             return reply
         if _counts_nothing(reply.description):
-            raise NotDocumented("its reply was a success that counts no text")
+            raise NotDocumented("the reply reported success for no message")
         return replace(reply, numbers=())
     # A success contradicts the status of a refusal.
     if (raw.status == HTTPStatus.OK and result == "failed") or (is_refusal(raw.status) and result != "success"):
@@ -162,20 +162,20 @@ def meaning_of(
 
 
 def _shown(raw: RawReply, keys: Mapping[str, str], sent: Mapping[str, str]) -> ApiReply | None:
-    """Return what people may see of the documented reply; None when it is another."""
+    """Return the reply without keys, numbers and quotes of the message; None when it is not the documented one."""
     try:
         reply = parse_reply(raw.body)
     except NotDocumented:
         return None
     secrets = tuple(map(clean, keys.values()))
-    text = {name: clean(value) for name, value in sent.items() if name != "action"}
+    cleaned = {name: clean(value) for name, value in sent.items() if name != "action"}
     words = clean(decode(clean(reply.description)))
     if re.fullmatch(r"\[[0-9]{1,9}\] [A-Za-z ]{1,60}", words):
         return replace(reply, description=words)
-    # The message before the numbers: in hex it holds digits enough for some, and would not be known again without them.
-    words = scrub_quotes(scrub(words, *secrets), text.get("message", ""))
-    words = scrub(mask_numbers(words), text.get("to", ""), text.get("from", ""))
-    # Cut at last: half a key would not be known again.
+    # The message goes before the numbers: its hex form contains digits, and could not be matched once they are masked.
+    words = scrub_quotes(scrub(words, *secrets), cleaned.get("message", ""))
+    words = scrub(mask_numbers(words), cleaned.get("to", ""), cleaned.get("from", ""))
+    # Cut last: half a key could not be matched.
     return replace(reply, description=" ".join(words[:_LONGEST_DESCRIPTION].split()))
 
 
@@ -188,31 +188,31 @@ def _refusal(raw: RawReply, description: str, throttled_words: Sequence[str]) ->
         return Throttled(f"DialogTech throttled it{because}", retry_after=_seconds(raw.retry_after))
     if keys_refused or says(description, BAD_CREDENTIALS):
         return BadCredentials(f"DialogTech did not accept the access keys{because}", description=description)
-    # One that gives no reason may not be the API.
+    # A refusal without a reason may not come from the API.
     advice = "" if description else "Check the connection's API URL."
     return Refused(f"DialogTech refused it{because}", advice=advice, description=description)
 
 
 def _counts_nothing(description: str) -> bool:
-    # The number in brackets counts what was done: `[0]` would be a success at sending nothing.
+    # The number in brackets counts the messages sent: `[0]` reports success for none.
     words = re.sub(r"\d", lambda found: str(int(found.group())), description)
     return bool(_COUNTS_NOTHING.search(words))
 
 
 def _what_came(raw: RawReply) -> str:
     if raw.status != HTTPStatus.OK:
-        return f"HTTP status {raw.status} came"
-    return "what came was not the documented XML" if raw.body else "an empty reply came"
+        return f"the HTTP status was {raw.status}"
+    return "the reply was not the documented XML" if raw.body else "the reply was empty"
 
 
 def _seconds(retry_after: str) -> float | None:
-    """Read a Retry-After (RFC 9110, 10.2.3): seconds or a date; nonsense is no advice, and a long time is cut."""
-    text = retry_after.strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return min(float(text), _LONGEST_RETRY_AFTER)
+    """Parse a Retry-After (RFC 9110, 10.2.3), seconds or a date, capped; None when it is invalid."""
+    value = retry_after.strip()
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return min(float(value), _LONGEST_RETRY_AFTER)
     try:
-        left = (parsedate_to_datetime(text) - datetime.now(timezone.utc)).total_seconds()
-    # It computes with whatever numbers stand there: years of 20 digits, dates without a zone.
+        remaining = (parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds()
+    # The parser accepts years of 20 digits and dates without a zone, which fail in several ways.
     except Exception:
         return None
-    return min(max(left, 0.0), _LONGEST_RETRY_AFTER)
+    return min(max(remaining, 0.0), _LONGEST_RETRY_AFTER)

@@ -1,8 +1,8 @@
-"""All that is private to urllib3 and http.client: how a connection is built, and one request goes over it.
+"""The only file that uses private names of urllib3 and http.client: it builds a connection and sends one request.
 
-`requests` chooses proxy, TLS and trust; urllib3's pool builds the connection; http.client writes the request and reads
-the reply. The connection never returns to the pool: TLS 1.3 sends tickets, for which urllib3 would take it for dropped,
-and silently open a second one.
+`requests` chooses proxy, TLS and trusted certificates; urllib3's pool builds the connection; http.client writes the
+request and reads the reply. The connection never returns to the pool: urllib3 would take the session tickets of TLS 1.3
+for a dropped connection and silently open a second one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -21,18 +23,18 @@ from airflow_provider_dialogtech.api.raw_reply import LARGEST_REPLY, BoundedRead
 
 
 class Transport:
-    """An HTTP connection that is not yet connected. It goes through the proxy that the environment names.
+    """An HTTP connection, not connected until `connect`. It uses the proxy that the environment names.
 
     :param url: the API's URL, as `checked_url` returned it.
-    :param watch: is called with each socket before it connects.
-    :param largest: how many bytes a reply may have.
-    :raises Exception: whatever the libraries raise where the environment's proxy or trust cannot be used.
+    :param watch: called with each socket before it connects.
+    :param largest: the largest accepted reply, in bytes.
+    :raises Exception: any library error when the environment's proxy or certificates cannot be used.
     """
 
     def __init__(self, url: str, watch: Callable[[socket.socket], None], largest: int = LARGEST_REPLY) -> None:
         self._watch = watch
         self._largest = largest
-        # http is for this machine itself; a proxy elsewhere would see the keys.
+        # http never leaves this machine: a proxy would see the keys.
         self._is_plain = url.startswith("http:")
         self._pool = self._pool_for(url)
         self._http: Any = self._pool._new_conn()
@@ -43,7 +45,7 @@ class Transport:
 
     @property
     def has_proxy(self) -> bool:
-        """Whether it goes through a proxy, whose reads are timed one by one: another thread must watch it connect."""
+        """Whether it uses a proxy: each read from one has its own time-out, so another thread must watch the total."""
         return bool(self._pool.proxy) or self._has_socks_proxy
 
     @property
@@ -51,25 +53,29 @@ class Transport:
         return hasattr(self._http, "_socks_options")
 
     def connect(self, deadline: CallDeadline) -> None:
-        """Connect, but write nothing on the connection.
+        """Connect without writing any of the request.
 
-        :param deadline: until when.
-        :raises Exception: whatever the libraries raise.
+        :param deadline: when connecting must have ended.
+        :raises Exception: any library error.
         """
         self._deadline = deadline
         self._http.timeout = deadline.remaining()
-        if self._pool.proxy:
-            self._pool._prepare_proxy(self._http)
-        else:
-            self._http.connect()
-        # A request that finds the connection closed must not open another one.
+        try:
+            if self._pool.proxy:
+                self._pool._prepare_proxy(self._http)
+            else:
+                self._http.connect()
+        except BaseException as error:
+            _close_interrupted_handshake(error)
+            raise
+        # http.client must not reconnect when a request finds the connection closed.
         self._http.auto_open = 0
 
     def ready(self, deadline: CallDeadline) -> bool:
-        """Return whether the connection is still open, and nothing came on it that nobody asked for.
+        """Return whether the connection is still open and no unrequested data has come.
 
-        :param deadline: until when the request that follows has time.
-        :raises TimeoutError: when it has none left.
+        :param deadline: when the request that follows must have ended.
+        :raises TimeoutError: when the deadline has passed.
         """
         self._deadline = deadline
         if self._http.sock is None or _is_closed(self._http.sock):
@@ -81,9 +87,9 @@ class Transport:
         """Write a request and read its reply, after `ready`.
 
         :param prepared: the request.
-        :raises Exception: whatever the libraries raise.
+        :raises Exception: any library error.
         """
-        # http.client's own: urllib3's would log, and unpack what is compressed.
+        # http.client's own method: urllib3's would log the URL and decompress the reply.
         http.client.HTTPConnection.request(
             self._http,
             prepared.method or "",
@@ -117,20 +123,22 @@ class Transport:
     def _by_socks(self) -> socket.socket:
         import socks
 
-        way = self._http._socks_options
+        proxy = self._http._socks_options
 
         def connect(connection: Any, address: Any) -> None:
-            connection.set_proxy(way["socks_version"], *address[:2], way["rdns"], way["username"], way["password"])
+            connection.set_proxy(
+                proxy["socks_version"], *address[:2], proxy["rdns"], proxy["username"], proxy["password"]
+            )
             connection.connect((self._http.host, self._http.port))
 
-        return self._to_the_first_of(way["proxy_host"], way["proxy_port"], socks.socksocket, connect)
+        return self._to_the_first_of(proxy["proxy_host"], proxy["proxy_port"], socks.socksocket, connect)
 
     def _to_the_first_of(
         self, host: str, port: int, make: Callable[..., socket.socket], connect: Callable[[Any, Any], None]
     ) -> socket.socket:
-        """Connect to the first of a host's addresses that answers, all of them within one time-out."""
+        """Connect to the first of a host's addresses that accepts; all of them share one time-out."""
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        failure: OSError = socket.gaierror("no address that may be called")
+        failure: OSError = socket.gaierror("no address is allowed")
         for number, (family, kind, protocol, _, address) in enumerate(addresses):
             if self._is_plain and not ipaddress.ip_address(address[0]).is_loopback:
                 continue
@@ -145,6 +153,9 @@ class Transport:
             except OSError as error:
                 failure = error
                 connection.close()
+            except BaseException:
+                connection.close()
+                raise
             else:
                 return connection
         raise failure
@@ -154,12 +165,24 @@ class Transport:
         return http.client.HTTPResponse(reader, *args, **options)
 
 
+def _close_interrupted_handshake(error: BaseException) -> None:
+    """Close the TLS socket whose handshake ended with this error.
+
+    Python's `ssl` closes it only after an OSError. After an interrupt, only the frame of its constructor holds it.
+    """
+    constructor: Any = ssl.SSLSocket
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is constructor._create.__code__:
+            with suppress(Exception):  # it may not be there yet
+                frame.f_locals["self"].close()
+
+
 def _is_closed(connection: Any) -> bool:
-    """Return whether the other side has closed a connection on which it has nothing to say yet."""
+    """Return whether the server has closed the connection, or sent data before any request."""
     connection.settimeout(0)
     try:
         connection.recv(1)
-    # TLS 1.3 sends tickets, so "readable" alone would prove nothing. pyOpenSSL's sockets tell a TimeoutError.
+    # TLS 1.3 sends session tickets, so a readable socket may still be open. pyOpenSSL's sockets raise TimeoutError.
     except (BlockingIOError, ssl.SSLWantReadError, TimeoutError):
         return False
     except OSError:

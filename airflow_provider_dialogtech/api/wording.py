@@ -1,4 +1,4 @@
-"""What a refusal means, by its words: DialogTech documents no codes."""
+"""Classifies a refusal by its description, because DialogTech documents no error codes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 
 class Wording(NamedTuple):
-    """A way to say something.
+    """A pattern in descriptions of refusals.
 
-    :param pattern: a regular expression; letters match in either case.
-    :param example: a sentence that it finds.
+    :param pattern: a regular expression, matched case-insensitively.
+    :param example: a sentence that it matches.
     """
 
     pattern: str
     example: str
 
 
-# Never the bare word "exceed": "message exceeds 256 characters" is no throttling.
+# Never "exceed" alone: "message exceeds 256 characters" is not throttling.
 THROTTLED = (
     Wording(r"throttl", "Request was throttled"),
     Wording(r"too many (?:\w{1,20} )?(?:requests|messages|texts|sms|calls)\b", "Too many SMS messages"),
@@ -43,7 +43,7 @@ THROTTLED = (
     ),
 )
 
-# What is "not authorized" may as well be a number or a recipient, and that refuses one text, not the account.
+# "not authorized" alone may mean a number or a recipient, which refuses one message, not the account.
 BAD_CREDENTIALS = (
     Wording(r"access[ _-]?key", "Invalid access_key or secret_access_key"),
     Wording(r"api[ _-]?key", "Invalid API key"),
@@ -62,19 +62,19 @@ BAD_CREDENTIALS = (
 
 
 def says(description: str, wordings: Iterable[Wording]) -> bool:
-    """Return whether a description has one of these wordings.
+    """Return whether a description matches one of these patterns.
 
-    :param description: the API's words, in one line of bounded length.
+    :param description: the API's description, in one line of bounded length.
     :param wordings: a table of this file.
     """
     return any(re.search(wording.pattern, description, re.IGNORECASE) for wording in wordings)
 
 
 def has_phrase(description: str, phrases: Iterable[str]) -> bool:
-    """Return whether a description has one of these words or phrases, without regard to case.
+    """Return whether a description contains one of these words or phrases, case-insensitively.
 
-    :param description: the API's words, in one line of bounded length.
-    :param phrases: what to look for.
+    :param description: the API's description, in one line of bounded length.
+    :param phrases: the words or phrases.
     """
     said = description.casefold()
     return any(" ".join(phrase.casefold().split()) in said for phrase in phrases)

@@ -1,4 +1,4 @@
-"""Who may see and settle a message: whoever may read its DAG, and whoever may clear its task."""
+"""Permissions for messages: reading a DAG allows seeing its messages, clearing its tasks allows settling them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Access:
-    """What one user may do, asked once for each DAG.
+    """The permissions of a user, asked for once per DAG.
 
     :param user: the user of the request.
     """
@@ -25,18 +25,18 @@ class Access:
 
     @property
     def user_name(self) -> str:
-        """The user's name, as Airflow knows it."""
+        """The user's name in Airflow."""
         return str(self._user.get_name())
 
     def may_see(self, dag_id: str) -> bool:
-        """Return whether the user may see a DAG's texts.
+        """Return whether the user may see a DAG's messages.
 
-        :param dag_id: the DAG; empty for a message that no task has sent, which only who may read every DAG may see.
+        :param dag_id: the DAG; empty for a message that no task sent, which requires permission to read every DAG.
         """
         return self._may("GET", dag_id)
 
     def may_settle(self, dag_id: str) -> bool:
-        """Return whether the user may settle a DAG's messages, as who may clear its tasks may.
+        """Return whether the user may settle a DAG's messages, which requires permission to clear its tasks.
 
         :param dag_id: the DAG; empty as in `may_see`.
         """
@@ -44,7 +44,7 @@ class Access:
 
     def _may(self, method: Literal["GET", "PUT"], dag_id: str) -> bool:
         if (method, dag_id) not in self._known:
-            # Airflow asks for the same before it shows a DAG, and before it clears a task.
+            # The same permissions that Airflow requires to show a DAG and to clear a task.
             entity = DagAccessEntity.TASK_INSTANCE if method == "PUT" else None
             ask = partial(get_auth_manager().is_authorized_dag, method=method, user=self._user, access_entity=entity)
             self._known[method, dag_id] = ask(details=_details(dag_id)) if dag_id else ask()

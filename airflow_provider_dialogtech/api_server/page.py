@@ -1,6 +1,6 @@
-"""The page "Texts" in Airflow's UI: what was texted, what was not and why, and what is in doubt.
+"""The page "Messages" in Airflow's UI: which messages were sent, which were not and why, and which are in doubt.
 
-Airflow mounts a plugin's app without authentication, so every route checks by itself who asks.
+Airflow mounts a plugin's app without authentication, so every route checks the user's permissions itself.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from airflow_provider_dialogtech.settings.config import login_path, task_path
 from airflow_provider_dialogtech.settings.journal import journal_store
 
 STATIC = Path(__file__).parent / "static"
-# A page that waits longer for the journal says that it does not answer.
 PATIENCE = 3.0
+"""How long the page waits for the journal, in seconds, before it reports that the journal does not answer."""
 MOST_READ = 2_000
 MOST_SHOWN = 200
 LONGEST_PERIOD_HOURS = 24 * 3650
@@ -53,7 +53,7 @@ def _store() -> Store:
 def _same_site(
     x_dialogtech_page: Annotated[str, Header()] = "", sec_fetch_site: Annotated[str, Header()] = "same-origin"
 ) -> None:
-    """Refuse what another site's page asks for: it can send the user's cookie, but neither of these headers."""
+    """Refuse requests of other sites: they can carry the user's cookie, but neither of these headers."""
     if x_dialogtech_page != "messages" or sec_fetch_site not in {"same-origin", "none"}:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "Settle messages from the page itself.")
 
@@ -63,7 +63,7 @@ StoreDep = Annotated[Store, Depends(_store)]
 
 
 class MessageFilter(BaseModel):
-    """Which messages a person wants to see."""
+    """The filter of the page."""
 
     hours: float = Field(24, gt=0, le=LONGEST_PERIOD_HOURS)
     state: State | None = None
@@ -72,12 +72,12 @@ class MessageFilter(BaseModel):
     task_id: str = ""
 
     def holds(self, message: Record) -> bool:
-        """Return whether a message of the wanted DAG is of the wanted run and task."""
+        """Return whether a message is of the wanted run and task."""
         return self.run_id in {"", message.run_id} and self.task_id in {"", message.task_id}
 
 
 class Settlement(BaseModel):
-    """What a person says of a message in doubt."""
+    """The outcome that a person gives a message in doubt."""
 
     outcome: Literal["sent", "unsent"]
 
@@ -92,8 +92,8 @@ def create_app() -> FastAPI:
         dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
     )
     app.middleware("http")(_with_headers)
-    app.add_exception_handler(DialogTechError, _problem)
-    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(DialogTechError, _answer_of_error)
+    app.add_exception_handler(HTTPException, _answer_of_refusal)
     app.get("/")(page)
     app.get("/static/{name}")(static)
     app.get("/messages")(list_messages)
@@ -109,7 +109,7 @@ def page() -> FileResponse:
 
 
 def static(name: Literal["messages.css", "messages.js"]) -> FileResponse:
-    """Return its style or its script."""
+    """Return the page's style or its script."""
     return FileResponse(STATIC / name)
 
 
@@ -126,7 +126,7 @@ def list_messages(access: AccessDep, store: StoreDep, wanted: Annotated[MessageF
 
 
 def list_limits(store: StoreDep) -> dict[str, Any]:
-    """Return how much of each limit is in use now, and how many alerts were only counted."""
+    """Return the limits in use now, and the numbers of sent and suppressed alerts."""
     usage = usage_of(store)
     return {
         "accounts": shown_usage(usage, known_accounts()),
@@ -138,15 +138,15 @@ def list_limits(store: StoreDep) -> dict[str, Any]:
 def settle(
     message_id: int, settlement: Settlement, user: GetUserDep, access: AccessDep, store: StoreDep
 ) -> dict[str, Any]:
-    """Settle a message in doubt, as a person who may clear its task says."""
+    """Settle a message in doubt. The user must be allowed to clear its task."""
     message = _settleable(message_id, access, store)
     if not Messages(store).resolve(message.id, settlement.outcome, by=user.get_name()):
-        raise HTTPException(status.HTTP_409_CONFLICT, "This message is not in doubt any more. Load the page again.")
+        raise HTTPException(status.HTTP_409_CONFLICT, "This message is no longer in doubt. Reload the page.")
     return {"id": message.id, "state": settlement.outcome}
 
 
 def look_up(message_id: int, access: AccessDep, store: StoreDep) -> dict[str, Any]:
-    """Ask DialogTech whether it lists a message, for who may settle it."""
+    """Ask DialogTech whether it lists a message. The user must be allowed to settle it."""
     from airflow_provider_dialogtech.operations.look_up import look_up as ask
 
     found = ask(_settleable(message_id, access, store), Messages(store))
@@ -158,7 +158,7 @@ def _settleable(message_id: int, access: Access, store: Store) -> Record:
     if message is None or not access.may_see(message.dag_id):
         raise HTTPException(status.HTTP_404_NOT_FOUND, "The journal has no such message.")
     if not access.may_settle(message.dag_id):
-        raise HTTPException(status.HTTP_403_FORBIDDEN, "To settle a message one must be allowed to clear its task.")
+        raise HTTPException(status.HTTP_403_FORBIDDEN, "Settling a message requires permission to clear its task.")
     return message
 
 
@@ -186,12 +186,12 @@ async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[
     return response
 
 
-def _problem(_request: Request, error: Exception) -> Response:
+def _answer_of_error(_request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
-def _refused(request: Request, error: Exception) -> Response:
-    """Lead who is not logged in to Airflow's login, where a person asks for the page itself."""
+def _answer_of_refusal(request: Request, error: Exception) -> Response:
+    """Answer with the error; redirect a request for the page itself to Airflow's login if the user is not logged in."""
     refusal = error if isinstance(error, HTTPException) else HTTPException(status.HTTP_500_INTERNAL_SERVER_ERROR)
     is_page = request.scope["path"].rstrip("/") == request.scope.get("root_path", "").rstrip("/")
     if refusal.status_code == status.HTTP_401_UNAUTHORIZED and is_page:

@@ -1,4 +1,4 @@
-"""How much of each limit is in use now, with the names and limits that the connections have."""
+"""The limits in use now, with the names and limits of the connections."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from airflow_provider_dialogtech.operations.usage import NumberUsage, Usage
 
 @dataclass(frozen=True)
 class KnownAccount:
-    """An account that a connection belongs to.
+    """The account of a connection.
 
     :param name: the connection's id.
-    :param limits: what the account may send.
-    :param numbers: the connection's numbers, shortened, by the journal's names of them.
+    :param limits: the account's rate limits.
+    :param numbers: the connection's numbers, shortened, by their names in the journal.
     """
 
     name: str
@@ -26,7 +26,7 @@ class KnownAccount:
 
 
 def known_accounts() -> dict[str, KnownAccount]:
-    """Read the connections of `[dialogtech] conn_ids`; the account of one that cannot be read is shown by its place."""
+    """Return the accounts of the readable connections of `[dialogtech] conn_ids`, by their names in the journal."""
     found: dict[str, KnownAccount] = {}
     for hook in known_hooks():
         settings = hook.settings
@@ -36,17 +36,17 @@ def known_accounts() -> dict[str, KnownAccount]:
 
 
 def shown_usage(usage: Usage, known: dict[str, KnownAccount]) -> list[dict[str, Any]]:
-    """Return the accounts with what they use of their limits, as plain JSON.
+    """Return the accounts with their limits in use, as plain JSON.
 
-    :param usage: what the journal says.
-    :param known: the accounts that connections belong to.
+    :param usage: the usage in the journal.
+    :param known: the accounts of connections; others are named by their position.
     """
     by_account: dict[str, list[NumberUsage]] = {account: [] for account in known}
     for number in usage.numbers:
         by_account.setdefault(number.account, []).append(number)
     return [
-        _account(known.get(account) or KnownAccount(f"account {place}", RateLimits(), {}), numbers)
-        for place, (account, numbers) in enumerate(by_account.items(), start=1)
+        _account(known.get(account) or KnownAccount(f"account {position}", RateLimits(), {}), numbers)
+        for position, (account, numbers) in enumerate(by_account.items(), start=1)
     ]
 
 

@@ -1,4 +1,4 @@
-"""`check`: is everything there that a message needs? One line for each thing, and what to do."""
+"""`check`: checks everything that sending needs, one line per check, with what to do."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
 _PATIENCE = 10.0
-# What the design promises of the limits: less means that the journal is too far away, or its disk too slow.
+# The promised share of the limits. A lower one means a journal that is too distant, or a disk that is too slow.
 ENOUGH_SHARE = 0.95
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line.
+    """The result of one check.
 
-    :param what: what was looked at.
-    :param is_well: whether it is as it must be; None where it could not be looked at.
+    :param what: what was checked.
+    :param is_well: whether the check passed; None when it could not be made.
     :param found: what was found.
     :param advice: what to do now.
     """
@@ -54,7 +54,7 @@ class Finding:
 
 
 def check(arguments: Namespace) -> None:
-    """Check everything, and end with exit code 1 where something is not as it must be."""
+    """Run every check, and exit with code 1 unless all pass."""
     with running_command():
         findings = list(_findings(arguments.conn_id))
     print_rows([finding.row() for finding in findings], arguments.output)
@@ -109,7 +109,7 @@ def _keys(failure: DialogTechError | None) -> Finding:
 
 
 def _has_no_answer(failure: DialogTechError) -> bool:
-    """Return whether DialogTech did not answer, or not as documented."""
+    """Return whether DialogTech did not answer as documented."""
     return not isinstance(failure, (Refused, Throttled))
 
 
@@ -124,10 +124,10 @@ def _numbers(from_numbers: tuple[str, ...], enabled: tuple[str, ...] | None) -> 
         return Finding("numbers", False, "the connection has no from_numbers", "list them: alerts have no other sender")
     if not enabled:
         return Finding("numbers", None, "DialogTech's answer names none", "compare with DialogTech's portal")
-    strange = [mask_number(number) for number in from_numbers if number not in enabled]
-    if strange:
+    disabled = [mask_number(number) for number in from_numbers if number not in enabled]
+    if disabled:
         return Finding(
-            "numbers", False, f"not SMS-enabled: {', '.join(strange)}", "enable them at DialogTech, or take them out"
+            "numbers", False, f"not SMS-enabled: {', '.join(disabled)}", "enable them at DialogTech, or take them out"
         )
     return Finding("numbers", True, f"SMS-enabled: {', '.join(map(mask_number, from_numbers))}")
 
@@ -142,7 +142,7 @@ def _pool(conn_id: str) -> Finding:
         slots = slots_of_pools().get(conn_id)
     except InvalidConnection as error:
         return _wrong("pool", error)
-    except Exception as error:  # Airflow's own database; its error shows where it is
+    except Exception as error:  # of Airflow's database, whose errors show its address
         problem = type(error).__name__
         return Finding("pool", None, f"Airflow's database could not be read ({problem})", "run `airflow db check`")
     if slots is None:
@@ -205,7 +205,7 @@ def _distance(measured: Probe, settings: ConnectionSettings | None) -> Finding:
 
 
 def _messages_per_second(settings: ConnectionSettings) -> float:
-    """Return what the limits allow with the connection's numbers."""
+    """Return the messages per second that the limits allow for the connection's numbers."""
     limits = settings.limits
     of_number = min(float(limits.number_per_second), limits.ordinary_per_minute / 60)
     return min(float(limits.account_per_second), max(len(settings.from_numbers), 1) * of_number)

@@ -1,4 +1,4 @@
-"""Which commands there are. Airflow reads this for each of its own commands, so nothing heavy is imported here."""
+"""The commands. Airflow imports this file for each of its own commands, so it imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
-_HELP = "Text people through DialogTech, and look after the messages"
+_HELP = "Send SMS messages through DialogTech, and look after them"
 _CONN_ID = "dialogtech_default"
 _PACKAGE = "airflow_provider_dialogtech.cli"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# As long as the journal can remember at most.
+# The longest retention of the journal.
 _LONGEST = 3650 * 86400
 
 
@@ -28,14 +28,14 @@ def get_dialogtech_cli_commands() -> list[CLICommand]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command without Airflow's command line.
 
-    :param arguments: the command and its arguments; by default the process's own.
+    :param arguments: the command and its arguments; by default those of the process.
     """
     parsed = parser().parse_args(arguments)
     parsed.func(parsed)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what reads a command and its arguments."""
+    """Return the parser of the commands."""
     from airflow_provider_dialogtech.cli.output import logs_on_stderr
 
     made = argparse.ArgumentParser(prog="python -m airflow_provider_dialogtech", description=_HELP)
@@ -44,22 +44,22 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def seconds_ago(text: str) -> float:
-    """Read a time like `90s`, `30m`, `2h` or `7d`.
+def seconds_ago(period: str) -> float:
+    """Parse a period like `90s`, `30m`, `2h` or `7d` into seconds.
 
-    :raises argparse.ArgumentTypeError: when it is none, or more than the journal can remember.
+    :raises argparse.ArgumentTypeError: when it is invalid, or longer than the journal's longest retention.
     """
-    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text.strip().lower(), re.ASCII)
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", period.strip().lower(), re.ASCII)
     seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
     if not 0 < seconds <= _LONGEST:
         raise argparse.ArgumentTypeError("write a time like 90s, 30m, 2h or 7d")
     return float(seconds)
 
 
-def _whole_number(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not int(text):
+def _whole_number(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) or not int(value):
         raise argparse.ArgumentTypeError("must be a whole number from 1")
-    return int(text)
+    return int(value)
 
 
 def _add_commands(parser: argparse.ArgumentParser, commands: Iterable[Any]) -> None:
@@ -93,18 +93,18 @@ def _commands() -> tuple[CLICommand, ...]:
             help="Check the connection, the keys, the numbers, the pool and the journal",
             func=lazy_load_command(f"{_PACKAGE}.check.check"),
             args=(_conn_id(), ARG_OUTPUT),
-            epilog="Sends nothing. Exit code: 0 when all is well, 1 when something is not.",
+            epilog="Sends nothing. Exit code: 0 when every check passes, else 1.",
         ),
         ActionCommand(
             name="pools",
-            help="Create the connections' missing pools, fit the others to their accounts, and list all of them",
+            help="Create missing pools of connections, resize the others to their accounts, and list all pools",
             func=lazy_load_command(f"{_PACKAGE}.send.pools"),
             args=(ARG_OUTPUT,),
         ),
         _send_command(),
         GroupCommand(
             name="messages",
-            help="See what was sent and what was not, and settle what is in doubt",
+            help="List messages, and settle those in doubt",
             subcommands=(_messages_commands()),
         ),
     )
@@ -118,19 +118,19 @@ def _messages_commands() -> tuple[CLICommand, ...]:
         _list_command(),
         ActionCommand(
             name="look-up",
-            help="Ask DialogTech whether it lists a message; nothing is settled by that",
+            help="Ask DialogTech whether it lists a message; this settles nothing",
             func=lazy_load_command(f"{_PACKAGE}.messages.look_up"),
             args=(
                 id_,
-                _argument("--conn-id", help="The connection it was sent by; by default the one of its account"),
+                _argument("--conn-id", help="The connection that sent it; by default that of its account"),
                 ARG_OUTPUT,
             ),
-            epilog="Exit code: 0 when DialogTech lists more such messages than the journal knows, 3 when it does not, "
-            "1 when that cannot be told.",
+            epilog="Exit code: 0 when DialogTech lists more such messages than the journal, 3 when it does not, "
+            "1 when it could not be asked.",
         ),
         ActionCommand(
             name="resolve",
-            help="Say what became of a message in doubt: its task then succeeds without sending, or sends",
+            help="Settle a message in doubt: its task then succeeds without sending, or sends",
             func=lazy_load_command(f"{_PACKAGE}.messages.resolve"),
             args=(
                 id_,
@@ -138,7 +138,7 @@ def _messages_commands() -> tuple[CLICommand, ...]:
                 _argument("--unsent", help="It was not sent: the next attempt sends it", action="store_true"),
                 ARG_OUTPUT,
             ),
-            epilog="Exit code: 0 settled, 1 not settled, since it is not in doubt.",
+            epilog="Exit code: 0 settled, 1 not settled, because it is not in doubt.",
         ),
     )
 
@@ -151,13 +151,13 @@ def _send_command() -> CLICommand:
         help="Send a message, within the limits, as a task does",
         func=lazy_load_command(f"{_PACKAGE}.send.send"),
         args=(
-            _argument("to", help="The number it goes to; the US is meant unless it says otherwise", metavar="TO"),
-            _argument("message", help="What it says, at most 256 characters", metavar="MESSAGE"),
+            _argument("to", help="The recipient's number; without + and a country code, a US number", metavar="TO"),
+            _argument("message", help="The body, at most 256 characters", metavar="MESSAGE"),
             _conn_id(),
-            _argument("--idempotency-key", help="Under one key a message goes out once; by default each call sends"),
+            _argument("--idempotency-key", help="Messages with the same key are sent once; by default each call sends"),
             _argument(
                 "--dry-run",
-                help="Show the message as it would leave; send and reserve nothing",
+                help="Show the message as it would be sent; send and reserve nothing",
                 action="store_true",
             ),
             ARG_OUTPUT,
@@ -173,13 +173,13 @@ def _list_command() -> CLICommand:
 
     return ActionCommand(
         name="list",
-        help="List the messages that the journal knows, the newest first",
+        help="List the messages in the journal, the newest first",
         func=lazy_load_command(f"{_PACKAGE}.messages.list_messages"),
         args=(
-            _argument("--state", help="Only those in this state", choices=[state.value for state in State]),
-            _argument("--since", help="Those of the last 90s, 30m, 2h, 7d, …", type=seconds_ago, default="7d"),
-            _argument("--dag-id", help="Only those of this DAG"),
-            _argument("--limit", help="At most so many", type=_whole_number, default=100),
+            _argument("--state", help="Only messages in this state", choices=[state.value for state in State]),
+            _argument("--since", help="Only messages of the last 90s, 30m, 2h, 7d, …", type=seconds_ago, default="7d"),
+            _argument("--dag-id", help="Only messages of this DAG"),
+            _argument("--limit", help="The most messages to list", type=_whole_number, default=100),
             ARG_OUTPUT,
         ),
     )

@@ -1,4 +1,4 @@
-"""`messages list`, `look-up` and `resolve`: what was sent, what was not, and settling what is in doubt."""
+"""`messages list`, `look-up` and `resolve`: lists messages, and settles those in doubt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_dialogtech.operations.messages import Messages
 from airflow_provider_dialogtech.settings.journal import journal_store
 
 PATIENCE = 10.0
-"""For how many seconds a person waits for a journal that is away."""
+"""How long a command waits for an unavailable journal, in seconds."""
 
 
 def list_messages(arguments: Namespace) -> None:
@@ -33,7 +33,7 @@ def list_messages(arguments: Namespace) -> None:
 def resolve(arguments: Namespace) -> None:
     """Settle a message that is in doubt."""
     if arguments.sent == arguments.unsent:
-        stop("Say what became of the message: either --sent or --unsent.", USAGE)
+        stop("Give the outcome of the message: either --sent or --unsent.", USAGE)
     outcome: Literal["sent", "unsent"] = "sent" if arguments.sent else "unsent"
     with running_command():
         messages = open_messages()
@@ -47,24 +47,24 @@ def resolve(arguments: Namespace) -> None:
 
 
 def open_messages() -> Messages:
-    """Open the journal for a person, who does not wait as long as a task."""
+    """Open the journal with the patience of a person, which is shorter than a task's."""
     return Messages(journal_store(patience=PATIENCE))
 
 
 def time_of(message: Record) -> str:
-    """Return when a message left, or was to leave."""
+    """Return the time of a message's slot."""
     return f"{message.when:%Y-%m-%d %H:%M:%S}Z"
 
 
 def _row(message: Record, numbers: Mapping[str, str]) -> dict[str, object]:
-    said = message.outcome.get("from")
+    sender = message.outcome.get("from")
     task = message.task_id if message.map_index < 0 else f"{message.task_id}[{message.map_index}]"
     return {
         "id": message.id,
         "time": time_of(message),
         "state": message.state,
         "to": f"…{message.recipient_tail}",
-        "from": numbers.get(message.number) or (said if isinstance(said, str) else ""),
+        "from": numbers.get(message.number) or (sender if isinstance(sender, str) else ""),
         "alert": "alert" if message.is_alert else "",
         "dag": message.dag_id,
         "run": message.run_id,
@@ -84,8 +84,8 @@ def _what_follows(message: Record, outcome: str) -> str:
 def _who() -> str:
     try:
         return f"{getpass.getuser()} on the command line"
-    except Exception:  # each Python has its own way of saying that this user has no name
-        return "somebody on the command line"
+    except Exception:  # each Python version raises another error for a user without a name
+        return "an unnamed user on the command line"
 
 
 def look_up(arguments: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""What a command prints, and the exit code that a script reads."""
+"""Output and exit codes of the commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt
 FAILED = 1
 USAGE = 2
 UNKNOWN = 3
-"""Nobody knows what became of the message."""
+"""The outcome of the message is unknown."""
 
 _STDOUT, _STDERR = 1, 2
 _LOGGER = "airflow_provider_dialogtech"
@@ -30,16 +30,16 @@ def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
         from airflow.cli.simple_table import AirflowConsole
         from rich.markup import escape
 
-    # A table's cells are rich's markup, where `[dialogtech]` would be a style.
+    # The cells of a table are rich markup, in which `[dialogtech]` would be a style.
     shown = escape if output == "table" else str
-    data = [{name: shown(_text(value)) for name, value in row.items()} for row in rows]
+    data = [{name: shown(_cell(value)) for name, value in row.items()} for row in rows]
     AirflowConsole().print_as(data=data, output=output)
 
 
 def print_record(record: Mapping[str, object], output: str) -> None:
-    """Print one thing: for people a line for each of its fields, for scripts one row.
+    """Print one record: a line per field for people, one row for scripts.
 
-    :param record: its fields.
+    :param record: the fields.
     :param output: `table`, `json`, `yaml` or `plain`.
     """
     if output in {"table", "plain"}:
@@ -48,24 +48,24 @@ def print_record(record: Mapping[str, object], output: str) -> None:
         print_rows([record], output)
 
 
-def say(words: str) -> None:
-    """Tell a person something beside the rows, where it disturbs no script."""
-    print(words, file=sys.stderr)  # noqa: T201
+def say(note: str) -> None:
+    """Print a note to stderr, where scripts do not read it."""
+    print(note, file=sys.stderr)  # noqa: T201
 
 
-def stop(words: str, code: int = FAILED) -> NoReturn:
+def stop(problem: str, code: int = FAILED) -> NoReturn:
     """End the command.
 
-    :param words: why, and what to do now.
+    :param problem: why, and what to do now.
     :param code: the exit code.
     """
-    say(words)
+    say(problem)
     raise SystemExit(code)
 
 
 @contextmanager
 def logs_on_stderr() -> Iterator[None]:
-    """Keep stdout for the rows that a script reads. Some of Airflow's loggers hold the stream, so its file is moved."""
+    """Redirect stdout to stderr, at the level of file descriptors: some of Airflow's loggers hold the stream."""
     sys.stdout.flush()
     stdout = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
@@ -82,9 +82,9 @@ def logs_on_stderr() -> Iterator[None]:
 
 @contextmanager
 def running_command() -> Iterator[None]:
-    """Let every log line go to stderr, also Airflow's, and every error of ours end the command in its own words.
+    """Send all log lines, also Airflow's, to stderr, and end the command with the sentence of a `DialogTechError`.
 
-    What is meant for stdout is printed afterwards.
+    The rows are printed afterwards.
     """
     log = logging.getLogger(_LOGGER)
     handler = logging.StreamHandler(sys.stderr)
@@ -105,5 +105,5 @@ def running_command() -> Iterator[None]:
         stop(str(problem), UNKNOWN if isinstance(problem, InDoubt) else FAILED)
 
 
-def _text(value: object) -> str:
+def _cell(value: object) -> str:
     return "" if value is None else str(value)

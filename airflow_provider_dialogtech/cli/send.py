@@ -1,4 +1,4 @@
-"""`send`: a message from the command line, as a task sends it; `pools`: create and list the connections' pools."""
+"""`send`: sends a message as a task does; `pools`: creates and lists the pools of the connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def send(arguments: Namespace) -> None:
-    """Send a message, or show how it would leave."""
+    """Send a message, or show how it would be sent."""
     with running_command():
         hook = hook_of(arguments.conn_id)
         if arguments.dry_run:
@@ -67,7 +67,7 @@ def _dry_run(hook: DialogTechHook, arguments: Namespace) -> dict[str, object]:
 
 
 def pools(arguments: Namespace) -> None:
-    """Create the missing pools, fit the others to their accounts, and list all of them."""
+    """Create missing pools, resize the others to their accounts, and list all pools."""
     from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
 
     with running_command():

@@ -34,6 +34,7 @@ class Attempts:
     """One message, and what its tries add up to.
 
     :param max_wait: for how many seconds at most it may wait for a slot; None waits as long as it takes.
+    :param keep_beyond: do not wait for a slot that is more than this many seconds away, but keep it.
     :param clock: tells how long it has been waiting and failing.
     :param begun: when it began to be sent, on the monotonic clock.
     :param requests: how many requests have left.
@@ -48,6 +49,7 @@ class Attempts:
     request: SlotRequest
     resend: bool
     max_wait: float | None
+    keep_beyond: float | None = None
     clock: Clock = SYSTEM_CLOCK
     begun: float = field(init=False)
     requests: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timezone
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 from tenacity import Retrying, retry_if_exception_type
@@ -50,6 +50,9 @@ LONGEST_LATE = 0.1
 
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+# Where DialogTech asks the account to pause, an alert is tried after this long, then after twice as long, and so on: in
+# a minute it would be worth nothing.
+ALERT_PAUSE = 1.0
 
 
 # For so many seconds the outcome of a message is written again to a journal that is away.
@@ -91,6 +94,7 @@ class SmsSender:
         key: str,
         in_doubt: Literal["fail", "resend"] = "fail",
         max_wait: float | None = None,
+        keep_beyond: float | None = None,
         is_alert: bool = False,
         origin: Origin = NO_TASK,
     ) -> SendResult:
@@ -100,9 +104,11 @@ class SmsSender:
         :param key: its idempotency key.
         :param in_doubt: what to do with a message that may be out: `fail`, or `resend` and risk that it arrives twice.
         :param max_wait: for how many seconds at most to wait for a slot; None waits as long as it takes.
+        :param keep_beyond: do not wait for a slot that is more than this many seconds away, but keep it: the same call,
+            made shortly before `sendable_at`, takes it up.
         :param is_alert: whether it goes before everything that is no alert.
         :param origin: the task that it belongs to.
-        :raises WaitTooLong: when there is no slot within `max_wait`.
+        :raises WaitTooLong: when there is no slot within `max_wait`, or it is further away than `keep_beyond`.
         :raises InvalidMessage: when the key belongs to a message to somebody else.
         :raises Refused: when the API refused the message.
         :raises Throttled: when the API throttled it, again and again.
@@ -112,7 +118,9 @@ class SmsSender:
         """
         is_held_back = self._only_to is not None and message.to not in self._only_to
         request = SlotRequest(key, message.from_numbers, message.to, message.body, is_alert, origin, is_held_back)
-        attempts = Attempts(message, request, resend=in_doubt == "resend", max_wait=max_wait, clock=self._clock)
+        attempts = Attempts(
+            message, request, in_doubt == "resend", max_wait=max_wait, keep_beyond=keep_beyond, clock=self._clock
+        )
         try:
             result = self._send_message(attempts)
         except BaseException as error:
@@ -166,6 +174,7 @@ class SmsSender:
             max_wait=attempts.remaining_wait(),
             connect=connecting.bound,
             after=attempts.unsent,
+            longest_pause=ALERT_PAUSE * 2**attempts.failures if attempts.request.is_alert else None,
             sleep=self._clock.sleep,
         )
         if isinstance(found, Record):
@@ -175,6 +184,9 @@ class SmsSender:
         if self._clock.monotonic() > held.due:
             self._journal.timing.missed(attempts.reserving)
             raise SlotLost(f"the journal is slow: {self._journal.timing}")
+        if attempts.keep_beyond is not None and held.due - self._clock.monotonic() > attempts.keep_beyond:
+            attempts.unsent = None  # it stays reserved
+            raise WaitTooLong("its slot is kept", sendable_at=datetime.fromtimestamp(held.at, timezone.utc))
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as call:
             self._start(attempts, held)
@@ -309,7 +321,7 @@ class OutcomeWriter:
 
     def __init__(self, journal: MessageJournal, timeout: float, clock: Clock) -> None:
         self._journal = journal
-        self._within = timeout
+        self._timeout = timeout
         self._clock = clock
 
     def settle(
@@ -332,34 +344,49 @@ class OutcomeWriter:
         :param pause: for how many seconds all messages of the account are held back.
         """
         took = self._clock.monotonic() - sent_at
-        words = _IN_WORDS[outcome]
-        return self._write(attempts, words, self._journal.settle, held, outcome, detail, took=took, pause=pause)
+        settle = partial(self._settle, attempts, held, outcome, detail, took=took, pause=pause)
+        return self._write(attempts, _IN_WORDS[outcome], settle)
 
     def give_back(self, attempts: Attempts) -> None:
         """Release the slot of a message that was not sent."""
         if attempts.unsent is None:
             return
         # A slot that nobody started is free again by itself, soon after its time; a started one would be in doubt.
-        timeout = self._within if attempts.started else min(self._within, ONE_STEP)
-        self._write(attempts, "was not sent", self._journal.release, attempts.unsent, timeout=timeout)
+        timeout = self._timeout if attempts.started else min(self._timeout, ONE_STEP)
+        self._write(attempts, "was not sent", partial(self._release, attempts, attempts.unsent, timeout))
 
-    def _write(self, attempts: Attempts, what: str, step: Callable[..., bool], *args: Any, **options: Any) -> bool:
-        """Write what became of the message into the journal, and return whether that worked.
+    def _settle(
+        self, attempts: Attempts, held: Reservation, outcome: Outcome, detail: Mapping[str, Any], **options: Any
+    ) -> None:
+        patience: dict[str, Any] = {"timeout": self._timeout, "sleep": self._clock.sleep}
+        if self._journal.settle(held, outcome, detail, **options, **patience):
+            return
+        lost = self._journal.bring_back(attempts.request, held, outcome, detail, **patience)
+        log.warning(
+            "The journal had lost %s of the message to %s, which %s; it is recorded now. Check that the database "
+            "writes each commit before it acknowledges it (synchronous_commit), and that no standby lags behind.",
+            lost,
+            attempts.to,
+            _IN_WORDS[outcome],
+        )
 
-        A failure is only logged.
-        """
+    def _release(self, attempts: Attempts, held: Reservation, timeout: float) -> None:
+        if not self._journal.release(held, timeout=timeout, sleep=self._clock.sleep):
+            log.warning("The journal no longer has the slot of the message to %s, which was not sent.", attempts.to)
+
+    def _write(self, attempts: Attempts, what: str, step: Callable[[], None]) -> bool:
+        """Write the outcome into the journal, and return whether that worked. A failure is only logged."""
         try:
-            if step(*args, **{"timeout": self._within, "sleep": self._clock.sleep, **options}):
-                return True
-            reason = "it does not have the message as this process left it"
+            step()
         except Exception as error:
             # Whatever sleep raised when it was stopped has no words of ours.
             reason = error.reason if isinstance(error, JournalUnavailable) else type(error).__name__
-        log.error(
-            "The message to %s %s, but that could not be written into the journal%s: %s. Check the journal.",
-            attempts.to,
-            what,
-            ", so a retry will report the message as in doubt" if attempts.started else "",
-            reason,
-        )
-        return False
+            log.error(  # noqa: TRY400
+                "The message to %s %s, but that could not be written into the journal%s: %s. Check the journal.",
+                attempts.to,
+                what,
+                ", so a retry will report the message as in doubt" if attempts.started else "",
+                reason,
+            )
+            return False
+        return True

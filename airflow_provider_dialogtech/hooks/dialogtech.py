@@ -186,6 +186,35 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when the message was not sent; its subclasses say why.
         :raises InDoubt: when the message may have been sent.
         """
+        return self.send_or_keep_slot(
+            to=to,
+            message=message,
+            from_=from_,
+            idempotency_key=idempotency_key,
+            in_doubt=in_doubt,
+            on_too_long=on_too_long,
+            smart_encoding=smart_encoding,
+            max_wait=max_wait,
+        )
+
+    def send_or_keep_slot(
+        self,
+        *,
+        to: str,
+        message: str,
+        from_: str | None,
+        idempotency_key: str | None,
+        in_doubt: Literal["fail", "resend"],
+        on_too_long: Literal["fail", "truncate"],
+        smart_encoding: bool,
+        max_wait: timedelta | float | None,
+        keep_beyond: float | None = None,
+    ) -> SendResult:
+        """Send a message as `send_sms` does, or keep its late slot, for a task that is deferred until then.
+
+        :param keep_beyond: a slot more than this many seconds away is kept, and `WaitTooLong` is raised. The same call,
+            made shortly before `WaitTooLong.sendable_at`, uses the slot.
+        """
         # A traceback may show local variables, so these do not show their values.
         to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))
         try:
@@ -194,7 +223,9 @@ class DialogTechHook(BaseHook):
             sms = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
             key = default_key(sms.to, sms.body) if idempotency_key is None else given_key(idempotency_key)
             sender = self.make_sender()
-            result = sender.send(sms, key=key, in_doubt=in_doubt, max_wait=seconds, origin=current_origin())
+            result = sender.send(
+                sms, key=key, in_doubt=in_doubt, max_wait=seconds, keep_beyond=keep_beyond, origin=current_origin()
+            )
         except DialogTechError as error:
             # Without the package's frames, which would push the message off the log page.
             failure = error.with_traceback(None)

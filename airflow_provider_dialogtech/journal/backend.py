@@ -45,14 +45,18 @@ class ClockReadings:
         self._last: Reading | None = None
 
     def compared(self, reading: Reading) -> Reading:
-        """Return the next reading, with what it is ahead of the one before."""
-        last, self._last = self._last, reading
+        """Return a reading with what it is ahead of the one before."""
+        last = self._last
         if last is None:
             return reading
         # Where in a question's time the clock was read is not known, so all of that time counts for us.
         ours = reading.at + reading.took / 2 - (last.at - last.took / 2)
         ahead = reading.now - last.now - ours
         return replace(reading, ahead=ahead) if ahead > CLOCK_SET else reading
+
+    def accept(self, reading: Reading) -> None:
+        """Compare the next readings with this one: what follows from it is committed."""
+        self._last = reading
 
 
 class Statement(NamedTuple):
@@ -74,6 +78,8 @@ class Backend(Protocol):
     def do(self, statements: Sequence[Statement], *, timeout: float, lock: str | None = None) -> int: ...
 
     def ask(self, question: Statement, *, timeout: float) -> Sequence[Row[Any]]: ...
+
+    def close(self) -> None: ...
 
 
 def note_questions(engine: Engine, clock: Clock) -> None:

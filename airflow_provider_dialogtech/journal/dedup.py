@@ -321,6 +321,7 @@ class Resolving:
 
     wanted: Wanted
     same_only: bool
+    recent: timedelta | None = None
 
     def decide(self, row: Any) -> Decision:
         seen = StoredAlert.of(row)
@@ -339,6 +340,8 @@ class Resolving:
 
     def _is_to_send(self, alert: StoredAlert, row: Any) -> bool:
         if self.same_only and alert.about != self.wanted.about:
+            return False
+        if self.recent is not None and row.now - alert.claimed_at > self.recent.total_seconds():
             return False
         if alert.claim is not None and was_sent(alert, row):
             return True
@@ -410,7 +413,14 @@ class AlertGate:
         return self._decide(Claiming(self._wanted(dedup_key, recipient, about, claim_id), cooldown))
 
     def resolve(
-        self, dedup_key: str, recipient: str, *, about: str = "", same_only: bool = False, claim_id: str | None = None
+        self,
+        dedup_key: str,
+        recipient: str,
+        *,
+        about: str = "",
+        same_only: bool = False,
+        recent: timedelta | None = None,
+        claim_id: str | None = None,
     ) -> Claim | None:
         """Claim the message that failures are over; None where no text about one was sent since the last such text.
 
@@ -421,10 +431,11 @@ class AlertGate:
         :param recipient: the number it goes to.
         :param about: the task or DAG that works again.
         :param same_only: whether it is sent only where the last message was about that task or DAG.
+        :param recent: whether it is sent only where the last failure was at most so long ago.
         :param claim_id: as for `claim`.
         :raises JournalUnavailable: when the store cannot be used.
         """
-        return self._decide(Resolving(self._wanted(dedup_key, recipient, about, claim_id), same_only))
+        return self._decide(Resolving(self._wanted(dedup_key, recipient, about, claim_id), same_only, recent))
 
     def _wanted(self, dedup_key: str, recipient: str, about: str, claim_id: str | None) -> Wanted:
         recipient_digest = digest(self._account, "recipient", recipient)

@@ -14,6 +14,22 @@ class StoreAway(Exception):
     """The store may be back in a moment."""
 
 
+class TablesMissing(StoreAway):
+    """The journal's tables are gone, with a database that was made anew. Who opens the store again makes them."""
+
+
+class LoginRejected(StoreAway):
+    """The password may have been rotated. It helps only where `[dialogtech] journal_url` names another one by now.
+
+    :param words: what people read.
+    :param advice: what to do where it does not help.
+    """
+
+    def __init__(self, words: str, advice: str) -> None:
+        super().__init__(words)
+        self.advice = advice
+
+
 class _Fault(NamedTuple):
     """A kind of failure.
 
@@ -27,12 +43,16 @@ class _Fault(NamedTuple):
     advice: str = ""
 
 
+_LOGIN = "PostgreSQL rejected the login"
+_NO_TABLES = "its tables are missing"
+
 # Drivers give no code for a connection that never stood, so these go by PostgreSQL's and libpq's words. The first that
 # is found counts.
 _POSTGRES = (
     _Fault(r"\[28|password authentication failed|no pg_hba\.conf entry|authentication.* failed|role .* does not exist"
            r"|no password supplied|not permitted to log in|no such user|wrong password",
-           "PostgreSQL rejected the login", "Check the user and the password in [dialogtech] journal_url"),
+           _LOGIN, "Check the user and the password in [dialogtech] journal_url"),
+    _Fault(r"\[42P01\]", _NO_TABLES),
     _Fault(r"\[3D000\]|database .* does not exist|no such database",
            "the database does not exist", "Create it, or correct [dialogtech] journal_url"),
     _Fault(r"permission denied for schema|must be owner of",
@@ -67,6 +87,7 @@ _SQLITE = (
     _Fault(r"unable to open", "the file cannot be opened",
            "Make the file of [dialogtech] journal_url writable, and the folder that it is in"),
     _Fault(r"readonly|read-only", "the file is read-only", "Make the file of [dialogtech] journal_url writable"),
+    _Fault(r"interrupted", "the question took too long", "Ask for a shorter period, one state or one DAG"),
     _Fault(r"full|disk I/O", "the file cannot be written", "Make room on its disk"),
     _Fault(r"not a database|malformed", "the file is no journal, or is damaged",
            "Move it away; a new journal is created then, which does not know what was sent before"),
@@ -84,7 +105,7 @@ def error_to_raise(error: Exception, *, is_file: bool) -> StoreAway | DialogTech
     said = f"[{_sqlstate(driver_error)}] {driver_error}"[:_LONGEST_SEARCHED]
     for fault in _SQLITE if is_file else _POSTGRES:
         if re.search(fault.pattern, said, re.IGNORECASE):
-            return _unusable(fault) if fault.advice else StoreAway(fault.words)
+            return _named(fault)
     return _unknown(error, type(driver_error).__name__)
 
 
@@ -99,9 +120,22 @@ def _unknown(error: Exception, kind: str) -> StoreAway | DialogTechError:
     return JournalUnavailable(f"the delivery journal cannot be used ({kind})")
 
 
-def _unusable(fault: _Fault) -> JournalUnavailable:
+def _named(fault: _Fault) -> StoreAway | JournalUnavailable:
+    if fault.words == _LOGIN:
+        return LoginRejected(fault.words, fault.advice)
+    if fault.words == _NO_TABLES:
+        return TablesMissing(fault.words)
+    return unusable(fault.words, fault.advice) if fault.advice else StoreAway(fault.words)
+
+
+def unusable(words: str, advice: str) -> JournalUnavailable:
+    """Return the error of a fault that no retry mends.
+
+    :param words: what is wrong.
+    :param advice: what to do, without a full stop.
+    """
     return JournalUnavailable(
-        f"the delivery journal cannot be used ({fault.words})", advice=f"{fault.advice}. Sending it again is safe then."
+        f"the delivery journal cannot be used ({words})", advice=f"{advice}. Sending it again is safe then."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,8 +17,11 @@ from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
 from airflow_provider_dialogtech.journal.planner import Planner
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, stored_key
+from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.journal.timing import Timing
+
+log = logging.getLogger(__name__)
 
 Outcome = Literal["sent", "refused", "throttled", "in_doubt"]
 
@@ -70,6 +74,7 @@ class MessageJournal:
         max_wait: float | None = None,
         connect: float = 0.0,
         after: Reservation | None = None,
+        longest_pause: float | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> Reservation | Record:
         """Reserve the earliest slot that all limits allow, or return what the journal knows of the message.
@@ -80,6 +85,7 @@ class MessageJournal:
         :param connect: how many seconds before the slot the message needs for connecting.
         :param after: a reservation of the same message that was missed, displaced or throttled before a byte left; it
             is given back.
+        :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
         :param sleep: sleeps while the journal is away; by default that of the store's clock.
         :return: a reservation, or the record of a message that was sent, is being sent, or is in doubt.
         :raises WaitTooLong: when there is no slot within `max_wait`.
@@ -94,6 +100,7 @@ class MessageJournal:
             resend=resend,
             after=after,
             max_wait=max_wait,
+            longest_pause=longest_pause,
         )
         read: list[float] = []
 
@@ -110,6 +117,8 @@ class MessageJournal:
             raise answer
         if isinstance(answer, Reservation):
             self.timing.committed(self._store.clock.monotonic() - read[0])
+        else:
+            self._prune(answer.id)
         return answer
 
     def start(
@@ -173,13 +182,46 @@ class MessageJournal:
         }  # fmt: skip
         names = ("SETTLE_IN_SQLITE", "NOTE_IN_SQLITE") if self._store.is_file else ("SETTLE_IN_POSTGRES",)
         writes = [Statement(getattr(statements, name), values) for name in names]
-        if held.id % PRUNED_EVERY == 0:
-            writes.insert(0, Statement(statements.PRUNE, {"retention": self._retention}))
         if outcome == "throttled":
             self.recorder.count(THROTTLED_REPLIES)
         with self._timed("settle"):
-            changed = self._store.do(*writes, timeout=timeout, sleep=sleep)
-        return changed or self._is_settled(held, outcome, timeout=timeout, sleep=sleep)
+            changed = self._store.do(*writes, timeout=timeout, sleep=sleep, insist=True)
+        if not changed and not self._is_settled(held, outcome, timeout=timeout, sleep=sleep):
+            return False
+        self._prune(held.id)
+        return True
+
+    def bring_back(
+        self,
+        request: SlotRequest,
+        held: Reservation,
+        outcome: Outcome,
+        detail: Mapping[str, Any],
+        *,
+        timeout: float | None = None,
+        sleep: Callable[[float], None] | None = None,
+    ) -> str:
+        """Record the outcome of a message whose row, or whose start, the journal has lost.
+
+        That happens where the server acknowledges commits that it has not written yet, and crashes; or where a standby
+        that is behind takes over.
+
+        :return: what was lost, in words.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
+        if self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True):
+            return "that it had started"
+        planner = Planner(request, self._account, self._limits, owner=held.owner)
+
+        def plan(row: Any, reading: Reading) -> tuple[None, list[Statement]]:
+            return None, planner.restore(row, reading, State(outcome), values["new_detail"], held)
+
+        question = Statement(
+            statements.BEFORE_RESERVING, {"of_account": self._account, "of_key": stored_key(request.key)}
+        )
+        self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
+        return "its row"
 
     def release(
         self, held: Reservation, *, timeout: float | None = None, sleep: Callable[[float], None] | None = None
@@ -190,7 +232,7 @@ class MessageJournal:
         :return: whether its row is released; not where the journal has lost it, or somebody has settled it.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        return self._store.do(Statement(statements.RELEASE, _of(held)), timeout=timeout, sleep=sleep)
+        return self._store.do(Statement(statements.RELEASE, _of(held)), timeout=timeout, sleep=sleep, insist=True)
 
     def find(self, key: str, *, sleep: Callable[[float], None] | None = None) -> Record | None:
         """Return what the journal knows of the message with this key.
@@ -217,6 +259,15 @@ class MessageJournal:
         """Return whether a row has its outcome already: the answer to the first try may have been lost."""
         rows = self._store.ask(Statement(statements.GET, {"of_id": held.id}), **options)
         return any((row.owner, row.state) == (held.owner, outcome) for row in rows)
+
+    def _prune(self, id_: int) -> None:
+        """Now and then, forget a few messages whose time is over. No message fails for it."""
+        if id_ % PRUNED_EVERY:
+            return
+        try:
+            self._store.do(Statement(statements.PRUNE, {"retention": self._retention}), timeout=ONE_STEP)
+        except DialogTechError as error:
+            log.warning("Messages older than journal_retention_days could not be deleted: %s.", error.reason)
 
     @contextmanager
     def _timed(self, step: str) -> Iterator[None]:

@@ -33,6 +33,7 @@ class Planner:
     :param resend: whether a message in doubt may be sent again.
     :param after: the reservation that this one replaces; its request has certainly not left.
     :param max_wait: reserve nothing when the slot is more than so many seconds away.
+    :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
     """
 
     request: SlotRequest
@@ -42,6 +43,7 @@ class Planner:
     resend: bool = False
     after: Reservation | None = None
     max_wait: float | None = None
+    longest_pause: float | None = None
 
     def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer, list[Statement]]:
         """Decide.
@@ -55,12 +57,14 @@ class Planner:
         found = json.loads(row.message)
         earlier = Record.of([*found[0], now]) if found else None
         earlier, writes = self._follow_clock(now, rows, earlier)
+        account, changed = self._account(json.loads(row.account), reading)
+        writes += changed
         if earlier is not None:
             if earlier.owner == self.owner and self.request.is_held_back:
-                return earlier, []
+                return earlier, writes
             if earlier.owner == self.owner:
                 # The answer to this reservation's own COMMIT was lost.
-                return self._reservation(earlier.id, earlier.at, self._index_of(earlier.number), reading), []
+                return self._reservation(earlier.id, earlier.at, self._index_of(earlier.number), reading), writes
             answer, freed = self._by_earlier_message(earlier)
             writes += freed
             if answer is not None:
@@ -68,14 +72,31 @@ class Planner:
         if self.request.is_held_back:
             insert = self._insert(row.next_id, Slot(now, 0), now, None, State.HELD_BACK)
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, insert]
-        account, changed = self._account(json.loads(row.account), reading)
-        writes += changed
         slot = self._slot(rows, now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
             return _too_long(slot.at, self.max_wait), writes
         writes += [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
         writes.append(self._insert(row.next_id, slot, now, earlier, State.RESERVED))
         return self._reservation(row.next_id, slot.at, slot.number, reading), writes
+
+    def restore(self, row: Any, reading: Reading, state: State, detail: str, held: Reservation) -> list[Statement]:
+        """Return what writes a row anew that the journal has lost, with its outcome.
+
+        :param row: the answer to `BEFORE_RESERVING`.
+        :param reading: when the journal's clock was read.
+        :param state: its outcome.
+        :param detail: what is kept of that.
+        :param held: its reservation.
+        """
+        found = json.loads(row.message)
+        if found and Record.of([*found[0], reading.now]).owner == held.owner:
+            return []  # only the answer was lost
+        slot = Slot(min(held.at, reading.now), self.request.numbers.index(held.number))
+        insert = self._insert(row.next_id, slot, reading.now, None, state)
+        # A later attempt that has taken the key meanwhile keeps it.
+        return [
+            Statement(insert.sql, {**insert.values, "detail": detail, "key": None if found else insert.values["key"]})
+        ]
 
     def _follow_clock(
         self, now: float, rows: list[dict[str, Any]], earlier: Record | None
@@ -131,18 +152,26 @@ class Planner:
     def _account(self, found: list[list[float]], reading: Reading) -> tuple[dict[str, float], list[Statement]]:
         """Return the account's pause and wider windows, corrected where a clock was set."""
         now = reading.now
-        values = found[0] if found else [0.0, 0.0, 0.0]
+        values = found[0] if found else [0.0] * len(statements.ACCOUNT_COLUMNS)
         account = dict(zip(statements.ACCOUNT_COLUMNS, values, strict=True))
-        until = account["paused_until"] if account["paused_until"] <= now + LONGEST_WINDOW else now
+        # A time further away than any can be was written by a clock that was ahead.
+        paused, unknown = (
+            account[name] if account[name] <= now + LONGEST_WINDOW else now
+            for name in ("paused_until", "unknown_until")
+        )
         if reading.ahead:
             # What was sent in the last minute seems to be long ago; as much time must pass once more.
-            until = now + LONGEST_WINDOW
+            unknown = now + LONGEST_WINDOW
         widened = min(account["widened_until"], now + statements.WIDENED_FOR)
-        corrected = {"extra_margin": account["extra_margin"], "widened_until": widened, "paused_until": until}
-        if not found or corrected == account:
-            return corrected, []
-        values_to_write = {"of_account": self.account, "until": until, "widened": widened}
-        return corrected, [Statement(statements.PAUSE_UNTIL, values_to_write)]
+        corrected = account | {"widened_until": widened, "paused_until": paused, "unknown_until": unknown}
+        if corrected == account:
+            return account, []
+        of_account = {"of_account": self.account}
+        values_to_write = {**of_account, "paused": paused, "widened": widened, "unknown": unknown}
+        return corrected, [
+            Statement(statements.ENSURE_ACCOUNT, of_account),
+            Statement(statements.CORRECT_ACCOUNT, values_to_write),
+        ]
 
     def _slot(
         self,
@@ -162,7 +191,6 @@ class Planner:
                 row["number"],
                 row["at"],
                 may_move=row["state"] == State.RESERVED and not row["priority"] and row["displaced"] < MOST_DISPLACED,
-                is_alert=bool(row["priority"]),
             )
             for row in rows
             if row["id"] != unused
@@ -173,7 +201,10 @@ class Planner:
         slots = AccountSlots(taken, self.limits, extra_margin)
         find = slots.slot_for_alert if self.request.is_alert else slots.slot
         numbers = [self.name_of(number) for number in self.request.numbers]
-        return find(numbers, max(now + head_start, account["paused_until"]))
+        pause = account["paused_until"]
+        if self.longest_pause is not None:
+            pause = min(pause, now + self.longest_pause)
+        return find(numbers, max(now + head_start, pause, account["unknown_until"]))
 
     def _insert(self, id_: int, slot: Slot, now: float, earlier: Record | None, state: State) -> Statement:
         request = self.request

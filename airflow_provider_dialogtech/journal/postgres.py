@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -124,16 +124,17 @@ _BIND = re.compile(r"%\((\w+)\)s")
 class PostgresBackend:
     """One process's connections to the database.
 
-    :param url: its SQLAlchemy URL.
+    :param url: returns its SQLAlchemy URL; the password may be another one each time.
     :param clock: tells how long an answer took.
     :param timeout: how many seconds opening it may take.
     """
 
-    def __init__(self, url: str | URL, clock: Clock, *, timeout: float) -> None:
+    def __init__(self, url: Callable[[], str | URL], clock: Clock, *, timeout: float) -> None:
         self._clock = clock
+        self._url = url
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._current = threading.local()
-        self._engine = _engine(url)
+        self._engine = _engine(url())
         sa.event.listen(self._engine, "do_connect", self._connect)
         # Before SQLAlchemy's own listener, which asks the server what it is.
         sa.event.listen(self._engine, "connect", self._watch_new, insert=True)
@@ -155,6 +156,10 @@ class PostgresBackend:
     def ask(self, question: Statement, *, timeout: float) -> Sequence[Row[Any]]:
         with self._connection(timeout) as connection:
             return connection.execute(question.sql, dict(question.values)).all()
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; the others are closed when they are given back."""
+        self._engine.dispose()
 
     @contextmanager
     def _connection(self, timeout: float) -> Iterator[Connection]:
@@ -182,7 +187,9 @@ class PostgresBackend:
         """Connect in no more than the time that is left; the drivers take whole seconds."""
         longest = min(float(options["connect_timeout"]), self._current.watch.remaining)
         timeout = max(_LEAST_CONNECT_SECONDS, math.ceil(longest))
-        return dialect.connect(*arguments, **{**options, "connect_timeout": timeout})
+        password = make_url(self._url()).password
+        newest = {} if password is None else {"password": password}
+        return dialect.connect(*arguments, **{**options, **newest, "connect_timeout": timeout})
 
     def _watch_new(self, driver_connection: Any, _record: Any) -> None:
         self._current.watch.add(driver_connection.fileno())

@@ -57,6 +57,15 @@ messages = sa.Table(
     _count("map_index", -1),
     sa.Index("dialogtech_messages_account_at", "account", "at"),
     sa.Index("dialogtech_messages_at", "at"),
+    sa.Index("dialogtech_messages_dag_at", "dag_id", "at"),
+)
+_was_not_sent = sa.text("state <> 'sent'")
+sa.Index(
+    "dialogtech_messages_not_sent",
+    messages.c.state,
+    messages.c.at,
+    postgresql_where=_was_not_sent,
+    sqlite_where=_was_not_sent,
 )
 
 accounts = sa.Table(
@@ -67,6 +76,8 @@ accounts = sa.Table(
     sa.Column("widened_until", sa.Float(53), nullable=False),
     sa.Column("paused_until", sa.Float(53), nullable=False),
     sa.Column("usual_latency", sa.Float(53), nullable=False),
+    # Until then it is not known what was sent in the last minute: the clock was set ahead.
+    sa.Column("unknown_until", sa.Float(53), nullable=False, server_default="0"),
 )
 
 alerts = sa.Table(

@@ -22,14 +22,12 @@ class TakenSlot:
     :param number: the number it leaves from.
     :param at: its slot.
     :param may_move: whether an alert may take its slot: it only waits, and has not been displaced too often.
-    :param is_alert: whether it is an alert.
     """
 
     id: int
     number: str
     at: float
     may_move: bool = False
-    is_alert: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,8 @@ class AccountSlots:
     def _windows(self, places: Sequence[TakenSlot], *, is_alert: bool) -> list[Occupied]:
         windows: list[Occupied] = [(self._of_number, [place.at for place in places])]
         if not is_alert:
-            windows.append((self._of_ordinary, [place.at for place in places if not place.is_alert]))
+            # Alerts count, too: the messages that may wait pay for them, and the next alert finds the reserve whole.
+            windows.append((self._of_ordinary, [place.at for place in places]))
         return windows
 
     def _in_the_way(self, at: float, number: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""The journal in a SQLite file, which every step locks whole; one commit serves all threads that wait for it."""
+"""The journal in a SQLite file, which every write locks whole; one commit serves all threads that wait for it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, Row, make_url
@@ -16,16 +17,83 @@ from sqlalchemy.pool import NullPool
 from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wait_random
 
 from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal import schema
 from airflow_provider_dialogtech.journal.backend import Plan, Statement, ask_for_time, note_questions
 from airflow_provider_dialogtech.journal.errors import StoreAway
 
 T = TypeVar("T")
 
-
+READ_SECONDS = 2.0
+"""How many seconds a question may take: as long as one is being read, no commit gets through."""
 _OURS_ALONE = 0o600
 # How soon somebody who waits for the file looks again, in seconds.
 _LOOK_AGAIN = (0.002, 0.006)
+# SQLite looks at the time after this many of its instructions.
+_INSTRUCTIONS = 10_000
+# A thread that has had nothing to do for this long ends.
+_IDLE_SECONDS = 10.0
+# A fork waits this long for the connections that other threads have open.
+_FORK_SECONDS = 5.0
+
+
+class _Forks:
+    """Lets no process fork while it has a connection to a file open.
+
+    SQLite keeps its locks and what it knows of a file in the process: in a child that inherits them it reads what is
+    half written, takes a sound file for a damaged one, or waits for ever.
+    """
+
+    def __init__(self, *, is_safe: bool = True) -> None:
+        self.is_safe = is_safe
+        self._changed = threading.Condition()
+        self._open = 0
+        self._is_forking = False
+
+    @contextmanager
+    def connecting(self) -> Iterator[None]:
+        """Count a connection while the block runs.
+
+        :raises JournalUnavailable: in a child that was forked while its parent had one open.
+        """
+        if not self.is_safe:
+            raise JournalUnavailable(
+                "this process was forked while a thread of its parent used the delivery journal's file, so it cannot "
+                "use the file",
+                advice="Start processes with multiprocessing's spawn method. Sending it again is safe then.",
+            )
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_forking)
+            self._open += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._open -= 1
+                self._changed.notify_all()
+
+    def before(self) -> None:
+        self._changed.acquire()
+        self._is_forking = True
+        self._changed.wait_for(lambda: not self._open, _FORK_SECONDS)
+
+    def in_parent(self) -> None:
+        self._is_forking = False
+        self._changed.notify_all()
+        self._changed.release()
+
+    def in_child(self) -> None:
+        global _forks  # noqa: PLW0603 - the parent's lock is held by a thread that the child does not have
+        _forks = _Forks(is_safe=self.is_safe and not self._open)
+
+
+_forks = _Forks()
+# Looked up each time: a child has one of its own.
+os.register_at_fork(
+    before=lambda: _forks.before(),  # noqa: PLW0108
+    after_in_parent=lambda: _forks.in_parent(),  # noqa: PLW0108
+    after_in_child=lambda: _forks.in_child(),  # noqa: PLW0108
+)
 
 
 class SqliteBackend:
@@ -41,7 +109,8 @@ class SqliteBackend:
         self._path = Path(str(make_url(url).database).removeprefix("file:"))
         self._engine = _engine(url, clock.now)
         note_questions(self._engine, clock)
-        self._commits = GroupCommit(self._transaction)
+        self._writer = FileThread(self._transaction)
+        self._reader = FileThread(self._reading)
         self.first_commit = self._open(timeout)
         """How many seconds the file takes for a commit."""
 
@@ -51,34 +120,50 @@ class SqliteBackend:
             _execute(connection, statements)
             return answer
 
-        return self._commits.run(read_and_write, timeout=timeout, is_urgent=False)
+        return self._writer.run(read_and_write, timeout=timeout)
 
     def do(self, statements: Sequence[Statement], *, timeout: float, lock: str | None = None) -> int:  # noqa: ARG002
         # A message that waits to be started has less time than one that waits for a slot.
-        return self._commits.run(lambda connection: _execute(connection, statements), timeout=timeout, is_urgent=True)
+        return self._writer.run(lambda connection: _execute(connection, statements), timeout=timeout, is_urgent=True)
 
     def ask(self, question: Statement, *, timeout: float) -> Sequence[Row[Any]]:
-        def read(connection: Connection) -> Sequence[Row[Any]]:
+        def read(connection: Connection) -> Sequence[Row[Any]] | None:
+            if not _is_current(connection):
+                return None
             return connection.execute(question.sql, dict(question.values)).all()
 
-        return self._commits.run(read, timeout=timeout, is_urgent=False)
+        found = self._reader.run(read, timeout=timeout)
+        if found is None:  # somebody has deleted the file since
+            self._writer.run(lambda _: None, timeout=timeout)
+            found = self._reader.run(read, timeout=timeout)
+        return found or ()
+
+    def close(self) -> None:
+        """Nothing is kept open."""
 
     def _open(self, timeout: float) -> float:
         """Create or upgrade the tables where that is needed; return how long a commit takes.
 
         A process does that once: the first slot that it takes must be far enough away.
         """
-        with self._transaction(timeout) as connection:
+
+        def commit(connection: Connection) -> float:
             _write_version(connection)  # a commit without a write takes no time
-            begun = self._clock.monotonic()
-        return self._clock.monotonic() - begun
+            return self._clock.monotonic()
+
+        return -self._writer.run(commit, timeout=timeout) + self._clock.monotonic()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with _forks.connecting(), self._engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA busy_timeout=0")
+            yield connection
 
     @contextmanager
     def _transaction(self, timeout: float) -> Iterator[Connection]:
         until = time.monotonic() + timeout
         self._create_private()
-        with self._engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        with self._connection() as connection:
             driver: Any = connection.connection.dbapi_connection
             # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal that
             # was deleted. SQLite answers with a row, and nothing else works before that is read.
@@ -91,6 +176,22 @@ class SqliteBackend:
         if is_new:
             schema.log_new(str(self._path))
 
+    @contextmanager
+    def _reading(self, timeout: float) -> Iterator[Connection]:
+        """Give a snapshot of the file. It locks out no writer but at its commit, and for `READ_SECONDS` at most."""
+        until = time.monotonic() + min(timeout, READ_SECONDS)
+        self._create_private()
+        with self._connection() as connection:
+            driver: Any = connection.connection.dbapi_connection
+            driver.execute("BEGIN")
+            # The first statement takes the lock; from then on all of them see the same.
+            _when_unlocked(lambda query: driver.execute(query).fetchall(), "PRAGMA user_version", until)
+            driver.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
+            try:
+                yield connection
+            finally:
+                driver.set_progress_handler(None, 0)
+
     def _create_private(self) -> None:
         """Create a missing file so that nobody else can read it: digests of phone numbers can be guessed."""
         if not self._path.exists():
@@ -98,12 +199,15 @@ class SqliteBackend:
                 os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, _OURS_ALONE))
 
     def _prepare(self, connection: Connection) -> bool:
-        version = connection.exec_driver_sql("PRAGMA user_version").scalar()
-        if schema.is_current(version):
+        if _is_current(connection):
             return False
         is_new = schema.create_or_upgrade(connection)
         _write_version(connection)
         return is_new
+
+
+def _is_current(connection: Connection) -> bool:
+    return schema.is_current(connection.exec_driver_sql("PRAGMA user_version").scalar())
 
 
 def _when_unlocked(execute: Callable[[str], object], statement: str, until: float) -> None:
@@ -143,14 +247,12 @@ def _engine(url: str | URL, clock: Callable[[], float]) -> Engine:
     return engine
 
 
-_STOPPED = "the thread that wrote to the file was stopped"
+class FileThread:
+    """Runs the work of a process's threads on a file, in a thread of its own and all that waits in one transaction.
 
-
-class GroupCommit:
-    """Runs the work of several threads in one transaction: whoever gets the file does it for all who wait by then.
-
-    Nobody gets an answer before the commit. Work that fails is undone by itself and fails for its thread alone; where
-    the transaction fails, all of its work does.
+    A signal handler, which Airflow 2 ends a task by, raises in the main thread: never here, between a commit and its
+    answer. Nobody gets an answer before the commit. Work that fails is undone by itself and fails for its thread alone;
+    where the transaction fails, all of its work does.
 
     :param transaction: opens a transaction within so many seconds, and commits it at the end of its block.
     """
@@ -158,72 +260,67 @@ class GroupCommit:
     def __init__(self, transaction: Callable[[float], AbstractContextManager[Connection]]) -> None:
         self._transaction = transaction
         self._changed = threading.Condition()
-        self._waiting: list[Work[Any]] = []
-        self._committing: Work[Any] | None = None
+        self._waiting: list[Work] = []
+        self._is_running = False
 
     @property
     def waiting(self) -> int:
-        """How many threads wait for a commit that has not begun."""
+        """How much work has not begun."""
         return len(self._waiting)
 
-    def run(self, work: Callable[[Connection], T], *, timeout: float, is_urgent: bool) -> T:
+    def run(self, work: Callable[[Connection], T], *, timeout: float, is_urgent: bool = False) -> T:
         """Do some work and commit it, alone or together with that of others.
 
-        :param work: what to do with the connection; it may run in another thread.
+        :param work: what to do with the connection.
         :param timeout: how many seconds that may take.
         :param is_urgent: whether it goes before what is not.
         :raises StoreAway: when its time is over. Then it is not done, or is being committed at this moment.
         """
-        ours = Work(work, is_urgent)
-        until = time.monotonic() + timeout
+        ours = Work(work, time.monotonic() + timeout, is_urgent=is_urgent)
+        with self._changed:
+            self._waiting.append(ours)
+            if not self._is_running:
+                threading.Thread(target=self._serve, name="dialogtech-journal-file", daemon=True).start()
+                self._is_running = True
+            self._changed.notify()
         try:
-            with self._changed:
-                self._waiting.append(ours)
-            while self._wait_for_turn(ours, until):
-                self._commit_for_all(max(0.0, until - time.monotonic()))
+            answer: T = ours.answer.result(timeout)
+        except futures.TimeoutError:
+            answer = None  # type: ignore[assignment]
+        else:
+            return answer
         finally:
-            self._leave(ours)
-        return ours.result()
+            with self._changed:
+                if ours in self._waiting:
+                    self._waiting.remove(ours)
+        raise StoreAway("the file is locked")
 
-    def _wait_for_turn(self, ours: Work[Any], until: float) -> bool:
-        """Wait until another thread has done our work, or until it is our turn to commit; return whether it is."""
-        with self._changed:
-            if not self._changed.wait_for(
-                lambda: ours.is_over or self._committing is None, max(0.0, until - time.monotonic())
-            ):
-                raise StoreAway("the file is locked")
-            if ours.is_over:
-                return False
-            if ours not in self._waiting:
-                raise StoreAway(_STOPPED)
-            self._committing = ours
-            return True
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._waiting, _IDLE_SECONDS):
+                    self._is_running = False
+                    return
+                waiting = tuple(self._waiting)
+            self._commit_for_all(waiting)
 
-    def _leave(self, ours: Work[Any]) -> None:
-        """Let others go on, wherever this thread was stopped: Airflow 2 ends a task by an exception at any moment."""
-        with self._changed:
-            if ours in self._waiting:
-                self._waiting.remove(ours)
-            if self._committing is ours:
-                self._committing = None
-                self._changed.notify_all()
-
-    def _commit_for_all(self, timeout: float) -> None:
-        done: list[Work[Any]] = []
-        error: BaseException | None = None
+    def _commit_for_all(self, waiting: Sequence[Work]) -> None:
+        done: list[Work] = []
+        remaining = max(work.until for work in waiting) - time.monotonic()
         try:
-            with self._transaction(timeout) as connection:
+            with self._transaction(max(0.0, remaining)) as connection:
                 while work := self._next():
                     done.append(work)
                     work.run(connection)
-        except BaseException as caught:
-            error = caught
-            raise
-        finally:
+        except BaseException as error:
+            # Where it could not even begin, that is the answer to all who waited by then.
+            for work in done or self._taken(waiting):
+                work.fail(error)
+        else:
             for work in done:
-                work.end(error)
+                work.succeed()
 
-    def _next(self) -> Work[Any] | None:
+    def _next(self) -> Work | None:
         with self._changed:
             if not self._waiting:
                 return None
@@ -231,42 +328,48 @@ class GroupCommit:
             self._waiting.remove(first)
             return first
 
+    def _taken(self, waiting: Sequence[Work]) -> list[Work]:
+        with self._changed:
+            taken = [work for work in waiting if work in self._waiting]
+            self._waiting = [work for work in self._waiting if work not in taken]
+            return taken
 
-class Work(Generic[T]):
-    """What one thread waits for, and what came of it.
+
+class Work:
+    """What one thread waits for.
 
     :param work: what to do with the connection.
+    :param until: when its time is over, on the monotonic clock.
     :param is_urgent: whether it goes before what is not.
     """
 
-    def __init__(self, work: Callable[[Connection], T], is_urgent: bool) -> None:
+    def __init__(self, work: Callable[[Connection], Any], until: float, *, is_urgent: bool) -> None:
+        self.until = until
         self.is_urgent = is_urgent
-        self.is_over = False
+        self.answer: futures.Future[Any] = futures.Future()
         self._work = work
-        self._answer: T | None = None
+        self._result: Any = None
         self._error: Exception | None = None
 
     def run(self, connection: Connection) -> None:
         connection.exec_driver_sql("SAVEPOINT work")
         try:
-            self._answer = self._work(connection)
+            self._result = self._work(connection)
         except Exception as error:
             self._error = error
             connection.exec_driver_sql("ROLLBACK TO work")
         connection.exec_driver_sql("RELEASE work")
 
-    def end(self, error: BaseException | None) -> None:
+    def succeed(self) -> None:
+        """Let the thread go on that waits for it, once it is committed."""
+        if self._error is not None:
+            self.answer.set_exception(self._error)
+        else:
+            self.answer.set_result(self._result)
+
+    def fail(self, error: BaseException) -> None:
         """Let the thread go on that waits for it.
 
-        :param error: why the transaction failed, if it did.
+        :param error: why the transaction failed.
         """
-        if isinstance(error, Exception):
-            self._error = self._error or error
-        elif error is not None:
-            self._error = StoreAway(_STOPPED)
-        self.is_over = True
-
-    def result(self) -> T:
-        if self._error is not None:
-            raise self._error
-        return cast(T, self._answer)
+        self.answer.set_exception(self._error or error)

@@ -51,7 +51,7 @@ _took, _pause = sa.bindparam("took", type_=sa.Float), sa.bindparam("pause", type
 _outcome = sa.bindparam("outcome", type_=sa.String)
 
 SLOT_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created")
-ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until")
+ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until", "unknown_until")
 
 
 def _is_in(*found: State) -> ColumnElement[bool]:
@@ -112,7 +112,14 @@ START = _change(
         sa.func.abs(messages.c.at - sa.bindparam("slot", type_=sa.Float)) < _SAME_TIME,
         messages.c.at - now() >= sa.bindparam("least_remaining", type_=sa.Float),
         messages.c.at - now() <= sa.bindparam("most_remaining", type_=sa.Float),
-        ~sa.exists().where(accounts.c.account == _account, accounts.c.paused_until > messages.c.at + _SAME_TIME),
+        ~sa.exists().where(
+            accounts.c.account == _account,
+            sa.or_(
+                # An alert has its own, shorter pause.
+                sa.and_(accounts.c.paused_until > messages.c.at + _SAME_TIME, messages.c.priority == 0),
+                accounts.c.unknown_until > messages.c.at + _SAME_TIME,
+            ),
+        ),
     ),
     State.SENDING,
     deadline=messages.c.at + sa.bindparam("timeout", type_=sa.Float),
@@ -171,10 +178,25 @@ SHIFT_SLOTS = (
 )
 """Follow a clock that was set back: what was written by the clock that was ahead is as old as it was before."""
 
-PAUSE_UNTIL = (
+_no_values: dict[str, Any] = {
+    column.name: sa.literal_column("0.0") for column in accounts.columns if column.name != "account"
+}
+ENSURE_ACCOUNT = accounts.insert().from_select(
+    ["account", *_no_values],
+    sa.select(sa.bindparam("of_account", type_=sa.String), *_no_values.values()).where(
+        ~sa.exists().where(accounts.c.account == _account)
+    ),
+)
+"""Make an account's row, so that a pause can be noted in it."""
+
+CORRECT_ACCOUNT = (
     accounts.update()
     .where(accounts.c.account == _account)
-    .values(paused_until=sa.bindparam("until", type_=sa.Float), widened_until=sa.bindparam("widened", type_=sa.Float))
+    .values(
+        paused_until=sa.bindparam("paused", type_=sa.Float),
+        widened_until=sa.bindparam("widened", type_=sa.Float),
+        unknown_until=sa.bindparam("unknown", type_=sa.Float),
+    )
 )
 
 _OLD = sa.select(messages.c.id).where(messages.c.at < now() - sa.bindparam("retention", type_=sa.Float))
@@ -192,19 +214,22 @@ def _settled() -> Any:
         .where(accounts.c.account == messages.c.account)
         .scalar_subquery()
     )
+    return _with_outcome("settle", at=messages.c.at + sa.func.coalesce(late, 0.0))
+
+
+def _with_outcome(step: str, **values: Any) -> Any:
     allowed = sa.or_(
-        *(sa.and_(_outcome == outcome.value, _is_in(*states.may_settle(outcome))) for outcome in states.OUTCOMES)
+        *(sa.and_(_outcome == outcome.value, _is_in(*states.may_settle(outcome, step))) for outcome in states.OUTCOMES)
     )
     return (
         messages.update()
         .where(messages.c.id == _id, messages.c.owner == _owner, allowed)
-        .values(
-            state=_outcome,
-            at=messages.c.at + sa.func.coalesce(late, 0.0),
-            detail=sa.bindparam("new_detail", type_=sa.Text),
-            updated=now(),
-        )
+        .values(state=_outcome, detail=sa.bindparam("new_detail", type_=sa.Text), updated=now(), **values)
     )
+
+
+SETTLE_LOST = _with_outcome("settle_lost")
+"""Bring a row forward whose `start` the journal has lost. Its owner knows that its request was sent."""
 
 
 def _noted(insert: Any, account: Any, source: Any) -> Any:
@@ -265,25 +290,48 @@ GET = _read(messages.c.id == _id)
 """The message of a row."""
 
 _MOST = sa.bindparam("most", type_=sa.Integer)
-_is_since = messages.c.at > now() - sa.bindparam("since", type_=sa.Float)
 _is_of_dag = messages.c.dag_id == sa.bindparam("of_dag", type_=sa.String)
-# A message whose process is gone is in doubt, whether or not somebody has met it and written that down.
-_shown_state = sa.case((_is_overdue, State.IN_DOUBT.value), else_=messages.c.state)
-_is_in_state = _shown_state == sa.bindparam("of_state", type_=sa.String)
 # What was given back for another slot says nothing; what nobody has taken over since was not sent.
 _is_of_interest = sa.or_(messages.c.state != State.RELEASED.value, messages.c.key.isnot(None))
 
 
-def _newest(*conditions: ColumnElement[bool]) -> Any:
-    return _read(_is_since, *conditions).order_by(messages.c.at.desc(), messages.c.id.desc()).limit(_MOST)
+# As the index has it, to the letter.
+_was_not_sent: Any = sa.text(f"{messages.name}.state <> '{State.SENT.value}'")
+
+
+def _newest(*conditions: ColumnElement[bool], at: Any = messages.c.at) -> Any:
+    is_since = at > now() - sa.bindparam("since", type_=sa.Float)
+    return _read(is_since, *conditions).order_by(at.desc(), messages.c.id.desc()).limit(_MOST)
+
+
+def _in_state(state: State, *conditions: ColumnElement[bool]) -> Any:
+    if state is State.SENT:  # nearly all are
+        return _newest(_is_literally(state), *conditions)
+    # A sum is in no index: by the time alone, a store would walk through all that was sent for a few of these.
+    return _newest(_is_shown_as(state), *conditions, at=messages.c.at + 0)
+
+
+def _is_shown_as(state: State) -> ColumnElement[bool]:
+    """A message whose process is gone is in doubt, whether or not somebody has met it and written that down."""
+    # The states are written out, so that the index of what was not sent serves.
+    if state is State.IN_DOUBT:
+        return sa.and_(_is_literally(State.IN_DOUBT, State.SENDING), sa.or_(_is_in(State.IN_DOUBT), _is_overdue))
+    return sa.and_(_is_literally(state), sa.not_(_is_overdue)) if state is State.SENDING else _is_literally(state)
+
+
+def _is_literally(*found: State) -> ColumnElement[bool]:
+    written = ", ".join(f"'{state.value}'" for state in found)
+    is_found: Any = sa.text(f"{messages.name}.state IN ({written})")
+    return sa.and_(is_found) if State.SENT in found else sa.and_(is_found, _was_not_sent)
 
 
 LIST = _newest(_is_of_interest)
 LIST_OF_DAG = _newest(_is_of_interest, _is_of_dag)
-LIST_IN_STATE = _newest(_is_in_state)
-LIST_IN_STATE_OF_DAG = _newest(_is_in_state, _is_of_dag)
+LIST_IN_STATE = {state: _in_state(state) for state in State}
+LIST_IN_STATE_OF_DAG = {state: _in_state(state, _is_of_dag) for state in State}
 """The newest messages: of all states but slots that were given back for another one, or in one state."""
 
+_shown_state = sa.case((_is_overdue, State.IN_DOUBT.value), else_=messages.c.state)
 _of_all_numbers = sa.and_(
     messages.c.account == _account,
     messages.c.digest == sa.bindparam("of_digest"),
@@ -311,7 +359,8 @@ USAGE_OF_NUMBERS = (
         _count(_waits).label("waiting"),
     )
     .where(messages.c.at > now() - _MINUTE)
-    .group_by(messages.c.account, messages.c.number)
+    # Not the other way round: SQLite would take the index of accounts and walk through all of it.
+    .group_by(messages.c.number, messages.c.account)
 )
 """How much of its limits each number uses now."""
 
@@ -336,7 +385,13 @@ INSERT_ACCOUNT = accounts.insert().inline()
 
 
 def _named(namespace: dict[str, Any]) -> dict[str, Executable]:
-    return {name.lower(): sql for name, sql in namespace.items() if name.isupper() and isinstance(sql, Executable)}
+    found: dict[str, Executable] = {}
+    for name, sql in namespace.items():
+        if name.isupper() and isinstance(sql, Executable):
+            found[name.lower()] = sql
+        elif name.isupper() and isinstance(sql, dict):
+            found |= {f"{name.lower()}_{key}": each for key, each in sql.items() if isinstance(each, Executable)}
+    return found
 
 
 STATEMENTS = _named(vars()) | {f"alert_{name}": sql for name, sql in _named(vars(alert_statements)).items()}

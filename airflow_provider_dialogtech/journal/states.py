@@ -96,6 +96,13 @@ MOVES = (
         "a late outcome overrides “in doubt” and what a person said",
     ),
     Move(
+        "settle_lost",
+        (State.RESERVED, State.RELEASED),
+        OUTCOMES,
+        "its owner",
+        "the journal has lost the commit of its `start`: after a crash, or a fail-over",
+    ),
+    Move(
         "doubt",
         (State.SENDING,),
         (State.IN_DOUBT,),
@@ -117,9 +124,10 @@ def before(step: str) -> tuple[State, ...]:
     return (*move.before, *move.after)
 
 
-def may_settle(outcome: State) -> tuple[State, ...]:
-    """Return the states from which `settle` may write an outcome.
+def may_settle(outcome: State, step: str = "settle") -> tuple[State, ...]:
+    """Return the states from which an outcome may be written.
 
     :param outcome: one of `OUTCOMES`.
+    :param step: `settle`, or `settle_lost`.
     """
-    return tuple(state for move in MOVES if move.step == "settle" and outcome in move.after for state in move.before)
+    return tuple(state for move in MOVES if move.step == step and outcome in move.after for state in move.before)

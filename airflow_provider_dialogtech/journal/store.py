@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,7 +17,13 @@ from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, JournalUnavailable
 from airflow_provider_dialogtech.journal.backend import Backend, ClockReadings, Plan, Reading, Statement, T
-from airflow_provider_dialogtech.journal.errors import StoreAway, error_to_raise
+from airflow_provider_dialogtech.journal.errors import (
+    LoginRejected,
+    StoreAway,
+    TablesMissing,
+    error_to_raise,
+    unusable,
+)
 from airflow_provider_dialogtech.journal.timing import Timing
 
 PATIENCE = 60.0
@@ -36,7 +41,8 @@ class Store:
 
     Every step may be tried twice, since the answer to a COMMIT may be lost: it must recognise what it has written.
 
-    :param url: an SQLAlchemy URL. It may hold a password and is never shown.
+    :param url: an SQLAlchemy URL, or what returns one: it is asked again when the login is rejected. It may hold a
+        password and is never shown.
     :param clock: tells the time and waits. What time it is PostgreSQL knows by its own clock.
     :param patience: for how many seconds a store that is away is tried again.
     :param retry_for: the same for one that says at once that it is away; by default as long.
@@ -45,14 +51,15 @@ class Store:
 
     def __init__(
         self,
-        url: str | URL,
+        url: str | URL | Callable[[], str | URL],
         *,
         clock: Clock = SYSTEM_CLOCK,
         patience: float = PATIENCE,
         retry_for: float | None = None,
     ) -> None:
-        self.is_file = kind_of(url) == "sqlite"
-        self._url = url
+        self._source = url if callable(url) else None
+        self.url = url() if callable(url) else url
+        self.is_file = kind_of(self.url) == "sqlite"
         self.clock = clock
         self.patience = patience
         self._retry_for = patience if retry_for is None else retry_for
@@ -98,16 +105,21 @@ class Store:
         :param sleep: sleeps between two tries; by default that of the store's clock.
         :raises JournalUnavailable: when the store cannot be reached, read or written.
         """
-        process = self._process()
+        readings = self._process().readings
+        latest: list[Reading] = []
 
         def watched(row: Row[Any], reading: Reading) -> tuple[T, Sequence[Statement]]:
-            return plan(row, process.readings.compared(reading))
+            latest[:] = [reading]
+            return plan(row, readings.compared(reading))
 
-        return self._try(
+        answer = self._try(
             lambda backend, remaining: backend.locked(lock, question, watched, timeout=remaining),
             timeout=timeout,
             sleep=sleep,
         )
+        # Only now: what follows from a clock that was set is committed.
+        readings.accept(latest[0])
+        return answer
 
     def do(
         self,
@@ -115,12 +127,14 @@ class Store:
         lock: str | None = None,
         timeout: float | None = None,
         sleep: Callable[[float], None] | None = None,
+        insist: bool = False,
     ) -> bool:
         """Write, all of it or nothing: in PostgreSQL one message.
 
         :param statements: what to write.
         :param lock: what to lock meanwhile, by default nothing. It is held while the message is carried out, so no
             process that is slow, frozen or far away keeps it from others.
+        :param insist: whether it is tried again for that long whatever the fault: also where the disk is full, say.
         :return: whether the last of the statements changed a row.
         :raises JournalUnavailable: when the store cannot be reached or written.
         """
@@ -129,6 +143,7 @@ class Store:
                 lambda backend, remaining: backend.do(statements, lock=lock, timeout=remaining),
                 timeout=timeout,
                 sleep=sleep,
+                insist=insist,
             )
             > 0
         )
@@ -145,14 +160,19 @@ class Store:
         )
 
     def _try(
-        self, work: Callable[[Backend, float], T], *, timeout: float | None, sleep: Callable[[float], None] | None
+        self,
+        work: Callable[[Backend, float], T],
+        *,
+        timeout: float | None,
+        sleep: Callable[[float], None] | None,
+        insist: bool = False,
     ) -> T:
         patience = self.patience if timeout is None else timeout
         begun = self.clock.monotonic()
         end = begun + patience
         last_try = begun + (min(patience, self._retry_for) if timeout is None else patience)
         tries = Retrying(
-            retry=retry_if_exception_type(StoreAway),
+            retry=retry_if_exception_type((StoreAway, DialogTechError) if insist else StoreAway),
             stop=lambda state: self.clock.monotonic() + state.upcoming_sleep >= last_try,
             wait=wait_random_exponential(multiplier=0.05, max=1),
             sleep=sleep or self.clock.sleep,
@@ -179,28 +199,40 @@ class Store:
         def remaining(at_most: float) -> float:
             return max(0.1, min(at_most, until - self.clock.monotonic()))
 
+        process = self._process()
         try:
-            backend = self._process().backend(remaining(OPEN_SECONDS))
+            backend = process.backend(remaining(OPEN_SECONDS))
             return work(backend, remaining(STEP_SECONDS))
         except DialogTechError:
             raise
         except Exception as error:
             problem = error_to_raise(error, is_file=self.is_file)
+        if isinstance(problem, TablesMissing):
+            process.close()
+        if isinstance(problem, LoginRejected) and not self._has_another_url():
+            problem = unusable(str(problem), problem.advice)
         # Outside the except block: the driver's error carries the statement and where the database lies.
         raise problem
 
+    def _has_another_url(self) -> bool:
+        """Ask for the URL anew; return whether it is another one now."""
+        if self._source is None:
+            return False
+        before, self.url = self.url, self._source()
+        return self.url != before
+
     def _process(self) -> _Process:
-        return _process_of(self._url, self.clock, os.getpid())
+        return _process_of(self.url, self.clock, self._source)
 
 
 class _Process:
     """What the threads of one process share of one store: a connection must never cross a fork."""
 
     def __init__(self, url: str | URL, clock: Clock) -> None:
+        self.url = url
         self.timing = Timing(clock)
         self.readings = ClockReadings()
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._url = url
         self._clock = clock
         self._backend: Backend | None = None
         self._opening = threading.Lock()
@@ -214,24 +246,61 @@ class _Process:
             raise StoreAway(f"it did not answer for {timeout:.1f} s")
         try:
             if self._backend is None:
-                if kind_of(self._url) == "sqlite":
+                if kind_of(self.url) == "sqlite":
                     from airflow_provider_dialogtech.journal.sqlite import SqliteBackend
 
-                    file = SqliteBackend(self._url, self._clock, timeout=timeout)
+                    file = SqliteBackend(self.url, self._clock, timeout=timeout)
                     self.timing.first_commit(file.first_commit)
                     self._backend = file
                 else:
                     from airflow_provider_dialogtech.journal.postgres import PostgresBackend
 
-                    self._backend = PostgresBackend(self._url, self._clock, timeout=timeout)
+                    self._backend = PostgresBackend(lambda: self.url, self._clock, timeout=timeout)
             return self._backend
         finally:
             self._opening.release()
 
+    def close(self) -> None:
+        """Close what is open, as soon as nobody uses it any more; the next who asks opens it again."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
 
-@lru_cache(maxsize=32)
-def _process_of(url: str | URL, clock: Clock, _pid: int) -> _Process:
-    return _Process(url, clock)
+
+# By process, clock and URL without its password, which may be another one each time.
+_processes: OrderedDict[tuple[int, Clock, URL], _Process] = OrderedDict()
+_of_source: dict[Callable[[], str | URL], tuple[int, Clock, URL]] = {}
+_MOST_STORES = 32
+_looking = threading.Lock()
+
+
+def _process_of(url: str | URL, clock: Clock, source: Callable[[], str | URL] | None) -> _Process:
+    key = (os.getpid(), clock, make_url(url).set(password=None))
+    gone: list[_Process | None] = []
+    with _looking:
+        process = _processes.get(key) or _Process(url, clock)
+        process.url = url
+        _processes[key] = process
+        _processes.move_to_end(key)
+        if source is not None:
+            before, _of_source[source] = _of_source.get(source, key), key
+            gone.append(_processes.pop(before, None) if before != key else None)
+        if len(_processes) > _MOST_STORES:
+            gone.append(_processes.popitem(last=False)[1])
+    for old in filter(None, gone):
+        old.close()
+    return process
+
+
+def _forget_parents_stores() -> None:
+    """A child has none of its parent's threads and may use none of its connections."""
+    global _looking  # noqa: PLW0603
+    _looking = threading.Lock()
+    _processes.clear()
+    _of_source.clear()
+
+
+os.register_at_fork(after_in_child=_forget_parents_stores)
 
 
 # Both wait for their server in a thread; each entry is a driver's name in the URL, its module and its package.

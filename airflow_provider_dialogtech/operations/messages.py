@@ -46,13 +46,12 @@ class Messages:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED)}
-        if state is not None:
-            values["of_state"] = State(state).value
         if dag_id is not None:
             values["of_dag"] = dag_id
-        by_state = (statements.LIST_IN_STATE, statements.LIST_IN_STATE_OF_DAG)
-        by_none = (statements.LIST, statements.LIST_OF_DAG)
-        sql = (by_none if state is None else by_state)[dag_id is not None]
+        if state is None:
+            sql = statements.LIST if dag_id is None else statements.LIST_OF_DAG
+        else:
+            sql = (statements.LIST_IN_STATE if dag_id is None else statements.LIST_IN_STATE_OF_DAG)[State(state)]
         return self._ask(sql, values)
 
     def get(self, id_: int) -> Record | None:

@@ -53,9 +53,9 @@ class DialogTechSendSmsOperator(PooledOperator):
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
     :param smart_encoding: replace typographic characters (curly quotes, dashes) where that saves segments.
     :param max_wait: the longest wait for a slot, as a timedelta or in seconds; by default unlimited.
-    :param deferrable: defer the task while the message's slot is more than 60 seconds away, and resume it 10 seconds
-        before the slot. Useful where messages wait for minutes, outside the connection's pool or for few numbers. Needs
-        a triggerer; a worker sends the message. By default `[operators] default_deferrable`.
+    :param deferrable: defer the task if the message's slot is more than 60 seconds away, keep the slot, and resume 10
+        seconds before it. Useful where messages wait for minutes, outside the connection's pool or for few numbers.
+        Needs a triggerer; a worker sends the message. By default `[operators] default_deferrable`.
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
     :param pool: the pool. By default the pool with the connection's name if `[dialogtech] conn_ids` lists the
         connection, else Airflow's default pool.
@@ -111,23 +111,18 @@ class DialogTechSendSmsOperator(PooledOperator):
         :param until: the end of `max_wait`, in seconds since 1970.
         """
         try:
-            return self._send(context, self._remaining_wait(until))
+            return self._send(context, None if until is None else max(0.0, until - time.time()))
         except DialogTechError as error:
             failure = error
         slot = failure.sendable_at if isinstance(failure, WaitTooLong) else None
         if not self.deferrable or slot is None or (until is not None and slot.timestamp() > until):
             raise ending_of(failure)
-        log.info("The message's slot is at %s; the task is deferred until then.", slot.isoformat(timespec="seconds"))
+        at = slot.isoformat(timespec="seconds")
+        log.info("The message's slot is at %s; the task keeps it, and is deferred until shortly before.", at)
         return self.defer(trigger=trigger_at(slot - RESUMED_BEFORE), method_name="resume", kwargs={"until": until})
 
-    def _remaining_wait(self, until: float | None) -> float | None:
-        """Return the longest time that this worker may wait for the slot, in seconds."""
-        limits = [until - time.time()] if until is not None else []
-        limits += [DEFERRED_BEYOND.total_seconds()] if self.deferrable else []
-        return max(0.0, min(limits)) if limits else None
-
     def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:
-        return self.hook.send_sms(
+        return self.hook.send_or_keep_slot(
             to=self.to,
             message=self.message,
             from_=self.from_,
@@ -138,4 +133,5 @@ class DialogTechSendSmsOperator(PooledOperator):
             on_too_long=self.on_too_long,
             smart_encoding=self.smart_encoding,
             max_wait=max_wait,
+            keep_beyond=DEFERRED_BEYOND.total_seconds() if self.deferrable else None,
         ).as_xcom()

@@ -1,4 +1,4 @@
-"""`python -m airflow_provider_dialogtech.sandbox`: a local DialogTech, for trying things out and for tests."""
+"""`python -m airflow_provider_dialogtech.sandbox`: a local DialogTech for development and tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 
 
 def main() -> None:
-    """Run the sandbox until Ctrl-C, as the command line says."""
+    """Run the sandbox with the arguments of the command line until Ctrl-C."""
     parser = _parser()
     arguments = parser.parse_args()
     limits = Limits(arguments.account_per_second, arguments.number_per_second, arguments.number_per_minute)
@@ -43,22 +43,22 @@ def main() -> None:
     config = uvicorn.Config(
         Sandbox(vendor, arguments.latency, arguments.allow_host).app(),
         http=ArrivalProtocol,
-        # The one loop that gives the socket out, to be reset.
+        # Only this event loop exposes the socket, which a reset needs.
         loop="asyncio",
-        # Its access log would print the keys, which stand in the query; its error log, resets that were asked for.
+        # The access log would print the keys in the query, the error log the requested resets.
         access_log=False,
         log_level="critical",
-        # Requests that hang on demand must not keep it from stopping.
+        # Requests that hang on demand must not delay the shutdown.
         timeout_graceful_shutdown=0,
     )
-    # What is loaded stays: to look through it for garbage would hold up calls, and so move the times of their arrival.
+    # Loaded modules are never collected: a collection would delay the arrival times of calls.
     gc.freeze()
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
 
 
 def _how_to_connect(base_url: str, access_key: str, secret_access_key: str, numbers: Sequence[str]) -> str:
-    """Write what a person needs who wants to send messages to it: the keys as they are, and a line for the shell."""
+    """Return the keys, the numbers and a shell command that sets the connection."""
     connection = {
         "conn_type": "dialogtech",
         "host": f"{base_url}/ibp_api.php",
@@ -77,13 +77,13 @@ def _how_to_connect(base_url: str, access_key: str, secret_access_key: str, numb
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_dialogtech.sandbox", description=__doc__)
-    parser.add_argument("--port", type=_port, default=8025, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8025, help="0 for a free port (default: %(default)s)")
     parser.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a further name by which it may be called; say it once for each (always: 127.0.0.1, localhost, ::1)",
+        help="another accepted host name; may be repeated (always accepted: 127.0.0.1, localhost, ::1)",
     )
     parser.add_argument("--access-key", default=ACCESS_KEY, help="default: %(default)s")
     parser.add_argument("--secret-access-key", default=SECRET_ACCESS_KEY, help="default: %(default)s")
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         type=_account,
         metavar="KEY:SECRET:NUMBER,…",
-        help="a further account; say it once for each",
+        help="another account; may be repeated",
     )
     parser.add_argument(
         "--listing",
@@ -108,37 +108,37 @@ def _parser() -> argparse.ArgumentParser:
         default="nested",
         help="the shape in which sms.get_messages lists messages (default: %(default)s)",
     )
-    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="how long every answer takes")
-    parser.add_argument("--account-per-second", type=int, default=4, metavar="TEXTS", help="default: %(default)s")
-    parser.add_argument("--number-per-second", type=int, default=1, metavar="TEXTS", help="default: %(default)s")
-    parser.add_argument("--number-per-minute", type=int, default=40, metavar="TEXTS", help="default: %(default)s")
+    parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="delay of every answer")
+    parser.add_argument("--account-per-second", type=int, default=4, metavar="MESSAGES", help="default: %(default)s")
+    parser.add_argument("--number-per-second", type=int, default=1, metavar="MESSAGES", help="default: %(default)s")
+    parser.add_argument("--number-per-minute", type=int, default=40, metavar="MESSAGES", help="default: %(default)s")
     return parser
 
 
-def _port(text: str) -> int:
-    port = int(text)
+def _port(value: str) -> int:
+    port = int(value)
     if not 0 <= port < 1 << 16:
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
     return port
 
 
-def _account(text: str) -> tuple[str, str, tuple[str, ...]]:
-    key, _, rest = text.partition(":")
+def _account(value: str) -> tuple[str, str, tuple[str, ...]]:
+    key, _, rest = value.partition(":")
     secret, _, numbers = rest.rpartition(":")
     if not (key and secret):
         raise argparse.ArgumentTypeError("write KEY:SECRET:NUMBER,NUMBER")
     return key, secret, _numbers(numbers)
 
 
-def _numbers(text: str) -> tuple[str, ...]:
-    numbers = tuple(number.strip() for number in text.split(",") if number.strip())
+def _numbers(value: str) -> tuple[str, ...]:
+    numbers = tuple(number.strip() for number in value.split(",") if number.strip())
     if not numbers or not all(number.isascii() and number.isdigit() for number in numbers):
         raise argparse.ArgumentTypeError("numbers are digits, separated by commas")
     return numbers
 
 
 def _listen(port: int) -> socket.socket:
-    # Only for a socket that names its protocol, asyncio sends each answer without delay.
+    # asyncio disables Nagle's delay only for a socket whose protocol is given.
     listening = socket.socket(proto=socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

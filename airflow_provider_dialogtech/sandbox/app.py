@@ -1,4 +1,4 @@
-"""The sandbox's HTTP side: the API's one URL, what a test may ask of it, and the inbox page."""
+"""The sandbox's HTTP routes: the API's URL, the test interface and the inbox page."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from airflow_provider_dialogtech.sandbox.arrival import receipt_of, reset, until_it_is_gone
+from airflow_provider_dialogtech.sandbox.arrival import receipt_of, reset, until_disconnected
 from airflow_provider_dialogtech.sandbox.faults import Fault
 from airflow_provider_dialogtech.sandbox.guard import Guard
 from airflow_provider_dialogtech.sandbox.vendor import REMEMBERED, Account, Reply, Vendor
 
 _INBOX = Path(__file__).with_name("inbox")
-# The page runs its own script and no other, whatever a message says.
+# The page runs only its own script, whatever a message contains.
 _POLICY = {
     "Content-Security-Policy": "default-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-cache",
 }
-_MOST_FIELDS = 1000  # as PHP takes by default
+_MOST_FIELDS = 1000  # PHP's default
 
 
 class Sandbox:
     """A local DialogTech.
 
     :param vendor: judges the calls.
-    :param latency: how many seconds every answer takes.
-    :param hosts: the names by which it may be called, besides this machine's own.
+    :param latency: delay of every answer, in seconds.
+    :param hosts: further accepted host names.
     """
 
     def __init__(self, vendor: Vendor, latency: float = 0.0, hosts: Collection[str] = ()) -> None:
@@ -47,7 +47,7 @@ class Sandbox:
         self._started = time.time()
 
     def app(self) -> Starlette:
-        """Return it as an ASGI application."""
+        """Return the sandbox as an ASGI application."""
         return Starlette(
             routes=[
                 Route("/", self._inbox),
@@ -82,7 +82,9 @@ class Sandbox:
             after = int(request.query_params.get("after", 0))
             most = int(request.query_params.get("most", REMEMBERED))
         except ValueError:
-            return _bad_request("after and most are whole numbers: the id of an arrival, and how many of the newest.")
+            return _bad_request(
+                "after must be the id of an arrival, and most the number of the newest arrivals to return."
+            )
         return JSONResponse([arrival.as_json() for arrival in self._vendor.arrivals_after(after, most)])
 
     async def _forget(self, _: Request) -> Response:
@@ -90,14 +92,14 @@ class Sandbox:
         return JSONResponse({"forgotten": True})
 
     async def _add_fault(self, request: Request) -> Response:
-        # Of all kinds of content, this is one that no page elsewhere can send without asking.
+        # A page of another origin cannot send this content type without a preflight request.
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _bad_request("Send the fault as Content-Type: application/json.", status=415)
         try:
             fault = Fault.of(json.loads(await request.body()))
             self._vendor.faults.add(fault)
         except RecursionError:
-            return _bad_request("This JSON is nested too deep.")
+            return _bad_request("This JSON is nested too deeply.")
         except (TypeError, ValueError) as error:
             return _bad_request(str(error))
         return JSONResponse(asdict(fault))
@@ -122,16 +124,16 @@ class Sandbox:
 
 
 async def _answer(reply: Reply, request: Request) -> Response:
-    """Answer, or do to the answer what the fault says."""
+    """Answer as the fault, if any, demands."""
     fault = reply.fault
     name = "" if fault is None else fault.fault
     if fault is not None and name == "late":
         await asyncio.sleep(fault.seconds)
     elif name.startswith("hang_"):
-        await until_it_is_gone(request)
+        await until_disconnected(request)
     elif name.startswith("reset_"):
         reset(request)
-        await until_it_is_gone(request)
+        await until_disconnected(request)
     elif fault is not None and name.startswith("error_"):
         return HTMLResponse("<html><body><h1>Bad Gateway</h1></body></html>", status_code=fault.status or 502)
     elif name == "garbage_after_accept":
@@ -142,7 +144,7 @@ async def _answer(reply: Reply, request: Request) -> Response:
 
 
 async def _parameters_of(request: Request) -> dict[str, str]:
-    """Read what was sent, of what comes twice the last, as PHP does.
+    """Return the parameters of a call; of repeated ones the last, as PHP does.
 
     :raises ValueError: when there are too many.
     """
@@ -155,13 +157,13 @@ async def _parameters_of(request: Request) -> dict[str, str]:
     )
 
 
-def _bad_request(words: str, *, status: int = 400) -> Response:
-    # What was sent may hold half a character, which no answer can carry.
-    return JSONResponse({"error": words.encode(errors="replace").decode()}, status_code=status)
+def _bad_request(problem: str, *, status: int = 400) -> Response:
+    # The problem may quote an unpaired surrogate, which UTF-8 cannot encode.
+    return JSONResponse({"error": problem.encode(errors="replace").decode()}, status_code=status)
 
 
 def _use_of(account: Account, now: float) -> dict[str, Any]:
-    """Return how much of its limits an account uses. Its keys are nobody's business."""
+    """Return how much of its limits an account uses, without its keys."""
     return {
         "used_per_second": account.per_second.used(now),
         "limits": asdict(account.limits),

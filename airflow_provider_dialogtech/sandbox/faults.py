@@ -1,4 +1,4 @@
-"""Faults on demand: what a real API does on a bad day."""
+"""Faults on demand, as a real API shows them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-# Which fault comes before a message is judged, which after it was accepted, and what it is.
+# The faults before a message is judged, and those after it was accepted.
 BEFORE = {
     "hang_before_accept": "the message is not accepted and no answer comes",
     "reset_before_accept": "the connection is reset, the message is not accepted",
@@ -16,19 +16,19 @@ BEFORE = {
     "throttled": "the API throttles the message",
 }
 AFTER = {
-    "late": "the message is accepted and answered after so many seconds",
+    "late": "the message is accepted and answered after the given seconds",
     "hang_after_accept": "the message is accepted and no answer comes",
     "reset_after_accept": "the message is accepted, then the connection is reset",
     "error_after_accept": "the message is accepted, then an HTTP error comes",
     "garbage_after_accept": "the message is accepted, then a page of HTML comes",
     "truncated_after_accept": "the message is accepted, then half a reply comes",
-    "zero_count": "the reply is a success that counts no text",
+    "zero_count": "the reply reports success for no message",
 }
 NAMES = BEFORE | AFTER
 
 _WITHOUT_BODY = {204, 304}
 
-# More than a test needs, and little to keep.
+# More than a test needs.
 MOST_FAULTS = 1000
 _LONGEST_WAIT = 3600.0
 _LONGEST_HEADER = 1000
@@ -36,15 +36,15 @@ _LONGEST_HEADER = 1000
 
 @dataclass
 class Fault:
-    """What is to go wrong.
+    """A fault.
 
     :param fault: its name.
-    :param times: with how many messages; None for all from now on.
-    :param to: only with messages to this number.
-    :param number: only with messages from this number.
-    :param seconds: how late an answer comes.
+    :param times: the number of messages it applies to; None for all from now on.
+    :param to: applies only to messages to this number.
+    :param number: applies only to messages from this number.
+    :param seconds: the delay of a late answer.
     :param status: the HTTP status of an error, or of a refused or throttled reply.
-    :param description: the words of a refused or throttled reply.
+    :param description: the description of a refused or throttled reply.
     :param retry_after: the Retry-After header of a throttled reply.
     """
 
@@ -59,19 +59,19 @@ class Fault:
 
     @classmethod
     def of(cls, wanted: object) -> Fault:
-        """Read a fault that somebody asks for.
+        """Parse a requested fault.
 
-        :raises TypeError: when it is no JSON object.
-        :raises ValueError: when there is no such fault or setting.
+        :raises TypeError: when it is not a JSON object.
+        :raises ValueError: when the fault or a setting is unknown or invalid.
         """
         if not isinstance(wanted, Mapping):
             raise TypeError('Send a JSON object such as {"fault": "late", "seconds": 3, "times": 1}.')
         names = [field.name for field in fields(cls)]
         unknown = sorted(set(wanted) - set(names))
         if unknown:
-            raise ValueError(f"There is no setting {', '.join(unknown)}; there are {', '.join(names)}.")
+            raise ValueError(f"Unknown setting: {', '.join(unknown)}. Settings: {', '.join(names)}.")
         if wanted.get("fault") not in list(NAMES):
-            raise ValueError(f"There is no such fault. There are: {', '.join(NAMES)}.")
+            raise ValueError(f"Unknown fault. Faults: {', '.join(NAMES)}.")
         fault = cls(**wanted)
         fault._check()
         return fault
@@ -83,51 +83,51 @@ class Fault:
         _require(_is_number(self.seconds, _LONGEST_WAIT), f"seconds must be a number from 0 to {_LONGEST_WAIT:.0f}")
         _require(
             self.status is None or (_is_whole(self.status, 200, 599) and self.status not in _WITHOUT_BODY),
-            "status must be an HTTP status of an answer that has a body",
+            "status must be an HTTP status whose answer has a body",
         )
         _require(self.description is None or _is_text(self.description), "description must be text")
         _require(
             self.retry_after is None or _is_number(self.retry_after) or _is_header(self.retry_after),
-            f"retry_after must be a number of seconds, or what a header of {_LONGEST_HEADER} characters may hold",
+            f"retry_after must be a number of seconds, or a header value of at most {_LONGEST_HEADER} characters",
         )
 
     def concerns(self, to: str, number: str) -> bool:
-        """Return whether it is to happen to a message between these numbers."""
+        """Return whether the fault applies to a message between these numbers."""
         return self.to in {None, to} and self.number in {None, number}
 
 
 class Faults:
-    """The faults that are asked for, each used up by the messages it happens to."""
+    """The requested faults. Each is used up by the messages it applies to."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Let it happen from now on.
+        """Apply a fault from now on.
 
-        :raises ValueError: when too many wait already.
+        :raises ValueError: when too many faults are waiting.
         """
-        _require(len(self._faults) < MOST_FAULTS, f"{MOST_FAULTS} faults wait to happen: clear them")
+        _require(len(self._faults) < MOST_FAULTS, f"{MOST_FAULTS} faults are waiting: clear them")
         self._faults.append(fault)
 
     def clear(self) -> None:
         self._faults.clear()
 
     def concerning(self, to: str, number: str) -> Fault | None:
-        """Return the fault that may happen to a message between these numbers: the first that was asked for."""
+        """Return the first requested fault that applies to a message between these numbers, if any."""
         return next((fault for fault in self._faults if fault.concerns(to, number)), None)
 
     def use(self, fault: Fault) -> None:
-        """Count that it happened."""
+        """Count one use of a fault."""
         if fault.times is not None:
             fault.times -= 1
             if not fault.times:
                 self._faults.remove(fault)
 
 
-def _require(holds: bool, otherwise: str) -> None:
+def _require(holds: bool, problem: str) -> None:
     if not holds:
-        raise ValueError(f"{otherwise}.")
+        raise ValueError(f"{problem}.")
 
 
 def _is_whole(value: Any, least: int, most: float = math.inf) -> bool:
@@ -143,7 +143,7 @@ def _is_digits(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    # JSON can name half a character, which no reply can carry.
+    # JSON can contain an unpaired surrogate, which UTF-8 cannot encode.
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 

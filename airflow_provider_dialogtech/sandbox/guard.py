@@ -1,7 +1,7 @@
-"""What keeps other people's web pages and endless bodies out.
+"""Refuses requests of other web pages, and oversized bodies.
 
-Any page that a developer visits can have the browser send requests to this machine, and a name of the page's own may
-lead here (DNS rebinding).
+Any page that a developer visits can make the browser send requests to this machine and, with DNS rebinding, do so under
+a host name of its own.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 LONGEST_BODY = 64 * 1024
 
-# A page that a link leads to. It does nothing by itself.
+# Links of other pages may lead here: these paths change nothing.
 _LINKED = ("/", "/inbox/")
 _OURS = {"same-origin", "none"}
 
 
 class Guard:
-    """Answers what is not meant for the sandbox itself, and bounds the body of what is.
+    """Refuses requests that are not meant for the sandbox, and bounds the body of others.
 
     :param app: the sandbox.
-    :param hosts: the names by which it may be called, besides this machine's own.
+    :param hosts: further accepted host names.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
@@ -46,20 +46,20 @@ class Guard:
 
     def _refusal(self, headers: Headers, path: str) -> JSONResponse | None:
         if _name_in(f"//{headers.get('host', '')}") not in self._hosts:
-            return _refuse(HTTPStatus.BAD_REQUEST, "This is no name of the sandbox. Start it with --allow-host NAME.")
+            return _refuse(HTTPStatus.BAD_REQUEST, "Unknown host name. Start the sandbox with --allow-host NAME.")
         if path != _LINKED[0] and not path.startswith(_LINKED[1]) and _is_from_elsewhere(headers):
-            return _refuse(HTTPStatus.FORBIDDEN, "The sandbox answers no request of another web page.")
+            return _refuse(HTTPStatus.FORBIDDEN, "The sandbox refuses requests of other web pages.")
         length = headers.get("content-length", "0")
         if not length.isdigit() or len(length) > len(str(LONGEST_BODY)) or int(length) > LONGEST_BODY:
             return _refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
         return None
 
 
-_TOO_LARGE = f"The body may have {LONGEST_BODY} bytes."
+_TOO_LARGE = f"The body must have at most {LONGEST_BODY} bytes."
 
 
 def _is_from_elsewhere(headers: Headers) -> bool:
-    """Judge by what browsers add, and pages cannot change. Programs send none of it."""
+    """Judge by headers that browsers add and pages cannot change. Other programs do not send them."""
     if headers.get("sec-fetch-site", "none") not in _OURS:
         return True
     return headers.get("origin", f"http://{headers['host']}") != f"http://{headers['host']}"
@@ -74,18 +74,18 @@ def _name_in(url: str) -> str | None:
 
 
 def _bounded(receive: Receive) -> Receive:
-    left = LONGEST_BODY
+    remaining = LONGEST_BODY
 
     async def receive_some() -> Message:
-        nonlocal left
+        nonlocal remaining
         message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
+        remaining -= len(message.get("body", b""))
+        if remaining < 0:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
         return message
 
     return receive_some
 
 
-def _refuse(status: HTTPStatus, words: str) -> JSONResponse:
-    return JSONResponse({"error": words}, status, {"Connection": "close"})
+def _refuse(status: HTTPStatus, problem: str) -> JSONResponse:
+    return JSONResponse({"error": problem}, status, {"Connection": "close"})

@@ -1,4 +1,4 @@
-"""A sandbox for a test: a process of its own on a free port, ended with the `with` block."""
+"""Runs a sandbox for a test: a separate process on a free port, stopped at the end of the `with` block."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from urllib.request import Request, urlopen
 __all__ = ["RunningSandbox", "running_sandbox"]
 
 ACCESS_KEY = "sandbox-access-key"
-# It has the characters that look different in one percent-encoding or another, as a real one may.
-SECRET_ACCESS_KEY = "s4ndb0x+s3cr/et=&%k ey"  # noqa: S105 - everybody may know it
+# Its characters differ between percent-encodings, as those of a real key may.
+SECRET_ACCESS_KEY = "s4ndb0x+s3cr/et=&%k ey"  # noqa: S105 - a public default
 NUMBERS = ("5554332111", "5554332112")
 
 
 @dataclass(frozen=True)
 class RunningSandbox:
-    """A sandbox that runs.
+    """A running sandbox.
 
-    :param base_url: where its inbox page is.
+    :param base_url: the URL of its inbox page.
     """
 
     base_url: str
@@ -37,29 +37,29 @@ class RunningSandbox:
         return f"{self.base_url}/ibp_api.php"
 
     def messages(self) -> list[dict[str, Any]]:
-        """Return every call that arrived, in order, with its time and what became of it."""
+        """Return every call that arrived, in order, with its time and its outcome."""
         arrived: list[dict[str, Any]] = self._ask("GET", "messages")
         return arrived
 
     def accepted(self) -> list[dict[str, Any]]:
-        """Return those of them that were accepted: the messages that people would have got."""
+        """Return the accepted calls: the messages that a real DialogTech would have delivered."""
         return [message for message in self.messages() if message["outcome"] == "accepted"]
 
     def forget(self) -> None:
-        """Forget what arrived and empty the limits' windows."""
+        """Forget all arrivals and reset the limits."""
         self._ask("DELETE", "messages")
 
     def fault(self, name: str, **settings: object) -> None:
-        """Let something go wrong, as `POST /sandbox/faults` does."""
+        """Request a fault, as `POST /sandbox/faults` does."""
         self._ask("POST", "faults", {"fault": name, **settings})
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         self._ask("DELETE", "faults")
 
-    def _ask(self, method: str, what: str, body: object = None) -> Any:
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        url, headers = f"{self.base_url}/sandbox/{what}", {"Content-Type": "application/json"}
+        url, headers = f"{self.base_url}/sandbox/{path}", {"Content-Type": "application/json"}
         request = Request(url, data, headers, method=method)  # noqa: S310 - our own process
         with urlopen(request, timeout=30) as response:  # noqa: S310
             return json.load(response)
@@ -77,9 +77,9 @@ def running_sandbox(
     """Run a sandbox on a free port of this machine.
 
     :param numbers: its SMS-enabled numbers.
-    :param latency: how many seconds every answer takes.
-    :param arguments: further arguments of `python -m airflow_provider_dialogtech.sandbox`: accounts, limits.
-    :raises RuntimeError: when it does not start; what it says itself is on stderr.
+    :param latency: delay of every answer, in seconds.
+    :param arguments: further arguments of `python -m airflow_provider_dialogtech.sandbox`, such as accounts or limits.
+    :raises RuntimeError: when it does not start; its own error is on stderr.
     """
     keys = [f"--access-key={access_key}", f"--secret-access-key={secret_access_key}", f"--numbers={','.join(numbers)}"]
     command = [sys.executable, "-m", __package__, "--port=0", f"--latency={latency}", *keys, *arguments]

@@ -1,4 +1,4 @@
-"""The vendor's replies, byte for byte as on its page, and the lists of messages, whose elements nobody documents."""
+"""The vendor's replies, byte for byte as documented, and lists of messages, whose elements are undocumented."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
-_UNSPEAKABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def reply_xml(result: str, description: str, rows: Sequence[str] | None = None) -> str:
     """Write a reply.
 
-    :param rows: what its `<data>` holds; None for a reply without one.
+    :param rows: the elements of `<data>`; None for a reply without it.
     """
     lines = "".join(f"  {row}\n" for row in rows or ())
     data = "" if rows is None else f" <data>\n{lines} </data>\n"
@@ -35,23 +35,23 @@ def reply_xml(result: str, description: str, rows: Sequence[str] | None = None) 
 def element_xml(name: str, content: str) -> str:
     """Write an element.
 
-    :param content: what stands in it, as XML: text, or other elements.
+    :param content: its content, as XML.
     """
     return f"<{name}>{content}</{name}>"
 
 
 def text_xml(text: str) -> str:
-    """Write a text."""
+    """Escape a text for XML."""
     return escape(visible(text))
 
 
 def visible(text: str) -> str:
-    """Replace in a text what XML has no way to say."""
-    return _UNSPEAKABLE.sub("\ufffd", text)
+    """Replace the characters of a text that XML cannot represent."""
+    return _NOT_XML.sub("\ufffd", text)
 
 
 Message: TypeAlias = Mapping[str, str]
-"""What is told of a message: msg_id, from, to, date and body."""
+"""A listed message: msg_id, from, to, date and body."""
 
 _OTHER_NAMES = {"msg_id": "id", "from": "sender", "to": "recipient", "date": "sent", "body": "content"}
 
@@ -61,21 +61,21 @@ def _nested(message: Message) -> str:
 
 
 def _attributes(message: Message) -> str:
-    return f"<message {' '.join(f'{name}={quoteattr(visible(text))}' for name, text in message.items())}/>"
+    return f"<message {' '.join(f'{name}={quoteattr(visible(value))}' for name, value in message.items())}/>"
 
 
 def _siblings(message: Message) -> str:
-    return "".join(element_xml(name, text_xml(text)) for name, text in message.items())
+    return "".join(element_xml(name, text_xml(value)) for name, value in message.items())
 
 
 def _flat(message: Message) -> str:
-    return text_xml("\t".join(" ".join(visible(text).splitlines()) for text in message.values()))
+    return text_xml("\t".join(" ".join(visible(value).splitlines()) for value in message.values()))
 
 
 def _other_names(message: Message) -> str:
-    """Write other names, and the numbers of the US with their country code."""
-    told = {_OTHER_NAMES[name]: f"1{text}" if name in {"from", "to"} else text for name, text in message.items()}
-    return element_xml("sms", _siblings(told))
+    """Write a message under other names, with the country code before its numbers."""
+    named = {_OTHER_NAMES[name]: f"1{value}" if name in {"from", "to"} else value for name, value in message.items()}
+    return element_xml("sms", _siblings(named))
 
 
 SHAPES: Mapping[str, Callable[[Message], str]] = {

@@ -1,4 +1,4 @@
-"""What the vendor does with a call: it keeps the documented limits, judged on arrival as sliding windows."""
+"""Judges calls as the vendor does. It enforces the documented limits as sliding windows, at the time of arrival."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_dialogtech.sandbox.replies import SHAPES, element_xml, rep
 
 @dataclass(frozen=True)
 class Limits:
-    """What an account may send; the defaults are the vendor's."""
+    """The rate limits of an account; the defaults are the vendor's."""
 
     account_per_second: int = 4
     number_per_second: int = 1
@@ -26,10 +26,7 @@ class Limits:
 
 
 class SlidingWindow:
-    """At most `messages` in any `seconds`.
-
-    Only accepted messages count: one that was throttled takes no room from the next.
-    """
+    """Allows at most `messages` in any period of `seconds`. Only accepted messages count, throttled ones do not."""
 
     def __init__(self, messages: int, seconds: float) -> None:
         self.messages = messages
@@ -37,7 +34,7 @@ class SlidingWindow:
         self._times: deque[float] = deque()
 
     def used(self, now: float) -> int:
-        """Return how many messages count at this time of a monotonic clock."""
+        """Return the messages in the window at this time of the monotonic clock."""
         while self._times and self._times[0] <= now - self._seconds:
             self._times.popleft()
         return len(self._times)
@@ -51,7 +48,7 @@ class SlidingWindow:
 
 @dataclass
 class Account:
-    """An account of the sandbox, with the windows of its messages.
+    """An account of the sandbox, with its windows.
 
     :param access_key: its access key.
     :param secret_access_key: its secret access key.
@@ -75,7 +72,7 @@ class Account:
         )
 
     def overflows(self, number: str, now: float) -> str | None:
-        """Return which limit one more message would overflow, if any."""
+        """Return the limit that one more message would exceed, if any."""
         second, minute = self.of_number[number]
         if minute.is_full(now):
             return f"Rate limit: {minute.messages} sms per number per 60 seconds"
@@ -93,20 +90,20 @@ class Account:
 
 LONGEST_MESSAGE = 256
 REMEMBERED = 100_000
-# So much of each of a call's values is kept: enough to see what was wrong with it.
 KEPT = 1000
+"""The characters kept of each value of a call: enough to debug it."""
 
 Outcome = Literal["accepted", "refused", "throttled", "bad_credentials", "lost"]
 
 
 @dataclass
 class Arrival:
-    """A call that arrived. Its keys are not kept.
+    """A call that arrived, without its keys.
 
     :param at: when it arrived, in seconds since 1970.
-    :param monotonic: the same on a clock that nobody can set; the limits go by it.
-    :param account: which of the accounts it came from, from 1; None for keys of none.
-    :param outcome: what became of it; a message that a fault let vanish is lost.
+    :param monotonic: the same time on the monotonic clock, by which the limits are judged.
+    :param account: the position of its account, from 1; None for unknown keys.
+    :param outcome: its outcome; `lost` is a message that a fault discarded.
     """
 
     id: int
@@ -130,12 +127,12 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered.
+    """The answer to a call.
 
     :param body: the XML.
     :param status: the HTTP status.
     :param headers: further HTTP headers.
-    :param fault: what happens to it on its way.
+    :param fault: the fault that the answer shows, if any.
     """
 
     body: str
@@ -145,10 +142,10 @@ class Reply:
 
 
 class Vendor:
-    """The accounts, their windows, the faults that are asked for, and what arrived.
+    """The accounts with their windows, the requested faults, and the arrivals.
 
     :param accounts: the accounts.
-    :param listing: the shape of a list of messages, one of `listing.SHAPES`.
+    :param listing: the shape of a list of messages, one of `replies.SHAPES`.
     """
 
     def __init__(self, accounts: Iterable[Account], listing: str = "nested") -> None:
@@ -160,11 +157,11 @@ class Vendor:
 
     @property
     def oldest(self) -> int:
-        """The id of the oldest arrival that is remembered, or of the next to come."""
+        """The id of the oldest remembered arrival; without one, the id of the next arrival."""
         return self.newest - len(self._arrivals) + 1
 
     def arrivals_after(self, id_: int, most: int) -> list[Arrival]:
-        """Return what arrived after the arrival of this id, in order, and of that only so many of the newest."""
+        """Return the newest arrivals after this id, at most `most`, in order."""
         newer = takewhile(lambda arrival: arrival.id > id_, reversed(self._arrivals))
         return list(islice(newer, max(most, 0)))[::-1]
 
@@ -175,7 +172,7 @@ class Vendor:
             account.forget()
 
     def receive(self, parameters: Mapping[str, str], method: str, at: float, monotonic: float) -> Reply:
-        """Judge a call that arrived, and write it down."""
+        """Record and judge a call that arrived."""
         arrival = self._note(parameters, method, at, monotonic)
         account = self._account_of(parameters)
         if account is None:
@@ -192,7 +189,7 @@ class Vendor:
     def _send(self, arrival: Arrival, account: Account) -> Reply:
         fault = self.faults.concerning(arrival.to, arrival.from_)
         if fault is not None and fault.fault in BEFORE:
-            self._happens(fault, arrival)
+            self._apply(fault, arrival)
             return _refused_by_fault(arrival, fault)
         problem = _problem(arrival, account)
         if problem:
@@ -202,11 +199,11 @@ class Vendor:
             return _failed(arrival, "throttled", overflow)
         account.note(arrival.from_, arrival.monotonic)
         if fault is not None:
-            self._happens(fault, arrival)
+            self._apply(fault, arrival)
         arrival.description = f"[{0 if arrival.fault == 'zero_count' else 1}] Message Sent"
         return Reply(reply_xml("success", arrival.description), fault=fault)
 
-    def _happens(self, fault: Fault, arrival: Arrival) -> None:
+    def _apply(self, fault: Fault, arrival: Arrival) -> None:
         self.faults.use(fault)
         arrival.fault = fault.fault
 
@@ -228,26 +225,26 @@ class Vendor:
             return None
         return account
 
-    def _messages(self, asking: Arrival, parameters: Mapping[str, str]) -> Reply:
+    def _messages(self, request: Arrival, parameters: Mapping[str, str]) -> Reply:
         first, last = parameters.get("start_date") or "00010101", parameters.get("end_date") or "99991231"
         if not (_is_day(first) and _is_day(last)):
-            return _failed(asking, "refused", "Invalid parameter: start_date and end_date must be YYYYMMDD")
+            return _failed(request, "refused", "Invalid parameter: start_date and end_date must be YYYYMMDD")
         number = parameters.get("number", "")
         rows = [
-            self._row(_told_of(arrival))
+            self._row(_listed(arrival))
             for arrival in self._arrivals
             if arrival.action == "sms.send_message"
             and arrival.outcome == "accepted"
-            and arrival.account == asking.account
+            and arrival.account == request.account
             and number in {"", arrival.from_, arrival.to}
             and first <= f"{_time_of(arrival):%Y%m%d}" <= last
         ]
-        asking.description = f"[{len(rows)}] Messages"
-        return Reply(reply_xml("success", asking.description, rows))
+        request.description = f"[{len(rows)}] Messages"
+        return Reply(reply_xml("success", request.description, rows))
 
 
 def _problem(arrival: Arrival, account: Account) -> str | None:
-    """Return what is wrong with a message, if anything."""
+    """Return the problem with a message, if any."""
     given = {"to": arrival.to, "from": arrival.from_, "message": arrival.message}
     missing = [name for name, value in given.items() if not value]
     if missing:
@@ -286,7 +283,7 @@ def _numbers(account: Account) -> Reply:
     return Reply(reply_xml("success", f"[{len(rows)}] Numbers", rows))
 
 
-def _told_of(arrival: Arrival) -> dict[str, str]:
+def _listed(arrival: Arrival) -> dict[str, str]:
     return {
         "msg_id": str(arrival.id),
         "from": arrival.from_,
@@ -296,8 +293,8 @@ def _told_of(arrival: Arrival) -> dict[str, str]:
     }
 
 
-def _is_day(text: str) -> bool:
-    return len(text) == len("YYYYMMDD") and text.isascii() and text.isdigit()
+def _is_day(value: str) -> bool:
+    return len(value) == len("YYYYMMDD") and value.isascii() and value.isdigit()
 
 
 def _time_of(arrival: Arrival) -> datetime:

@@ -34,12 +34,11 @@ def journal_store(*, patience: float | None = None, retry_for: float | None = No
     """
     from airflow_provider_dialogtech.journal.store import PATIENCE, Store
 
-    url: Any = config.journal_url()
-    store = Store(url, patience=PATIENCE if patience is None else patience, retry_for=retry_for)
+    store = Store(config.journal_url, patience=PATIENCE if patience is None else patience, retry_for=retry_for)
     if store.is_file:
         if not config.allow_local_journal():
             _require_local_executors()
-        _warn_of_a_container(url)
+        _warn_of_a_container(store.url)
     return store
 
 

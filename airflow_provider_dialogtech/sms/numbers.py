@@ -1,4 +1,4 @@
-"""Phone numbers, from what people write to what the API takes."""
+"""Converts phone numbers from usual notations to the digits that the API takes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from airflow_provider_dialogtech.masking import Opaque, mask_number, type_name, 
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
-# Digits and what sets them apart; address books wrap their numbers in invisible direction marks.
+# Digits and separators, with the invisible direction marks that address books put around numbers.
 AS_PEOPLE_WRITE = re.compile(r"[\d\s+()./\xad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060\u2066-\u2069\u2212\ufeff-]*")
-# A minus is no part of a number: one that is less than nothing comes from a sum, not from an address book.
+# A negative number is the result of a calculation, not a phone number.
 _BEGINS_WITH_MINUS = re.compile(r"\D*?[\u2010-\u2015\u2212-]")
-# The longest has 15 digits. More room than people need to set them apart, and little to look through.
+# The longest phone number has 15 digits; the rest is room for separators.
 LONGEST_WRITTEN = 100
 _US_DIGITS = 10
-_ADVICE = "The US is meant unless a number begins with + and a country code."
+_ADVICE = "A number that does not begin with + and a country code is read as a US number."
 
 
 class Number(Opaque):
-    """The digits of a phone number that was normalized. Logs and tracebacks show its last four."""
+    """The digits of a normalized phone number. Its repr shows only the last four."""
 
     __slots__ = ()
 
@@ -32,24 +32,23 @@ class Number(Opaque):
 
 @without_locals
 def normalize_number(value: object, parameter: str) -> Number:
-    """Turn a phone number as people write it into the digits that the API takes.
+    """Convert a phone number to the digits that the API takes.
 
-    Numbers of the US and its neighbours (+1) become ten digits, others their country code and number. A number need
-    only be possible; whether it exists is not checked. Letters and extensions are refused: in a list of numbers they
-    are a slip more often than a wish. Normalizing twice changes nothing.
+    Numbers of the US and its neighbours (+1) become ten digits, others their country code and number. A number must be
+    possible; whether it exists is not checked. Letters and extensions are refused. The function is idempotent.
 
-    :param value: text or an int, like `(555) 666-7777`, `+44 20 7946 0958`, `5556667777`.
+    :param value: a string or an int, like `(555) 666-7777`, `+44 20 7946 0958`, `5556667777`.
     :param parameter: the parameter's name, for the error.
-    :return: digits only, which logs and tracebacks do not show in full.
-    :raises InvalidMessage: when that is no possible phone number. At most its last four digits are shown.
+    :return: the digits; their repr shows only the last four.
+    :raises InvalidMessage: when it is not a possible phone number. The error shows at most its last four digits.
     """
-    # Without its + another country's number would not be known again.
+    # Already normalized: without its + a foreign number would be read as a US number.
     if isinstance(value, Number):
         return value
     written = _written(value, parameter)
     number = _parsed(written)
     if number is None:
-        _refuse(parameter, written, "is no phone number")
+        _refuse(parameter, written, "is not a phone number")
     if problem := _problem(number):
         _refuse(parameter, written, *problem)
     return Number(_digits(number))
@@ -61,7 +60,7 @@ def _written(value: object, parameter: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         kind = type_name(value)
         raise InvalidMessage(f"`{parameter}` must be a phone number as text, not a {kind}")
-    # A number of thousands of digits has no text: Python refuses to write it.
+    # Python refuses to convert an int of thousands of digits to a string.
     if isinstance(value, int) and abs(value) >= 10**LONGEST_WRITTEN:
         _refuse(parameter, "", "has more digits than any phone number", "Give a phone number.")
     written = str(value)
@@ -69,14 +68,13 @@ def _written(value: object, parameter: str) -> str:
         problem = f"has more than {LONGEST_WRITTEN} characters"
         _refuse(parameter, written[-LONGEST_WRITTEN:], problem, "Give one phone number.")
     if "," in written:
-        advice = "Give one phone number. A list of people is for DialogTechSendBulkSmsOperator."
-        _refuse(parameter, written, "is more than one number", advice)
+        advice = "Give one phone number. For several recipients use DialogTechSendBulkSmsOperator."
+        _refuse(parameter, written, "contains more than one number", advice)
     if not AS_PEOPLE_WRITE.fullmatch(written):
-        _refuse(
-            parameter, written, "has letters or signs that no phone number has", "Give its digits, and no extension."
-        )
+        problem = "contains characters that are not valid in a phone number"
+        _refuse(parameter, written, problem, "Give its digits, without an extension.")
     if _BEGINS_WITH_MINUS.match(written):
-        _refuse(parameter, written, "begins with a minus, which no phone number does", "Give its digits.")
+        _refuse(parameter, written, "begins with a minus sign", "Give its digits.")
     return written
 
 
@@ -99,14 +97,14 @@ def _problem(number: PhoneNumber) -> tuple[str, str] | None:
         ValidationResult.IS_POSSIBLE_LOCAL_ONLY: ("lacks its area code", "Give the whole number."),
         ValidationResult.IS_POSSIBLE: None,
     }
-    if problem := problems.get(is_possible_number_with_reason(number), ("is no phone number", _ADVICE)):
+    if problem := problems.get(is_possible_number_with_reason(number), ("is not a phone number", _ADVICE)):
         return problem
     if number.country_code == 1 and _digits(number)[0] in "01":
         return "does not begin with a valid US area code, so a digit may be missing", "Give the whole number."
-    # The API is given no +, so it would take such a number for one of the US, and text a stranger.
+    # The API takes no +, so it would send the message to the US number with these digits.
     if number.country_code != 1 and len(_digits(number)) == _US_DIGITS:
-        foreign = f"is a number of {_country(number)}, but DialogTech would take it for one of the US"
-        return foreign, "If it is one of the US, begin it with +1."
+        foreign = f"is a number of {_country(number)}, but DialogTech would read it as a US number"
+        return foreign, "If it is a US number, begin it with +1."
     return None
 
 

@@ -1,4 +1,4 @@
-"""A server on a real socket that does to a client what a test tells it."""
+"""A server on a real socket whose behaviour a test defines."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 
 def failed(description: str) -> bytes:
-    words = description.encode()
-    return b"<response><result>failed</result><result_description>" + words + b"</result_description></response>"
+    encoded = description.encode()
+    return b"<response><result>failed</result><result_description>" + encoded + b"</result_description></response>"
 
 
 def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
@@ -47,7 +47,7 @@ class Server:
 
     def close(self) -> None:
         self.over.set()
-        # A thread that accepts goes on after its socket is closed; a shutdown wakes it.
+        # Closing the socket does not wake a thread that accepts on it; a shutdown does.
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -115,7 +115,7 @@ def say_nothing(connection: socket.socket, server: Server) -> None:
 
 
 def dripping(head: bytes, drop: bytes, every: float = 0.1) -> Callable[[socket.socket, Server], None]:
-    """Send a beginning, and then something now and then, without end."""
+    """Send a beginning, then a drop at intervals, without end."""
 
     def behave(connection: socket.socket, server: Server) -> None:
         read_request(connection, server)

@@ -1,3 +1,4 @@
+import gc
 import http.client
 import logging
 import re
@@ -8,6 +9,7 @@ import threading
 import time
 import traceback
 import tracemalloc
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -54,18 +56,20 @@ from tests.vendors_page import SUCCESS
 
 ACCESS_KEY = "acc3ss/key+of&mine"
 SECRET = "s3cr+t/=&% key"
+# For servers that never answer; for those that do, a request has time on any machine.
 TIMEOUT = 1.5
+AMPLE = 60.0
 # Generous: what is tested is that the end comes, not how fast the machine is.
-SOON = TIMEOUT + 15
-TEXT = {"to": "5556667777", "from_": "5554332111", "message": "Hello"}
+SOON = TIMEOUT + 40
+MESSAGE = {"to": "5556667777", "from_": "5554332111", "message": "Hello"}
 
 
 def a_client(url: str, **options) -> DialogTechClient:
-    return DialogTechClient(ACCESS_KEY, SECRET, url, **{"timeout": TIMEOUT, **options})
+    return DialogTechClient(ACCESS_KEY, SECRET, url, **{"timeout": AMPLE, **options})
 
 
 def everything_of(error: BaseException) -> str:
-    """Print an error with all that hangs on it, whether a traceback would show it or not."""
+    """Format an error with its causes and contexts, whether or not a traceback would show them."""
     shown, waiting, seen = "", [error], set()
     while waiting:
         found = waiting.pop()
@@ -79,21 +83,21 @@ def everything_of(error: BaseException) -> str:
 
 @pytest.fixture
 def leak_check(caplog, capfd, monkeypatch):
-    """Fail when a key, in any form, or the recipient reaches a log, the console or an error."""
+    """Fail when a log, the console or an error shows a key in any form, or the recipient."""
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
     raised: list[BaseException] = []
     yield raised
     printed = capfd.readouterr()
     shown = caplog.text + printed.out + printed.err + "".join(everything_of(error) for error in raised)
-    for form in (*encodings_of(SECRET), *encodings_of(ACCESS_KEY), TEXT["to"]):
+    for form in (*encodings_of(SECRET), *encodings_of(ACCESS_KEY), MESSAGE["to"]):
         assert form.lower() not in shown.lower()
 
 
 def attempt(client: DialogTechClient, leak_check, **more) -> BaseException:
     begun = time.monotonic()
     with pytest.raises(DialogTechError) as raised:
-        client.send(**{**TEXT, **more})
+        client.send(**{**MESSAGE, **more})
     assert time.monotonic() - begun < SOON
     leak_check.append(raised.value)
     return raised.value
@@ -102,11 +106,11 @@ def attempt(client: DialogTechClient, leak_check, **more) -> BaseException:
 @pytest.mark.parametrize("http_method", ["GET", "POST"])
 @pytest.mark.parametrize(
     "message",
-    ["Thank you for calling.", "a&b=c+d %20% #?;/\\", "line\nline\r\nline\ttab", "Grüße, 世界 🎉 ’", "x" * 256],
+    ["Thank you for calling.", "a&b=c+d %20% #?;/\\", "call\nline\r\nline\ttab", "Grüße, 世界 🎉 ’", "x" * 256],
 )
-def test_a_message_arrives_letter_for_letter(http_method, message):
+def test_a_message_arrives_unchanged(http_method, message):
     with serving(answering(an_answer(SUCCESS))) as server:
-        reply = a_client(server.url, http_method=http_method).send(**{**TEXT, "message": message})
+        reply = a_client(server.url, http_method=http_method).send(**{**MESSAGE, "message": message})
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     method, target, _ = head.split(b"\r\n")[0].split(b" ")
     sent = urlsplit(target).query if http_method == "GET" else body
@@ -124,7 +128,7 @@ def test_a_message_arrives_letter_for_letter(http_method, message):
 
 def test_a_post_has_no_key_in_its_url():
     with serving(answering(an_answer(SUCCESS))) as server:
-        a_client(server.url, http_method="POST").send(**TEXT)
+        a_client(server.url, http_method="POST").send(**MESSAGE)
     assert server.requests[0].split(b"\r\n")[0] == b"POST /ibp_api.php HTTP/1.1"
 
 
@@ -134,7 +138,7 @@ IN_DOUBT = {
     "a reset": reset_after_request,
     "a closed connection": close_after_request,
     "dripping headers": dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: drop\r\n"),
-    "a dripping status line": dripping(b"HTTP/1.1 200 ", b"O"),
+    "a dripping status call": dripping(b"HTTP/1.1 200 ", b"O"),
     "continue without end": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "a dripping body": dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", b" "),
     "a dripping body without a length": dripping(b"HTTP/1.1 200 OK\r\n\r\n", b" "),
@@ -142,7 +146,7 @@ IN_DOUBT = {
     "broken chunks": answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
     "64 MiB": flooding(64),
     "half a reply": answering(an_answer(SUCCESS)[:-100]),
-    "no HTTP": answering(b"220 mail.example ESMTP\r\n"),
+    "not HTTP": answering(b"220 mail.example ESMTP\r\n"),
     "500": answering(an_answer(b"oops", "500 Internal Server Error")),
     "502 with a success": answering(an_answer(SUCCESS, "502 Bad Gateway")),
     "503 with a refusal": answering(an_answer(failed("down"), "503 Service Unavailable")),
@@ -171,9 +175,9 @@ IN_DOUBT = {
 
 
 @pytest.mark.parametrize("behave", IN_DOUBT.values(), ids=IN_DOUBT)
-def test_in_doubt_is(behave, leak_check):
+def test_a_message_is_in_doubt_after(behave, leak_check):
     with serving(behave) as server:
-        error = attempt(a_client(server.url), leak_check)
+        error = attempt(a_client(server.url, timeout=TIMEOUT), leak_check)
     assert type(error) is InDoubt
     assert "may have been sent" in str(error)
     assert error.since is not None
@@ -183,13 +187,13 @@ def test_in_doubt_is(behave, leak_check):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (an_answer(b""), "an empty reply came"),
-        (an_answer(b"<html/>"), "what came was not the documented XML"),
-        (an_answer(b"", "204 No Content"), "HTTP status 204 came"),
-        (an_answer(SUCCESS.replace(b"[1]", b"[0]")), "its reply was a success that counts no text"),
+        (an_answer(b""), "the reply was empty"),
+        (an_answer(b"<html/>"), "the reply was not the documented XML"),
+        (an_answer(b"", "204 No Content"), "the HTTP status was 204"),
+        (an_answer(SUCCESS.replace(b"[1]", b"[0]")), "the reply reported success for no message"),
     ],
 )
-def test_what_leaves_a_message_in_doubt_is_told(answer, words, leak_check):
+def test_the_reason_for_doubt_is_reported(answer, words, leak_check):
     with serving(answering(answer)) as server:
         assert f"and then {words}" in str(attempt(a_client(server.url), leak_check))
 
@@ -217,7 +221,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("answer", "kind", "words"), REFUSED.values(), ids=REFUSED)
-def test_certainly_not_sent_is(answer, kind, words, leak_check):
+def test_a_message_is_not_sent_after(answer, kind, words, leak_check):
     with serving(answering(answer)) as server:
         error = attempt(a_client(server.url), leak_check)
     assert type(error) is kind
@@ -251,7 +255,7 @@ def kind_of_refusal(words, leak_check, **settings):
         "Your sending rate is too high",
     ],
 )
-def test_a_refusal_for_the_rate_is_known_by_its_words(words, leak_check):
+def test_throttling_is_recognised_by_its_words(words, leak_check):
     assert kind_of_refusal(words, leak_check) is Throttled
 
 
@@ -272,7 +276,7 @@ def test_a_refusal_for_the_rate_is_known_by_its_words(words, leak_check):
         "Sender has no permission to message this number",
     ],
 )
-def test_a_refusal_for_another_reason_is_neither_throttling_nor_wrong_keys(words, leak_check):
+def test_another_refusal_is_neither_throttling_nor_bad_credentials(words, leak_check):
     assert kind_of_refusal(words, leak_check) is Refused
 
 
@@ -288,11 +292,11 @@ def test_a_refusal_for_another_reason_is_neither_throttling_nor_wrong_keys(words
         "Login failed",
     ],
 )
-def test_a_refusal_of_the_keys_is_known_by_its_words(words, leak_check):
+def test_bad_credentials_are_recognised_by_their_words(words, leak_check):
     assert kind_of_refusal(words, leak_check) is BadCredentials
 
 
-def test_a_connection_may_know_other_words(leak_check):
+def test_a_connection_may_name_other_words_for_throttling(leak_check):
     assert kind_of_refusal("Bitte langsamer", leak_check, throttled_words=["other", "BITTE  lang"]) is Throttled
 
 
@@ -312,7 +316,7 @@ def test_a_connection_may_know_other_words(leak_check):
         ("", None),
     ],
 )
-def test_how_long_to_wait_is_read_with_care(header, seconds, leak_check):
+def test_retry_after_is_parsed_safely(header, seconds, leak_check):
     answer = an_answer(b"", "429 Too Many Requests", f"Retry-After: {header}")
     with serving(answering(answer)) as server:
         assert attempt(a_client(server.url), leak_check).retry_after == seconds
@@ -366,7 +370,7 @@ def trusted(authority, monkeypatch, tmp_path):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_unreachable(tls, monkeypatch, leak_check):
+def test_an_untrusted_certificate_is_unreachable(tls, monkeypatch, leak_check):
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     with serving(answering(an_answer(SUCCESS)), tls) as server:
@@ -377,20 +381,20 @@ def test_a_certificate_that_nobody_vouches_for_is_unreachable(tls, monkeypatch, 
 
 
 def test_a_message_goes_out_over_tls_also_after_a_wait_in_which_the_server_sent_tickets(tls, trusted):
-    with serving(answering(an_answer(SUCCESS)), tls) as server, a_client(server.url).connect() as line:
+    with serving(answering(an_answer(SUCCESS)), tls) as server, a_client(server.url).connect() as call:
         time.sleep(0.5)
-        reply = line.send(**TEXT)
+        reply = call.send(**MESSAGE)
     assert reply.result == "success"
 
 
-def test_over_tls_the_deadline_holds_too(tls, trusted, leak_check):
+def test_the_deadline_holds_over_tls(tls, trusted, leak_check):
     with serving(dripping(b"HTTP/1.1 200 OK\r\n", b"X-Drip: drop\r\n"), tls) as server:
-        assert type(attempt(a_client(server.url), leak_check)) is InDoubt
+        assert type(attempt(a_client(server.url, timeout=TIMEOUT), leak_check)) is InDoubt
 
 
 def test_a_tls_handshake_that_hangs_is_unreachable(leak_check):
     with serving(lambda connection, server: server.over.wait(30)) as server:
-        error = attempt(a_client(server.url.replace("http:", "https:")), leak_check)
+        error = attempt(a_client(server.url.replace("http:", "https:"), timeout=TIMEOUT), leak_check)
     assert type(error) is Unreachable
 
 
@@ -424,46 +428,46 @@ def test_an_external_entity_is_not_fetched(leak_check):
         SUCCESS.replace(b"success", b" SUCCESS\n"),
     ],
 )
-def test_a_reply_in_another_encoding_is_read_all_the_same(body):
+def test_a_reply_in_another_encoding_is_read(body):
     with serving(answering(an_answer(body))) as server:
-        reply = a_client(server.url).send(**TEXT)
+        reply = a_client(server.url).send(**MESSAGE)
     assert reply.result == "success"
     assert "<response>" in reply.xml
 
 
 def test_a_reply_that_ends_with_its_connection_is_read():
     with serving(answering(b"HTTP/1.1 200 OK\r\n\r\n" + SUCCESS)) as server:
-        assert a_client(server.url).send(**TEXT).description == "[1] Message Sent"
+        assert a_client(server.url).send(**MESSAGE).description == "[1] Message Sent"
 
 
 @pytest.mark.parametrize("over", [0, 1])
-def test_a_reply_may_have_64_kibibytes_and_not_a_byte_more(over, leak_check):
+def test_a_reply_has_at_most_64_kibibytes(over, leak_check):
     size = (64 << 10) + over
     answer = an_answer(SUCCESS + b" " * (size - len(an_answer(SUCCESS + b" " * 60_000)) + 60_000))
     assert len(answer) == size
     with serving(answering(answer)) as server:
         client = a_client(server.url)
         if over:
-            assert "larger than it may be" in str(attempt(client, leak_check))
+            assert "the reply is too large" in str(attempt(client, leak_check))
         else:
-            assert client.send(**TEXT).result == "success"
+            assert client.send(**MESSAGE).result == "success"
 
 
 def test_a_deadline_that_is_reached_is_over(monkeypatch):
-    """A socket's time-out of 0 would be none."""
+    """A time-out of 0 would make the socket non-blocking."""
     monkeypatch.setattr(bounds, "time", SimpleNamespace(monotonic=lambda: 100.0))
     assert bounds.CallDeadline(0.5).remaining() == 0.5
     with pytest.raises(TimeoutError):
         bounds.CallDeadline(0).remaining()
 
 
-def test_of_a_flood_no_more_than_the_bound_is_kept(leak_check):
+def test_a_flood_is_read_up_to_the_bound(leak_check):
     with serving(flooding(64)) as server:
         tracemalloc.start()
         attempt(a_client(server.url), leak_check)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    # The server's own megabyte is in this process, too.
+    # This process also holds the server's megabyte.
     assert most < 16 * LARGEST_REPLY + (4 << 20)
 
 
@@ -481,13 +485,13 @@ def test_a_long_reason_is_cut(leak_check):
 
 
 def wait_until(condition) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
 
 
-def test_a_line_stands_before_anything_is_written_on_it():
+def test_a_connection_opens_before_anything_is_written_on_it():
     read = []
 
     def behave(connection, server):
@@ -496,82 +500,82 @@ def test_a_line_stands_before_anything_is_written_on_it():
             read.append(connection.recv(1))
         except TimeoutError:
             read.append("nothing")
-        connection.settimeout(20)
+        connection.settimeout(60)
         answering(an_answer(SUCCESS))(connection, server)
 
-    with serving(behave) as server, a_client(server.url).connect() as line:
+    with serving(behave) as server, a_client(server.url).connect() as call:
         wait_until(lambda: read)
         assert read == ["nothing"]
-        assert line.send(**TEXT).result == "success"
+        assert call.send(**MESSAGE).result == "success"
 
 
-def test_no_deadline_runs_while_a_line_is_idle():
-    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as line:
-        time.sleep(2 * TIMEOUT)
-        assert line.send(**TEXT).result == "success"
+def test_no_deadline_runs_while_a_call_is_idle():
+    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url, timeout=5.0).connect() as call:
+        time.sleep(5.1)
+        assert call.send(**MESSAGE).result == "success"
 
 
-def attempt_on(line, leak_check) -> BaseException:
+def attempt_on(call, leak_check) -> BaseException:
     with pytest.raises(DialogTechError) as raised:
-        line.send(**TEXT)
+        call.send(**MESSAGE)
     leak_check.append(raised.value)
     return raised.value
 
 
 @pytest.mark.parametrize("end", [reset, socket.socket.close])
-def test_a_line_that_the_other_side_closed_is_unreachable(end, leak_check):
-    stands, closed = threading.Event(), threading.Event()
+def test_a_connection_that_the_server_closed_is_unreachable(end, leak_check):
+    is_open, closed = threading.Event(), threading.Event()
 
     def behave(connection, server):
-        stands.wait(10)
+        is_open.wait(60)
         end(connection)
         closed.set()
 
-    with serving(behave) as server, a_client(server.url).connect() as line:
-        stands.set()
-        assert closed.wait(10)
+    with serving(behave) as server, a_client(server.url).connect() as call:
+        is_open.set()
+        assert closed.wait(60)
         time.sleep(0.1)
-        error = attempt_on(line, leak_check)
+        error = attempt_on(call, leak_check)
     assert type(error) is Unreachable
     assert "Sending it again is safe." in str(error)
 
 
-def test_a_line_carries_one_message_and_never_connects_anew(leak_check):
-    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as line:
-        line.send(**TEXT)
-        assert type(attempt_on(line, leak_check)) is Unreachable
+def test_a_call_sends_one_message_and_never_reconnects(leak_check):
+    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as call:
+        call.send(**MESSAGE)
+        assert type(attempt_on(call, leak_check)) is Unreachable
     assert server.connections == 1
 
 
-def test_a_line_that_is_closed_at_the_last_moment_never_connects_anew(monkeypatch, leak_check):
+def test_a_connection_closed_at_the_last_moment_never_reconnects(monkeypatch, leak_check):
     ready = Transport.ready
 
-    def close_after_the_look(transport, deadline):
+    def close_after_the_check(transport, deadline):
         is_ready = ready(transport, deadline)
         transport.close()
         return is_ready
 
-    monkeypatch.setattr(Transport, "ready", close_after_the_look)
-    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as line:
-        assert isinstance(attempt_on(line, leak_check), Unreachable | InDoubt)
+    monkeypatch.setattr(Transport, "ready", close_after_the_check)
+    with serving(answering(an_answer(SUCCESS))) as server, a_client(server.url).connect() as call:
+        assert isinstance(attempt_on(call, leak_check), Unreachable | InDoubt)
         wait_until(lambda: server.connections)
     assert server.connections == 1
     assert server.requests in ([], [b""])
 
 
-def test_a_closed_line_is_unreachable_and_closing_twice_does_no_harm(leak_check):
+def test_a_closed_call_is_unreachable_and_closing_twice_is_harmless(leak_check):
     with serving(answering(an_answer(SUCCESS))) as server:
-        line = a_client(server.url).connect()
-        line.close()
-        line.close()
-        assert type(attempt_on(line, leak_check)) is Unreachable
+        call = a_client(server.url).connect()
+        call.close()
+        call.close()
+        assert type(attempt_on(call, leak_check)) is Unreachable
 
 
-def test_a_line_that_is_closed_unused_gives_its_connection_back():
+def test_a_call_that_is_closed_unused_closes_its_connection():
     with serving(lambda connection, server: server.over.wait(30)) as server:
-        line = a_client(server.url).connect()
+        call = a_client(server.url).connect()
         assert connections_to(server)
-        line.close()
+        call.close()
         assert connections_to(server) == []
 
 
@@ -581,33 +585,33 @@ def connections_to(server):
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
-def test_a_line_that_another_thread_ends_in_mid_request_is_in_doubt(end, leak_check):
+def test_a_call_that_another_thread_ends_during_its_request_is_in_doubt(end, leak_check):
     with serving(say_nothing) as server:
-        client = a_client(server.url, timeout=60)
-        line = client.connect()
+        client = a_client(server.url, timeout=600)
+        call = client.connect()
 
-        def end_when_it_is_out():
+        def end_during_the_request():
             wait_until(lambda: server.requests)
-            {"close": line.close, "abort": client.abort}[end]()
+            {"close": call.close, "abort": client.abort}[end]()
 
-        threading.Thread(target=end_when_it_is_out).start()
+        threading.Thread(target=end_during_the_request).start()
         begun = time.monotonic()
-        assert type(attempt_on(line, leak_check)) is InDoubt
-    assert time.monotonic() - begun < 20
+        assert type(attempt_on(call, leak_check)) is InDoubt
+    assert time.monotonic() - begun < 60
 
 
-def test_an_idle_line_that_is_aborted_is_unreachable(leak_check):
+def test_an_idle_call_that_is_aborted_is_unreachable(leak_check):
     with serving(answering(an_answer(SUCCESS))) as server:
         client = a_client(server.url)
-        with client.connect() as line:
+        with client.connect() as call:
             client.abort()
-            error = attempt_on(line, leak_check)
+            error = attempt_on(call, leak_check)
     assert type(error) is Unreachable
     assert "it was stopped" in str(error)
     assert server.requests in ([], [b""])
 
 
-def test_an_abort_cuts_a_line_that_is_being_connected(leak_check):
+def test_an_abort_cuts_a_call_that_is_being_connected(leak_check):
     with serving(lambda connection, server: server.over.wait(30)) as server:
         client = a_client(server.url.replace("http:", "https:"), timeout=60)
 
@@ -624,17 +628,17 @@ def test_each_message_has_a_connection_of_its_own():
     with serving(answering(an_answer(SUCCESS))) as server:
         client = a_client(server.url)
         for _ in range(3):
-            client.send(**TEXT)
+            client.send(**MESSAGE)
     assert server.connections == 3
 
 
 def test_several_threads_may_share_a_client():
     with serving(answering(an_answer(SUCCESS))) as server, ThreadPoolExecutor(8) as pool:
-        client = a_client(server.url, timeout=20)
-        messages = [f"message {n}" for n in range(40)]
-        results = list(pool.map(lambda message: client.send(**{**TEXT, "message": message}).result, messages))
+        client = a_client(server.url)
+        messages = [f"text-{n}" for n in range(40)]
+        results = list(pool.map(lambda message: client.send(**{**MESSAGE, "message": message}).result, messages))
     assert results == ["success"] * 40
-    assert sorted(re.findall(r"message=(text\+\d+)", repr(server.requests))) == sorted(
+    assert sorted(re.findall(r"message=(text-\d+)", repr(server.requests))) == sorted(
         message.replace(" ", "+") for message in messages
     )
 
@@ -643,42 +647,67 @@ def test_a_request_that_is_aborted_is_in_doubt(leak_check):
     with serving(say_nothing) as server:
         client = a_client(server.url, timeout=60)
 
-        def abort_when_it_is_out():
+        def abort_during_the_request():
             while not server.requests:
                 time.sleep(0.01)
             client.abort()
 
-        threading.Thread(target=abort_when_it_is_out).start()
+        threading.Thread(target=abort_during_the_request).start()
         error = attempt(client, leak_check)
     assert type(error) is InDoubt
     assert "it was stopped" in str(error)
 
 
-def test_an_interrupt_comes_out_as_it_is(leak_check):
-    class TimeIsUp(BaseException):
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://127.0.0.1:{port}/", None),
+        ("https://127.0.0.1:{port}/", None),
+        ("https://secure.example/", "http://127.0.0.1:{port}"),
+        ("https://secure.example/", "https://127.0.0.1:{port}"),
+        ("https://secure.example/", "socks5h://127.0.0.1:{port}"),
+    ],
+    ids=["request", "TLS handshake", "CONNECT", "TLS handshake of a proxy", "SOCKS"],
+)
+def test_an_interrupt_comes_out_as_it_is_and_leaves_no_socket_open(url, proxy, leak_check, monkeypatch):
+    class Interrupt(BaseException):
         pass
 
-    def ring(*_):
-        raise TimeIsUp
+    def raise_it(*_):
+        raise Interrupt
 
-    before = signal.signal(signal.SIGALRM, ring)
+    def interrupt_once_written_to(connection, server):
+        connection.recv(1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+        server.over.wait(30)
+
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    gc.collect()  # what earlier tests left
+    before = signal.signal(signal.SIGUSR1, raise_it)
     try:
-        with serving(say_nothing) as server:
-            signal.setitimer(signal.ITIMER_REAL, 0.3)
-            with pytest.raises(TimeIsUp) as raised:
-                a_client(server.url, timeout=20).send(**TEXT)
+        with serving(interrupt_once_written_to) as server, warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", ResourceWarning)
+            if proxy:
+                monkeypatch.setenv("https_proxy", proxy.format(port=server.port))
+            with pytest.raises(Interrupt) as raised:
+                a_client(url.format(port=server.port), timeout=60).send(**MESSAGE)
+            leak_check.append(raised.value)
+            assert connections_to(server) == []
+            raised.value.__traceback__ = None
+            gc.collect()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    leak_check.append(raised.value)
+        signal.signal(signal.SIGUSR1, before)
+    ours = [str(one.message) for one in warned if f"laddr=('127.0.0.1', {server.port})" not in str(one.message)]
+    assert ours == []
 
 
-def test_other_peoples_requests_are_logged_as_ever(caplog):
+def test_requests_of_other_code_are_still_logged(caplog):
     caplog.set_level(logging.DEBUG)
     with serving(answering(an_answer(SUCCESS))) as server:
-        a_client(server.url).send(**TEXT)
+        a_client(server.url).send(**MESSAGE)
         assert "ibp_api" not in caplog.text
-        requests.get(server.url, timeout=5)
+        requests.get(server.url, timeout=AMPLE)
         assert "/ibp_api.php" in caplog.text
 
 
@@ -687,22 +716,22 @@ def test_a_netrc_is_not_read(monkeypatch, tmp_path):
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     with serving(answering(an_answer(SUCCESS))) as server:
-        a_client(server.url).send(**TEXT)
+        a_client(server.url).send(**MESSAGE)
     assert b"Authorization" not in server.requests[0]
 
 
-def test_no_proxy_sees_a_request_to_this_machine_itself(monkeypatch):
+def test_no_proxy_sees_a_request_to_this_machine(monkeypatch):
     with serving(answering(an_answer(SUCCESS))) as server, serving(answering(an_answer(SUCCESS))) as proxy:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        a_client(server.url).send(**TEXT)
+        a_client(server.url).send(**MESSAGE)
     assert len(server.requests) == 1
     assert proxy.connections == 0
 
 
-def test_a_proxy_that_tunnels_sees_no_key_and_counts_as_the_way(monkeypatch, tls, trusted):
+def test_a_tunnelling_proxy_is_used_and_sees_no_key(monkeypatch, tls, trusted):
     with serving(answering(an_answer(SUCCESS)), tls) as target:
 
         def tunnel(connection, proxy):
@@ -716,7 +745,7 @@ def test_a_proxy_that_tunnels_sees_no_key_and_counts_as_the_way(monkeypatch, tls
             monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
             monkeypatch.delenv("no_proxy", raising=False)
             monkeypatch.delenv("NO_PROXY", raising=False)
-            assert a_client(target.url).send(**TEXT).result == "success"
+            assert a_client(target.url).send(**MESSAGE).result == "success"
     assert b"secret" not in proxy.requests[0]
 
 
@@ -736,7 +765,7 @@ def test_a_socks_proxy_is_used(monkeypatch, tls, trusted):
             monkeypatch.setenv("https_proxy", f"socks5h://127.0.0.1:{proxy.port}")
             for name in ("no_proxy", "NO_PROXY"):
                 monkeypatch.delenv(name, raising=False)
-            assert a_client(target.url).send(**TEXT).result == "success"
+            assert a_client(target.url).send(**MESSAGE).result == "success"
     assert proxy.connections == 1
 
 
@@ -773,7 +802,7 @@ def copy(one: socket.socket, other: socket.socket) -> None:
         "https://host:99999/ibp_api.php",
     ],
 )
-def test_a_url_that_the_keys_must_not_travel_to_is_refused(url):
+def test_a_url_that_must_not_receive_the_keys_is_refused(url):
     with pytest.raises(InvalidConnection) as raised:
         a_client(url)
     assert "pa55word" not in everything_of(raised.value)
@@ -782,7 +811,7 @@ def test_a_url_that_the_keys_must_not_travel_to_is_refused(url):
 @pytest.mark.parametrize(
     "url", ["http://localhost:1/", "http://127.9.9.9/x", "http://[::1]:1/x", "https://any.example/x"]
 )
-def test_https_and_this_machine_itself_are_taken(url):
+def test_https_and_this_machine_are_accepted(url):
     a_client(url)
 
 
@@ -806,17 +835,17 @@ def test_a_wrong_setting_is_named(wrong):
 
 
 @pytest.mark.parametrize("timeout", [0.001, 3600])
-def test_a_time_out_of_up_to_an_hour_is_taken(timeout):
+def test_a_time_out_of_up_to_an_hour_is_accepted(timeout):
     assert a_client("https://any.example/x", timeout=timeout).timeout == timeout
 
 
 @pytest.mark.parametrize("keys", [("", SECRET), (ACCESS_KEY, "")])
-def test_missing_keys_are_told(keys):
+def test_missing_keys_are_reported(keys):
     with pytest.raises(InvalidConnection, match=r"access key.*secret access key"):
         DialogTechClient(*keys)
 
 
-def test_a_call_takes_half_a_minute_at_most_unless_told_otherwise():
+def test_the_default_time_out_is_half_a_minute():
     assert a_client("https://any.example/x", timeout=30).timeout == DialogTechClient("a", "b").timeout
 
 
@@ -843,7 +872,7 @@ def test_a_client_does_not_show_its_keys():
         "<n>5554332111</n><n>5554332112</n>",
     ],
 )
-def test_numbers_are_found_wherever_they_stand(data):
+def test_numbers_are_found_in_any_element(data):
     body = f"<response><result>success</result><result_description>[2] Numbers</result_description>{data}</response>"
     with serving(answering(an_answer(body.encode()))) as server:
         assert a_client(server.url).get_numbers() == ("5554332111", "5554332112")
@@ -876,14 +905,14 @@ BODIES = st.binary(max_size=600) | st.builds(a_body, RESULTS, st.text(max_size=6
 
 @given(status=st.integers(100, 999), body=BODIES, retry_after=st.none() | st.text(max_size=20))
 @settings(max_examples=400, deadline=None)
-def test_whatever_bytes_come_there_is_a_reply_or_a_named_error(status, body, retry_after):
+def test_any_reply_gives_a_result_or_a_named_error(status, body, retry_after):
     class Replying(Connection):
         def request(self, *_):
             return RawReply(status, retry_after or "", body)
 
     client = a_client("https://any.example/x")
     try:
-        reply = ApiCall(client, Replying("https://any.example/x", 1)).send(**TEXT)
+        reply = ApiCall(client, Replying("https://any.example/x", 1)).send(**MESSAGE)
     except DialogTechError:
         return
     assert (status, reply.result) == (200, "success")
@@ -891,6 +920,6 @@ def test_whatever_bytes_come_there_is_a_reply_or_a_named_error(status, body, ret
 
 @given(st.binary(max_size=300))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_bytes_come_over_a_socket_there_is_a_named_error(garbage):
+def test_any_bytes_over_a_socket_raise_a_named_error(garbage):
     with serving(answering(garbage)) as server, pytest.raises(DialogTechError):
-        a_client(server.url, timeout=5).send(**TEXT)
+        a_client(server.url).send(**MESSAGE)

@@ -1,4 +1,4 @@
-"""A list of messages, in whatever form it comes, cut into messages."""
+"""Lists of messages in many shapes, split into messages."""
 
 import pytest
 
@@ -17,16 +17,16 @@ def reply(data: str, result: str = "success") -> bytes:
     ).encode()
 
 
-def escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+def escaped(value: str) -> str:
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
 
 def elements(message) -> str:
-    return "".join(f"<{name}>{escaped(text)}</{name}>\n" for name, text in zip(NAMES, message, strict=True))
+    return "".join(f"<{name}>{escaped(value)}</{name}>\n" for name, value in zip(NAMES, message, strict=True))
 
 
 def attributes(message) -> str:
-    return " ".join(f'{name}="{escaped(text)}"' for name, text in zip(NAMES, message, strict=True))
+    return " ".join(f'{name}="{escaped(value)}"' for name, value in zip(NAMES, message, strict=True))
 
 
 SHAPES = {
@@ -76,7 +76,7 @@ def test_lists_of_several_numbers_are_lists_of_messages():
     assert [holds(message, GRACE) for message in messages] == [False, True] * 2
 
 
-def test_several_recipients_of_one_message_are_rather_missed_than_mixed_up():
+def test_several_recipients_of_one_message_are_missed_rather_than_mixed_up():
     several = "<to>5556667771</to><to>5556667772</to><body>Hi</body>"
     messages = listed_messages(reply(f"<data><m>{several}</m><m>{elements(GRACE)}</m></data>"))
     assert ("5556667772", "Hi") in messages
@@ -88,7 +88,7 @@ def test_an_empty_list_has_no_message(data):
     assert listed_messages(reply(data)) == []
 
 
-def test_a_refusal_is_no_list():
+def test_a_refusal_is_not_a_list():
     assert listed_messages(reply("", "failed")) is None
 
 
@@ -96,17 +96,17 @@ def test_a_refusal_is_no_list():
     "body",
     [b"", b"<html></html>", b"no XML", b"<response", reply("<data>")],
 )
-def test_what_is_no_reply_is_told(body):
+def test_what_is_not_a_reply_raises(body):
     with pytest.raises(NotDocumented):
         listed_messages(body)
 
 
-def test_what_has_too_many_parts_is_no_message():
+def test_an_element_with_too_many_parts_is_not_a_message():
     parts = "".join(f"<p{n}>x{n}</p{n}>" for n in range(MOST_PARTS + 1))
     assert listed_messages(reply(f"<data>{parts}</data>")) == []
 
 
-def test_eight_mebibytes_of_the_worst_are_read_in_bounded_time():
+def test_the_worst_eight_mebibytes_are_read_in_bounded_time():
     many = "<m><a>5556667777</a><b>x</b></m>" * 130_000
     assert len(listed_messages(reply(f"<data>{many}</data>"))) == 130_000
     with pytest.raises(NotDocumented):

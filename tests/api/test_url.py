@@ -1,4 +1,4 @@
-"""Which URLs may be called, and which of them the keys may travel to."""
+"""Which URLs are accepted, and which of them may receive the keys."""
 
 import pytest
 
@@ -15,20 +15,20 @@ from airflow_provider_dialogtech.api.client import checked_url, may_carry_keys
         ("https://bücher.example/", "https://xn--bcher-kva.example/"),
     ],
 )
-def test_what_everybody_reads_alike_is_called(written, called):
+def test_a_url_that_every_parser_reads_alike_is_called(written, called):
     assert checked_url(written) == called
 
 
 @pytest.mark.parametrize("sign", ["\\", "@", "?", "#", " ", "\t", "\x01", "\x1f", "\x0b", "\u2028"])
 @pytest.mark.parametrize("form", ["https://any.example/a{}b", "https://any.example/{}", "https://any{}.example/"])
-def test_a_sign_that_not_everybody_reads_alike_is_refused(form, sign):
+def test_a_character_that_parsers_read_differently_is_refused(form, sign):
     assert checked_url(form.format(sign)) is None
 
 
 @pytest.mark.parametrize(
     "written", ["", "https://", "any.example", "https:///x", "https://:1/", "https://[::1", "https://[any.example]/"]
 )
-def test_what_names_no_host_is_refused(written):
+def test_a_url_without_a_host_is_refused(written):
     assert checked_url(written) is None
 
 
@@ -45,5 +45,5 @@ def test_what_names_no_host_is_refused(written):
         ("ftp://127.0.0.1/", False),
     ],
 )
-def test_keys_travel_by_https_or_within_this_machine(url, may):
+def test_keys_are_sent_by_https_or_within_this_machine(url, may):
     assert may_carry_keys(url) == may

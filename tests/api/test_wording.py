@@ -12,19 +12,19 @@ def test_each_pattern_finds_its_example_in_either_case(wording):
 
 
 @pytest.mark.parametrize("table", [THROTTLED, BAD_CREDENTIALS], ids=["throttled", "bad credentials"])
-def test_no_example_is_found_by_another_pattern_so_that_none_is_idle(table):
+def test_each_example_is_found_by_one_pattern_only(table):
     for wording in table:
         others = [other for other in table if other is not wording]
         assert not says(wording.example, others), wording.example
 
 
-def test_neither_table_takes_the_examples_of_the_other():
+def test_neither_table_matches_the_examples_of_the_other():
     assert not any(says(wording.example, BAD_CREDENTIALS) for wording in THROTTLED)
     assert not any(says(wording.example, THROTTLED) for wording in BAD_CREDENTIALS)
 
 
 @pytest.mark.parametrize("hostile", ["sms " * 50, "exceed" + "a" * 190, "too many " + "a " * 90, "limit per " * 20])
-def test_no_description_holds_a_pattern_for_long(hostile):
+def test_no_description_makes_a_pattern_slow(hostile):
     for table in (THROTTLED, BAD_CREDENTIALS):
         says(hostile[:200], table)
 

@@ -6,13 +6,13 @@ import pytest
 
 from airflow_provider_dialogtech._compat import HAS_PAGES
 
-collect_ignore = [] if HAS_PAGES else ["test_app.py", "test_access.py"]
+collect_ignore = [] if HAS_PAGES else ["test_page.py"]
 
 READABLE, SECRET_DAG = "etl", "salaries"
 
 
 def rights(role):
-    """What a role may do, as a plain function of Airflow's own questions."""
+    """Return the permissions of a role, as a function of method and DAG."""
     return {
         "admin": lambda method, dag_id: True,
         "reader of etl": lambda method, dag_id: dag_id == READABLE and method == "GET",
@@ -22,7 +22,7 @@ def rights(role):
 
 @pytest.fixture(scope="session")
 def auth_manager(metadata_db):
-    """Airflow's simple auth manager, told by a role what each DAG allows."""
+    """Airflow's simple auth manager, with permissions by role."""
     from airflow.api_fastapi import app as airflow_app
     from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
@@ -43,7 +43,7 @@ def auth_manager(metadata_db):
 
 @pytest.fixture
 def client_of(auth_manager):
-    """Return the browser of a user with a role; of nobody who is logged in without one."""
+    """Return a client that is logged in with a role; without a role, one that is not logged in."""
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
@@ -74,8 +74,8 @@ def journal():
 
 
 @pytest.fixture
-def write_text(journal):
-    """Write a message into the journal, in any state and of any task."""
+def write_message(journal):
+    """Write a message of any state and task into the journal."""
     import sqlalchemy as sa
 
     from airflow_provider_dialogtech.journal.backend import Statement

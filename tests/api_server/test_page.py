@@ -13,57 +13,57 @@ def settle(client, message_id, outcome="sent", headers=FROM_PAGE):
 
 
 @pytest.mark.parametrize("path", ["messages", "limits", "static/messages.js", "static/messages.css"])
-def test_who_is_not_logged_in_gets_nothing(client_of, path):
+def test_a_user_who_is_not_logged_in_gets_nothing(client_of, path):
     assert client_of().get(path).status_code == 401
 
 
-def test_who_is_not_logged_in_and_opens_the_page_is_led_to_airflows_login(client_of):
+def test_a_user_who_is_not_logged_in_is_redirected_to_airflow_s_login(client_of):
     answer = client_of().get("")
     assert answer.status_code == 303
     assert answer.headers["location"] == "/api/v2/auth/login?next=%2Fdialogtech%2F"
 
 
 @pytest.mark.parametrize("path", ["", "messages", "limits", "static/messages.js"])
-def test_who_may_see_no_plugins_page_gets_nothing(client_of, path):
+def test_a_user_without_permission_for_plugins_gets_nothing(client_of, path):
     assert client_of("nobody").get(path).status_code == 403
 
 
-def test_a_strange_token_opens_nothing(client_of):
+def test_an_invalid_token_is_refused(client_of):
     client = client_of()
     client.cookies.set("_token", "made up")
     assert client.get("messages").status_code in {401, 403}
 
 
-def test_a_message_is_shown_with_its_state_its_task_and_a_shortened_number(client_of, write_text):
-    message_id = write_text("sent", run_id="manual__2026-01-02T03:04:05+00:00", task_id="group.load", map_index=3)
+def test_a_message_is_shown_with_its_state_its_task_and_a_shortened_number(client_of, write_message):
+    message_id = write_message("sent", run_id="manual__2026-01-02T03:04:05+00:00", task_id="group.load", map_index=3)
     (shown,) = client_of("admin").get("messages").json()["messages"]
     assert (shown["id"], shown["state"], shown["to"], shown["may_settle"]) == (message_id, "sent", "…7777", False)
     assert shown["task_url"] == ("/dags/etl/runs/manual__2026-01-02T03%3A04%3A05%2B00%3A00/tasks/group.load/mapped/3")
 
 
-def test_each_user_sees_the_messages_of_the_dags_that_they_may_read(client_of, write_text):
+def test_each_user_sees_the_messages_of_the_dags_that_they_may_read(client_of, write_message):
     readable, secret, by_hand = (
-        write_text(),
-        write_text(dag_id=SECRET_DAG),
-        write_text(dag_id="", run_id="", task_id=""),
+        write_message(),
+        write_message(dag_id=SECRET_DAG),
+        write_message(dag_id="", run_id="", task_id=""),
     )
 
     def seen(role):
-        return {text["id"] for text in client_of(role).get("messages").json()["messages"]}
+        return {message["id"] for message in client_of(role).get("messages").json()["messages"]}
 
     assert seen("admin") == {readable, secret, by_hand}
     assert seen("reader of etl") == seen("editor of etl") == {readable}
 
 
-def test_messages_are_chosen_by_state_period_dag_run_and_task(client_of, write_text):
-    write_text("released")
-    write_text("refused", at=time.time() - 7200)
-    write_text(run_id="other")
-    wanted = write_text("in_doubt", dag_id=SECRET_DAG, run_id="run 2", task_id="pay")
+def test_messages_are_filtered_by_state_period_dag_run_and_task(client_of, write_message):
+    write_message("released")
+    write_message("refused", at=time.time() - 7200)
+    write_message(run_id="other")
+    wanted = write_message("in_doubt", dag_id=SECRET_DAG, run_id="run 2", task_id="pay")
     client = client_of("admin")
 
     def found(query):
-        return [text["id"] for text in client.get(f"messages?{query}").json()["messages"]]
+        return [message["id"] for message in client.get(f"messages?{query}").json()["messages"]]
 
     assert len(found("hours=3")) == 3
     assert len(found("hours=1")) == 2
@@ -73,51 +73,51 @@ def test_messages_are_chosen_by_state_period_dag_run_and_task(client_of, write_t
 
 
 @pytest.mark.parametrize("outcome", ["sent", "unsent"])
-def test_who_may_clear_the_task_settles_its_message(client_of, write_text, journal, outcome):
-    message_id = write_text("in_doubt", key="its key")
+def test_a_user_who_may_clear_the_task_settles_its_message(client_of, write_message, journal, outcome):
+    message_id = write_message("in_doubt", key="its key")
     client = client_of("editor of etl")
     assert client.get("messages").json()["messages"][0]["may_settle"]
     assert settle(client, message_id, outcome).json() == {"id": message_id, "state": outcome}
     settled = Messages(journal).get(message_id)
-    assert (settled.state, settled.detail.get("settled_by")) == (outcome, "ada")
+    assert (settled.state, settled.outcome.get("settled_by")) == (outcome, "ada")
     assert settle(client, message_id, outcome).status_code == 409
 
 
-def test_who_may_only_read_settles_nothing(client_of, write_text, journal):
-    message_id = write_text("in_doubt", key="its key")
+def test_a_user_who_may_only_read_settles_nothing(client_of, write_message, journal):
+    message_id = write_message("in_doubt", key="its key")
     client = client_of("reader of etl")
     assert not client.get("messages").json()["messages"][0]["may_settle"]
     assert settle(client, message_id).status_code == 403
     assert Messages(journal).get(message_id).state == "in_doubt"
 
 
-def test_a_message_that_one_may_not_see_is_as_one_that_is_not_there(client_of, write_text):
-    message_id = write_text("in_doubt", key="its key", dag_id=SECRET_DAG)
+def test_an_invisible_message_looks_like_a_missing_one(client_of, write_message):
+    message_id = write_message("in_doubt", key="its key", dag_id=SECRET_DAG)
     client = client_of("editor of etl")
-    there, missing = settle(client, message_id), settle(client, message_id + 1)
-    assert (there.status_code, there.json()) == (missing.status_code, missing.json())
-    assert there.status_code == 404
+    invisible, missing = settle(client, message_id), settle(client, message_id + 1)
+    assert (invisible.status_code, invisible.json()) == (missing.status_code, missing.json())
+    assert invisible.status_code == 404
 
 
 @pytest.mark.parametrize(
     "headers",
     [{}, {"X-DialogTech-Page": "messages", "Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-origin"}],
 )
-def test_another_sites_page_settles_nothing_with_the_users_cookie(client_of, write_text, journal, headers):
-    message_id = write_text("in_doubt", key="its key")
+def test_a_page_of_another_site_settles_nothing_with_the_user_s_cookie(client_of, write_message, journal, headers):
+    message_id = write_message("in_doubt", key="its key")
     assert settle(client_of("admin"), message_id, headers=headers).status_code == 403
     assert Messages(journal).get(message_id).state == "in_doubt"
 
 
-def test_the_limits_in_use_have_the_connections_names(client_of, connection, write_text, journal):
+def test_the_limits_in_use_have_the_connections_names(client_of, connection, write_message, journal):
     from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
     from airflow_provider_dialogtech.masking import digest
 
     connection(extra={"from_numbers": "5554332111, 5554332112", "number_per_minute": 50})
     account = DialogTechHook().settings.account
     for age in (0.2, 30, 90):
-        write_text("sent", account=account, number=digest(account, "5554332111"), at=time.time() - age)
-    write_text("reserved", account=account, number=digest(account, "5554332112"), at=time.time() + 20)
+        write_message("sent", account=account, number=digest(account, "5554332111"), at=time.time() - age)
+    write_message("reserved", account=account, number=digest(account, "5554332112"), at=time.time() + 20)
     (shown,) = client_of("reader of etl").get("limits").json()["accounts"]
     assert (shown["name"], shown["limit"], shown["waiting"]) == ("dialogtech_default", 4, 1)
     assert shown["numbers"] == [
@@ -126,14 +126,14 @@ def test_the_limits_in_use_have_the_connections_names(client_of, connection, wri
     ]
 
 
-def test_an_account_without_a_readable_connection_is_shown_by_its_place(client_of, write_text):
-    write_text("sent", at=time.time() - 0.2)
+def test_an_account_without_a_readable_connection_is_named_by_its_position(client_of, write_message):
+    write_message("sent", at=time.time() - 0.2)
     (shown,) = client_of("admin").get("limits").json()["accounts"]
     assert shown["name"] == "account 1"
     assert shown["numbers"] == [{"name": "another number", "used": 1, "limit": 40}]
 
 
-def test_a_journal_that_cannot_be_used_is_told_in_words(client_of, monkeypatch):
+def test_an_unusable_journal_is_reported(client_of, monkeypatch):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", "mysql://nowhere")
     answer = client_of("admin").get("messages")
     assert answer.status_code == 503
@@ -147,18 +147,18 @@ def test_every_answer_forbids_foreign_frames_and_scripts(client_of):
         assert "frame-ancestors 'self'" in policy
 
 
-def test_nothing_but_its_own_files_is_served(client_of):
+def test_only_its_own_files_are_served(client_of):
     for name in ("app.py", "..%2fapp.py", "%2e%2e/app.py"):
         assert client_of("admin").get(f"static/{name}").status_code in {404, 422}
 
 
-def test_who_may_settle_a_message_may_ask_dialogtech_for_it(client_of, connect_sandbox, sandbox, write_text):
+def test_a_user_who_may_settle_a_message_may_look_it_up(client_of, connect_sandbox, sandbox, write_message):
     from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
     from airflow_provider_dialogtech.masking import digest
 
     connect_sandbox(extra={"from_numbers": "5554332111"})
     account = DialogTechHook().settings.account
-    message_id = write_text("in_doubt", key="its key", account=account, number=digest(account, "5554332111"))
+    message_id = write_message("in_doubt", key="its key", account=account, number=digest(account, "5554332111"))
     found = client_of("editor of etl").post(f"messages/{message_id}/look-up", headers=FROM_PAGE).json()
     assert (found["listed"], found["times"]) == (0, [])
     assert found["meaning"].startswith("DialogTech does not list it. That proves nothing")
@@ -166,8 +166,8 @@ def test_who_may_settle_a_message_may_ask_dialogtech_for_it(client_of, connect_s
         assert client.post(f"messages/{message_id}/look-up", headers=headers).status_code == 403
 
 
-def test_a_message_of_an_account_without_a_connection_is_not_looked_up(client_of, write_text):
-    message_id = write_text("in_doubt", key="its key")
+def test_a_message_of_an_account_without_a_connection_is_not_looked_up(client_of, write_message):
+    message_id = write_message("in_doubt", key="its key")
     answer = client_of("admin").post(f"messages/{message_id}/look-up", headers=FROM_PAGE)
     assert answer.status_code == 503
     assert "no connection of [dialogtech] conn_ids belongs to the account" in answer.json()["detail"]

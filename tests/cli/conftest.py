@@ -9,7 +9,7 @@ from airflow_provider_dialogtech import cli
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command printed, and the exit code that a script would read."""
+    """The output and the exit code of a command."""
 
     code: int
     out: str

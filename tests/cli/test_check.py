@@ -15,7 +15,7 @@ ALL = [
 
 @pytest.fixture
 def check(run):
-    """Run the command: what it found, by what was looked at."""
+    """Run the command, and return its exit code and its rows by check."""
 
     def running(*arguments):
         ran = run("check", "--output", "json", *arguments)
@@ -33,7 +33,7 @@ def pool(metadata_db):
 
 @pytest.fixture
 def near(monkeypatch):
-    """Let no busy machine make the journal look far away."""
+    """Accept any speed of the journal, because the machine may be busy."""
     monkeypatch.setattr(module, "ENOUGH_SHARE", 0.0)
 
 
@@ -57,7 +57,7 @@ def test_nothing_is_sent(check, sandbox, sandbox_connection, pool):
     assert [arrival["action"] for arrival in sandbox.messages()] == ["sms.get_numbers"]
 
 
-def test_wrong_keys_are_told(check, connection, sandbox, pool):
+def test_wrong_keys_are_reported(check, connection, sandbox, pool):
     connection(host=sandbox.url, extra={"from_numbers": list(FROM_NUMBERS)})
     code, found = check()
     assert code == 1
@@ -65,7 +65,7 @@ def test_wrong_keys_are_told(check, connection, sandbox, pool):
     assert found["access keys"]["what to do"]
 
 
-def test_a_host_that_refuses_is_told(check, connection, unused_port, pool):
+def test_a_host_that_refuses_is_reported(check, connection, unused_port, pool):
     connection(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": list(FROM_NUMBERS)})
     code, found = check()
     assert code == 1
@@ -73,13 +73,13 @@ def test_a_host_that_refuses_is_told(check, connection, unused_port, pool):
     assert "refused" in found["API"]["found"]
 
 
-def test_a_number_that_is_not_enabled_is_told(check, connect_sandbox, pool):
+def test_a_number_that_is_not_enabled_is_reported(check, connect_sandbox, pool):
     connect_sandbox(extra={"from_numbers": "5554332111, 5559998888"})
     code, found = check()
     assert (code, found["numbers"][""], found["numbers"]["found"]) == (1, "✗", "not SMS-enabled: …8888")
 
 
-def test_a_connection_that_is_missing_or_incomplete_is_told(check, connection, pool):
+def test_a_connection_that_is_missing_or_incomplete_is_reported(check, connection, pool):
     code, found = check("--conn-id", "nobody")
     assert (code, found["connection"][""]) == (1, "✗")
     assert "Airflow has no connection 'nobody'" in found["connection"]["found"]
@@ -89,7 +89,7 @@ def test_a_connection_that_is_missing_or_incomplete_is_told(check, connection, p
     assert [found[what][""] for what in ("API", "access keys", "numbers")] == ["–"] * 3
 
 
-def test_a_pool_that_is_missing_is_told(check, sandbox_connection, metadata_db, monkeypatch, connect_sandbox):
+def test_a_pool_that_is_missing_is_reported(check, sandbox_connection, metadata_db, monkeypatch, connect_sandbox):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__CONN_IDS", "without_pool")
     connect_sandbox("without_pool", extra={"from_numbers": "5554332111"})
     code, found = check("--conn-id", "without_pool")
@@ -99,21 +99,21 @@ def test_a_pool_that_is_missing_is_told(check, sandbox_connection, metadata_db, 
     assert (found["pool"][""], "default_pool" in found["pool"]["found"]) == ("✓", True)
 
 
-def test_a_file_under_an_executor_of_many_machines_is_told(check, sandbox_connection, pool, monkeypatch):
+def test_a_file_with_an_executor_of_many_machines_is_reported(check, sandbox_connection, pool, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     code, found = check()
     assert (code, found["journal is shared"][""]) == (1, "✗")
     assert "CeleryExecutor" in found["journal is shared"]["found"]
 
 
-def test_a_journal_that_is_away_is_told(check, sandbox_connection, pool, monkeypatch, tmp_path):
+def test_an_unavailable_journal_is_reported(check, sandbox_connection, pool, monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path}/no/such/folder.db")
     code, found = check()
     assert (code, found["journal"][""]) == (1, "✗")
     assert "journal unknown" in found["versions"]["found"]
 
 
-def test_a_journal_that_is_too_far_away_is_told(check, sandbox_connection, pool, monkeypatch):
+def test_a_distant_journal_is_reported(check, sandbox_connection, pool, monkeypatch):
     far = Probe(VERSION, round_trip=0.5, reserve=2.5, start=0.5, is_file=False)
     monkeypatch.setattr("airflow_provider_dialogtech.operations.probe.probe", lambda store: far)
     code, found = check()
@@ -121,7 +121,7 @@ def test_a_journal_that_is_too_far_away_is_told(check, sandbox_connection, pool,
     assert "enough for 42% of the 1.2 messages per second that 2 numbers may send" in found["journal is near"]["found"]
 
 
-def test_a_journal_is_measured_and_left_as_it_was(store_url):
+def test_a_journal_is_measured_and_unchanged(store_url):
     measured = probe(Store(store_url))
     assert measured.version == VERSION
     assert min(measured.round_trip, measured.reserve, measured.start) > 0

@@ -10,13 +10,13 @@ from airflow_provider_dialogtech.cli.commands import seconds_ago
 COMMANDS = ["check", "pools", "send", "messages list", "messages look-up", "messages resolve"]
 
 
-def test_no_command_says_which_there_are(run):
+def test_a_missing_command_is_a_usage_error(run):
     ran = run()
     assert ran.code == 2
     assert "COMMAND" in ran.err
 
 
-def test_a_group_without_a_command_says_which_there_are(run):
+def test_the_help_of_a_group_lists_its_commands(run):
     ran = run("messages", "--help")
     assert ran.code == 0
     assert all(name in ran.out for name in ("list", "look-up", "resolve"))
@@ -29,7 +29,7 @@ def test_every_command_has_help(run, command):
     assert "--output" in ran.out
 
 
-def test_airflows_own_parser_takes_the_commands():
+def test_airflow_s_parser_accepts_the_commands():
     parser = pytest.importorskip("airflow.cli.cli_parser")
     root = argparse.ArgumentParser()
     (group,) = cli.get_dialogtech_cli_commands()
@@ -54,16 +54,16 @@ def test_naming_the_commands_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("7D", 604800), (" 1h ", 3600)]
+    ("period", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("7D", 604800), (" 1h ", 3600)]
 )
-def test_a_time_is_read(text, seconds):
-    assert seconds_ago(text) == seconds
+def test_a_period_is_parsed(period, seconds):
+    assert seconds_ago(period) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "2", "h", "0h", "-2h", "2.5h", "2 h", "99999999999h", "4000d", "٢h", "1w"])
-def test_what_is_no_time_is_refused(run, text):
+@pytest.mark.parametrize("period", ["", "2", "h", "0h", "-2h", "2.5h", "2 h", "99999999999h", "4000d", "٢h", "1w"])
+def test_an_invalid_period_is_refused(run, period):
     with pytest.raises(argparse.ArgumentTypeError):
-        seconds_ago(text)
+        seconds_ago(period)
 
 
 def test_a_wrong_argument_is_named(run):

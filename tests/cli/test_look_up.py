@@ -7,8 +7,8 @@ from airflow_provider_dialogtech.sandbox.replies import SHAPES
 from tests.conftest import FROM_NUMBERS
 from tests.journal.looking import edit
 
-WORDS = "It’s done & <dusted>, Ada"
-SEND = ("send", "5556667777", WORDS)
+BODY = "It’s done & <dusted>, Ada"
+SEND = ("send", "5556667777", BODY)
 
 
 @pytest.fixture(params=SHAPES)
@@ -42,7 +42,7 @@ def look_up(run):
 
 @pytest.fixture
 def in_doubt(run, rows_of):
-    """Send a message whose outcome nobody learns, and return its id."""
+    """Send a message whose outcome stays unknown, and return its id."""
 
     def sending(sandbox, fault="reset_after_accept"):
         sandbox.fault(fault, times=1)
@@ -52,10 +52,10 @@ def in_doubt(run, rows_of):
     return sending
 
 
-def test_a_message_that_went_out_is_found_in_every_shape(in_doubt, rows_of, look_up, sandbox_of_a_shape):
-    for words in ("Something else", WORDS + "!"):
-        rows_of("send", "5556667777", words)
-    rows_of("send", "5556668888", WORDS)
+def test_a_sent_message_is_found_in_every_shape(in_doubt, rows_of, look_up, sandbox_of_a_shape):
+    for body in ("Something else", BODY + "!"):
+        rows_of("send", "5556667777", body)
+    rows_of("send", "5556668888", BODY)
     id_ = in_doubt(sandbox_of_a_shape)
     code, found = look_up(id_)
     assert (code, found["listed like it"], found["sent, says the journal"]) == (0, "1", "0")
@@ -72,7 +72,7 @@ def test_a_message_that_never_arrived_is_not_found_which_proves_nothing(in_doubt
     assert "proves nothing" in found["what it means"]
 
 
-def test_what_was_sent_under_another_key_is_no_proof(in_doubt, rows_of, look_up, sandbox, connect_sandbox):
+def test_a_message_sent_under_another_key_is_not_proof(in_doubt, rows_of, look_up, sandbox, connect_sandbox):
     connect_sandbox(extra={"from_numbers": "5554332111"})
     rows_of(*SEND)
     id_ = in_doubt(sandbox, "reset_before_accept")
@@ -81,7 +81,7 @@ def test_what_was_sent_under_another_key_is_no_proof(in_doubt, rows_of, look_up,
     assert "may be the ones that were sent" in found["what it means"]
 
 
-def test_what_left_from_another_number_is_neither_listed_nor_counted(
+def test_a_message_from_another_number_is_neither_listed_nor_counted(
     in_doubt, rows_of, look_up, sandbox, connect_sandbox
 ):
     connect_sandbox(extra={"from_numbers": "5554332111"})
@@ -91,7 +91,7 @@ def test_what_left_from_another_number_is_neither_listed_nor_counted(
     assert (code, found["listed like it"], found["sent, says the journal"]) == (0, "1", "0")
 
 
-def test_one_of_two_in_doubt_is_not_told_apart(in_doubt, look_up, sandbox, connect_sandbox):
+def test_two_messages_in_doubt_cannot_be_distinguished(in_doubt, look_up, sandbox, connect_sandbox):
     connect_sandbox(extra={"from_numbers": "5554332111"})
     in_doubt(sandbox, "reset_before_accept")
     id_ = in_doubt(sandbox)
@@ -100,9 +100,7 @@ def test_one_of_two_in_doubt_is_not_told_apart(in_doubt, look_up, sandbox, conne
     assert found["what it means"].startswith("Of the 2 in doubt, 1 went out, but not which")
 
 
-def test_the_day_and_the_number_are_asked_for_and_nothing_else_is_sent(
-    in_doubt, look_up, sandbox, sandbox_connection, journal
-):
+def test_only_the_day_and_the_number_are_requested(in_doubt, look_up, sandbox, sandbox_connection, journal):
     id_ = in_doubt(sandbox)
     before = len(sandbox.messages())
     _, found = look_up(id_)
@@ -121,7 +119,7 @@ def test_a_number_outside_of_the_connection_is_recognised(in_doubt, look_up, san
     assert found["asked for"].endswith("…2111")
 
 
-def test_another_accounts_message_is_not_asked_for(in_doubt, run, sandbox, connect_sandbox, connection):
+def test_a_message_of_another_account_is_not_looked_up(in_doubt, run, sandbox, connect_sandbox, connection):
     connect_sandbox(extra={"from_numbers": "5554332111"})
     id_ = in_doubt(sandbox)
     connection("other", login="other", extra={"from_numbers": "5554332111"})
@@ -132,7 +130,7 @@ def test_another_accounts_message_is_not_asked_for(in_doubt, run, sandbox, conne
     assert (ran.code, "Name the connection: --conn-id" in ran.err) == (1, True)
 
 
-def test_an_unknown_message_is_told(run, metadata_db):
+def test_an_unknown_message_is_reported(run, metadata_db):
     ran = run("messages", "look-up", "4711")
     assert (ran.code, ran.err.splitlines()[-1]) == (1, "The journal has no message 4711. See `messages list`.")
 
@@ -146,7 +144,7 @@ def test_a_refusal_ends_with_exit_code_1(in_doubt, run, sandbox, connect_sandbox
     assert "did not accept the access keys" in ran.err
 
 
-def test_no_key_number_or_words_are_printed(in_doubt, run, sandbox, sandbox_connection):
+def test_no_key_number_or_body_is_printed(in_doubt, run, sandbox, sandbox_connection):
     id_ = in_doubt(sandbox)
     ran = run("messages", "look-up", id_)
     shown = ran.out + ran.err

@@ -1,4 +1,4 @@
-"""What docs/operations.md shows is what there is."""
+"""docs/operations.md shows the existing commands and metrics."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_dialogtech.cli.commands import parser
 from airflow_provider_dialogtech.delivery.result import OUTCOMES
 from airflow_provider_dialogtech.journal import metrics
-from tests.cli.test_messages import TEXT
+from tests.cli.test_messages import SEND
 
 OPERATIONS = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 SHOWN = re.findall(r"^\$ airflow dialogtech (.*)$", OPERATIONS, re.MULTILINE)
@@ -32,7 +32,7 @@ def test_each_command_is_shown():
 
 def test_many_messages_in_doubt_are_settled_as_shown(run, rows_of, sandbox, sandbox_connection, metadata_db):
     sandbox.fault("reset_after_accept", times=2)
-    assert [run(*TEXT).code for _ in range(2)] == [3, 3]
+    assert [run(*SEND).code for _ in range(2)] == [3, 3]
     (script,) = re.findall(r"^```bash\n(.*?)^```", OPERATIONS, re.MULTILINE | re.DOTALL)
     ours = f"{sys.executable} -m airflow_provider_dialogtech"
     script = script.replace("airflow dialogtech", ours).replace("python -c", "python3 -c")

@@ -9,19 +9,19 @@ from tests.test_docs import commands as documented_commands
 
 def test_pools_creates_fits_and_lists_them(metadata_db, rows_of, monkeypatch, connection):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__CONN_IDS", "dialogtech_of_the_cli")
-    told = []
+    listed = []
     for per_second in (10, 10, 6):
         connection("dialogtech_of_the_cli", extra={"account_per_second": per_second})
-        told += [rows_of("pools")]
+        listed += [rows_of("pools")]
     pool = {"pool": "dialogtech_of_the_cli"}
-    assert told == [
+    assert listed == [
         [pool | {"slots": "10", "state": "created"}],
         [pool | {"slots": "10", "state": "exists"}],
         [pool | {"slots": "6", "state": "resized"}],
     ]
 
 
-def test_pools_says_which_setting_is_wrong(monkeypatch, run):
+def test_pools_names_a_wrong_setting(monkeypatch, run):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__POOL_SLOTS", "0")
     ran = run("pools")
     assert ran.code == 1
@@ -38,5 +38,5 @@ def test_airflows_own_command_line_has_it_where_providers_may_add_commands(metad
     from airflow import __version__
 
     if tuple(map(int, __version__.split(".")[:2])) < (3, 2):
-        pytest.skip("providers add no commands before Airflow 3.2; `python -m airflow_provider_dialogtech` stands in")
+        pytest.skip("providers add no commands before Airflow 3.2; use `python -m airflow_provider_dialogtech`")
     assert "dialogtech_default" in run_command("dialogtech", "pools")

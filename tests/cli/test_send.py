@@ -4,7 +4,7 @@ import pytest
 
 from tests.journal.looking import rows
 
-TEXT = ("send", "(555) 666-7777", "The load is done.")
+SEND = ("send", "(555) 666-7777", "The load is done.")
 
 
 @pytest.fixture
@@ -15,15 +15,17 @@ def journal(monkeypatch, tmp_path):
 
 
 def test_a_message_is_sent_through_the_journal(rows_of, sandbox, sandbox_connection, journal):
-    (sent,) = rows_of(*TEXT)
+    (sent,) = rows_of(*SEND)
     assert (sent["status"], sent["to"], sent["result_description"]) == ("sent", "…7777", "[1] Message Sent")
-    assert [(text["to"], text["message"]) for text in sandbox.accepted()] == [("5556667777", "The load is done.")]
+    assert [(message["to"], message["message"]) for message in sandbox.accepted()] == [
+        ("5556667777", "The load is done.")
+    ]
     assert rows(journal)[-1].state == "sent"
 
 
 def test_each_call_sends_and_under_one_key_only_the_first(rows_of, sandbox, sandbox_connection):
-    assert [rows_of(*TEXT)[0]["status"] for _ in range(2)] == ["sent", "sent"]
-    keyed = [rows_of(*TEXT, "--idempotency-key", "nightly")[0]["status"] for _ in range(2)]
+    assert [rows_of(*SEND)[0]["status"] for _ in range(2)] == ["sent", "sent"]
+    keyed = [rows_of(*SEND, "--idempotency-key", "nightly")[0]["status"] for _ in range(2)]
     assert keyed == ["sent", "already_sent"]
     assert len(sandbox.accepted()) == 3
 
@@ -45,34 +47,34 @@ def test_a_dry_run_shows_the_message_and_reserves_and_sends_nothing(rows_of, san
     assert rows(journal) == []
 
 
-def test_a_dry_run_knows_what_was_sent_under_a_key(rows_of, sandbox, sandbox_connection):
-    rows_of(*TEXT, "--idempotency-key", "nightly")
-    (shown,) = rows_of(*TEXT, "--idempotency-key", "nightly", "--dry-run")
+def test_a_dry_run_reports_an_earlier_message_with_its_key(rows_of, sandbox, sandbox_connection):
+    rows_of(*SEND, "--idempotency-key", "nightly")
+    (shown,) = rows_of(*SEND, "--idempotency-key", "nightly", "--dry-run")
     assert shown["status"] == "nothing would be sent: sent before"
 
 
-def test_a_message_that_would_be_held_back_says_so(rows_of, sandbox, connect_sandbox, journal):
+def test_a_dry_run_reports_a_message_that_would_be_held_back(rows_of, sandbox, connect_sandbox, journal):
     connect_sandbox(extra={"from_numbers": "5554332111", "only_to": "5556668888"})
-    (shown,) = rows_of(*TEXT, "--dry-run")
+    (shown,) = rows_of(*SEND, "--dry-run")
     assert shown["status"].startswith("would be held back")
     assert rows(journal) == []
-    assert rows_of(*TEXT)[0]["status"] == "held_back"
+    assert rows_of(*SEND)[0]["status"] == "held_back"
     assert rows_of("messages", "list")[0]["state"] == "held_back"
     assert sandbox.messages() == []
 
 
-def test_a_dry_run_waits_behind_those_who_wait(rows_of, run, sandbox, connect_sandbox):
+def test_a_dry_run_takes_a_slot_behind_reserved_ones(rows_of, run, sandbox, connect_sandbox):
     connect_sandbox(extra={"from_numbers": "5554332111"})
-    rows_of(*TEXT)
+    rows_of(*SEND)
     sent_at = datetime.fromisoformat(
         sandbox.accepted() and rows_of("messages", "list")[0]["time"].replace("Z", "+00:00")
     )
-    (shown,) = rows_of(*TEXT, "--dry-run")
+    (shown,) = rows_of(*SEND, "--dry-run")
     slot = datetime.fromisoformat(shown["slot"].replace("Z", "+00:00"))
     assert (slot - sent_at).total_seconds() >= 1
 
 
-def test_what_is_wrong_is_said_in_one_line_with_exit_code_1(run, sandbox_connection):
+def test_an_error_is_one_line_with_exit_code_1(run, sandbox_connection):
     ran = run("send", "12", "Hi")
     assert ran.code == 1
     assert ran.err.startswith("The message was not sent: ")
@@ -81,19 +83,19 @@ def test_what_is_wrong_is_said_in_one_line_with_exit_code_1(run, sandbox_connect
 
 
 def test_a_missing_connection_is_named(run, metadata_db):
-    ran = run(*TEXT, "--conn-id", "nobody")
+    ran = run(*SEND, "--conn-id", "nobody")
     assert ran.code == 1
     assert "Airflow has no connection 'nobody'" in ran.err
 
 
 def test_a_message_in_doubt_ends_with_exit_code_3(run, sandbox, sandbox_connection):
     sandbox.fault("reset_after_accept")
-    ran = run(*TEXT)
+    ran = run(*SEND)
     assert ran.code == 3
     assert ran.err.splitlines()[-1].startswith("The message to …7777 may have been sent")
 
 
-def test_what_a_person_should_know_goes_to_stderr(run, sandbox_connection, sandbox):
+def test_remarks_go_to_stderr(run, sandbox_connection, sandbox):
     ran = run("send", "5556667777", "It’s " + "x" * 100, "--output", "json")
     assert "WARNING: The character ’" in ran.err
     assert len(ran.rows) == 1
@@ -103,7 +105,7 @@ def test_no_key_and_no_number_is_printed(run, sandbox, sandbox_connection):
     for fault in (None, "refused", "reset_after_accept"):
         if fault:
             sandbox.fault(fault)
-        ran = run(*TEXT)
+        ran = run(*SEND)
         shown = ran.out + ran.err
         assert sandbox.secret_access_key not in shown
         assert sandbox.access_key not in shown

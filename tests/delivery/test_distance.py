@@ -164,7 +164,7 @@ def test_a_journal_that_is_hardly_there_ends_messages_within_their_time(proxy, e
     begun = time.monotonic()
     with pytest.raises((JournalUnavailable, WaitTooLong)):
         a_sender(eight_numbers, proxy.url).send(a_message(eight_numbers), key="k", max_wait=0.5)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 50  # the journal would be waited for for a minute
     assert eight_numbers.messages() == []
 
 
@@ -194,11 +194,10 @@ def test_threads_that_reserve_in_a_file_at_once_do_not_wait_for_a_commit_each(sq
     journal = a_journal(sqlite_url)
     journal.find("opens it")
     threads = [threading.Thread(target=journal.reserve, args=(a_request(f"message {n}"),)) for n in range(8)]
-    with slow_commits(1.0):
-        begun = time.monotonic()
+    with slow_commits(1.0) as commits:
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert time.monotonic() - begun < 6
+    assert len(commits) < len(threads)
     assert states(sqlite_url)["reserved"] == len(threads)

@@ -3,8 +3,16 @@
 import pytest
 import sqlalchemy as sa
 
-from tests.delivery.attacking import FAST, Senders, assert_no_window_over, assert_told_the_truth, names_of, with_driver
-from tests.proxies.pooler import pgbouncer_is_installed, real_pgbouncer, running_pooler
+from tests.delivery.attacking import (
+    FAST,
+    Senders,
+    assert_no_window_over,
+    assert_told_the_truth,
+    names_of,
+    with_driver,
+)
+from tests.programs import require
+from tests.proxies.pooler import real_pgbouncer, running_pooler
 from tests.proxies.server import own_postgres
 
 MESSAGES = 60
@@ -28,8 +36,8 @@ def errors(own_server):
 
 @pytest.fixture(params=["stand-in", "pgbouncer"])
 def pooler(request, own_server):
-    if request.param == "pgbouncer" and not pgbouncer_is_installed():
-        pytest.skip("PgBouncer is not installed")
+    if request.param == "pgbouncer":
+        require("pgbouncer")
     url = own_server.new_database()
     with running_pooler(url) if request.param == "stand-in" else real_pgbouncer(url) as running:
         running.direct_url = url

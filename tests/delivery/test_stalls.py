@@ -24,7 +24,8 @@ from tests.delivery.attacking import (
     with_driver,
 )
 from tests.delivery.delivering import a_message, a_sender
-from tests.proxies.pooler import pgbouncer_is_installed, real_pgbouncer, running_pooler
+from tests.programs import require
+from tests.proxies.pooler import real_pgbouncer, running_pooler
 from tests.proxies.server import own_postgres
 from tests.proxies.sqlite import locked
 from tests.proxies.tcp import running_proxy
@@ -131,8 +132,8 @@ def test_a_server_that_crashes_in_mid_list_is_waited_for(fast_sandbox, own_serve
 
 @pytest.fixture(params=["stand-in", "pgbouncer"])
 def pooler(request, own_url):
-    if request.param == "pgbouncer" and not pgbouncer_is_installed():
-        pytest.skip("PgBouncer is not installed")
+    if request.param == "pgbouncer":
+        require("pgbouncer")
     with running_pooler(own_url) if request.param == "stand-in" else real_pgbouncer(own_url) as running:
         yield running
 
@@ -162,7 +163,7 @@ def test_a_pooler_that_greets_but_does_not_answer_is_given_up(fast_sandbox, pool
             )
     finally:
         pooler.resume()
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
     assert len(fast_sandbox.messages()) == 1
 
 

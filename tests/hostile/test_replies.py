@@ -42,7 +42,7 @@ MESSAGE = {"to": "2125550187", "from_": "5554332111", "message": "Payroll run 7 
 CANARIES = (ACCESS_KEY, SECRET, MESSAGE["to"], MESSAGE["message"])
 DEADLINE = 1.0
 # However busy the machine is: the process is late then, or who answers at once is.
-LEEWAY = 15.0
+LEEWAY = 40.0
 PATIENCE = 30.0
 MEMORY = 64 << 20
 FLOOD = b"x" * (1 << 16)
@@ -177,7 +177,7 @@ def test_a_body_without_meaning_is_not_read(status):
     behave = dripping(f"HTTP/1.1 {status}\r\nLocation: /\r\n\r\n".encode(), b"x")
     with serving(behave) as server, pytest.raises(InDoubt, match=status[:3]):
         a_client(server.url, timeout=60).send(**MESSAGE)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 50
 
 
 def test_a_document_type_as_the_vendors_is_read_and_one_just_within_the_bounds():
@@ -567,24 +567,43 @@ class TimeIsUp(BaseException):
     pass
 
 
+def interrupt_main_thread() -> None:
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+
+
 @contextlib.contextmanager
-def interrupted_after(seconds: float):
-    def ring(*_):
+def interruptible():
+    def interrupt(*_):
         raise TimeIsUp
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGUSR1, before)
+
+
+def interrupting_handshake(connection, server):
+    connection.recv(1)
+    interrupt_main_thread()
+    server.over.wait(30)
+
+
+def interrupting_after(answer: bytes):
+    def behave(connection, server):
+        read_request(connection, server)
+        connection.sendall(answer)
+        server.over.wait(0.3)  # as a rule the client has read it by then
+        interrupt_main_thread()
+        server.over.wait(30)
+
+    return behave
 
 
 HANGING = {
-    "while it connects": (lambda connection, server: server.over.wait(30), "https"),
-    "while it waits for the reply": (say_nothing, "http"),
-    "while it reads the body": (dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n", b" "), "http"),
+    "while it connects": (interrupting_handshake, "https"),
+    "while it waits for the reply": (interrupting_after(b""), "http"),
+    "while it reads the body": (interrupting_after(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n "), "http"),
 }
 
 
@@ -592,8 +611,8 @@ HANGING = {
 @pytest.mark.parametrize(("behave", "scheme"), HANGING.values(), ids=HANGING)
 def test_an_interrupt_is_raised_as_it_is_and_shows_nothing(behave, scheme, http_method):
     with serving(behave) as server, witnessing() as witness:
-        client = a_client(server.url.replace("http:", f"{scheme}:"), timeout=20, http_method=http_method)
-        with interrupted_after(0.3), pytest.raises(TimeIsUp) as raised:
+        client = a_client(server.url.replace("http:", f"{scheme}:"), timeout=60, http_method=http_method)
+        with interruptible(), pytest.raises(TimeIsUp) as raised:
             client.send(**MESSAGE)
         witness.see(raised.value)
     assert_silent("\n".join(witness.seen))

@@ -32,7 +32,7 @@ def test_a_clock_that_was_set_forward_by_more_than_a_second_is_noticed(sqlite_ur
 def test_of_the_time_that_answers_take_all_counts_for_this_process(ahead, noticed):
     """Where in it the clock was read is not known: half of 0.4 s and half of 0.6 s may have passed besides."""
     readings = ClockReadings()
-    readings.compared(Reading(1000.0, 50.0, 0.4))
+    readings.accept(Reading(1000.0, 50.0, 0.4))
     assert readings.compared(Reading(1020.0 + ahead, 70.0, 0.6)).ahead == pytest.approx(noticed)
 
 

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
-from airflow_provider_dialogtech.journal.errors import StoreAway, error_to_raise
+from airflow_provider_dialogtech.journal.errors import LoginRejected, StoreAway, TablesMissing, error_to_raise
 
 
 class DriverError(Exception):
@@ -72,11 +72,17 @@ def test_a_file_is_told_in_its_own_words(said, is_away, words):
 
 
 def test_what_no_retry_mends_says_what_to_do():
-    found = told(DriverError("password authentication failed"))
+    found = told(DriverError("permission denied for schema public"))
     assert isinstance(found, JournalUnavailable)
-    assert found.advice.startswith(
-        "Check the user and the password in [dialogtech] journal_url. Sending it again is safe"
-    )
+    assert found.advice.startswith("Open the journal once with this version as their owner")
+    assert "Sending it again is safe" in found.advice
+
+
+def test_a_rejected_login_and_missing_tables_have_kinds_of_their_own():
+    assert isinstance(told(DriverError("password authentication failed")), LoginRejected)
+    missing = DriverError("no such relation")
+    missing.pgcode = "42P01"
+    assert isinstance(told(missing), TablesMissing)
 
 
 @pytest.mark.parametrize(

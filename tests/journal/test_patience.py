@@ -10,7 +10,7 @@ from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
-from airflow_provider_dialogtech.journal.schema import now
+from airflow_provider_dialogtech.journal.schema import accounts, now
 from airflow_provider_dialogtech.journal.store import Store
 from tests.journal.looking import database
 
@@ -129,7 +129,7 @@ def test_a_file_that_another_process_holds_is_told_as_locked(sqlite_url):
     with database(sqlite_url) as other:
         other.exec_driver_sql("BEGIN IMMEDIATE")
         with pytest.raises(JournalUnavailable, match="the file is locked"):
-            Store(sqlite_url, patience=0.3).ask(QUESTION)
+            Store(sqlite_url, patience=0.3).do(Statement(sa.delete(accounts), {}))
 
 
 def test_another_sleep_may_end_the_waiting(away):

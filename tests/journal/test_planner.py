@@ -25,6 +25,7 @@ from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED
 NOW = 1_000_000.0
 NUMBER, RECIPIENT = "5554332111", "5556667777"
 SECOND = 1 + SHORT_MARGIN
+HELD_BACK = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", is_held_back=True)
 
 
 def a_planner(*, to=RECIPIENT, is_alert=False, **options) -> Planner:
@@ -144,17 +145,45 @@ def test_a_message_that_is_being_sent_moves_back_with_the_clock_that_started_it(
 
 
 def test_a_clock_set_ahead_makes_the_account_wait_for_a_minute():
-    found, writes = plan(a_planner(), account=[0.0, 0.0, 0.0], ahead=3600.0)
+    found, writes = plan(a_planner(), account=[0.0, 0.0, 0.0, 0.0], ahead=3600.0)
     assert found.at == NOW + LONGEST_WINDOW
-    assert writes[0][0] is statements.PAUSE_UNTIL
-    assert writes[0][1]["until"] == NOW + LONGEST_WINDOW
+    assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert writes[1][1]["unknown"] == NOW + LONGEST_WINDOW
+
+
+@pytest.mark.parametrize(
+    ("planner", "earlier"),
+    [
+        (a_planner(), a_row(7, state="sent")),
+        (a_planner(), a_row(7, owner="ours")),
+        (a_planner(max_wait=1.0), None),
+        (
+            Planner(SlotRequest("k", (NUMBER,), RECIPIENT, "x", is_held_back=True), "account", RateLimits(), "ours"),
+            None,
+        ),
+    ],
+    ids=["already sent", "reserved before", "too long to wait", "held back"],
+)
+def test_a_clock_set_ahead_is_noted_whatever_else_is_decided(planner, earlier):
+    _, writes = plan(planner, earlier=earlier, ahead=3600.0)
+    assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+
+
+def test_an_alert_heeds_a_pause_for_as_long_as_it_can_but_a_clock_set_ahead_in_any_case():
+    paused = [0.0, 0.0, NOW + 60, 0.0]
+    assert plan(a_planner(is_alert=True, longest_pause=2.0), account=paused)[0].at == NOW + 2
+    assert plan(a_planner(is_alert=True, longest_pause=2.0), account=[0.0, 0.0, NOW + 1, 0.0])[0].at == NOW + 1
+    assert plan(a_planner(), account=paused)[0].at == NOW + 60
+    unknown = [0.0, 0.0, 0.0, NOW + 60]
+    assert plan(a_planner(is_alert=True, longest_pause=2.0), account=unknown)[0].at == NOW + 60
 
 
 def test_a_pause_or_wider_windows_that_no_reply_can_have_set_are_void():
-    found, writes = plan(a_planner(), account=[0.1, NOW + 3600, NOW + 3600])
+    found, writes = plan(a_planner(), account=[0.1, NOW + 3600, NOW + 3600, NOW + 3600])
     assert found.at == NOW + 0.1
-    assert writes[0][1] == {"of_account": "account", "until": NOW, "widened": NOW + statements.WIDENED_FOR}
-    found, writes = plan(a_planner(), account=[0.1, NOW + 30, NOW + 30])
+    widened = NOW + statements.WIDENED_FOR
+    assert writes[1][1] == {"of_account": "account", "paused": NOW, "unknown": NOW, "widened": widened}
+    found, writes = plan(a_planner(), account=[0.1, NOW + 30, NOW + 30, 0.0])
     assert found.at == NOW + 30
     assert sql_of(writes) == [statements.INSERT]
 
@@ -307,12 +336,12 @@ def test_alerts_neither_move_alerts_nor_what_is_being_sent():
 
 @pytest.mark.parametrize(("widened_until", "at"), [(NOW, NOW + SECOND), (NOW + 1, NOW + SECOND + 0.2)])
 def test_windows_are_wider_as_long_as_they_are_said_to_be(widened_until, at):
-    found, _ = plan(a_planner(), a_row(at=NOW), account=[0.2, widened_until, 0.0], head_start=0.0)
+    found, _ = plan(a_planner(), a_row(at=NOW), account=[0.2, widened_until, 0.0, 0.0], head_start=0.0)
     assert found.at == pytest.approx(at)
 
 
 @pytest.mark.parametrize(("paused_until", "is_void"), [(NOW + LONGEST_WINDOW, False), (NOW + LONGEST_WINDOW + 1, True)])
 def test_a_pause_of_a_minute_holds(paused_until, is_void):
-    found, writes = plan(a_planner(), account=[0.0, 0.0, paused_until])
+    found, writes = plan(a_planner(), account=[0.0, 0.0, paused_until, 0.0])
     assert found.at == (NOW + 0.1 if is_void else paused_until)
-    assert (statements.PAUSE_UNTIL in sql_of(writes)) == is_void
+    assert (statements.CORRECT_ACCOUNT in sql_of(writes)) == is_void

@@ -12,8 +12,8 @@ def waiting(*times, number=A, first_id=1):
     return [TakenSlot(id_, number, at, may_move=True) for id_, at in enumerate(times, first_id)]
 
 
-def left(*times, number=A, first_id=100, is_alert=False):
-    return [TakenSlot(id_, number, at, is_alert=is_alert) for id_, at in enumerate(times, first_id)]
+def left(*times, number=A, first_id=100):
+    return [TakenSlot(id_, number, at) for id_, at in enumerate(times, first_id)]
 
 
 def fits(places, limits):
@@ -83,7 +83,7 @@ def test_whatever_waits_an_alert_overfills_no_window_and_displaces_nobody_in_vai
         assert all(place.may_move for place in gone)
         places = [place for place in places if place.id not in found.displaced]
         number = ([A, B] if is_first else [B])[found.number]
-        alert = TakenSlot(id_, number, found.at, is_alert=True)
+        alert = TakenSlot(id_, number, found.at)
         places.append(alert)
         assert fits(places, limits)
         # None of them fits in beside the alert: each had to go.

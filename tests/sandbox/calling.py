@@ -1,4 +1,4 @@
-"""Calls the sandbox as a client would, byte for byte, with a socket: what is judged here must not help to judge."""
+"""Calls the sandbox over a plain socket, so that the tests do not depend on the code that they test."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ TO = "5556667777"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: an empty head when the connection was closed or reset without a word."""
+    """An answer; its head is empty when the connection was closed or reset without one."""
 
     head: str = ""
     body: bytes = b""
@@ -34,7 +34,7 @@ class Answer:
 
 
 def parameters(sandbox, **changes) -> dict[str, str]:
-    """Return a good call's parameters, with changes; None leaves one out."""
+    """Return valid parameters of a call, with changes; None leaves one out."""
     good = {
         "action": "sms.send_message",
         "access_key": sandbox.access_key,
@@ -48,23 +48,23 @@ def parameters(sandbox, **changes) -> dict[str, str]:
     return {name: value for name, value in (good | changes).items() if value is not None}
 
 
-def told(sandbox, what) -> str:
-    """Return what the sandbox tells under this path."""
-    with urlopen(f"{sandbox.base_url}/{what}", timeout=10) as answer:  # noqa: S310 - a process of the test
+def get(sandbox, path) -> str:
+    """Return the body of a page of the sandbox."""
+    with urlopen(f"{sandbox.base_url}/{path}", timeout=60) as answer:  # noqa: S310 - a process of the test
         return answer.read().decode()
 
 
-def told_as_json(sandbox, what):
-    return json.loads(told(sandbox, what))
+def get_json(sandbox, path):
+    return json.loads(get(sandbox, path))
 
 
-def call(sandbox, *, method="GET", timeout=10, **changes) -> Answer:
+def call(sandbox, *, method="GET", timeout=60, **changes) -> Answer:
     """Call the API once."""
     with begin(sandbox, method=method, timeout=timeout, **changes) as connection:
         return read(connection)
 
 
-def begin(sandbox, *, method="GET", timeout=10, whole=True, **changes) -> socket.socket:
+def begin(sandbox, *, method="GET", timeout=60, whole=True, **changes) -> socket.socket:
     """Send a call, or all but its end, and leave its connection open."""
     form = urlencode(parameters(sandbox, **changes))
     if method == "GET":

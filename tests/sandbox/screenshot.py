@@ -1,4 +1,4 @@
-"""Draws the picture of the inbox for the README: `python -m tests.sandbox.screenshot docs/inbox.png`."""
+"""Takes the screenshot of the inbox for the README: `python -m tests.sandbox.screenshot docs/inbox.png`."""
 
 import sys
 import tempfile

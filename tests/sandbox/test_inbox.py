@@ -1,4 +1,4 @@
-"""The page, in a real Chromium."""
+"""The inbox page, in a real Chromium."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.sandbox.calling import call
 
 ROWS = "[...document.querySelectorAll('nav a')].map((row) => row.innerText.replaceAll('\\n', ' '))"
-BUBBLES = "[...document.querySelectorAll('.text')].map((bubble) => bubble.innerText)"
+BUBBLES = "[...document.querySelectorAll('.message')].map((bubble) => bubble.innerText)"
 EVIL = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script>&lt;b&gt;"
 
 
@@ -24,15 +24,15 @@ def inbox(sandbox, chromium):
     return chromium
 
 
-def shows(text):
-    return f"document.querySelector('main').innerText.includes({text!r})"
+def shows(body):
+    return f"document.querySelector('main').innerText.includes({body!r})"
 
 
 def test_an_empty_inbox_says_where_to_send(sandbox, inbox):
     assert f"{sandbox.url}" in inbox.text("#empty")
 
 
-def test_a_message_appears_without_a_reload_with_all_that_is_known_of_it(sandbox, inbox):
+def test_a_message_appears_without_a_reload_with_its_details(sandbox, inbox):
     inbox.evaluate("window.isTheSamePage = true")
     call(sandbox, message="Good morning – Ana " + "x" * 60)
     inbox.wait_for(shows("Good morning"))
@@ -44,20 +44,20 @@ def test_a_message_appears_without_a_reload_with_all_that_is_known_of_it(sandbox
     assert inbox.evaluate("window.isTheSamePage")
 
 
-def test_a_message_is_shown_letter_for_letter_and_never_becomes_part_of_the_page(sandbox, inbox):
+def test_a_message_is_shown_unchanged_and_never_as_html(sandbox, inbox):
     for recipient in ("5556667777", EVIL):  # the second is refused, and shown with its impossible number
         call(sandbox, to=recipient, message=EVIL)
     inbox.wait_for("document.querySelectorAll('nav a').length === 2")
     for recipient in ("5556667777", EVIL):
         inbox.evaluate(f"location.hash = 'to=' + encodeURIComponent({recipient!r})")
         inbox.wait_for(f"document.getElementById('bubbles').dataset.to === {recipient!r}")
-        assert inbox.evaluate("document.querySelector('.text p').textContent") == EVIL
+        assert inbox.evaluate("document.querySelector('.message p').textContent") == EVIL
     assert inbox.evaluate("document.querySelectorAll('main img, main script').length") == 0
     assert inbox.evaluate("document.title") == "DialogTech sandbox"
 
 
-def test_the_page_would_run_no_foreign_script_even_if_one_got_in(sandbox, inbox):
-    """The second wall: what the first one, textContent, is for."""
+def test_the_page_runs_no_injected_script(sandbox, inbox):
+    """The second defence, the Content-Security-Policy; the first is textContent."""
     inbox.evaluate(f"document.body.insertAdjacentHTML('beforeend', {EVIL!r})")
     call(sandbox, message="later")
     inbox.wait_for(shows("later"))
@@ -72,12 +72,12 @@ def test_the_conversation_with_the_newest_message_stands_first(sandbox, inbox):
     assert inbox.evaluate("document.getElementById('recipient').innerText") == "(555) 666-0001"
 
 
-def test_a_message_that_was_not_accepted_says_so_and_why(sandbox, inbox):
+def test_a_message_that_was_not_accepted_shows_its_outcome_and_reason(sandbox, inbox):
     sandbox.fault("refused", times=1, description="Number is not registered")
     call(sandbox)
     sandbox.fault("reset_after_accept", times=1)
     call(sandbox)
-    inbox.wait_for("document.querySelectorAll('.text').length === 2")
+    inbox.wait_for("document.querySelectorAll('.message').length === 2")
     refused, reset = inbox.evaluate(BUBBLES)
     assert "refused" in refused
     assert "Number is not registered" in refused
@@ -94,7 +94,7 @@ def test_the_numbers_and_their_limits_in_use_are_shown_in_full(sandbox, inbox):
     assert "(555) 433-2112" in inbox.text("#limits")
 
 
-def test_the_limits_are_greyed_out_while_the_sandbox_is_away(chromium):
+def test_the_limits_are_greyed_out_while_the_sandbox_is_not_reachable(chromium):
     with running_sandbox() as sandbox:
         chromium.open(sandbox.base_url)
         chromium.wait_for("document.querySelector('#live.on')")
@@ -129,7 +129,7 @@ def test_another_page_of_this_machine_reads_nothing_and_changes_nothing(sandbox,
     assert [one["outcome"] for one in sandbox.messages()] == ["accepted", "accepted"]
 
 
-def test_forgetting_empties_the_page_too(sandbox, inbox):
+def test_forgetting_empties_the_page(sandbox, inbox):
     call(sandbox, message="to be forgotten")
     inbox.wait_for(shows("to be forgotten"))
     sandbox.forget()
@@ -139,7 +139,7 @@ def test_forgetting_empties_the_page_too(sandbox, inbox):
     assert "to be forgotten" not in inbox.text()
 
 
-def test_a_reader_who_has_scrolled_back_stays_where_he_is(sandbox, inbox):
+def test_a_reader_who_has_scrolled_back_keeps_the_position(sandbox, inbox):
     for number in range(30):
         call(sandbox, message=f"message {number}")
     inbox.wait_for(shows("message 29"))
@@ -152,7 +152,7 @@ def test_a_reader_who_has_scrolled_back_stays_where_he_is(sandbox, inbox):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_phone_shows_the_list_then_one_conversation_and_nothing_sticks_out(sandbox, inbox, dark):
+def test_a_phone_shows_the_list_or_one_conversation_and_nothing_overflows(sandbox, inbox, dark):
     call(sandbox, message="https://example.com/" + "x" * 200)
     inbox.open(sandbox.base_url, 390, 780, dark=dark)
     inbox.wait_for("document.querySelector('nav a')")

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sandbox.vendor import Account, Limits, SlidingWindow
-from tests.sandbox.calling import call, told_as_json
+from tests.sandbox.calling import call, get_json
 
 ONE, OTHER = NUMBERS = ("5554332111", "5554332112")
 
@@ -14,14 +14,14 @@ def an_account(**limits):
 
 
 def send(account, number, now):
-    """Send a message as the sandbox does; tell which limit stands in its way, if any."""
+    """Send a message as the sandbox does; return the limit that it would exceed, if any."""
     overflow = account.overflows(number, now)
     if overflow is None:
         account.note(number, now)
     return overflow
 
 
-def test_a_window_slides_and_takes_a_message_again_exactly_when_its_oldest_leaves():
+def test_a_window_accepts_a_message_exactly_when_its_oldest_leaves():
     window = SlidingWindow(2, 1)
     window.note(10.0)
     window.note(10.75)
@@ -46,7 +46,7 @@ def test_five_numbers_share_the_four_messages_a_second_of_their_account():
     assert send(account, "e", 1.5) is None
 
 
-def test_a_fixed_window_would_let_eight_messages_through_at_its_edge_and_a_sliding_one_does_not():
+def test_a_sliding_window_has_no_edge_at_which_eight_messages_pass():
     account = an_account(number_per_second=9)
     assert [send(account, ONE, 0.75 + n / 32) for n in range(4)] == [None] * 4
     assert send(account, ONE, 1.0) is not None
@@ -64,7 +64,7 @@ def test_the_forty_first_message_of_a_number_waits_until_the_first_is_a_minute_o
     assert send(account, ONE, 61.0) is None
 
 
-def test_a_throttled_message_takes_no_room():
+def test_a_throttled_message_does_not_count():
     account = an_account()
     assert send(account, ONE, 0.0) is None
     assert all(send(account, ONE, n / 10) for n in range(1, 10))
@@ -73,12 +73,12 @@ def test_a_throttled_message_takes_no_room():
 
 @pytest.fixture(scope="module")
 def shared_sandbox():
-    """A minute's limit of one message, so that no test depends on being quick."""
+    """At most one message per minute, so that no test depends on speed."""
     with running_sandbox(arguments=["--number-per-minute=1"]) as sandbox:
         yield sandbox
 
 
-def test_a_throttled_message_is_told_its_limit_and_recorded_as_such(sandbox):
+def test_throttling_names_its_limit_and_is_recorded(sandbox):
     first, second = call(sandbox), call(sandbox)
     assert (first.result, first.description) == ("success", "[1] Message Sent")
     assert (second.result, second.description) == ("failed", "Rate limit: 1 sms per number per 60 seconds")
@@ -93,12 +93,12 @@ def test_forgetting_empties_the_windows(sandbox):
 
 
 @pytest.mark.parametrize("wrong", [{"message": "x" * 257}, {"secret_access_key": "wrong"}, {"to": "not a number"}])
-def test_what_is_refused_for_another_reason_takes_no_room_either(sandbox, wrong):
+def test_a_refused_message_does_not_count(sandbox, wrong):
     assert call(sandbox, **wrong).result == "failed"
     assert call(sandbox).result == "success"
 
 
-def test_what_a_hasty_client_got_through_lies_a_second_apart():
+def test_accepted_messages_of_a_fast_client_are_a_second_apart():
     with running_sandbox() as sandbox:
         while sum(arrival["outcome"] == "accepted" for arrival in sandbox.messages()) < 2:
             call(sandbox)
@@ -106,8 +106,8 @@ def test_what_a_hasty_client_got_through_lies_a_second_apart():
     assert all(later - earlier >= 1 for earlier, later in pairwise(times))
 
 
-def test_the_limits_in_use_are_told(sandbox):
+def test_the_limits_in_use_are_reported(sandbox):
     call(sandbox)
-    (account,) = told_as_json(sandbox, "sandbox/limits")["accounts"]
+    (account,) = get_json(sandbox, "sandbox/limits")["accounts"]
     assert account["limits"] == {"account_per_second": 4, "number_per_second": 1, "number_per_minute": 1}
     assert [used["used_per_minute"] for used in account["numbers"].values()] == [1, 0]

@@ -1,4 +1,4 @@
-"""How the page looks, as far as its files tell: tests/sandbox/test_inbox.py needs a browser."""
+"""Colours of the inbox page, from its files; tests/sandbox/test_inbox.py needs a browser."""
 
 import colorsys
 import re
@@ -24,7 +24,7 @@ def contrast(one, other):
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def test_white_letters_can_be_read_on_a_face_of_every_colour():
+def test_white_letters_are_legible_on_a_face_of_every_colour():
     saturation, lightness = map(int, re.search(r"hsl\(var\(--hue\) (\d+)% (\d+)%\)", CSS).groups())
     faces = [colorsys.hls_to_rgb(hue / 360, lightness / 100, saturation / 100) for hue in range(360)]
     assert min(contrast(face, WHITE) for face in faces) >= READABLE
@@ -58,5 +58,5 @@ def themes():
         ("wide", "wide-fill"),
     ],
 )
-def test_words_can_be_read_on_their_ground(theme, words, ground):
+def test_words_are_legible_on_their_background(theme, words, ground):
     assert contrast(theme[words], theme[ground]) >= READABLE

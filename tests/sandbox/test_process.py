@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_dialogtech.sandbox.__main__ import main
 from airflow_provider_dialogtech.sandbox.process import ACCESS_KEY, NUMBERS, SECRET_ACCESS_KEY, running_sandbox
-from tests.sandbox.calling import begin, call, told, told_as_json
+from tests.sandbox.calling import begin, call, get, get_json
 
 
 def started(**streams):
@@ -23,7 +23,7 @@ def started(**streams):
 
 
 def address_of(process):
-    """Read where it listens, and the rest of what it says at its start."""
+    """Read its address and the rest of its first output."""
     listening, on, base_url = process.stdout.readline().split()
     assert (listening, on) == ("listening", "on")
     while not process.stdout.readline().startswith("export "):
@@ -32,23 +32,23 @@ def address_of(process):
     return SimpleNamespace(base_url=base_url, **keys)
 
 
-def test_it_is_there_within_the_block_and_gone_after_it():
+def test_it_runs_within_the_block_and_not_after_it():
     with running_sandbox(access_key="k", secret_access_key="s", numbers=["5550001111"]) as sandbox:
-        assert told_as_json(sandbox, "sandbox/health") == {"healthy": True}
+        assert get_json(sandbox, "sandbox/health") == {"healthy": True}
         assert sandbox.url == f"{sandbox.base_url}/ibp_api.php"
         assert (sandbox.access_key, sandbox.secret_access_key, sandbox.numbers) == ("k", "s", ("5550001111",))
         assert call(sandbox).result == "success"
     with pytest.raises(URLError):
-        told(sandbox, "sandbox/health")
+        get(sandbox, "sandbox/health")
 
 
-def test_it_says_its_keys_and_a_connection_that_a_shell_takes_as_it_stands():
+def test_it_prints_its_keys_and_a_connection_for_the_shell():
     with started() as process:
         listening, *lines = (process.stdout.readline().strip() for _ in range(6))
-        said = "\n".join(lines)
+        printed = "\n".join(lines)
         process.terminate()
     for known in (ACCESS_KEY, SECRET_ACCESS_KEY, *NUMBERS):
-        assert known in said
+        assert known in printed
     export = next(line for line in lines if line.startswith("export "))
     script = f"{export}; printenv AIRFLOW_CONN_DIALOGTECH_DEFAULT"
     connection = json.loads(subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout)
@@ -79,30 +79,30 @@ def test_it_ends_with_the_block_even_when_a_test_fails_with_a_request_that_hangs
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_at_once_and_in_silence_even_with_a_request_under_way(number):
+def test_a_signal_ends_it_at_once_and_silently_even_during_a_request(number):
     with started(stderr=subprocess.PIPE) as process:
         sandbox = address_of(process)
         with begin(sandbox, method="POST", message="x" * 200, whole=False):
-            told(sandbox, "sandbox/health")  # by now it has begun to serve, and caught the request before
+            get(sandbox, "sandbox/health")  # it has begun to serve, and received the request before
             process.send_signal(number)
             assert process.wait(60) in {0, -number}
         assert process.stderr.read() == ""
 
 
-def test_nothing_that_is_asked_for_is_printed():
+def test_requests_are_not_printed():
     with started(stderr=subprocess.STDOUT) as process:
         sandbox = address_of(process)
         call(sandbox)
         for page in ("ibp_api.php?secret_access_key=hush", "sandbox/messages", "nowhere"):
             try:
-                told(sandbox, page)
+                get(sandbox, page)
             except HTTPError as error:
                 error.close()
         process.terminate()
         assert process.stdout.read() == ""
 
 
-def test_what_was_refused_is_not_among_the_accepted(sandbox):
+def test_a_refused_message_is_not_among_the_accepted(sandbox):
     sandbox.fault("throttled", times=1)
     call(sandbox, to="5556660001")
     call(sandbox, to="5556660002")
@@ -116,16 +116,18 @@ def test_its_secret_is_not_in_its_repr(sandbox):
 
 def test_it_listens_on_this_machine_only(sandbox):
     port = urlsplit(sandbox.base_url).port
-    # The whole of 127.0.0.0/8 is this machine; what listens on every address would answer here too.
+    # All of 127.0.0.0/8 is this machine: a server that listens on every address would answer here.
     with pytest.raises(OSError, match=r"refused|assign"):
         socket.create_connection(("127.0.0.2", port))
 
 
 def test_a_kept_connection_is_answered_without_delay(sandbox):
-    """The kernel may hold a small answer back for 40 ms, which every benchmark would count."""
+    """The kernel may delay a small answer by 40 ms, which would distort every benchmark."""
     connection = http.client.HTTPConnection(urlsplit(sandbox.base_url).netloc)
     taken = []
-    for _ in range(40):
+    until = time.monotonic() + 60
+    # The first answers on a connection are never held back. A busy machine needs to be quick only once.
+    while len(taken) < 40 or (min(taken[20:]) >= 0.03 and time.monotonic() < until):
         before = time.monotonic()
         connection.request("GET", "/sandbox/health")
         connection.getresponse().read()
@@ -144,7 +146,7 @@ def test_a_kept_connection_is_answered_without_delay(sandbox):
         (["--account=twice:a:5550001111", "--account=twice:b:5550002222"], "two accounts have the same access key"),
     ],
 )
-def test_a_wrong_argument_is_refused_with_words(monkeypatch, capsys, arguments, words):
+def test_a_wrong_argument_is_refused_with_the_problem(monkeypatch, capsys, arguments, words):
     monkeypatch.setattr(sys, "argv", ["sandbox", *arguments])
     with pytest.raises(SystemExit, match="2"):
         main()
@@ -158,19 +160,19 @@ def test_a_port_that_is_taken_is_named(monkeypatch, sandbox):
         main()
 
 
-def test_a_sandbox_that_does_not_start_is_told_so(capfd):
+def test_a_sandbox_that_does_not_start_raises(capfd):
     with pytest.raises(RuntimeError, match="did not start"), running_sandbox(arguments=["--nonsense"]):
         pass
     assert "--nonsense" in capfd.readouterr().err
 
 
-def test_only_the_newest_arrivals_can_be_asked_for(sandbox):
+def test_the_newest_arrivals_can_be_requested(sandbox):
     for to in ("5556660001", "5556660002", "5556660003"):
         call(sandbox, to=to)
     first = sandbox.messages()[0]["id"]
 
     def recipients(query):
-        return [arrival["to"][-1] for arrival in told_as_json(sandbox, f"sandbox/messages?{query}")]
+        return [arrival["to"][-1] for arrival in get_json(sandbox, f"sandbox/messages?{query}")]
 
     assert recipients(f"after={first}") == ["2", "3"]
     assert recipients("most=1") == ["3"]
@@ -181,7 +183,7 @@ def test_only_the_newest_arrivals_can_be_asked_for(sandbox):
     refusal.value.close()
 
 
-def test_ids_go_on_after_forgetting_so_that_a_reader_misses_nothing(sandbox):
+def test_ids_continue_after_forgetting(sandbox):
     call(sandbox)
     before = sandbox.messages()[-1]["id"]
     sandbox.forget()

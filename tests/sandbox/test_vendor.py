@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sandbox.replies import reply_xml
-from tests.sandbox.calling import TO, call, told
+from tests.sandbox.calling import TO, call, get
 from tests.vendors_page import SUCCESS
 
 
@@ -20,14 +20,14 @@ def test_the_reply_is_the_vendors_sample_byte_for_byte(sandbox, method):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_message_arrives_letter_for_letter(sandbox, method):
+def test_a_message_arrives_unchanged(sandbox, method):
     message = "a&b=c+d%20 100% “quoted”\nline two\ttab €uro ñ 🎉 <b>&amp;"
     assert call(sandbox, method=method, message=message).result == "success"
     (arrival,) = sandbox.messages()
     assert (arrival["message"], arrival["method"]) == (message, method)
 
 
-def test_an_arrival_tells_all_of_it(sandbox):
+def test_an_arrival_records_the_whole_call(sandbox):
     before = time.time(), time.monotonic()
     call(sandbox, message="Grüße 🎉")
     after = time.time(), time.monotonic()
@@ -72,7 +72,7 @@ def test_a_wrong_parameter_is_refused_with_words(sandbox, changes, description):
     assert [arrival["outcome"] for arrival in sandbox.messages()] == ["refused"]
 
 
-def test_256_characters_are_taken_whatever_their_bytes(sandbox):
+def test_256_characters_are_accepted_whatever_their_bytes(sandbox):
     assert call(sandbox, message="🎉" * 256).result == "success"
 
 
@@ -84,16 +84,16 @@ def test_wrong_keys_are_refused(sandbox, changes):
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_other_methods_are_not_the_apis(sandbox, method):
+def test_other_http_methods_are_refused(sandbox, method):
     assert call(sandbox, method=method).status == 405
     assert sandbox.messages() == []
 
 
-def test_the_numbers_are_told(sandbox):
+def test_the_numbers_are_listed(sandbox):
     answer = call(sandbox, action="sms.get_numbers", to=None, from_=None, message=None)
     assert answer.description == "[2] Numbers"
-    told = [element.text for element in ElementTree.fromstring(answer.body).iter("number")]  # noqa: S314 - our own
-    assert tuple(told) == sandbox.numbers
+    listed = [element.text for element in ElementTree.fromstring(answer.body).iter("number")]  # noqa: S314 - our own
+    assert tuple(listed) == sandbox.numbers
 
 
 def messages_of(sandbox, **parameters):
@@ -102,7 +102,7 @@ def messages_of(sandbox, **parameters):
     return [element.text for element in ElementTree.fromstring(answer.body).iter("body")]  # noqa: S314 - our own
 
 
-def test_the_messages_that_were_sent_are_told_and_no_others(sandbox):
+def test_sent_messages_are_listed_and_no_others(sandbox):
     call(sandbox, message="<first> & \x0bfinest")
     call(sandbox, message="refused" * 100)
     call(sandbox, message="second", from_=sandbox.numbers[1])
@@ -142,7 +142,7 @@ def test_messages_are_listed_as_elements_side_by_side():
     assert [body.text for body in data.findall("body")] == ["<first> & 'finest' \ufffd", "second,\nand more"]
 
 
-def test_messages_are_listed_as_lines_of_message():
+def test_messages_are_listed_as_lines():
     lines = [line.strip().split("\t") for line in data_of("flat").text.strip().splitlines()]
     assert [(line[2], line[4]) for line in lines] == [(TO, "<first> & 'finest' \ufffd"), (TO, "second, and more")]
 
@@ -156,8 +156,8 @@ def test_messages_are_listed_under_other_names_and_with_the_country_code():
 
 
 @given(st.text(max_size=300))
-def test_a_reply_is_xml_whatever_stands_in_it(text):
-    parsed = ElementTree.fromstring(reply_xml("failed", text).encode())  # noqa: S314 - our own
+def test_a_reply_is_xml_with_any_description(description):
+    parsed = ElementTree.fromstring(reply_xml("failed", description).encode())  # noqa: S314 - our own
     assert parsed.findtext("result") == "failed"
 
 
@@ -177,17 +177,17 @@ def test_each_account_has_its_own_keys_numbers_and_limits():
         assert messages_of(sandbox, **third) == ["Hello"]
 
 
-def test_the_keys_are_recorded_and_told_nowhere(sandbox):
+def test_the_keys_are_neither_recorded_nor_shown(sandbox):
     call(sandbox)
     call(sandbox, method="POST")
     call(sandbox, secret_access_key=sandbox.secret_access_key + "x")
-    everything = [told(sandbox, page) for page in ("", "sandbox/messages", "sandbox/limits", "inbox/inbox.js")]
+    everything = [get(sandbox, page) for page in ("", "sandbox/messages", "sandbox/limits", "inbox/inbox.js")]
     secret = sandbox.secret_access_key
     for form in (sandbox.access_key, secret, quote(secret), quote(secret, safe=""), quote_plus(secret)):
         assert not any(form in page for page in everything)
 
 
-def test_a_call_is_stamped_when_it_comes_in_not_when_it_is_answered():
+def test_a_call_has_the_time_of_its_arrival_not_of_its_answer():
     with running_sandbox(latency=0.5) as sandbox:
         assert call(sandbox).result == "success"
         answered = time.monotonic()

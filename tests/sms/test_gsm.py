@@ -1,4 +1,4 @@
-"""Encodings and segments, judged by 3GPP TS 23.038 and by smsutil."""
+"""Encodings and segments, compared with 3GPP TS 23.038 and smsutil."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from smsutil.codecs import GSM_CHARSET, is_valid_gsm
 from airflow_provider_dialogtech.sms.gsm import Measure, first_beyond_gsm7, is_gsm7, measure, segments_in_gsm7, to_gsm7
 from tests.hostile.looking import soon
 
-ESCAPE = "\x1b"  # smsutil takes the escape for a character; in the standard it only announces one
+ESCAPE = "\x1b"  # smsutil counts the escape as a character; in the standard it only introduces one
 GSM7 = GSM_CHARSET.replace(ESCAPE, "")
 TYPOGRAPHIC = "‘’“”–—…•′″\xa0\u2009\u200b\ufeff\t`´«»ﬁ"
 
-# Long runs, so that the edges of segments are met; two-septet characters and surrogate pairs move them.
+# Long runs reach the edges of segments; two-septet characters and surrogate pairs move those edges.
 runs = st.tuples(st.sampled_from(["a", "€", "[", "\n", "ж", "🎉", "’"]), st.integers(0, 170)).map(
     lambda run: run[0] * run[1]
 )
-gsm_texts = st.one_of(
+gsm_bodies = st.one_of(
     st.text(GSM7, min_size=1, max_size=400), st.lists(st.sampled_from("a€[\n"), min_size=150, max_size=330).map("".join)
 )
-any_texts = st.one_of(
+any_bodies = st.one_of(
     st.text(min_size=1, max_size=160),
     st.lists(runs, min_size=1, max_size=4).map("".join).filter(bool),
     st.lists(st.sampled_from("aж🎉"), min_size=60, max_size=150).map("".join),
-).map(lambda text: text.replace(ESCAPE, "") or "a")
+).map(lambda body: body.replace(ESCAPE, "") or "a")
 
 
 @pytest.mark.parametrize(
-    ("text", "encoding", "segments"),
+    ("body", "encoding", "segments"),
     [
         ("a", "GSM-7", 1),
         ("a" * 160, "GSM-7", 1),
@@ -59,25 +59,25 @@ any_texts = st.one_of(
         ("a" * 159 + "’", "UCS-2", 3),
     ],
 )
-def test_segments_are_counted_as_the_standard_has_it(text: str, encoding: str, segments: int) -> None:
-    assert measure(text) == Measure(encoding, segments)
+def test_segments_are_counted_as_in_the_standard(body: str, encoding: str, segments: int) -> None:
+    assert measure(body) == Measure(encoding, segments)
 
 
-def test_the_alphabet_is_the_one_smsutil_knows() -> None:
+def test_the_alphabet_is_that_of_smsutil() -> None:
     ours = {char for char in map(chr, range(sys.maxunicode + 1)) if is_gsm7(char)}
 
     assert ours == set(GSM7)
-    assert len(ours) == 127 + 10  # all of 7 bits but the escape, and the extension table
+    assert len(ours) == 127 + 10  # every 7-bit code but the escape, and the extension table
 
 
 @settings(deadline=None)
-@given(gsm_texts | any_texts)
+@given(gsm_bodies | any_bodies)
 @example("€" * 76 + "a" + "€" * 76)
 @example("\n")
-def test_encoding_and_segments_agree_with_smsutil(text: str) -> None:
-    oracle = smsutil.split(text)
+def test_encoding_and_segments_agree_with_smsutil(body: str) -> None:
+    oracle = smsutil.split(body)
 
-    found = measure(text)
+    found = measure(body)
 
     assert found.encoding == {"gsm0338": "GSM-7", "utf_16_be": "UCS-2"}[oracle.encoding]
     assert found.segments == len(oracle.parts)
@@ -97,71 +97,71 @@ def test_encoding_and_segments_agree_with_smsutil(text: str) -> None:
         ("5 €, [x] {y}", "5 €, [x] {y}"),
     ],
 )
-def test_typographic_characters_have_gsm7_equals(written: str, plain: str) -> None:
+def test_typographic_characters_have_gsm7_equivalents(written: str, plain: str) -> None:
     assert to_gsm7(written) == plain
 
 
 @pytest.mark.parametrize(("unseen", "plain"), [(4091, "café"), (4092, None)])
-def test_accents_are_composed_in_messages_of_up_to_4096_characters(unseen: int, plain: str | None) -> None:
-    text = "cafe\u0301" + "\u200b" * unseen
+def test_accents_are_composed_in_bodies_of_up_to_4096_characters(unseen: int, plain: str | None) -> None:
+    body = "cafe\u0301" + "\u200b" * unseen
 
-    assert to_gsm7(text) == (plain or text)
+    assert to_gsm7(body) == (plain or body)
 
 
-@pytest.mark.parametrize("text", ["“ça va”", "it’s 🎉", "“да”", "naïve – no", "½…", "“ŵ”"])
-def test_a_message_that_cannot_be_wholly_gsm7_stays_letter_for_letter(text: str) -> None:
-    assert to_gsm7(text) == text
+@pytest.mark.parametrize("body", ["“ça va”", "it’s 🎉", "“да”", "naïve – no", "½…", "“ŵ”"])
+def test_a_body_that_cannot_be_wholly_gsm7_is_unchanged(body: str) -> None:
+    assert to_gsm7(body) == body
 
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from(GSM7 + TYPOGRAPHIC + "çж🎉\u0301"), max_size=60) | st.text(max_size=60))
-def test_transliteration_is_all_or_nothing_and_touches_no_letter(text: str) -> None:
-    plain = to_gsm7(text)
+def test_transliteration_is_all_or_nothing_and_touches_no_letter(body: str) -> None:
+    plain = to_gsm7(body)
 
-    assert plain == text or is_gsm7(plain)
+    assert plain == body or is_gsm7(plain)
     assert to_gsm7(plain) == plain
-    assert _letters(plain) == _letters(text)
-    if is_gsm7(text):
-        assert plain == text
+    assert _letters(plain) == _letters(body)
+    if is_gsm7(body):
+        assert plain == body
 
 
-def _letters(text: str) -> list[str]:
-    compatible = unicodedata.normalize("NFKC", text).replace("ʹ", "")
+def _letters(body: str) -> list[str]:
+    compatible = unicodedata.normalize("NFKC", body).replace("ʹ", "")
     return [char for char in compatible if unicodedata.category(char) in {"Lu", "Ll", "Lo", "Nd"}]
 
 
-def test_the_character_to_blame_is_the_first_that_nothing_can_replace() -> None:
+def test_the_first_irreplaceable_character_causes_ucs2() -> None:
     assert first_beyond_gsm7("it’s – 🎉 да") == "🎉"
 
 
-def test_where_all_can_be_replaced_the_first_of_them_is_to_blame() -> None:
+def test_the_first_replaceable_character_causes_ucs2_where_all_are_replaceable() -> None:
     assert first_beyond_gsm7("it’s – so") == "’"
 
 
-def test_nothing_is_to_blame_in_a_gsm7_message() -> None:
+def test_no_character_causes_ucs2_in_a_gsm7_body() -> None:
     assert first_beyond_gsm7("It's 5 €\n") is None
 
 
 @settings(deadline=None)
-@given(any_texts)
-def test_exactly_the_messages_beyond_gsm7_have_a_character_to_blame(text: str) -> None:
-    culprit = first_beyond_gsm7(text)
+@given(any_bodies)
+def test_a_character_causes_ucs2_exactly_in_bodies_beyond_gsm7(body: str) -> None:
+    culprit = first_beyond_gsm7(body)
 
-    assert (culprit is None) == is_valid_gsm(text)
+    assert (culprit is None) == is_valid_gsm(body)
     assert culprit is None or not is_gsm7(culprit)
 
 
-def test_an_accent_that_stands_alone_is_to_blame_itself_where_composing_it_would_help() -> None:
+def test_a_combining_accent_causes_ucs2_where_composing_it_would_help() -> None:
     assert first_beyond_gsm7("cafe\u0301") == "\u0301"
 
 
-def test_segments_without_the_characters_beyond_gsm7_count_their_equals() -> None:
+def test_segments_in_gsm7_count_equivalents() -> None:
     assert segments_in_gsm7("…" * 54) == 2
     assert segments_in_gsm7("ж" * 160) == 1
     assert segments_in_gsm7("cafe\u0301 " * 32) == 1
 
 
 @pytest.mark.parametrize("ask", [to_gsm7, first_beyond_gsm7, segments_in_gsm7, measure])
-def test_a_message_of_accents_without_end_is_done_with_at_once(ask):
+def test_a_body_of_many_accents_is_handled_at_once(ask):
     with soon():
         ask("e" + "\u0301\u0323" * 80_000)

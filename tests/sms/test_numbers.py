@@ -1,4 +1,4 @@
-"""Phone numbers as people write them."""
+"""Phone numbers in usual notations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.hostile.looking import soon
         15556667777,
     ],
 )
-def test_what_people_write_becomes_ten_digits(written: object) -> None:
+def test_usual_notations_become_ten_digits(written: object) -> None:
     assert normalize_number(written, "to") == "5556667777"
 
 
@@ -51,7 +51,7 @@ def test_what_people_write_becomes_ten_digits(written: object) -> None:
         ("+1 416 555 0123", "4165550123"),
     ],
 )
-def test_other_countries_go_out_as_country_code_and_number(written: str, digits: str) -> None:
+def test_other_countries_become_country_code_and_number(written: str, digits: str) -> None:
     assert normalize_number(written, "to") == digits
 
 
@@ -69,17 +69,17 @@ def test_normalizing_twice_changes_nothing(written: str) -> None:
         ("242433", "too short"),
         ("666-7777", "lacks its area code"),
         ("555 666 77777", "too long"),
-        ("442079460958", "too long for a number of the US. The US is meant unless a number begins with +"),
-        ("+999 123 456 789", "is no phone number"),
-        ("5556667777, 5556668888", "is more than one number. Give one phone number."),
-        ("5556667777\n5556668888", "is no phone number"),
-        ("5556667777 x123", "letters or signs"),
-        ("1-800-FLOWERS", "letters or signs"),
-        ("*67 5556667777", "letters or signs"),
-        ("{{ var.value.phone }}", "letters or signs"),
-        ("+", "is no phone number"),
-        ("0", "is no phone number"),
-        (10**99, "is no phone number"),
+        ("442079460958", "too long for a number of the US. A number that does not begin with + "),
+        ("+999 123 456 789", "is not a phone number"),
+        ("5556667777, 5556668888", "contains more than one number. Give one phone number."),
+        ("5556667777\n5556668888", "is not a phone number"),
+        ("5556667777 x123", "not valid in a phone number"),
+        ("1-800-FLOWERS", "not valid in a phone number"),
+        ("*67 5556667777", "not valid in a phone number"),
+        ("{{ var.value.phone }}", "not valid in a phone number"),
+        ("+", "is not a phone number"),
+        ("0", "is not a phone number"),
+        (10**99, "is not a phone number"),
         (10**100, "more digits than any phone number"),
         (-5, "begins with a minus"),
         (-2125550187, "begins with a minus"),
@@ -89,7 +89,7 @@ def test_normalizing_twice_changes_nothing(written: str) -> None:
         ("1-555-666-777", "a digit may be missing"),
     ],
 )
-def test_what_is_no_possible_number_is_refused_by_what_is_wrong(written: object, problem: str) -> None:
+def test_an_impossible_number_is_refused_with_the_problem(written: object, problem: str) -> None:
     with pytest.raises(InvalidMessage) as refused:
         normalize_number(written, "to")
 
@@ -106,20 +106,20 @@ def test_what_is_no_possible_number_is_refused_by_what_is_wrong(written: object,
     ],
     ids=["int", "negative int", "digits", "spaces"],
 )
-def test_what_is_far_too_long_is_refused_at_once(number: Callable[[], object], problem: str) -> None:
+def test_a_far_too_long_number_is_refused_at_once(number: Callable[[], object], problem: str) -> None:
     written = number()
     with soon(), pytest.raises(InvalidMessage, match=problem):
         normalize_number(written, "to")
 
 
 @pytest.mark.parametrize("written", ["+65 6123 4567", "+47 22 12 34 56", "+5556667777"])
-def test_a_foreign_number_that_the_api_would_take_for_one_of_the_us_is_refused(written: str) -> None:
-    with pytest.raises(InvalidMessage, match="would take it for one of the US"):
+def test_a_foreign_number_that_the_api_would_read_as_a_us_number_is_refused(written: str) -> None:
+    with pytest.raises(InvalidMessage, match="would read it as a US number"):
         normalize_number(written, "to")
 
 
 @pytest.mark.parametrize("nothing", [None, "", "  \n"])
-def test_a_missing_number_is_told_by_its_parameter(nothing: object) -> None:
+def test_a_missing_number_is_reported_by_its_parameter(nothing: object) -> None:
     with pytest.raises(InvalidMessage, match=r"`from_` is empty"):
         normalize_number(nothing, "from_")
 
@@ -134,7 +134,7 @@ def test_a_missing_number_is_told_by_its_parameter(nothing: object) -> None:
         (b"5556667777", "bytes"),
     ],
 )
-def test_what_is_neither_message_nor_an_int_is_refused_by_its_type(value: object, kind: str) -> None:
+def test_a_value_that_is_neither_string_nor_int_is_refused_by_its_type(value: object, kind: str) -> None:
     with pytest.raises(InvalidMessage, match=f"`to` must be a phone number as text, not a {kind}") as refused:
         normalize_number(value, "to")
 
@@ -167,7 +167,7 @@ def test_a_refusal_names_the_parameter_and_shows_the_last_four_digits_only(writt
     | st.none()
     | st.binary()
 )
-def test_whatever_comes_in_is_digits_or_a_refusal(value: object) -> None:
+def test_any_value_is_normalized_or_refused(value: object) -> None:
     try:
         digits = normalize_number(value, "to")
     except InvalidMessage:
@@ -184,7 +184,7 @@ def test_whatever_comes_in_is_digits_or_a_refusal(value: object) -> None:
     st.from_regex(r"[0-9]{3}", fullmatch=True),
     st.from_regex(r"[0-9]{4}", fullmatch=True),
 )
-def test_every_way_of_writing_leads_to_the_same_digits(form: str, area: str, exchange: str, line: str) -> None:
+def test_every_notation_gives_the_same_digits(form: str, area: str, exchange: str, line: str) -> None:
     assert normalize_number(form.format(area, exchange, line), "to") == area + exchange + line
 
 
@@ -195,7 +195,7 @@ def _mobile_numbers() -> list[phonenumbers.PhoneNumber]:
 
 
 @pytest.mark.parametrize("number", _mobile_numbers(), ids=lambda number: f"+{number.country_code}")
-def test_no_country_s_number_reaches_the_api_as_one_of_the_us(number: phonenumbers.PhoneNumber) -> None:
+def test_no_foreign_number_reaches_the_api_as_a_us_number(number: phonenumbers.PhoneNumber) -> None:
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
     try:

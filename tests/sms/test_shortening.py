@@ -1,4 +1,4 @@
-"""Where a text is cut."""
+"""Where `shorten` cuts."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from airflow_provider_dialogtech.sms.message import shorten
 FAMILY = "👨‍👩‍👧"
 
 
-def test_a_message_that_fits_is_left_alone() -> None:
+def test_a_text_that_fits_is_unchanged() -> None:
     assert shorten("ten chars ", 10) == "ten chars "
 
 
-def test_a_gsm7_message_is_cut_at_a_word_and_stays_gsm7() -> None:
+def test_a_gsm7_text_is_cut_at_a_word_and_stays_gsm7() -> None:
     assert shorten("The load of customers failed", 20) == "The load of..."
     assert shorten("The load of customers failed", 24) == "The load of customers..."
 
 
-def test_another_message_is_cut_with_an_ellipsis() -> None:
+def test_another_text_is_cut_with_an_ellipsis() -> None:
     assert shorten("Загрузка клиентов не удалась", 20) == "Загрузка клиентов…"
 
 
-def test_the_mark_goes_by_what_is_left_of_the_message() -> None:
+def test_the_mark_depends_on_the_rest_of_the_text() -> None:
     assert shorten("The load failed ’twas", 20) == "The load failed..."
 
 
@@ -35,7 +35,7 @@ def test_a_word_that_begins_early_is_cut_in_its_middle() -> None:
     assert shorten("See https://example.com/a/very/long/path", 20) == "See https://examp..."
 
 
-def test_no_space_is_left_before_the_mark() -> None:
+def test_no_space_precedes_the_mark() -> None:
     assert shorten("one two    three four", 14) == "one two..."
 
 
@@ -53,16 +53,16 @@ def test_no_space_is_left_before_the_mark() -> None:
         ("🇦🇺🇦🇹🇺🇸", 4, "🇦🇺…"),
     ],
 )
-def test_no_emoji_flag_or_accent_is_torn_apart(text: str, limit: int, cut: str) -> None:
+def test_no_emoji_flag_or_accent_is_split(text: str, limit: int, cut: str) -> None:
     assert shorten(text, limit) == cut
 
 
 @pytest.mark.parametrize("sign", ["\U0001f3fb", "\U0001f3ff", "\U000e0020", "\U000e007f"])
-def test_no_skin_tone_and_no_tag_of_a_flag_is_torn_from_its_emoji(sign: str) -> None:
+def test_no_skin_tone_and_no_flag_tag_is_split_from_its_emoji(sign: str) -> None:
     assert shorten("ж" * 4 + "👍" + sign + "ж", 6) == "жжжж…"
 
 
-def test_what_holds_together_from_the_start_is_torn_rather_than_lost() -> None:
+def test_a_single_long_character_is_split_rather_than_lost() -> None:
     assert shorten("e" + "\u0301" * 50, 10) == "e" + "\u0301" * 8 + "…"
 
 
@@ -72,13 +72,13 @@ def test_a_limit_is_kept_however_small(limit: int, cut: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "limit", "cut"), [("", -1, ""), ("", 0, ""), ("a", 0, ""), ("a", 1, "a")])
-def test_a_message_of_next_to_nothing_is_cut_as_any_other(text: str, limit: int, cut: str) -> None:
+def test_a_very_short_text_is_cut_as_any_other(text: str, limit: int, cut: str) -> None:
     assert shorten(text, limit) == cut
 
 
 @settings(deadline=None)
 @given(st.text(max_size=80) | st.text("ab ж’\n\u0301\u200d👩🇺🏽", max_size=80), st.integers(-2, 90))
-def test_a_cut_message_is_its_own_beginning_within_the_limit(text: str, limit: int) -> None:
+def test_a_cut_text_is_its_own_beginning_within_the_limit(text: str, limit: int) -> None:
     short = shorten(text, limit)
 
     assert len(short) <= max(limit, 0)
@@ -97,7 +97,7 @@ def test_a_cut_message_is_its_own_beginning_within_the_limit(text: str, limit: i
     st.text("aж", min_size=1, max_size=8),
     st.lists(st.sampled_from(["a", " ", "e\u0301", FAMILY, "❤️", "🇺🇸"]), min_size=8, max_size=40),
 )
-def test_a_cut_falls_between_what_readers_see_as_characters(start: str, seen: list[str]) -> None:
+def test_a_cut_falls_between_visible_characters(start: str, seen: list[str]) -> None:
     text = start + "".join(seen)
     short = shorten(text, len(text) - 1)
 

@@ -6,7 +6,8 @@ from importlib.metadata import version
 import pytest
 import requests
 
-from tests.sandbox.browser import CHROMIUM, running_chromium
+from tests.programs import require
+from tests.sandbox.browser import running_chromium
 from tests.system.conftest import ANY_TIME, CONTACTS, EVERY_DAG_TO
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
@@ -57,7 +58,7 @@ def wait_for(system, number, words):
     def found():
         return [text for text in words_to(system, number) if words in text]
 
-    system.airflow.processes.wait_until(f"{number} reads {words!r}", lambda: bool(found()), seconds=90)
+    system.airflow.processes.wait_until(f"{number} reads {words!r}", lambda: bool(found()), seconds=300)
     (text,) = found()
     return text
 
@@ -133,7 +134,7 @@ def question_of(system, method="GET", body=None):
 def test_a_question_is_texted_with_a_link_to_airflow(system, link):
     page = f"{system.airflow.url}/dags/{QUESTION}/runs/{RUN}/tasks/approve/required_actions"
     assert link == f"{page}?map_index=-1"
-    answer = requests.get(link, timeout=90)
+    answer = requests.get(link, timeout=300)
     assert (answer.status_code, answer.headers["Content-Type"].split(";")[0]) == (200, "text/html")
     asked = question_of(system)
     assert (asked["subject"], asked["options"]) == ("Load 2 million rows?", ["Approve", "Reject"])
@@ -141,16 +142,16 @@ def test_a_question_is_texted_with_a_link_to_airflow(system, link):
 
 
 @asks_people
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 def test_its_link_opens_the_form_with_the_options(system, link, tmp_path):
+    require("chromium")
     with running_chromium(tmp_path) as browser:
         # Logged in first: Airflow 3.1 without passwords leads from its login to its home page.
         browser.open(system.airflow.url)
-        browser.wait_for("document.body?.innerText.includes('Dags')", seconds=90)
+        browser.wait_for("document.body?.innerText.includes('Dags')", seconds=300)
         browser.open(link)
         buttons = "[...document.querySelectorAll('button')].map((button) => button.innerText.trim())"
         for option in ("Approve", "Reject"):
-            browser.wait_for(f"{buttons}.includes({option!r})", seconds=90)
+            browser.wait_for(f"{buttons}.includes({option!r})", seconds=300)
         assert "Load 2 million rows?" in browser.text()
 
 

@@ -46,7 +46,7 @@ def guarded():
     yield start
     for process in started:
         process.kill()
-        process.wait(20)
+        process.wait(60)
         process.stdout.close()
 
 
@@ -57,14 +57,14 @@ def gone_within(pids, seconds):
 
 
 def test_the_status_of_the_command_is_told(guarded):
-    assert guarded("raise SystemExit(3)").wait(20) == 3
-    assert guarded("import os; os.kill(os.getpid(), 9)").wait(20) == 137
+    assert guarded("raise SystemExit(3)").wait(60) == 3
+    assert guarded("import os; os.kill(os.getpid(), 9)").wait(60) == 137
 
 
 def test_what_the_command_left_behind_is_ended(guarded):
     guard = guarded(LEAVES_CHILDREN)
     pids = guard.stdout.readline().split()
-    assert guard.wait(30) == 0
+    assert guard.wait(90) == 0
     assert len(pids) == 2
     assert gone_within(pids, 0)
 
@@ -75,5 +75,5 @@ def test_however_it_is_ended_nothing_goes_on(guarded, number):
     pids = guard.stdout.readline().split()
     assert not gone_within(pids[:1], 0)
     os.killpg(guard.pid, number)
-    guard.wait(40)
-    assert gone_within(pids, 40)
+    guard.wait(90)
+    assert gone_within(pids, 90)

@@ -48,7 +48,7 @@ def test_a_stopped_program_leaves_no_descendant(background, stop):
     start(background, "parent", WITH_CHILD.format(seconds=600))
     child, parent = int(printed(background, "parent")), background.pid_of("parent")
     stop(background)
-    psutil.wait_procs([psutil.Process(pid) for pid in (child, parent) if not is_gone(pid)], timeout=10)
+    psutil.wait_procs([psutil.Process(pid) for pid in (child, parent) if not is_gone(pid)], timeout=60)
     assert is_gone(child)
     assert is_gone(parent)
 
@@ -56,10 +56,10 @@ def test_a_stopped_program_leaves_no_descendant(background, stop):
 def test_a_child_whose_parent_has_died_is_found_and_ended(background):
     start(background, "parent", WITH_CHILD.format(seconds=0))
     child = int(printed(background, "parent"))
-    psutil.Process(background.pid_of("parent")).wait(20)
+    psutil.Process(background.pid_of("parent")).wait(60)
     assert not is_gone(child)
     background.stop_all()
-    psutil.wait_procs([psutil.Process(child)] if not is_gone(child) else [], timeout=10)
+    psutil.wait_procs([psutil.Process(child)] if not is_gone(child) else [], timeout=60)
     assert is_gone(child)
 
 

@@ -97,7 +97,7 @@ def test_every_link_of_the_readme_works_outside_of_the_repository(metadata):
 def test_airflow_lists_the_provider(installed):
     providers = installed.rows("airflow", "providers", "list")
     (ours,) = [row for row in providers if row["package_name"] == "airflow-provider-dialogtech"]
-    assert ours["description"].startswith("Texts people through the DialogTech SMS API")
+    assert ours["description"].startswith("Sends SMS messages through the DialogTech API")
 
 
 def test_airflow_finds_the_hook_the_form_the_plugin_and_the_options(installed):

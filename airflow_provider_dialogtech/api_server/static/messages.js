@@ -1,7 +1,7 @@
-// Shows the messages that the user may see, and keeps them fresh. Nothing from a message or a name ever becomes HTML.
+// Shows the messages that the user may see, and refreshes them. The values of a message are inserted as text, never as HTML.
 "use strict";
 
-const EVERY = 5000;
+const EVERY = 5000; // milliseconds between two refreshes
 const filters = document.getElementById("filters");
 const rows = document.getElementById("messages");
 const live = document.getElementById("live");
@@ -17,18 +17,18 @@ function element(name, options = {}, ...children) {
   return made;
 }
 
-function counted(number, noun) {
+function count(number, noun) {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-// Airflow's own choice where the page stands in its frame, the system's elsewhere.
+// Follows Airflow's theme within its frame, else the system's.
 function followTheme() {
   let dark = matchMedia("(prefers-color-scheme: dark)").matches;
   try {
     const outer = window.parent === window ? null : window.parent.document.documentElement;
     if (outer) dark = outer.classList.contains("dark");
   } catch {
-    // another origin's frame tells nothing
+    // a frame of another origin cannot be read
   }
   document.documentElement.className = [dark ? "dark" : "light", live.classList.contains("lost") ? "lost" : ""].join(" ");
 }
@@ -56,8 +56,8 @@ function taskOf(message) {
 }
 
 function rowOf(message) {
-  const words = message.state.replace("_", " ");
-  const state = element("td", {}, element("span", { className: `state ${message.state}`, textContent: words }));
+  const label = message.state.replace("_", " ");
+  const state = element("td", {}, element("span", { className: `state ${message.state}`, textContent: label }));
   if (message.is_alert) state.append(" ", element("span", { className: "state", textContent: "alert" }));
   const todo = element("td", { className: "todo" });
   if (message.may_settle) {
@@ -70,34 +70,34 @@ function rowOf(message) {
   return element("tr", {}, timeOf(message), state, to, taskOf(message), element("td", { className: "reason", textContent: message.reason }), todo);
 }
 
-function gauge(words, used, limit) {
+function gauge(label, used, limit) {
   const meter = element("meter", { min: 0, max: limit, high: limit * 0.9, value: Math.min(used, limit) });
-  return element("label", {}, `${words}: ${used} of ${limit}`, meter);
+  return element("label", {}, `${label}: ${used} of ${limit}`, meter);
 }
 
 function accountOf(account) {
   const box = element("div", { className: "account" }, element("h2", { textContent: account.name }));
   box.append(gauge("Account, in this second", account.used, account.limit));
   for (const number of account.numbers) box.append(gauge(`Number ${number.name}, in this minute`, number.used, number.limit));
-  if (account.waiting) box.append(element("p", { textContent: `${counted(account.waiting, "message")} waiting for a slot` }));
+  if (account.waiting) box.append(element("p", { textContent: `${count(account.waiting, "message")} waiting for a slot` }));
   return box;
 }
 
 function showMessages({ messages, more }) {
   const fresh = JSON.stringify([messages, more]);
-  if (fresh === shown) return; // so that a focused button keeps its focus
+  if (fresh === shown) return; // keeps the focus of a button
   shown = fresh;
   rows.replaceChildren(...messages.map(rowOf));
   document.getElementById("empty").hidden = messages.length > 0;
   document.getElementById("summary").textContent = more
     ? `The newest ${messages.length} messages. Choose a shorter period or a DAG to see others.`
-    : counted(messages.length, "message");
+    : count(messages.length, "message");
 }
 
 function showLimits({ accounts, alerts_sent: sent, alerts_suppressed: suppressed }) {
   document.getElementById("limits").replaceChildren(...accounts.map(accountOf));
-  const only = suppressed ? `; ${suppressed} only counted, to be named in the next message` : "";
-  document.getElementById("alerts").textContent = `${counted(sent, "alert")} sent in 24 hours${only}`;
+  const further = suppressed ? `; ${suppressed} suppressed, to be counted in the next message` : "";
+  document.getElementById("alerts").textContent = `${count(sent, "alert")} sent in 24 hours${further}`;
 }
 
 async function refresh() {
@@ -110,7 +110,7 @@ async function refresh() {
     live.textContent = `Live, ${new Date().toLocaleTimeString()}`;
   } catch (error) {
     live.className = "lost";
-    live.textContent = error instanceof TypeError ? "Airflow does not answer. What is shown is old." : error.message;
+    live.textContent = error instanceof TypeError ? "Airflow does not answer. These messages are not up to date." : error.message;
   }
   followTheme();
 }
@@ -118,7 +118,7 @@ async function refresh() {
 function open(message) {
   settling = message;
   problem.textContent = found.textContent = "";
-  document.getElementById("question").textContent = `What became of the message to ${message.to}?`;
+  document.getElementById("question").textContent = `Was the message to ${message.to} sent?`;
   dialog.showModal();
 }
 
@@ -132,7 +132,7 @@ async function lookUp() {
   problem.textContent = "";
   try {
     const { listed, times, sent, meaning } = await command("look-up");
-    found.textContent = `${counted(listed, "message")} listed, ${times.length} like it; the journal knows ${sent} as sent. ${meaning}`;
+    found.textContent = `${count(listed, "message")} listed, ${times.length} like it; the journal has ${sent} as sent. ${meaning}`;
   } catch (error) {
     found.textContent = "";
     problem.textContent = error.message;

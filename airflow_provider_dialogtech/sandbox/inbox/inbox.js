@@ -1,17 +1,17 @@
 "use strict";
 
-const EVERY = 300; // milliseconds from one look to the next
-const TEXTS = 1000; // the newest so many are shown
+const EVERY = 300; // milliseconds between two refreshes
+const MOST_MESSAGES = 1000; // the newest are shown
 const CONVERSATIONS = 200;
 const CARDS = 12;
 
 const at = (id) => document.getElementById(id);
-const rows = new Map(); // recipient → its row in the list, kept so that focus and scrolling stay
-let texts = [];
+const rows = new Map(); // recipient → its row in the list, reused so that focus and scroll position survive
+let messages = [];
 let started = 0;
 let newest = 0;
 
-// Whatever comes from a message goes in as text, never as HTML.
+// The values of a message are inserted as text, never as HTML.
 function element(name, className, ...content) {
   const made = document.createElement(name);
   if (className) made.className = className;
@@ -25,10 +25,10 @@ function pretty(number) {
 }
 
 const count = (many, noun) => `${many.toLocaleString()} ${noun}${many === 1 ? "" : "s"}`;
-const isBad = (text) => text.outcome !== "accepted";
+const isBad = (message) => message.outcome !== "accepted";
 const words = (outcome) => outcome.replace("_", " ");
-const clock = (text, style) => new Date(text.at * 1000).toLocaleTimeString([], { timeStyle: style, hourCycle: "h23" });
-const day = (text) => new Date(text.at * 1000).toLocaleDateString([], { dateStyle: "full" });
+const clock = (message, style) => new Date(message.at * 1000).toLocaleTimeString([], { timeStyle: style, hourCycle: "h23" });
+const day = (message) => new Date(message.at * 1000).toLocaleDateString([], { dateStyle: "full" });
 
 function hueOf(number) {
   let hue = 7;
@@ -40,11 +40,11 @@ function hueOf(number) {
 
 function conversations() {
   const byRecipient = new Map();
-  for (const text of texts) {
-    const list = byRecipient.get(text.to) || [];
-    list.push(text);
-    byRecipient.delete(text.to); // to stand last, as its newest text does
-    byRecipient.set(text.to, list);
+  for (const message of messages) {
+    const list = byRecipient.get(message.to) || [];
+    list.push(message);
+    byRecipient.delete(message.to); // moves the recipient to the end, with its newest message
+    byRecipient.set(message.to, list);
   }
   return [...byRecipient].reverse();
 }
@@ -81,30 +81,30 @@ function showList(all, chosen) {
   }
 }
 
-// ---- one conversation, as the recipient's phone shows it
+// ---- one conversation
 
-function bubble(text) {
+function bubble(message) {
   const about = element(
     "div",
     "about",
-    element("time", "", clock(text, "medium")),
-    element("span", "", `from ${pretty(text.from)}`),
-    element("span", text.encoding === "UCS-2" ? "pill wide" : "pill", text.encoding || "empty"),
-    element("span", "pill", count(text.segments, "segment")),
+    element("time", "", clock(message, "medium")),
+    element("span", "", `from ${pretty(message.from)}`),
+    element("span", message.encoding === "UCS-2" ? "pill wide" : "pill", message.encoding || "empty"),
+    element("span", "pill", count(message.segments, "segment")),
   );
-  const made = element("li", isBad(text) ? "text bad" : "text", element("p", "", text.message), about);
+  const made = element("li", isBad(message) ? "message bad" : "message", element("p", "", message.message), about);
   const trouble = [];
-  if (isBad(text)) trouble.push(element("span", "pill bad", words(text.outcome)), element("span", "", text.description));
-  if (text.fault) trouble.push(element("span", "pill bad", "fault"), element("span", "", text.fault));
+  if (isBad(message)) trouble.push(element("span", "pill bad", words(message.outcome)), element("span", "", message.description));
+  if (message.fault) trouble.push(element("span", "pill bad", "fault"), element("span", "", message.fault));
   if (trouble.length) made.append(element("div", "about", ...trouble));
   return made;
 }
 
 function showThread(to, list) {
-  const accepted = list.filter((text) => !isBad(text));
-  const segments = accepted.reduce((sum, text) => sum + text.segments, 0);
+  const accepted = list.filter((message) => !isBad(message));
+  const segments = accepted.reduce((sum, message) => sum + message.segments, 0);
   at("recipient").textContent = pretty(to);
-  at("summary").textContent = `${count(accepted.length, "text")}, ${count(segments, "segment")}`;
+  at("summary").textContent = `${count(accepted.length, "message")}, ${count(segments, "segment")}`;
   const bubbles = at("bubbles");
   const first = list[0].id;
   if (bubbles.dataset.to !== to || Number(bubbles.dataset.first) !== first) {
@@ -113,28 +113,28 @@ function showThread(to, list) {
   }
   const isNew = Number(bubbles.dataset.last) === 0;
   const wasAtEnd = isNew || bubbles.scrollHeight - bubbles.scrollTop - bubbles.clientHeight < 60;
-  for (const text of list.filter((text) => text.id > Number(bubbles.dataset.last))) {
-    if (day(text) !== bubbles.dataset.day) bubbles.append(element("li", "day", day(text)));
-    bubbles.append(bubble(text));
-    Object.assign(bubbles.dataset, { last: text.id, day: day(text) });
+  for (const message of list.filter((message) => message.id > Number(bubbles.dataset.last))) {
+    if (day(message) !== bubbles.dataset.day) bubbles.append(element("li", "day", day(message)));
+    bubbles.append(bubble(message));
+    Object.assign(bubbles.dataset, { last: message.id, day: day(message) });
   }
   if (wasAtEnd) bubbles.scrollTop = bubbles.scrollHeight;
 }
 
-// ---- what stands above them
+// ---- outcomes and limits
 
 function showOutcomes() {
   const tally = {};
-  for (const text of texts) tally[text.outcome] = (tally[text.outcome] || 0) + 1;
+  for (const message of messages) tally[message.outcome] = (tally[message.outcome] || 0) + 1;
   const pills = Object.entries(tally).map(([outcome, many]) =>
     element("li", outcome === "accepted" ? "pill accepted" : "pill bad", `${many.toLocaleString()} ${words(outcome)}`));
-  if (texts.length === TEXTS) pills.unshift(element("li", "pill", `of the newest ${TEXTS.toLocaleString()}`));
+  if (messages.length === MOST_MESSAGES) pills.unshift(element("li", "pill", `of the newest ${MOST_MESSAGES.toLocaleString()}`));
   at("outcomes").replaceChildren(...pills);
 }
 
 function gauge(used, most, period) {
   const track = element("span", "track", element("i"));
-  const limit = ` of ${most} text${most === 1 ? "" : "s"} per ${period}`;
+  const limit = ` of ${most} message${most === 1 ? "" : "s"} per ${period}`;
   const made = element("div", "gauge", element("b", "", used), limit, track);
   made.classList.toggle("full", used >= most);
   made.querySelector("i").style.width = `${Math.min(100, (100 * used) / Math.max(most, 1))}%`;
@@ -163,12 +163,12 @@ function showLimits(accounts) {
   const shown = busiest.slice(0, CARDS).map(([, made]) => made);
   if (cards.length > CARDS) shown.push(element("p", "", `and ${cards.length - CARDS} less busy`));
   const drawn = shown.map((made) => made.outerHTML).join("");
-  if (at("limits").dataset.drawn === drawn) return; // a needless redraw would take a selection away
+  if (at("limits").dataset.drawn === drawn) return; // an unnecessary redraw would clear a selection
   at("limits").dataset.drawn = drawn;
   at("limits").replaceChildren(...shown);
 }
 
-// ---- all of it, again and again
+// ---- refreshing
 
 function show() {
   const all = conversations();
@@ -181,7 +181,7 @@ function show() {
   at("thread").hidden = !list;
   showOutcomes();
   showList(all, chosen);
-  if (list) showThread(chosen, list); // last, when it is known how much room it has
+  if (list) showThread(chosen, list); // last, when the layout is known
 }
 
 async function ask(what) {
@@ -191,13 +191,13 @@ async function ask(what) {
 
 async function look() {
   const limits = await ask("limits");
-  if (limits.started !== started) [started, newest, texts] = [limits.started, 0, []];
-  const arrived = await ask(`messages?after=${newest}&most=${TEXTS}`);
+  if (limits.started !== started) [started, newest, messages] = [limits.started, 0, []];
+  const arrived = await ask(`messages?after=${newest}&most=${MOST_MESSAGES}`);
   newest = arrived.at(-1)?.id ?? newest;
   const sent = arrived.filter((call) => call.action === "sms.send_message");
-  const remembered = texts.filter((text) => text.id >= limits.oldest);
-  const isChanged = sent.length || remembered.length < texts.length;
-  texts = remembered.concat(sent).slice(-TEXTS);
+  const remembered = messages.filter((message) => message.id >= limits.oldest);
+  const isChanged = sent.length || remembered.length < messages.length;
+  messages = remembered.concat(sent).slice(-MOST_MESSAGES);
   showLimits(limits.accounts);
   if (isChanged) show();
 }
@@ -207,7 +207,7 @@ async function keepLooking() {
   try {
     await look();
   } catch {
-    isOn = false; // it is stopping or starting
+    isOn = false; // the sandbox is stopping or starting
   }
   document.body.classList.toggle("lost", !isOn);
   at("live").className = isOn ? "on" : "off";

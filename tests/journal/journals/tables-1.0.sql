@@ -5,6 +5,7 @@ CREATE TABLE dialogtech_accounts (
 	widened_until FLOAT(53) NOT NULL,
 	paused_until FLOAT(53) NOT NULL,
 	usual_latency FLOAT(53) NOT NULL,
+	unknown_until FLOAT(53) DEFAULT '0' NOT NULL,
 	PRIMARY KEY (account)
 )
 CREATE TABLE dialogtech_alert_grants (
@@ -61,6 +62,8 @@ CREATE TABLE dialogtech_messages (
 )
 CREATE INDEX dialogtech_messages_account_at ON dialogtech_messages (account, at)
 CREATE INDEX dialogtech_messages_at ON dialogtech_messages (at)
+CREATE INDEX dialogtech_messages_dag_at ON dialogtech_messages (dag_id, at)
+CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at) WHERE state <> 'sent'
 -- SQLite
 CREATE TABLE dialogtech_accounts (
 	account VARCHAR(64) NOT NULL,
@@ -68,6 +71,7 @@ CREATE TABLE dialogtech_accounts (
 	widened_until FLOAT NOT NULL,
 	paused_until FLOAT NOT NULL,
 	usual_latency FLOAT NOT NULL,
+	unknown_until FLOAT DEFAULT '0' NOT NULL,
 	PRIMARY KEY (account)
 )
 CREATE TABLE dialogtech_alert_grants (
@@ -124,3 +128,5 @@ CREATE TABLE dialogtech_messages (
 )
 CREATE INDEX dialogtech_messages_account_at ON dialogtech_messages (account, at)
 CREATE INDEX dialogtech_messages_at ON dialogtech_messages (at)
+CREATE INDEX dialogtech_messages_dag_at ON dialogtech_messages (dag_id, at)
+CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at) WHERE state <> 'sent'

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
+from airflow_provider_dialogtech.alerts import deliver
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 
 try:
@@ -9,6 +10,9 @@ try:
 except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.decorators import task
+
+# These alerts show what is texted. A busy machine needs more for it than the 45 seconds of a callback.
+deliver.HELD = 300.0
 
 START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc)}
 
