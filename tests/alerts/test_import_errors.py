@@ -18,7 +18,7 @@ def written(tmp_path, monkeypatch):
     file.write(BEFORE)
 
     def written(outcome):
-        monkeypatch.setattr(import_errors, "text_all_broken", lambda error, before: outcome)
+        monkeypatch.setattr(import_errors, "alert_all_broken", lambda error, before: outcome)
         import_errors.alert_new_errors(file, "e")
         return file.read()
 

@@ -81,7 +81,7 @@ def test_broken_files_are_one_message_of_one_process(airflow_home, dags, sandbox
     # Airflow 2 parses each file in a process of its own, and all of them several times.
     assert len(wait_for_the_process_that_texts(airflow_home).errors) == 3
     with closing(sqlite3.connect(own_journal)) as journal:
-        assert journal.execute("SELECT more FROM dialogtech_alerts").fetchall() == [(0,)]
+        assert journal.execute("SELECT suppressed FROM dialogtech_alerts").fetchall() == [(0,)]
 
 
 @pytest.fixture
