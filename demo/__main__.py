@@ -19,7 +19,7 @@ from tools.processes import BackgroundFailed
 
 SCHEDULED = "dialogtech_daily_notification"
 # The manually triggered DAGs, with the expected state of their runs.
-TRIGGERED = {"dialogtech_text_per_row": "success", "dialogtech_alerting": "failed"}
+TRIGGERED = {"dialogtech_message_per_row": "success", "dialogtech_alerting": "failed"}
 ALERT_TO = "5556667790"
 
 _ROOT = Path(__file__).resolve().parent.parent

@@ -1,12 +1,11 @@
 """
-### Alert somebody when a pipeline fails
+### Send an alert when a pipeline fails
 
-`load` fails on purpose, is retried twice, and fails for good. Then `DialogTechSmsNotifier` messages the `alert_to` of
-the connection what failed, when, at which try, in which run, and why. In `default_args` it serves every task of the
-DAG.
+`load` fails on purpose, is retried twice, and fails. Then `DialogTechSmsNotifier` sends the connection's `alert_to`
+what failed, when, at which try, in which run, and why. In `default_args` it applies to every task of the DAG.
 
-However many tasks fail, a person gets one message in 15 minutes (`cooldown`); the next one counts the others.
-Another notifier texts the person named in `to` when the run is over, so that the alert's end is heard of as well.
+However many tasks fail, a recipient gets one message in 15 minutes (`cooldown`), and the next one counts the others.
+When a run succeeds, a second notifier sends a message to the recipient in `to`.
 """
 
 from datetime import datetime, timedelta, timezone

@@ -1,12 +1,12 @@
 """
-### Text people by their names
+### Send to contacts
 
-The connection's extra may hold names for numbers, so that no number is in a DAG, on Airflow's pages or in its database:
+The connection's extra may hold names for numbers, which keeps numbers out of DAGs, Airflow's pages and its database:
 
     {"contacts": {"oncall": "(555) 666-7861", "ada": "(555) 666-7862", "finance": ["(555) 666-7863", "(555) 666-7864"]}}
 
-`to` takes a name, a list of names, or a template that gives one, such as the DAG's owner. The notifier messages every
-number of a name, an operator sends one message. An unknown name is an error; in an alert, `alert_to` is told instead.
+`to` takes a name, a list of names, or a template of one, such as the DAG's owner. The notifier sends to every number of
+a name. An operator sends one message. An unknown name is an error; an alert then goes to `alert_to` instead.
 """
 
 from datetime import datetime, timezone
@@ -28,7 +28,7 @@ with DAG(
     tags=["dialogtech", "example"],
     doc_md=__doc__,
 ):
-    tell = DialogTechSendSmsOperator(task_id="tell", to="oncall", message="The books are being closed.")
+    announce = DialogTechSendSmsOperator(task_id="announce", to="oncall", message="The books are being closed.")
 
     @task(on_success_callback=DialogTechSmsNotifier("The books are closed.", to=["finance", "oncall"]))
     def close_the_books():
@@ -38,4 +38,4 @@ with DAG(
     def write_the_report():
         raise ConnectionError("The printer does not answer")
 
-    tell >> close_the_books() >> write_the_report()
+    announce >> close_the_books() >> write_the_report()

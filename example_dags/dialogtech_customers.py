@@ -1,11 +1,11 @@
 """
-### Text a list of customers
+### Send a message to each customer of a list
 
-`read_customers` reads a list of customers and their orders, here from a CSV file, and one task messages them all: it
-keeps the account's line full, and killed, retried or cleared it goes on with those who have not got their message.
+`read_customers` reads a list of customers and their orders, here from a CSV file. One task sends all messages, and uses
+all of the account's slots. A retried, cleared or killed task sends only the messages that were not sent.
 
-The message is rendered for each row of the list; it is in a file beside this one. A person may be in the list twice
-with different messages, since each row has an `id`.
+The message, in a file beside this one, is rendered for each row. Each row has an `id`, so a customer may be in the list
+twice with different messages.
 """
 
 import csv
@@ -34,12 +34,12 @@ with DAG(
 
     @task(show_return_value_in_logs=False)  # it holds phone numbers
     def read_customers() -> list[dict[str, str]]:
-        """Read the file; a query would do as well."""
+        """Read the file. A query works as well."""
         with CUSTOMERS.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
 
     DialogTechSendBulkSmsOperator(
-        task_id="text_customers",
+        task_id="send_to_customers",
         recipients=read_customers(),
         message="dialogtech_customers.sms",
     )

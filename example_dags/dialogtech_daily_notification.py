@@ -1,13 +1,13 @@
 """
-### Message somebody every morning
+### Send a message every morning
 
 The smallest use of `DialogTechSendSmsOperator`: one templated message on a schedule.
 
-Before it runs, make a connection `dialogtech_default` of type *DialogTech SMS* with the account's access key, its
-secret access key, and in the extra the `from_numbers` that a message may leave from. The recipient is the DAG's
-parameter `to`, which can also be given when the DAG is triggered by hand.
+Before it runs, create a connection `dialogtech_default` of type *DialogTech SMS* with the account's access key, its
+secret access key, and in the extra the `from_numbers` to send from. The recipient is the DAG's parameter `to`, which
+you can change when you trigger the DAG.
 
-A run messages its recipient once. Clearing the task, or a retry after a crash, does not message again.
+A run sends its message once. Clearing the task, or a retry after a crash, does not send it again.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -32,7 +32,7 @@ with DAG(
     DialogTechSendSmsOperator(
         task_id="good_morning",
         to="{{ params.to }}",
-        # Not {{ ds }}: on Airflow 3, a run that is triggered by hand has no logical date, and so no `ds`.
+        # Not {{ ds }}: on Airflow 3, a manually triggered run has no logical date, and so no `ds`.
         message="Good morning! The numbers of {{ (dag_run.logical_date or dag_run.run_after) | ds }} are ready: "
         "https://example.com/reports/{{ (dag_run.logical_date or dag_run.run_after) | ds_nodash }}",
     )

@@ -1,11 +1,11 @@
 """
-### Alert somebody when a pipeline is late
+### Send an alert when a pipeline is late
 
-A run that is not done 5 seconds after it was queued messages the `alert_to` of the connection, once.
+A run that has not finished 5 seconds after it was queued sends an alert to the connection's `alert_to`, once.
 
-Deadline alerts need Airflow 3.1. Airflow keeps the arguments of their callback in plain text in its database, and shows
-them in logs and metrics: leave `to` out, and the numbers stay in the connection. On an older Airflow the only task of
-this DAG is skipped and says so.
+Deadline alerts need Airflow 3.1; on an older Airflow the only task of this DAG is skipped. Airflow stores the arguments
+of their callback in plain text in its database, and shows them in logs and metrics. Leave `to` out to keep the numbers
+in the connection.
 """
 
 from datetime import datetime, timedelta, timezone

@@ -1,8 +1,8 @@
 """
-### A function that messages
+### Send the message that a function returns
 
-`@task.dialogtech_sms` texts what a function returns: the message, or a mapping with `to` and `message`. What it returns
-is sent as it is, without rendering templates in it. `.expand` makes a message of its own for each of its arguments.
+With `@task.dialogtech_sms`, a function returns the message, or a mapping with `to` and `message`. Templates in its
+result are not rendered. `.expand` sends one message for each of its arguments.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -25,18 +25,18 @@ with DAG(
 
     @task
     def load() -> int:
-        """Stand in for a load."""
+        """Return the number of loaded rows."""
         return 4711
 
     @task.dialogtech_sms(to="(555) 666-7777")
-    def tell_the_owner(rows: int) -> str:
+    def notify_the_owner(rows: int) -> str:
         return f"{rows} rows were loaded."
 
     @task.dialogtech_sms
-    def tell_a_customer(customer: dict[str, str]) -> dict[str, str]:
+    def notify_a_customer(customer: dict[str, str]) -> dict[str, str]:
         return {"to": customer["phone"], "message": f"Hi {customer['name']}, your delivery comes today."}
 
-    tell_the_owner(load()) >> tell_a_customer.expand(
+    notify_the_owner(load()) >> notify_a_customer.expand(
         customer=[
             {"name": "Ada", "phone": "(555) 666-7771"},
             {"name": "Grace", "phone": "(555) 666-7772"},

@@ -1,8 +1,8 @@
 """
-### Be texted about a DAG that has no notifier
+### Send alerts about DAGs without a notifier
 
-`extract` fails on purpose, and nothing in this file messages anybody. With this in `airflow.cfg`, the failed run of any
-DAG is texted to the connection's `alert_to`, and so is a DAG file that cannot be parsed:
+`extract` fails on purpose, and this DAG has no notifier. With these lines in `airflow.cfg`, a failed run of any DAG and
+a DAG file that cannot be parsed send an alert to the connection's `alert_to`:
 
     [dialogtech]
     alert_on = dag_failed,import_error

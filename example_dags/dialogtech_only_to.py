@@ -1,12 +1,12 @@
 """
-### Message nobody but testers
+### Send only to testers
 
-For staging: the extra of the connection `dialogtech_staging` says who may be texted,
+For staging: the extra of the connection `dialogtech_staging` lists the only recipients that messages are sent to,
 
     {"only_to": ["oncall"], "contacts": {"oncall": "(555) 666-7861"}, "from_numbers": "(555) 433-2111"}
 
-A message to anybody else is not sent. Its task succeeds all the same, and says so in its log and in the `status` of its
-result, `held_back`. With `"only_to": []` nobody is texted.
+A message to another recipient is held back. Its task succeeds, logs it, and returns the `status` `held_back`. With
+`"only_to": []` all messages are held back.
 """
 
 from datetime import datetime, timezone
@@ -26,5 +26,5 @@ with DAG(
     tags=["dialogtech", "example"],
     doc_md=__doc__,
 ):
-    DialogTechSendSmsOperator(task_id="text_a_tester", to="oncall", message="Your order comes today.")
-    DialogTechSendSmsOperator(task_id="text_a_customer", to="(555) 666-7869", message="Your order comes today.")
+    DialogTechSendSmsOperator(task_id="send_to_a_tester", to="oncall", message="Your order comes today.")
+    DialogTechSendSmsOperator(task_id="send_to_a_customer", to="(555) 666-7869", message="Your order comes today.")

@@ -1,11 +1,10 @@
 """
 ### Ask a person by message
 
-The task waits until somebody approves. Who is on call gets a message that says what is asked, of which options, until
-when, and a link that opens the form to answer (it begins with `[api] base_url`). `oncall` is one of the connection's
-`contacts`.
+The task waits until a person approves. The contact `oncall` gets a message with the question, its options, its deadline
+and a link to the form for the answer, which begins with `[api] base_url`.
 
-Human-in-the-loop operators need Airflow 3.1. On an older one the only task of this DAG is skipped and says so.
+Human-in-the-loop operators need Airflow 3.1. On an older Airflow the only task of this DAG is skipped.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -43,6 +42,6 @@ with DAG(
         def approve():
             from airflow.exceptions import AirflowSkipException
 
-            raise AirflowSkipException("A task can ask a person from Airflow 3.1 on, and this one is older.")
+            raise AirflowSkipException("Human-in-the-loop operators need Airflow 3.1, and this one is older.")
 
         approve()

@@ -1,9 +1,9 @@
 """
-### Tell that a pipeline works again
+### Send a message when a pipeline works again
 
-`load` fails unless the parameter `works` is true. Its failure is texted to the connection's `alert_to`. The first run
-that succeeds after it is texted, too, once: "dialogtech_works_again.load works again, after 1 failure in 12 min".
-Where nothing failed, `resolved=True` says nothing.
+`load` fails unless the parameter `works` is true. A failure sends an alert to the connection's `alert_to`. The first
+success after it sends one more: "dialogtech_works_again.load works again, after 1 failure in 12 min". Without an
+earlier failure, `resolved=True` sends nothing.
 """
 
 from datetime import datetime, timezone

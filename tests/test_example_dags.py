@@ -43,27 +43,27 @@ def test_the_daily_notification_messages_its_recipient_once(metadata_db, sandbox
 
 
 def test_every_row_gets_its_own_message(metadata_db, sandbox, sandbox_connection):
-    run = run_dag(EXAMPLES / "dialogtech_text_per_row.py")
-    assert run.states["text_each_customer"] == ["success"] * 3, run.output
+    run = run_dag(EXAMPLES / "dialogtech_message_per_row.py")
+    assert run.states["send_to_each_customer"] == ["success"] * 3, run.output
     arrivals = {arrival["to"]: arrival["message"] for arrival in sandbox.messages()}
     assert arrivals == {
         "5556667771": "Hi Ada, your delivery comes today from 9 to 11.",
         "5556667772": "Hi Grace, your delivery comes today from 11 to 1.",
         "5556667773": "Hi Mary, your delivery comes today from 2 to 4.",
     }
-    assert [result["to"] for result in run.results["text_each_customer"]] == ["…7771", "…7772", "…7773"]
+    assert [result["to"] for result in run.results["send_to_each_customer"]] == ["…7771", "…7772", "…7773"]
 
 
 def test_each_customer_of_the_file_gets_a_message_for_each_order(metadata_db, sandbox, sandbox_connection):
     run = run_dag(EXAMPLES / "dialogtech_customers.py")
-    assert run.states == {"read_customers": ["success"], "text_customers": ["success"]}, run.output
+    assert run.states == {"read_customers": ["success"], "send_to_customers": ["success"]}, run.output
     assert sorted((text["to"], text["message"]) for text in sandbox.accepted()) == [
         ("5556667781", "Hi Ada, your order A-1001 comes today from 9 to 11."),
         ("5556667781", "Hi Ada, your order A-1004 comes today from 4 to 6."),
         ("5556667782", "Hi Grace, your order A-1002 comes today from 11 to 1."),
         ("5556667783", "Hi Mary, your order A-1003 comes today from 2 to 4."),
     ]
-    (summary,) = run.results["text_customers"]
+    (summary,) = run.results["send_to_customers"]
     assert (summary["recipients"], summary["sent"], summary["failures"]) == (4, 4, [])
 
 
@@ -71,13 +71,13 @@ def test_what_a_decorated_function_returns_is_texted_also_by_a_mapped_one(metada
     run = run_dag(EXAMPLES / "dialogtech_decorated.py")
     assert run.states == {
         "load": ["success"],
-        "tell_the_owner": ["success"],
-        "tell_a_customer": ["success", "success"],
+        "notify_the_owner": ["success"],
+        "notify_a_customer": ["success", "success"],
     }, run.output
     assert {arrival["to"]: arrival["message"] for arrival in sandbox.accepted()} == {
         "5556667777": "4711 rows were loaded.",
         "5556667771": "Hi Ada, your delivery comes today.",
         "5556667772": "Hi Grace, your delivery comes today.",
     }
-    (result,) = run.results["tell_the_owner"]
+    (result,) = run.results["notify_the_owner"]
     assert set(result) == XCOM_KEYS

@@ -1,8 +1,8 @@
-"""`python -m airflow_provider_dialogtech.alerts.after_parsing DESCRIPTOR ERROR`: text that DAG files cannot be parsed.
+"""`python -m airflow_provider_dialogtech.alerts.after_parsing DESCRIPTOR ERROR`: alert that DAG files do not parse.
 
-The listener starts this as a process of its own: it is called in the dag-processor's open transaction, where nothing
-may wait. This process first waits until Airflow has parsed the files that broke together: so one message counts them
-all, and Airflow, whose import takes seconds of a processor, is imported when nobody parses.
+The listener runs inside the dag-processor's open transaction, where it must not wait, so it starts this process. The
+process waits until Airflow has parsed all files that broke together. One message then counts them all, and the import
+of Airflow, which takes seconds of CPU time, does not delay the parsing.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import time
 
 from airflow_provider_dialogtech.alerts.reported_errors import ReportedErrors
 
-# The dag-processor parses its next file within this time, unless that is slow.
+# The dag-processor parses its next file within this time, unless the file is slow to parse.
 SECONDS_WITHOUT_ERRORS = 3.0
 MOST_SECONDS_OF_ERRORS = 30.0
-# A database that does not answer must not keep this process, and so every later one, for ever.
+# This process holds the lock that every later one needs, so a database that does not answer must not block it.
 _MOST_SECONDS = 300
 
 
 def main(descriptor: int, error: str) -> None:
-    """Wait until the files are parsed, then message.
+    """Wait until the files are parsed, then send the alert.
 
-    :param descriptor: the file of the errors that were texted; its lock was taken by the listener.
-    :param error: the error that the listener was told.
+    :param descriptor: the open file of reported errors, which the listener has locked.
+    :param error: the error that Airflow reported to the listener.
     """
     signal.alarm(_MOST_SECONDS)
     reported = ReportedErrors(descriptor)
@@ -36,9 +36,9 @@ def main(descriptor: int, error: str) -> None:
 
 
 def wait_for_the_last(reported: ReportedErrors) -> None:
-    """Return when no error has been noted for some seconds. Errors without end are not waited for.
+    """Wait until the listener notes no more errors, at most `MOST_SECONDS_OF_ERRORS`.
 
-    :param reported: the file in which the listener notes them.
+    :param reported: the file in which the listener notes each error.
     """
     until = time.monotonic() + MOST_SECONDS_OF_ERRORS
     noted = None

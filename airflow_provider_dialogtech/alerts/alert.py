@@ -1,4 +1,4 @@
-"""What an alert is once it is written: its message, what decides whether it is sent, and the failures that it ends."""
+"""An alert that is ready to be delivered: its body, its dedup key, and the failures that it resolves."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from airflow_provider_dialogtech.settings.identity import origin_of
 
 @dataclass(frozen=True)
 class Resolves:
-    """What a success says of the failures that it ends, to a recipient who was texted about some.
+    """Marks an alert that resolves failures. It goes only to recipients of an alert about one of them.
 
-    :param otherwise: what it says where the last message was about another task or DAG under the same dedup key; empty
-        where none is sent then.
+    :param otherwise: the body where the last alert under this dedup key was about another task or DAG; empty to send
+        nothing then.
     """
 
     otherwise: str = field(repr=False)
@@ -29,14 +29,14 @@ class Alert:
     """An alert, ready to be delivered.
 
     :param subject: what it is about, for the log.
-    :param message: what it says.
-    :param built_in: whether the message is ours, which fits one segment.
-    :param note: what is to stand behind it in any case.
-    :param dedup_key: alerts with the same key are one alert.
-    :param cooldown: how long a recipient is not texted again; None texts each time.
-    :param origin: the task that it is about.
-    :param about: the task or DAG that it is about, which may share its dedup key with others.
-    :param resolves: what it ends; None where it ends nothing.
+    :param body: the body, without the note and the counts of suppressed alerts.
+    :param built_in: whether the package wrote the body; such a message is cut to one segment.
+    :param note: appended to the body and never cut.
+    :param dedup_key: alerts with the same key are suppressed during the cooldown.
+    :param cooldown: how long a recipient gets no other alert with this key; None suppresses none.
+    :param origin: the task that it is about, for the journal.
+    :param about: identifies the task or DAG, which may share the dedup key with others.
+    :param resolves: set where the alert resolves failures.
     """
 
     subject: str
@@ -51,29 +51,29 @@ class Alert:
 
 
 ENDED_BY = {"success": "failed", "dag_success": "dag_failed"}
-"""A success, and the failures that it ends."""
+"""Each success event, and the failure event that it resolves."""
 
 
-def recovery_alert(event: str, context: Mapping[str, Any], *, message: str, note: str, given_key: str | None) -> Alert:
-    """Return the alert that failures are over.
+def recovery_alert(event: str, context: Mapping[str, Any], *, body: str, note: str, given_key: str | None) -> Alert:
+    """Return the alert that resolves failures.
 
     :param event: `success` or `dag_success`.
-    :param context: what Airflow called the callback with.
-    :param message: what it says; empty for the built-in message.
-    :param note: what is to stand behind it.
-    :param given_key: the notifier's dedup key; None for that of failures with the built-in message.
+    :param context: the callback's context.
+    :param body: the body; empty for the built-in one.
+    :param note: appended to the body.
+    :param given_key: the notifier's dedup key; None for the default key of failures with the built-in body.
     """
-    # The tasks of a DAG share the default key: that one of them works says nothing of another.
+    # The tasks of a DAG share the default key, and one task's success does not resolve another's failure.
     ends_only_its_own = given_key is None and event == "success"
     of_dag = recovery_body(subject_of("dag_success", context))
     return Alert(
         subject=f"{subject_of(event, context)} ({event})",
-        body=message or recovery_body(subject_of(event, context)),
-        built_in=not message,
+        body=body or recovery_body(subject_of(event, context)),
+        built_in=not body,
         note=note,
         dedup_key=given_key or json.dumps([dag_id_of(context), ENDED_BY[event], None]),
         cooldown=None,
         origin=origin_of(context),
         about=identity_of(event, context),
-        resolves=Resolves(otherwise="" if ends_only_its_own else message or of_dag),
+        resolves=Resolves(otherwise="" if ends_only_its_own else body or of_dag),
     )

@@ -1,4 +1,4 @@
-"""Deliver an alert to everybody, several at once, within the time that a callback may take, and without raising."""
+"""Deliver an alert to all its recipients, several at once, within the time of a callback. Never raises."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ AT_ONCE = 8
 
 
 def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) -> bool:
-    """Text everybody, and write to the log what became of it.
+    """Send an alert to all its recipients, and log the outcome of each message.
 
     :param alert: the alert.
-    :param recipients: the numbers and contacts it goes to, as people write them. One that is wrong hinders no other.
-    :param hook: the account it leaves from. Its settings have been read.
-    :return: whether anybody was sent it, or one with the same dedup key before.
+    :param recipients: its numbers and contacts, as users write them. An invalid one does not affect the others.
+    :param hook: the hook of the sending account, with its settings already read.
+    :return: whether a message was sent to anybody, by this alert or by an earlier one with the same dedup key.
     """
     deadline = AlertDeadline(HELD)
     numbers = _numbers(alert, recipients, hook.settings)
-    texts = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
-    _run_all(texts, deadline)
-    if all(text.failed for text in texts):
-        log.error("Alert for %s: no text was sent.", alert.subject)
+    messages = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
+    _run_all(messages, deadline)
+    if all(message.failed for message in messages):
+        log.error("Alert for %s: no message was sent.", alert.subject)
         return False
-    if not all(text.ended for text in texts):
+    if not all(message.ended for message in messages):
         log.error("Alert for %s: the callback's time is over, so some messages may not have been sent.", alert.subject)
         return True
-    return any(text.is_dealt_with for text in texts)
+    return any(message.is_dealt_with for message in messages)
 
 
 def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[str]:
-    """Return the numbers of all; where one is wrong, those of `alert_to`, too: somebody must hear of it."""
+    """Return the numbers of all recipients, and where one is invalid also those of `alert_to`."""
     if not recipients:
         log.error("Alert for %s: no recipients. Give `to`, or set alert_to in the connection's extra.", alert.subject)
     is_alert_to = tuple(recipients) == settings.alert_to
@@ -68,7 +68,7 @@ def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSet
     for recipient in recipients:
         numbers += _numbers_of(recipient, settings.contacts, problems)
     for problem in problems:
-        log.error("Alert for %s: one recipient gets no text: %s%s", alert.subject, problem, instead)
+        log.error("Alert for %s: one recipient gets no message: %s%s", alert.subject, problem, instead)
     if problems and not is_alert_to:
         numbers += _numbers(alert, settings.alert_to, settings)
     return list(dict.fromkeys(numbers))
@@ -91,13 +91,13 @@ def _numbers_of(recipient: object, contacts: Contacts, problems: list[str]) -> l
     return numbers
 
 
-def _run_all(texts: Sequence[RecipientAlert], deadline: AlertDeadline) -> None:
-    """Send the messages, several at once, in threads that a callback can abandon: nothing that hangs may hold it."""
+def _run_all(messages: Sequence[RecipientAlert], deadline: AlertDeadline) -> None:
+    """Send the messages, several at once, in daemon threads, which the callback abandons at its deadline."""
     waiting: queue.SimpleQueue[RecipientAlert] = queue.SimpleQueue()
-    for text in texts:
-        waiting.put(text)
+    for message in messages:
+        waiting.put(message)
     workers = [
-        threading.Thread(target=_run_waiting, args=(waiting,), daemon=True) for _ in range(min(len(texts), AT_ONCE))
+        threading.Thread(target=_run_waiting, args=(waiting,), daemon=True) for _ in range(min(len(messages), AT_ONCE))
     ]
     for worker in workers:
         worker.start()
@@ -108,17 +108,17 @@ def _run_all(texts: Sequence[RecipientAlert], deadline: AlertDeadline) -> None:
 def _run_waiting(waiting: queue.SimpleQueue[RecipientAlert]) -> None:
     while True:
         try:
-            text = waiting.get_nowait()
+            message = waiting.get_nowait()
         except queue.Empty:
             return
-        text.run()
+        message.run()
 
 
 RECORDER = AirflowRecorder()
-_SUPPRESSED = "is suppressed by its cooldown until %s, because one about the same was sent; the next one counts it."
-_USED_UP = "is suppressed, because alert_budget is used up for 10 minutes at most; the next one counts it."
-_NOTHING_TO_RESOLVE = "is not needed: none was sent about a failure that is over now, or alert_budget is used up."
-_ASKS_NEXT = "is decided %s, because %s failed (%s)."
+_SUPPRESSED = "is suppressed by its cooldown until %s, because a similar one was sent. The next one counts it."
+_USED_UP = "is suppressed, because alert_budget is used up for 10 minutes at most. The next one counts it."
+_NOTHING_TO_RESOLVE = "is not needed: no alert about a failure was sent before, or alert_budget is used up."
+_DECIDED_BY_NEXT = "is decided %s, because %s failed (%s)."
 
 
 @dataclass
@@ -126,12 +126,12 @@ class RecipientAlert:
     """One recipient's message of an alert.
 
     :param alert: the alert.
-    :param number: the recipient.
-    :param hook: the account it leaves from.
+    :param number: the recipient's number.
+    :param hook: the hook of the sending account.
     :param deadline: the end of the callback's time.
-    :param ended: whether it has been dealt with.
+    :param ended: whether the message has an outcome.
     :param failed: whether the message was certainly not sent.
-    :param outcome: what is counted of it.
+    :param outcome: the metric that counts it.
     :param decision: why it was suppressed, if it was.
     """
 
@@ -145,38 +145,38 @@ class RecipientAlert:
     decision: Decision | None = None
 
     def run(self) -> None:
-        """Message the recipient, and never raise."""
+        """Send the message. Never raises."""
         try:
             self._send()
         except InDoubt as error:
-            words = "may have been sent: %s. Look for it in DialogTech's message log."
-            self._log(logging.WARNING, words, error.reason)
+            outcome = "may have been sent: %s. Look for it in DialogTech's message log."
+            self._log(logging.WARNING, outcome, error.reason)
             self.outcome = "in_doubt"
         except DialogTechError as error:
             self._log(logging.ERROR, "was not sent: %s. %s", error.reason, error.advice)
             self.failed = True
         except Exception as error:
-            # Its words could hold anything.
+            # Only the type: the error's message may hold a secret.
             self._log(logging.ERROR, "may not have been sent (%s).", type(error).__name__)
         RECORDER.count(f"{ALERTS}.{self.outcome}")
         self.ended = True
 
     def _send(self) -> None:
-        # Imported before the journal's time begins: on a busy machine that takes as long.
+        # Imported before the journal's time begins: on a busy machine the import takes as long as the journal may.
         from airflow_provider_dialogtech.alerts.journals import Attempt
 
         journals.import_stores()
-        ways = [f"through {journal.name}" for journal in journals.JOURNALS[1:]]
-        ways.append("without a journal, so without rate limits and without suppression")
-        for journal, next_way in zip(journals.JOURNALS, ways, strict=True):
+        fallbacks = [f"through {journal.name}" for journal in journals.JOURNALS[1:]]
+        fallbacks.append("without a journal, so without rate limits and without suppression")
+        for journal, fallback in zip(journals.JOURNALS, fallbacks, strict=True):
             attempt = Attempt(journal.seconds)
             try:
                 return attempt.run(partial(self._send_through, journal, attempt))
             except JournalUnavailable as error:
-                words = "goes out %s, because %s failed (%s)." if self.alert.resolves is None else _ASKS_NEXT
-                self._log(logging.WARNING, words, next_way, journal.name, error.reason)
+                plan = "goes out %s, because %s failed (%s)." if self.alert.resolves is None else _DECIDED_BY_NEXT
+                self._log(logging.WARNING, plan, fallback, journal.name, error.reason)
         if self.alert.resolves is not None:
-            self._log(logging.WARNING, "was not sent: without a journal it is not known whether anything had failed.")
+            self._log(logging.WARNING, "was not sent: without a journal it is not known whether anything failed.")
             return None
         return self._send_unpaced()
 
@@ -208,7 +208,7 @@ class RecipientAlert:
             return gate, self._claim_from(gate, recent)
         except JournalUnavailable:
             raise
-        except Exception as error:  # a driver that is not installed, say
+        except Exception as error:  # of any kind, such as a missing driver
             problem = type(error).__name__
         raise JournalUnavailable(f"the delivery journal cannot be used ({problem})")
 
@@ -242,7 +242,7 @@ class RecipientAlert:
         try:
             gate.release(claim)
         except JournalUnavailable:
-            self._log(logging.WARNING, "has a claim that could not be given back; it ends by itself in a minute.")
+            self._log(logging.WARNING, "could not release its claim, which expires within a minute.")
 
     def _send_claimed(self, store: Store, claim: Claim, attempt: Attempt) -> SendResult:
         from airflow_provider_dialogtech.alerts.journals import AlertJournal
@@ -266,7 +266,7 @@ class RecipientAlert:
         client = self.hook.make_client(self._call_seconds)
         sender = SmsSender(client, journal, clock=Clock(sleep=sleep), only_to=settings.only_to)
         suffix = suffix_of(claim, built_in=self.alert.built_in)
-        message, max_wait = self._message(self._text(claim), suffix), self.deadline.remaining_for_slot()
+        message, max_wait = self._message(self._body(claim), suffix), self.deadline.remaining_for_slot()
         return sender.send(message, key=claim.id, max_wait=max_wait, is_alert=True, origin=self.alert.origin)
 
     def _send_unpaced(self) -> None:
@@ -295,23 +295,25 @@ class RecipientAlert:
     def _call_seconds(self) -> float:
         return min(self.hook.settings.timeout, CALL)
 
-    def _text(self, claim: Claim) -> str:
+    def _body(self, claim: Claim) -> str:
         if self.alert.resolves is None or claim.recovery is None or claim.recovery.is_same:
             return self.alert.body
         return self.alert.resolves.otherwise
 
-    def _message(self, text: str, suffix: str) -> SmsMessage:
+    def _message(self, body: str, suffix: str) -> SmsMessage:
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
         settings = self.hook.settings
-        text = scrub(text, settings.secret_access_key, settings.access_key)
+        body = scrub(body, settings.secret_access_key, settings.access_key)
         return SmsMessage.create(
             to=self.number,
-            message=fit(text, self.alert.note + suffix, one_segment=self.alert.built_in),
+            message=fit(body, self.alert.note + suffix, one_segment=self.alert.built_in),
             from_numbers=settings.from_numbers,
             on_too_long="truncate",
             smart_encoding=True,
         )
 
-    def _log(self, level: int, words: str, *args: object) -> None:
-        log.log(level, f"Alert for %s: the message to %s {words}", self.alert.subject, mask_number(self.number), *args)
+    def _log(self, level: int, outcome: str, *args: object) -> None:
+        log.log(
+            level, f"Alert for %s: the message to %s {outcome}", self.alert.subject, mask_number(self.number), *args
+        )

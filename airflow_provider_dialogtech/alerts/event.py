@@ -1,4 +1,4 @@
-"""Which event a callback was called for: Airflow does not say, so it is read from the context."""
+"""The event that a callback was called for. Airflow does not report it, so it is inferred from the context."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_dialogtech.alerts.question import asks
 from airflow_provider_dialogtech.masking import safe_str
 
-# An event, and where a notifier hangs that is called for it.
+# Each event, and the argument whose callbacks Airflow calls for it.
 _TASK_CALLBACKS = {
     "failed": "on_failure_callback",
     "retry": "on_retry_callback",
@@ -28,23 +28,23 @@ _EVENT_OF_STATE = {"failed": "failed", "up_for_retry": "retry", "success": "succ
 def event_of(context: Mapping[str, Any], notifier: object) -> str:
     """Return the event that a callback's context stands for.
 
-    :param context: what Airflow called the callback with.
-    :param notifier: the callback itself. Where it hangs decides what the context leaves open.
+    :param context: the callback's context.
+    :param notifier: the callback itself. The argument it was passed as decides what the context leaves open.
     :return: one of `EVENTS`.
     """
     if context.get("ti") is None and "deadline" in context:
         return "deadline"
     if "blocking_task_list" in context:
         return "sla"
-    on_task = _hung(notifier, context.get("task"), _TASK_CALLBACKS)
-    on_dag = _hung(notifier, context.get("dag"), _DAG_CALLBACKS)
-    # Only a DAG's callbacks get a reason, though a template field of another notifier may bear that name.
+    on_task = _attached_to(notifier, context.get("task"), _TASK_CALLBACKS)
+    on_dag = _attached_to(notifier, context.get("dag"), _DAG_CALLBACKS)
+    # Only a DAG's callbacks get a reason, though another notifier may have a template field of that name.
     if context.get("ti") is None or ("reason" in context and (on_dag or not on_task)):
         return _dag_event(context, on_dag)
     return _task_event(context, on_task)
 
 
-def _hung(notifier: object, owner: object, callbacks: Mapping[str, str]) -> set[str]:
+def _attached_to(notifier: object, owner: object, callbacks: Mapping[str, str]) -> set[str]:
     return {
         event
         for event, name in callbacks.items()
@@ -56,31 +56,31 @@ def _listed(callbacks: Any) -> list[Any]:
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
-def _dag_event(context: Mapping[str, Any], hung: set[str]) -> str:
+def _dag_event(context: Mapping[str, Any], attached: set[str]) -> str:
     if "reason" in context:
         return "dag_success" if safe_str(context["reason"], _LONGEST_WORD) == "success" else "dag_failed"
-    return hung.pop() if len(hung) == 1 else "dag_failed"
+    return attached.pop() if len(attached) == 1 else "dag_failed"
 
 
-def _task_event(context: Mapping[str, Any], hung: set[str]) -> str:
+def _task_event(context: Mapping[str, Any], attached: set[str]) -> str:
     ti = context["ti"]
     state = _read(ti, "state")
-    # On 2.11 a skipped task calls its success callbacks as well: the state is what happened.
+    # On 2.11 a skipped task calls its success callbacks too, so the state decides.
     if event := _EVENT_OF_STATE.get(safe_str(_read(state, "value", state), _LONGEST_WORD)):
         return event
-    if len(hung) == 1:
-        return hung.pop()
+    if len(attached) == 1:
+        return attached.pop()
     if context.get("exception") is None and asks(context):
         return "asked"
-    if context.get("exception") is None and (not hung or "execute" in hung):
+    if context.get("exception") is None and (not attached or "execute" in attached):
         return "execute"
-    # Airflow 3 gives no state of a task that was found dead.
+    # Airflow 3 passes no state for a task whose process died.
     tried, most = _read(ti, "try_number", 1), _read(ti, "max_tries", 0)
     return "retry" if isinstance(tried, int) and isinstance(most, int) and tried <= most else "failed"
 
 
 def _read(thing: Any, name: str, default: Any = None) -> Any:
-    """Read an attribute; one that raises when it is read is taken for one that is not there."""
+    """Read an attribute; return the default where reading it raises."""
     try:
         return getattr(thing, name, default)
     except Exception:

@@ -1,4 +1,4 @@
-"""Text that DAG files cannot be parsed: Airflow's database says which, once the dag-processor has committed them."""
+"""Alert that DAG files do not parse, from Airflow's database, once the dag-processor has committed the errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
 
-# The dag-processor commits soon after it has called the listener.
+# The dag-processor commits shortly after it has called the listener.
 SECONDS_TO_COMMIT = 1.0
 MOST_SECONDS_TO_COMMIT = 30.0
 _MOST_READ = 10_000
@@ -30,11 +30,11 @@ _COOLDOWN = timedelta(minutes=15)
 
 
 class Broken(NamedTuple):
-    """A DAG file that cannot be parsed.
+    """A DAG file that does not parse.
 
     :param file: its name, without its folders.
-    :param reason: what its traceback ends with, in one line.
-    :param error: what stands for it among the errors that were texted.
+    :param reason: the last error of its traceback, in one line.
+    :param error: its digest among the reported errors.
     """
 
     file: str
@@ -43,19 +43,19 @@ class Broken(NamedTuple):
 
     @classmethod
     def of(cls, filename: str | None, stacktrace: str | None) -> Broken:
-        """Take a file as Airflow's database has it.
+        """Read a file's row in Airflow's database.
 
-        :param stacktrace: what happened when it was parsed.
+        :param stacktrace: the traceback of parsing it.
         """
         name = filename or "?"
         return cls(PurePath(name).name, _reason(stacktrace or ""), error_of(name, str(stacktrace)))
 
 
 def alert_new_errors(reported: ReportedErrors, error: str) -> None:
-    """Text the broken files to the `alert_to` of `[dialogtech] alert_conn_id`; what became of it is in the log.
+    """Alert the `alert_to` of `[dialogtech] alert_conn_id` to the broken files, and log the outcome.
 
-    :param reported: the file of the errors that were texted, locked.
-    :param error: the error that the listener was told.
+    :param reported: the locked file of reported errors.
+    :param error: the error that Airflow reported to the listener.
     """
     before = reported.read().errors
     broken = alert_all_broken(error, before)
@@ -67,13 +67,13 @@ def alert_new_errors(reported: ReportedErrors, error: str) -> None:
 
 
 def alert_all_broken(error: str, before: frozenset[str]) -> list[Broken] | None:
-    """Message which files are broken, and return them; None where no text was sent.
+    """Send the alert about all broken files, and return them; None where no message was sent.
 
-    :param error: the one that the listener was told.
-    :param before: those that were texted before.
+    :param error: the error that Airflow reported to the listener.
+    :param before: the errors that were reported before.
     """
     try:
-        # Airflow renews an error's time whenever it parses the file, so that does not tell what is new.
+        # Airflow updates an error's time whenever it parses the file, so the time does not show which are new.
         broken = sorted(broken_after_commit(error), key=lambda each: each.error in before)
         if not broken:
             return broken
@@ -81,15 +81,15 @@ def alert_all_broken(error: str, before: frozenset[str]) -> list[Broken] | None:
         return broken if deliver(_alert(broken), hook.settings.alert_to, hook) else None
     except DialogTechError as failure:
         log.error("No message was sent about DAG files that cannot be parsed: %s. %s", failure.reason, failure.advice)  # noqa: TRY400
-    except Exception as failure:  # its words could hold anything
+    except Exception as failure:  # its message may hold a secret
         log.error("No message was sent about DAG files that cannot be parsed (%s).", type(failure).__name__)  # noqa: TRY400
     return None
 
 
 def broken_after_commit(error: str) -> list[Broken]:
-    """Return the files that Airflow cannot parse, once the listener's transaction is over.
+    """Return the files that Airflow cannot parse, once the listener's transaction is committed.
 
-    :param error: the one that the listener was told.
+    :param error: the error that Airflow reported to the listener.
     """
     until = time.monotonic() + MOST_SECONDS_TO_COMMIT
     while True:
@@ -100,7 +100,7 @@ def broken_after_commit(error: str) -> list[Broken]:
 
 
 def broken_files() -> list[Broken]:
-    """Return the files that Airflow cannot parse now, the one that was parsed last first."""
+    """Return the files that Airflow cannot parse now, the most recently parsed first."""
     from airflow.models.errors import ParseImportError
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -111,9 +111,9 @@ def broken_files() -> list[Broken]:
 
 
 def body_of(broken: Sequence[Broken]) -> str:
-    """Return what is texted: how many files, and the first one's error.
+    """Return the body: the number of files, and the error of the first.
 
-    :param broken: the files, one with a new error first.
+    :param broken: the files; one with a new error comes first.
     """
     count = plural(len(broken), "DAG file does", "DAG files do")
     return f"Airflow: {count} not parse: {broken[0].file}: {scrub_reason(broken[0].reason)}"
@@ -121,7 +121,7 @@ def body_of(broken: Sequence[Broken]) -> str:
 
 def _reason(stacktrace: str) -> str:
     lines = [line for line in stacktrace[-10_000:].splitlines() if line.strip()]
-    # Behind the last frame; more lines of the error's own words may follow.
+    # The error follows the last frame, and may have several lines.
     frames = [number for number, line in enumerate(lines) if line.startswith("  File ")]
     after = [line for line in lines[frames[-1] :] if not line.startswith(" ")] if frames else lines[-1:]
     return after[0].strip()[:_LONGEST_LINE] if after else "the reason is in Airflow's import errors"

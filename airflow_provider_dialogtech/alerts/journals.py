@@ -1,4 +1,4 @@
-"""Which journal answers for an alert, and how long it may take: the shared one, a local file, or none."""
+"""The journals that an alert tries in turn, the shared one and local files, and the time that each may take."""
 
 from __future__ import annotations
 
@@ -26,16 +26,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-# An alert waits for a journal that restarts, but not long: there is another. One that does not answer is abandoned by
-# the attempt, which knows whether this process had the time to listen.
+# An alert waits only briefly for a journal that restarts, because it can use the next one. `Attempt` abandons a journal
+# that does not answer.
 PATIENCE = 10.0
 RETRY_FOR = 2.0
 LOCAL_PATIENCE = 10.0
 
-# One that is away and one that does not answer are the same to an alert. So many seconds may all answers of one take
-# together; waiting for a slot is not counted.
+# The total time, in seconds, of all answers of the shared journal. Waiting for a slot does not count.
 SHARED_SECONDS = 3.0
-# A storm of this machine's own callbacks may keep its file busy for a while; that is no reason to message once more.
+# The same for a local file, which a storm of callbacks on this machine may keep busy.
 LOCAL_SECONDS = 10.0
 
 _FILE = "dialogtech_alerts.db"
@@ -44,13 +43,13 @@ _RECENT = timedelta(days=1)
 
 
 class Journal(NamedTuple):
-    """A journal that an alert can go through.
+    """A journal that an alert can use.
 
-    :param name: what the log calls it.
+    :param name: its name in the log.
     :param open: opens it.
-    :param seconds: how long it may take to answer, all its answers together.
-    :param recent: of which failures it may say that they are over: the last one was at most so long ago. The end of
-        older ones may have been sent through the shared journal, which a local file does not know.
+    :param seconds: the total time of all its answers.
+    :param recent: the greatest age of a failure whose end it may announce. The end of an older one may have been sent
+        through the shared journal, which a local file does not know.
     """
 
     name: str
@@ -60,15 +59,15 @@ class Journal(NamedTuple):
 
 
 def import_stores() -> None:
-    """Import what the journals are made of: a process's own start is not to count as the journal's time."""
+    """Import the journals' modules, so that the import does not count as the journal's time."""
     from airflow_provider_dialogtech.delivery import sender  # noqa: F401
     from airflow_provider_dialogtech.journal import dedup, postgres, sqlite  # noqa: F401
 
 
 def shared_journal() -> Store:
-    """Open the journal that all messages go through.
+    """Open the journal of all messages.
 
-    :raises JournalUnavailable: when it is set up wrongly, too: an alert must go out all the same.
+    :raises JournalUnavailable: when it is unavailable or misconfigured: the alert then tries the next journal.
     """
     try:
         return journal_store(patience=PATIENCE, retry_for=RETRY_FOR)
@@ -78,17 +77,17 @@ def shared_journal() -> Store:
 
 
 def journal_in_airflow_home() -> Store:
-    """Open the file in AIRFLOW_HOME that takes over."""
+    """Open the local journal in AIRFLOW_HOME, the first fallback."""
     from airflow.configuration import AIRFLOW_HOME
 
     return _file_in(Path(AIRFLOW_HOME))
 
 
 def journal_in_temporary_directory() -> Store:
-    """Open the file that takes over where AIRFLOW_HOME cannot be written to.
+    """Open the local journal in the temporary directory, where AIRFLOW_HOME is not writable.
 
-    :raises JournalUnavailable: when the directory belongs to somebody else, or others can write to it: they could put
-        a link in the journal's place.
+    :raises JournalUnavailable: when another user owns the directory or can write to it, and so could replace the
+        journal by a link.
     """
     directory = Path(tempfile.gettempdir()) / f"dialogtech-{os.getuid()}"
     try:
@@ -98,8 +97,8 @@ def journal_in_temporary_directory() -> Store:
         found = None
     if found is None or not _is_ours_alone(found):
         raise JournalUnavailable(
-            f"the temporary directory cannot hold a journal: {directory.name} in it must be a directory that nobody "
-            "else can write to"
+            f"the temporary directory cannot hold a journal: {directory.name} in it must be a directory that no "
+            "other user can write to"
         )
     return _file_in(directory)
 
@@ -117,7 +116,7 @@ def _file_in(directory: Path) -> Store:
 
 
 def retention() -> timedelta:
-    """Return how long the journal remembers a message. Where that is set up wrongly, an alert forgets none."""
+    """Return how long the journal keeps a message; forever where the setting is invalid."""
     try:
         return config.journal_retention()
     except InvalidConnection:
@@ -132,20 +131,20 @@ JOURNALS = (
 """In the order in which they are tried."""
 
 
-# A callback is held so many seconds at most: the dag-processor kills one that takes 50.
+# Longest time of a callback, in seconds: the dag-processor kills it after 50.
 HELD = 45.0
-# It waits so long for a slot, and so long for one call of the API.
+# Longest wait for a slot, and longest API call.
 WAIT = 30.0
 CALL = 14.0
-# Between a slot that was found and the request that leaves in it.
+# Between the reservation of a slot and the request.
 SPARE = 1.0
 
 
 class AlertDeadline:
     """The end of the time that a callback may take.
 
-    :param seconds: when it comes.
-    :param clock: tells the time and waits.
+    :param seconds: how far in the future it is.
+    :param clock: the clock that it reads and sleeps by.
     """
 
     def __init__(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -153,17 +152,18 @@ class AlertDeadline:
         self._end = clock.monotonic() + seconds
 
     def remaining(self) -> float:
-        """Return how many seconds are left."""
+        """Return the remaining seconds."""
         return self._end - self._clock.monotonic()
 
     def remaining_for_slot(self) -> float:
-        """Return for how many seconds at most an alert may wait for its slot."""
+        """Return the longest time that an alert may wait for its slot, in seconds."""
         return max(0.0, min(WAIT, self.remaining() - CALL - SPARE))
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, unless there would be no time left to send.
+        """Sleep, if enough time remains to send afterwards.
 
-        :raises WaitTooLong: instead of sleeping.
+        :param seconds: how long.
+        :raises WaitTooLong: when too little time remains; it does not sleep then.
         """
         if seconds > self.remaining() - CALL:
             raise WaitTooLong(
@@ -172,23 +172,22 @@ class AlertDeadline:
         self._clock.sleep(seconds)
 
 
-# A process that gets no processor time, or is stopped, cannot hear the journal's answer. So the clock is looked at so
-# often, and where much more time has passed in between, it is not counted.
+# A process that is stopped or gets no CPU time cannot read the journal's answer. So the clock is read every `_TICK`
+# seconds, and of the time between two readings at most `LONGEST_TICK` counts.
 _TICK = 0.1
 LONGEST_TICK = 0.15
-# Even so the journal gets no more than so many times its seconds: an alert is worth nothing an hour later.
+# Bounds the uncounted time: the journal gets at most this many times its seconds.
 _STRETCH = 2.0
 
 
 class Attempt:
-    """Work that asks one journal, in a thread that can be abandoned: a daemon, which holds up no process's end.
+    """Work that queries one journal, in a daemon thread that can be abandoned.
 
-    Only the time counts in which the journal is asked and this process runs: not the waiting for a slot, not the API's
-    time. It is decided under a lock who may send: the work is abandoned only while it asks, and learns it before it
-    does anything else.
+    Only the time inside `asking` counts: not the wait for a slot, nor the API call. The work can be abandoned only
+    inside `asking`, under a lock, and finds out at its next `check`. So only one journal's work sends the message.
 
-    :param seconds: how long the journal may take, all its answers together.
-    :param clock: tells how long that was.
+    :param seconds: the total time of the journal's answers.
+    :param clock: measures that time.
     """
 
     def __init__(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -200,9 +199,10 @@ class Attempt:
         self._changed = threading.Condition()
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do the work, and wait for its end.
+        """Run the work, and return its result.
 
-        :raises JournalUnavailable: when the journal has taken longer than it may. The work sends nothing then.
+        :param work: the work; what it raises is raised.
+        :raises JournalUnavailable: when the journal exceeds its time. The work then sends nothing.
         """
         answer: Future[T] = Future()
         threading.Thread(target=self._work, args=(work, answer), daemon=True).start()
@@ -220,7 +220,7 @@ class Attempt:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Count the time of the block."""
+        """Count the time of the block as the journal's."""
         with self._changed:
             self._looked_at = self._clock.monotonic()
             self._changed.notify()
@@ -234,20 +234,20 @@ class Attempt:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether another journal has taken over. Outside `asking` that does not change."""
+        """Whether the next journal has taken over. It changes only inside `asking`."""
         with self._changed:
             return self._is_abandoned
 
     def check(self) -> None:
-        """Go on only where no other journal has taken over.
+        """Stop the work if the next journal has taken over.
 
-        :raises NotSent: else.
+        :raises NotSent: when it has.
         """
         if self.is_abandoned:
             raise NotSent("the journal did not answer in time, and another one has taken over")
 
     def _count(self) -> None:
-        """Count the time since the last look at the clock, if the journal is asked."""
+        """Count the time since the last reading of the clock, inside `asking`."""
         if self._looked_at is None:
             return
         now = self._clock.monotonic()
@@ -271,18 +271,19 @@ class Attempt:
                 self._changed.notify()
 
 
-# Nobody waits for a slot that is given back; until then it delays others by a second.
+# A slot that is not released delays other messages by a second, so a failed release is retried only briefly.
 _RELEASE_WITHIN = 2.0
-# A callback ends with its deadline, and a new connection to a journal that is away takes up to 5 s.
+# A new connection to an unavailable journal takes up to 5 s, and the callback ends at its deadline.
 _SETTLED_BEFORE_END = 6.0
 
 
 class AlertJournal(MessageJournal):
-    """A journal whose answers count for an attempt until the request leaves; what comes after does not.
+    """A journal whose answers count for an attempt until the request is sent.
 
     :param attempt: counts the time.
     :param deadline: the end of the callback's time.
-    :param args: those of the journal.
+    :param args: the positional arguments of `MessageJournal`.
+    :param options: its keyword arguments.
     """
 
     def __init__(self, attempt: Attempt, deadline: AlertDeadline, *args: Any, **options: Any) -> None:
@@ -313,12 +314,12 @@ class AlertJournal(MessageJournal):
         }
         if outcome in {"sent", "in_doubt"}:
             return super().settle(held, outcome, *args, **options)
-        # The alert is still to be sent, so this counts.
+        # The alert is not sent yet, so this counts.
         with self._attempt.asking():
             return super().settle(held, outcome, *args, **options)
 
     def release(self, held: Reservation, **options: Any) -> bool:
-        # An alert's key is its own: where this fails, nobody meets the row again.
+        # No other message has this alert's key, so a row that stays reserved does no harm.
         options |= {"timeout": _RELEASE_WITHIN, "sleep": self._store.clock.sleep}
         with self._attempt.asking(), suppress(JournalUnavailable):
             return super().release(held, **options)

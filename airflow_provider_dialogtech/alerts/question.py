@@ -1,4 +1,4 @@
-"""What an alert says when a task asks a person (Airflow's human-in-the-loop operators, 3.1 and newer)."""
+"""The body of an alert when a task asks a person (Airflow's human-in-the-loop operators, 3.1 and newer)."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _LONGEST_READ = 10_000
 _LONGEST_SUBJECT = 120
 _LONGEST_OPTION = 30
 _MOST_OPTIONS = 8
-# What ids and Airflow's own percent-encoding hold; a letter that is not of ASCII is encoded.
+# The characters of ids and of Airflow's own percent-encoding. All others are encoded.
 _KEPT_IN_PATHS = "/%:+~@"
 
 
 def asks(context: Mapping[str, Any]) -> bool:
-    """Return whether the task of a context is one that asks a person.
+    """Return whether the task of a context asks a person.
 
-    :param context: what Airflow called the notifier with.
+    :param context: the notifier's context.
     """
-    # By name: to import the operator would need a provider that older Airflows do not have.
+    # By name: the operator is in a provider that older Airflow versions do not have.
     return any(kind.__name__ == "HITLOperator" for kind in type(context.get("task")).__mro__)
 
 
 def question_body(context: Mapping[str, Any]) -> str:
-    """Return what is asked, of which options, and until when.
+    """Return the body: the question, its options, and its deadline.
 
-    :param context: what Airflow called the notifier with.
+    :param context: the notifier's context.
     """
     task = context["task"]
     parts = [f"Airflow asks: {_words(_of(task, 'subject'), _LONGEST_SUBJECT)}"]
@@ -51,32 +51,32 @@ def question_body(context: Mapping[str, Any]) -> str:
 
 
 def question_key(context: Mapping[str, Any]) -> str:
-    """Return the dedup key of a question: each needs an answer of its own, also that of a retry or a cleared task.
+    """Return the dedup key of a question. Each try of a task asks anew, so it has a key of its own.
 
-    :param context: what Airflow called the notifier with.
+    :param context: the notifier's context.
     """
     asked_in = safe_str(_of(context.get("ti"), "try_number"), _LONGEST_OPTION)
     return json.dumps(["asked", *astuple(origin_of(context)), asked_in])
 
 
 def answer_link(context: Mapping[str, Any]) -> str:
-    """Return the link that opens the form to answer, with a space before it; empty where there is none that fits.
+    """Return a space and the link to the form for the answer; empty where the link is missing or too long.
 
-    :param context: what Airflow called the notifier with.
+    :param context: the notifier's context.
     """
     try:
         link = urlsplit(str(context["task"].generate_link_to_ui_from_context(context=context)))
-        behind = urlsplit(config.base_url()).path.rstrip("/")
-    except Exception:  # of any kind: no base_url is set, say
+        base = urlsplit(config.base_url()).path.rstrip("/")
+    except Exception:  # of any kind, such as a missing base_url
         return ""
-    # Airflow 3.1 to 3.3 leaves the path of its own base_url out.
-    path = link.path if link.path.startswith(f"{behind}/") else behind + link.path
+    # Airflow 3.1 to 3.3 omits the path of its own base_url.
+    path = link.path if link.path.startswith(f"{base}/") else base + link.path
     whole = urlunsplit(link._replace(path=quote(path, safe=_KEPT_IN_PATHS)))
     return f" {whole}" if link.scheme in {"http", "https"} and len(whole) <= LONGEST_LINK else ""
 
 
 def _words(written: object, longest: int) -> str:
-    # Secrets are taken out before it is cut: half of one would not be recognized.
+    # Scrubbed before it is cut: half of a secret would not be recognized.
     text = " ".join(safe_str(written, _LONGEST_READ).split())
     return scrub_secrets(text)[:longest]
 

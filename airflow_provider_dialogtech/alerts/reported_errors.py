@@ -1,7 +1,7 @@
-"""Which errors of DAG files were texted: a file that the processes of this machine share.
+"""The DAG import errors that were reported, in a file that all processes of this machine share.
 
-Airflow 2 parses each DAG file in a process of its own, so what one process remembers is known to no other. Whoever
-holds the file's lock may message, so at most one process does at a time, whatever has started it.
+Airflow 2 parses each DAG file in its own process, so the processes share no memory. Only the process that holds the
+file's lock sends an alert.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from airflow_provider_dialogtech.masking import digest
 
 NAME = "dialogtech_import_errors.json"
-# A longer one would be the mark of a clock that was set back.
+# A longer rest means that the clock was set back.
 LONGEST_REST = 3600.0
 _LONGEST_FILE = 10_000_000
 # What differs each time that a file is parsed: the time it took, a process's id, an object's address, a random name.
@@ -26,10 +26,10 @@ _VARYING = re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3
 
 @dataclass(frozen=True)
 class Reported:
-    """What is known of earlier texts.
+    """The content of the file.
 
-    :param errors: the errors that were texted.
-    :param rests_until: until when nothing is texted, in seconds since 1970.
+    :param errors: the errors that were reported.
+    :param rests_until: no alert is sent before this time, in seconds since 1970.
     """
 
     errors: frozenset[str] = frozenset()
@@ -37,23 +37,23 @@ class Reported:
 
     @property
     def is_resting(self) -> bool:
-        """Whether it is too early for another message."""
+        """Whether it is too early for another alert."""
         return 0 < self.rests_until - time.time() <= LONGEST_REST
 
 
 def error_of(filename: str, stacktrace: str) -> str:
-    """Return what stands for a file's error.
+    """Return the digest of a file's error.
 
-    :param filename: the DAG file; Airflow tells it with or without its folders.
-    :param stacktrace: what happened when it was parsed.
+    :param filename: the DAG file; Airflow reports it with or without its folders.
+    :param stacktrace: the traceback of parsing it.
     """
     return digest(Path(filename).name, _VARYING.sub("#", stacktrace))
 
 
 class ReportedErrors:
-    """The open file, and its lock, which a process that inherits the descriptor holds as well.
+    """The open file and its lock. A process that inherits the descriptor also holds the lock.
 
-    :param descriptor: of the open file.
+    :param descriptor: the descriptor of the open file.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -63,8 +63,8 @@ class ReportedErrors:
     def lock(cls, folder: str) -> ReportedErrors | None:
         """Open the file and take its lock; None while another process holds it.
 
-        :param folder: where it lies.
-        :raises OSError: when it cannot be written there.
+        :param folder: the file's folder.
+        :raises OSError: when the file cannot be written.
         """
         descriptor = os.open(Path(folder, NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -76,23 +76,23 @@ class ReportedErrors:
 
     @staticmethod
     def note_another(folder: str) -> None:
-        """Let the process that holds the lock know of one more error, without waiting for it.
+        """Report one more error to the process that holds the lock, without waiting for it.
 
-        :param folder: where the file lies.
+        :param folder: the file's folder.
         """
         os.utime(Path(folder, NAME))
 
     @property
     def noted(self) -> int:
-        """A number that changes with each error that is noted."""
+        """A number that changes with each noted error."""
         return os.fstat(self.descriptor).st_mtime_ns
 
     def close(self) -> None:
-        """Close it here; the lock is held as long as anybody has it open."""
+        """Close the file. The lock is held until every process has closed it."""
         os.close(self.descriptor)
 
     def read(self) -> Reported:
-        """Return what was written; nothing where that cannot be read."""
+        """Return the content; an empty one where it cannot be read."""
         try:
             written = json.loads(os.pread(self.descriptor, _LONGEST_FILE, 0))
             return Reported(frozenset(map(str, written["errors"])), float(written["rests_until"]))
@@ -100,7 +100,7 @@ class ReportedErrors:
             return Reported()
 
     def write(self, reported: Reported) -> None:
-        """Replace what was written."""
+        """Replace the content."""
         content = json.dumps({"errors": sorted(reported.errors), "rests_until": reported.rests_until}).encode()
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, content, 0)

@@ -1,4 +1,4 @@
-"""What an alert says when its author leaves it to us: what, when, which try, which run, and why."""
+"""The built-in body of an alert: what happened, when, at which try, in which run, and why."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _UNITS = (("days", 86400), ("h", 3600), ("min", 60))
 _LONGEST_NAME = 45
 _LONGEST_ID = 250
 LONGEST_WHY = 120
-# Of an error's words no more are read. Their end may hold half a secret, which nothing recognizes, so it is left out.
+# An error's message is read up to here. Its end may hold half a secret, which no pattern recognizes, so it is cut off.
 LONGEST_ERROR_READ = 10_000
 _LONGEST_SECRET = 1_000
 
-# Reasons speak of days more often than of phone numbers, so a date keeps its digits.
+# A date keeps its digits: an error names dates more often than phone numbers.
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)")
 _RUN_TIME = re.compile(r"_*(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:[+-]\d\d:\d\d|Z)?")
 _SHORT_RUN_TIME = r" \1 \2"
@@ -61,7 +61,7 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:
-    """Return what tells the task or DAG that an alert is about from any other, whatever they are called."""
+    """Return a string that identifies the task or DAG of an alert, whatever its name contains."""
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return json.dumps([dag_id_of(context)])
@@ -69,16 +69,16 @@ def identity_of(event: str, context: Mapping[str, Any]) -> str:
 
 
 def dag_id_of(context: Mapping[str, Any]) -> str:
-    """Return the id of the DAG that a context is about."""
+    """Return the id of a context's DAG."""
     owners = [context.get(name) for name in ("ti", "dag", "dag_run")]
     found = next((found for owner in owners if (found := _of(owner, "dag_id")) is not None), "?")
     return safe_str(found, _LONGEST_ID) or "?"
 
 
 def built_in_body(event: str, context: Mapping[str, Any]) -> str:
-    """Write an event's message. It ends with the reason, so that a cut takes the least.
+    """Return an event's body. The reason comes last, so that truncation cuts it first.
 
-    A fact that cannot be read leaves the others: an error may raise even when it is asked what it says.
+    A fact that cannot be read is left out: even an error's `str` may raise.
     """
     when = _or_nothing(lambda: clock_time(_when(event, context))) or clock_time(datetime.now(timezone.utc))
     facts = [f"Airflow: {subject_of(event, context)} {_HAPPENED[event]} {when}"]
@@ -96,7 +96,7 @@ def _or_nothing(fact: Callable[[], str]) -> str:
 
 
 def clock_time(when: datetime) -> str:
-    """Write a time as a person reads it: `14:02 UTC`, with its day when that is not today."""
+    """Return a time as `14:02 UTC`, with the date where it is not today."""
     when = when.astimezone(timezone.utc)
     return f"{when:%H:%M} UTC" if when.date() == _today() else f"{when:%m-%d %H:%M} UTC"
 
@@ -106,14 +106,15 @@ def _today() -> date:
 
 
 def recovery_body(subject: str) -> str:
-    """Write that a task or a DAG works again; how many failures there were follows behind it."""
+    """Return the body that a task or a DAG works again; the suffix adds the number of failures."""
     return f"Airflow: {subject} works again"
 
 
 def suffix_of(claim: Claim, *, built_in: bool = True) -> str:
-    """Write what a message adds about those that were not sent, or will not be, and about failures that are over.
+    """Return what follows the body: suppressed alerts, a used-up budget, resolved failures.
 
-    :param built_in: whether it follows a message of ours, whose sentence it ends.
+    :param claim: the right to send the alert.
+    :param built_in: whether the package wrote the body, whose sentence the suffix then continues.
     """
     more = f" (+{claim.suppressed} more since {clock_time(claim.since)})" if claim.suppressed and claim.since else ""
     last = " Alert budget used up: no more messages for up to 10 min." if claim.is_last else ""
@@ -125,7 +126,7 @@ def _failures(recovery: Recovery, form: str) -> str:
 
 
 def _duration(time: timedelta) -> str:
-    """Write how long something took, in the one unit that a person would take."""
+    """Return a duration in the largest unit that has at least 2 of it."""
     seconds = time.total_seconds()
     for unit, length in _UNITS:
         if seconds >= 2 * length:
@@ -133,40 +134,40 @@ def _duration(time: timedelta) -> str:
     return f"{seconds:.0f} s"
 
 
-def fit(text: str, suffix: str, *, one_segment: bool) -> str:
-    """Cut a message so that the suffix fits as a whole.
+def fit(body: str, suffix: str, *, one_segment: bool) -> str:
+    """Cut a body so that it fits a message together with a suffix.
 
-    :param message: the message.
-    :param suffix: what must stand behind it.
-    :param one_segment: whether the whole is to fit one segment; where its characters do not allow that, the message is
-        as long as one segment of GSM-7 at most.
+    :param body: the body.
+    :param suffix: follows the body and is not cut.
+    :param one_segment: whether both must fit one segment. Where their characters do not fit GSM-7, they are cut to the
+        length of one GSM-7 segment.
     """
     from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
     from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, shorten
 
-    text = to_gsm7(_printable(text[:LONGEST_READ]))
+    body = to_gsm7(_printable(body[:LONGEST_READ]))
     room = (ONE_SEGMENT if one_segment else MAX_LENGTH) - len(suffix)
-    whole = shorten(text, room) + suffix
-    # Some characters of GSM-7 count twice.
+    whole = shorten(body, room) + suffix
+    # Some GSM-7 characters count twice.
     while one_segment and room > 0 and measure(whole).encoding == "GSM-7" and measure(whole).segments > 1:
         room -= 1
-        whole = shorten(text, room) + suffix
+        whole = shorten(body, room) + suffix
     return whole
 
 
 def _printable(text: str) -> str:
-    """Replace what no SMS can show: an alert is not to be refused for a control character in an error's words."""
+    """Replace what no SMS can show, so that a control character in an error does not make the alert invalid."""
     return "".join(char if char.isprintable() or char in "\n\r" else " " for char in text).strip()
 
 
 def _clip(name: object) -> str:
-    # Nothing writes half of a character, neither a log nor a message.
+    # Neither a log nor a message can encode a lone surrogate.
     text = safe_str(name, _LONGEST_ID).encode(errors="replace").decode() or "?"
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
 
 
 def _of(owner: Any, name: str) -> Any:
-    """Read from an object, or from the mapping that stands for it in a deadline alert."""
+    """Read a field of an object, or of the mapping that replaces it in a deadline alert."""
     try:
         return owner.get(name) if isinstance(owner, Mapping) else getattr(owner, name, None)
     except Exception:
@@ -220,7 +221,7 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
 
 def _first_words(error: object) -> str:
     words = _or_nothing(lambda: _scrubbed(error))
-    if issubclass(type(error), str):  # not isinstance, which asks the error for its class
+    if issubclass(type(error), str):  # isinstance would read the error's __class__, which may raise
         return words
     return f"{type_name(error)}: {words}" if words else type_name(error)
 
@@ -234,13 +235,13 @@ def _scrubbed(error: object) -> str:
 
 
 def scrub_reason(text: str) -> str:
-    """Take secrets and phone numbers out of an error's words."""
+    """Mask secrets and phone numbers in an error's message."""
     text = scrub_secrets(text)
     return "".join(part if _DATE.fullmatch(part) else mask_numbers(part) for part in _DATE.split(text))
 
 
 def scrub_secrets(text: str) -> str:
-    """Take out what Airflow masks in its logs, and what looks like a password."""
+    """Mask what Airflow masks in its logs, and what looks like a password."""
     from airflow_provider_dialogtech._compat import redact
 
     text = str(redact(text))

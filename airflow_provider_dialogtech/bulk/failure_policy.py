@@ -1,4 +1,4 @@
-"""When a list ends before its time: it was stopped, or no message gets through."""
+"""When a list ends early: it was stopped, or too many messages in a row failed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from airflow_provider_dialogtech.exceptions import (
 
 
 class ListFailed(Exception):
-    """A list has come to its end, and not everybody on it got their message.
+    """A list ended, and not all of its messages were sent.
 
-    :param message: how it ended, in words that stand before those of the report.
-    :param final: whether a retry by Airflow would be in vain.
+    :param message: how it ended, followed by the report.
+    :param final: whether a retry would not help.
     """
 
     def __init__(self, message: str = "", *, final: bool) -> None:
@@ -30,55 +30,56 @@ class ListFailed(Exception):
 
 
 class Stopped(ListFailed):
-    """The sending was stopped. What has not left by then is not sent, and its slot is free again."""
+    """The list was stopped. Messages whose request is not yet written are not sent, and release their slots."""
 
     def __init__(self) -> None:
         super().__init__("Stopped. ", final=False)
 
 
 class Stop:
-    """Ends the sending of a list when it is set: by another thread, or by a signal handler.
+    """Stops a list when another thread or a signal handler sets it.
 
-    Nothing in the main thread waits for it: a signal handler that interrupts such a wait could not set it.
+    The main thread never waits for it, because a signal handler that interrupts such a wait could not set it.
     """
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
     def set(self) -> None:
-        """Let no more messages leave."""
+        """Stop the list: no more requests are written."""
         self._event.set()
 
     def check(self) -> None:
-        """Do nothing, unless it is set.
+        """Check whether the list goes on.
 
-        :raises Stopped: when it is.
+        :raises Stopped: when it is set.
         """
         if self._event.is_set():
             raise Stopped
 
     def sleep(self, seconds: float) -> None:
-        """Sleep. Every wait of the messages under way is one of these.
+        """Sleep. All waits of the messages under way use this method.
 
+        :param seconds: how long.
         :raises Stopped: as soon as it is set.
         """
         if self._event.wait(seconds):
             raise Stopped
 
 
-# Before it ends so, a message has gone through all the sender's own tries, and they take their time.
+# Each of these messages has already exhausted the sender's retries, which takes long.
 UNSENT_IN_A_ROW = 3
-# A person has to look each of these up.
+# A person must look up each of these.
 IN_DOUBT_IN_A_ROW = 10
-# Some numbers of a list may simply be wrong.
+# A list may contain some wrong numbers.
 REFUSED_IN_A_ROW = 20
 
 
 class GivenUp(ListFailed):
-    """The list was stopped early: the rest of it is not tried.
+    """The list ended early: the remaining messages are not tried.
 
     :param reason: why.
-    :param last: what became of the last message.
+    :param last: the error of the last message.
     """
 
     def __init__(self, reason: str, last: DialogTechError) -> None:
@@ -88,10 +89,10 @@ class GivenUp(ListFailed):
 
 
 class FailurePolicy:
-    """Decides whether a list goes on, after each message, and whether it has failed, at its end.
+    """Decides after each message whether a list goes on, and at its end whether it failed.
 
-    :param max_failures: so many failures are expected: that many refusals are no reason to give up.
-    :param skip_invalid: whether rows that cannot be sent are no failures.
+    :param max_failures: how many failures are accepted; this many refusals do not end the list early.
+    :param skip_invalid: whether invalid rows are not counted as failures.
     """
 
     def __init__(self, max_failures: int = 0, *, skip_invalid: bool = False) -> None:
@@ -105,9 +106,10 @@ class FailurePolicy:
         self._in_a_row: Counter[str] = Counter()
 
     def check_next(self, outcome: SendResult | DialogTechError) -> None:
-        """Take the outcome of the next message.
+        """Decide whether the list goes on after a message.
 
-        :raises GivenUp: when the rest is not to be tried.
+        :param outcome: the outcome of the message.
+        :raises GivenUp: when the remaining messages are not to be tried.
         """
         if isinstance(outcome, SendResult):
             if outcome.status == "sent":
@@ -118,11 +120,12 @@ class FailurePolicy:
             self._count(outcome)
 
     def check_end(self, report: Report) -> None:
-        """Take the outcomes of all texts.
+        """Decide whether the list failed.
 
-        :raises ListFailed: when too many failed, or were not tried.
+        :param report: the outcomes of all messages.
+        :raises ListFailed: when too many failed, or some were not tried.
         """
-        # Also rows that were good when they were checked, and turned out to be bad when they were to be sent.
+        # Includes rows that passed the check and turned out invalid when they were rendered again.
         skipped = report.count("invalid") if self._skip_invalid else 0
         if len(report.failures) - skipped > self._max_failures or report.not_tried:
             raise ListFailed(final=not report.retry_helps)

@@ -1,4 +1,4 @@
-"""The outcome of a list: how far it is, in numbers, in words, and by row. Phone numbers are shortened."""
+"""The outcome of a list: counts, sentences, details by row, and its progress. Phone numbers are shortened."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _IN_WORDS = {
 
 
 class Report:
-    """Counts what became of each row.
+    """Counts the outcomes of a list's rows.
 
     :param rows: the rows.
-    :param detailed: remember what became of every row, too.
-    :param clock: tells how long it takes.
+    :param detailed: whether to keep the outcome of every row.
+    :param clock: measures the duration.
     """
 
     def __init__(self, rows: Rows, *, detailed: bool = False, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -52,13 +52,17 @@ class Report:
         self.failures: list[FailedRow] = []
 
     def note_check(self, checked: CheckedRows) -> None:
-        """Take what the check of all rows has found."""
+        """Note the result of the check of all rows.
+
+        :param checked: the result.
+        """
         self._checked = checked
 
     def note(self, index: int, outcome: SendResult | DialogTechError) -> None:
-        """Take what became of a row's message, and ignore a row whose outcome is known.
+        """Note the outcome of a row's message, unless it is known already.
 
-        :param index: where the row stands in the list, from 0.
+        :param index: the row's index in the list, from 0.
+        :param outcome: the outcome.
         """
         if self._noted[index]:
             return
@@ -76,7 +80,7 @@ class Report:
         self._counts[name] += 1
 
     def summary(self) -> dict[str, Any]:
-        """Return the outcomes as plain JSON: counts, and a bounded list of the rows that were not sent."""
+        """Return the outcomes as plain JSON: counts, and the first `SHOWN` rows that were not sent."""
         bad = self._checked.bad
         failures = [asdict(failed) for failed in sorted([*self.failures, *bad])]
         summary = {
@@ -96,45 +100,48 @@ class Report:
         return {**summary, "rows": [known.get(row.number) or self._unsent(row) for row in self._rows]}
 
     def in_words(self) -> str:
-        """Return all outcomes as a sentence."""
+        """Return the counts as a sentence."""
         summary = self.summary()
         counted = ", ".join(f"{summary[name]:,} {words}" for name, words in _IN_WORDS.items() if summary[name])
         recipients = plural(summary["recipients"], "recipient")
         return f"Of {recipients}: {counted or 'nothing to send'}, in {summary['seconds']:.1f} s."
 
     def in_lines(self) -> str:
-        """Return all outcomes, each reason with the rows that failed for it (the first of many), and what to do."""
+        """Return the counts, each reason with the first rows that failed for it, and what to do."""
         return "\n".join([self.in_words(), *lines_by_reason(sorted(self.failures), NAMED), self._advice()])
 
     def in_one_line(self) -> str:
-        """Return all outcomes, the first reason with its rows, and what to do."""
+        """Return the counts, the first reason with its rows, and what to do."""
         lines = lines_by_reason(sorted(self.failures), NAMED_IN_ONE_LINE)
         first = f"{lines[0][0].upper()}{lines[0][1:]}." if lines else ""
         return " ".join(" ".join([self.in_words(), first, self._advice()]).split())
 
     def _advice(self) -> str:
-        advice = "When the task is retried or cleared, it texts only those who have not got their message."
+        advice = "When the task is retried or cleared, it sends only the messages that were not sent."
         if not self._counts["in_doubt"]:
             return advice
         return f"{advice} {how_to_settle('those in doubt', 'them', 'them')} Then clear the task."
 
     def count(self, outcome: str) -> int:
-        """Return how many messages have had this outcome."""
+        """Return the number of messages with an outcome.
+
+        :param outcome: the outcome's name in the summary.
+        """
         return self._counts[outcome]
 
     @property
     def to_send(self) -> int:
-        """How many messages there are to be sent, those that were sent included."""
+        """The number of messages to send, including those already sent."""
         return self._checked.count
 
     @property
     def not_tried(self) -> int:
-        """How many messages have no outcome yet."""
+        """The number of messages without an outcome."""
         return self.to_send - self._counts.total()
 
     @property
     def retry_helps(self) -> bool:
-        """Whether a retry by Airflow could send some of what was not sent."""
+        """Whether a retry may send some of the messages that were not sent."""
         return self.not_tried > 0 or self._counts["not_sent"] > 0
 
     def _unsent(self, row: Row) -> dict[str, Any]:
@@ -145,15 +152,16 @@ def _detail(row: Row, outcome: str) -> dict[str, Any]:
     return {"row": row.number, "to": row.to, "outcome": outcome}
 
 
-# One number may send 40 messages and then rests until the minute is over, so the pace is that of a whole minute.
+# A number may send 40 messages at once and then wait for the minute to end, so the rate is measured over a minute.
 PACE_SECONDS = 60.0
 
 
 class Progress:
-    """Measures the pace of a list.
+    """Measures and logs the rate of a list.
 
-    :param report: counts what became of each row.
-    :param every: log it after so many seconds.
+    :param report: counts the outcomes.
+    :param every: the time between two log lines, in seconds.
+    :param clock: measures the time.
     """
 
     def __init__(self, report: Report, *, every: float, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -164,16 +172,16 @@ class Progress:
         self._points = deque([(self._logged, 0)])
 
     def log_when_due(self) -> None:
-        """Log it, unless that was done shortly before."""
+        """Log the progress, if the last log line is old enough."""
         if self._clock.monotonic() - self._logged >= self._every:
             self._logged = self._clock.monotonic()
             log.info("%s", self.in_words())
 
     def in_words(self) -> str:
-        """Return how far it is, and how long the rest will take at the pace of the last minute."""
+        """Return the progress, and the remaining time at the last minute's rate."""
         report, now = self._report, self._clock.monotonic()
         done = report.to_send - report.not_tried
-        # Messages that were sent in an earlier try, or are held back, are done in no time, so they are no pace.
+        # Messages that were sent in an earlier try or are held back take no time, so they do not count for the rate.
         done_now = done - report.count("already_sent") - report.count("held_back")
         self._points.append((now, done_now))
         while now - self._points[0][0] > PACE_SECONDS:

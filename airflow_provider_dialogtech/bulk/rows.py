@@ -1,4 +1,4 @@
-"""The rows of a list, in whatever form Airflow hands the list over, and their check before any message is sent."""
+"""The rows of a list, in every form in which Airflow passes it, and their check before any message is sent."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 
 MOST_ROWS = 1_000_000
-"""Three days of messages, at four a second. More is a mistake, or a list without end."""
+"""Three days of messages, at four a second. A longer list is a mistake, or endless."""
 
 LONGEST_ID = 1000
 _LONGEST_MASKED = 100
 
 
 class Rows:
-    """The rows of a list. Logs and tracebacks show how many they are.
+    """The rows of a list. Logs and tracebacks show only their number.
 
     :param given: numbers, or mappings with `to`, an optional `id`, and values for the message.
     """
@@ -38,14 +38,15 @@ class Rows:
     @classmethod
     @without_locals
     def of(cls, recipients: object) -> Rows:
-        """Take a list in any form that Airflow hands it over.
+        """Read a list in any form in which Airflow passes it.
 
-        :param recipients: any iterable of rows, or a JSON list as text.
-        :raises InvalidMessage: when it is no list.
+        :param recipients: any iterable of rows, or a JSON list as a string.
+        :raises InvalidMessage: when it is not a list, or has more than `MOST_ROWS` rows.
+        :raises NotSent: when reading the rows fails.
         """
         given = _json_list(recipients) if isinstance(recipients, str) else recipients
         if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes | bytearray):
-            kind = "text that is no JSON list" if isinstance(recipients, str) else type_name(recipients)
+            kind = "a string that is not a JSON list" if isinstance(recipients, str) else type_name(recipients)
             raise InvalidMessage(
                 f"recipients must be a list of numbers or mappings, not {kind}",
                 advice="A Jinja template needs render_template_as_native_obj=True, or |tojson.",
@@ -76,7 +77,7 @@ class Rows:
 class Row:
     """One row of a list.
 
-    :param index: where it stands in the list, from 0.
+    :param index: its index in the list, from 0.
     :param values: its values by name. A row that is only a number has it as `to`.
     """
 
@@ -85,21 +86,21 @@ class Row:
 
     @property
     def number(self) -> int:
-        """Where it stands in the list, from 1: as people count."""
+        """Its number in the list, from 1."""
         return self.index + 1
 
     @property
     def to(self) -> str:
         """Its phone number, shortened."""
         to = self.values.get("to")
-        # Anything else is no number, and may be too large to be looked through for one.
+        # A value of another type is not a number, and may be too large to search for one.
         return mask_number(safe_str(to, _LONGEST_MASKED) if isinstance(to, str | int) else "")
 
     @property
     def id(self) -> str | None:
-        """What sets it apart from other messages to the same recipient, if it says so.
+        """Its `id`, which distinguishes it from other rows with the same recipient; None without one.
 
-        :raises InvalidMessage: when it cannot be written down.
+        :raises InvalidMessage: when it is too long, or its `str` raises.
         """
         given = self.values.get("id")
         if given is None:
@@ -112,9 +113,9 @@ class Row:
 
 @dataclass(frozen=True, order=True)
 class FailedRow:
-    """A row whose message was not sent, or may have been. They sort in the order of the list.
+    """A row whose message was not sent or is in doubt. Such rows sort in the order of the list.
 
-    :param row: where it stands in the list, from 1.
+    :param row: its number in the list, from 1.
     :param to: its phone number, shortened.
     :param outcome: `invalid`, `refused`, `in_doubt` or `not_sent`.
     :param reason: why.
@@ -127,7 +128,11 @@ class FailedRow:
 
     @classmethod
     def of(cls, row: Row, error: DialogTechError) -> FailedRow:
-        """Say what an error means for a row."""
+        """Return the failure of a row.
+
+        :param row: the row.
+        :param error: the error of its message.
+        """
         outcomes = {InDoubt: "in_doubt", Refused: "refused", InvalidMessage: "invalid"}
         outcome = next((name for kind, name in outcomes.items() if isinstance(error, kind)), "not_sent")
         return cls(row.number, row.to, outcome, error.reason)
@@ -140,7 +145,7 @@ def lines_by_reason(failures: Sequence[FailedRow], most: int) -> list[str]:
     """Return a line for each reason, with the rows that failed for it.
 
     :param failures: the rows, in the order of the list.
-    :param most: name so many of them at most, and count the others.
+    :param most: the largest number of rows to name; the others are counted.
     """
     by_reason: dict[str, list[FailedRow]] = {}
     for failed in failures:
@@ -162,7 +167,7 @@ def _in_one_line(rows: Sequence[FailedRow], most: int) -> str:
 def _rows_of(given: Iterable[Any]) -> list[Any]:
     try:
         return list(islice(given, MOST_ROWS + 1))
-    except Exception as error:  # of any kind: a lazy XCom asks Airflow for its rows
+    except Exception as error:  # of any kind: a lazy XCom requests its rows from Airflow
         problem = type_name(error)
     raise NotSent(f"the recipients could not be read ({problem})", before_any=True)
 
@@ -170,26 +175,26 @@ def _rows_of(given: Iterable[Any]) -> list[Any]:
 def _json_list(text: str) -> list[Any] | None:
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):  # no JSON, or too deep
+    except (ValueError, RecursionError):  # not JSON, or nested too deep
         return None
     return found if isinstance(found, list) else None
 
 
 _SHOWN = 20
 _REMARKED = 5
-_ANOTHER_TEXT = "another message goes to the same recipient: give both rows an `id` of their own"
+_ANOTHER_MESSAGE = "another message goes to the same recipient: give both rows an `id` of their own"
 
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """What a check has found. The messages are not kept: a long list would fill the memory.
+    """The result of a check. It does not keep the messages, which would take too much memory.
 
     :param rows: all rows.
-    :param bad: those that cannot be sent.
-    :param duplicates: where those stand in the list, from 1, that repeat an earlier one, recipient and message.
-    :param segments: how many segments all messages to be sent have.
-    :param remarked: how many of these messages there is something to say about.
-    :param remarks: what there is to say about the first of them.
+    :param bad: the invalid rows.
+    :param duplicates: the numbers, from 1, of rows with the recipient and the body of an earlier row.
+    :param segments: the total segments of all messages to send.
+    :param remarked: how many of these messages have remarks.
+    :param remarks: the remarks of the first of them.
     """
 
     rows: Rows
@@ -201,18 +206,18 @@ class CheckedRows:
 
     @property
     def count(self) -> int:
-        """How many messages there are to be sent."""
+        """The number of messages to send."""
         return len(self.rows) - len(self.bad) - len(self.duplicates)
 
     def to_send(self) -> Iterator[Row]:
-        """Return the rows that are to be sent."""
+        """Return the rows whose messages are to be sent."""
         left_out = self.duplicates.union(row.row for row in self.bad)
         return (row for row in self.rows if row.number not in left_out)
 
     def require_all_good(self) -> None:
-        """Refuse the list when a row is bad.
+        """Refuse a list with an invalid row.
 
-        :raises InvalidMessage: naming every bad row, of many the first ones.
+        :raises InvalidMessage: when a row is invalid. It names the first `_SHOWN` of them.
         """
         if not self.bad:
             return
@@ -224,7 +229,7 @@ class CheckedRows:
         )
 
     def log(self) -> None:
-        """Log what is skipped, and what there is to say about the others."""
+        """Log the invalid rows, the remarks and the counts."""
         for line in lines_by_reason(self.bad, _SHOWN):
             log.warning("Skipping %s", line)
         for remark in self.remarks:
@@ -243,17 +248,17 @@ class CheckedRows:
 def check_rows(
     rows: Rows, compose: Callable[[Mapping[str, Any]], SmsMessage], go_on: Callable[[], None] = lambda: None
 ) -> CheckedRows:
-    """Check every row. Only digests of the messages are remembered meanwhile.
+    """Check every row, keeping only digests of the messages.
 
     :param rows: the rows.
-    :param compose: makes a row's values into a message.
-    :param go_on: is called before each row; what it raises ends the check.
+    :param compose: makes a row's values a message.
+    :param go_on: called before each row; an exception it raises ends the check.
     """
     bad: list[FailedRow] = []
     duplicates: set[int] = set()
     segments = remarked = 0
     remarks: list[str] = []
-    texts: dict[bytes, bytes] = {}
+    bodies: dict[bytes, bytes] = {}
     for row in rows:
         go_on()
         try:
@@ -261,17 +266,17 @@ def check_rows(
         except InvalidMessage as error:
             bad.append(FailedRow.of(row, error))
             continue
-        name, text = _digest(message.to, row_id), _digest(message.body)
-        if name not in texts:
-            texts[name] = text
+        name, body = _digest(message.to, row_id), _digest(message.body)
+        if name not in bodies:
+            bodies[name] = body
             segments += message.segments
             remarked += bool(message.remarks)
             if message.remarks and remarked <= _REMARKED:
                 remarks.append(f"Row {row.number} (to {row.to}): {' '.join(message.remarks)}")
-        elif texts[name] == text:
+        elif bodies[name] == body:
             duplicates.add(row.number)
         else:
-            bad.append(FailedRow(row.number, row.to, "invalid", _ANOTHER_TEXT))
+            bad.append(FailedRow(row.number, row.to, "invalid", _ANOTHER_MESSAGE))
     return CheckedRows(rows, tuple(bad), frozenset(duplicates), segments, remarked, tuple(remarks))
 
 

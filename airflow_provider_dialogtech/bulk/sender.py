@@ -1,4 +1,4 @@
-"""Many messages at once: threads keep the account's slots in use, and every message is sent as a single one is."""
+"""Sends the messages of a list in threads, so that every slot of the account is used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class RowMessage:
     """A message of a list.
 
-    :param row: its row's place in the list, from 0.
+    :param row: its row's index in the list, from 0.
     :param message: the message.
     :param key: its idempotency key.
     """
@@ -42,11 +42,12 @@ def messages_of(
     report: Report,
     context: Mapping[str, Any],
 ) -> Iterator[RowMessage]:
-    """Make the messages to be sent, one by one.
+    """Yield the messages to send, composed one by one.
 
-    :param compose: makes a row's values into a message.
-    :param report: told of a row that was good when it was checked, and turns out to be bad now.
-    :param context: Airflow's, of the task that sends them.
+    :param checked: the result of the check.
+    :param compose: makes a row's values a message.
+    :param report: notes the rows that passed the check and are invalid now.
+    :param context: the context of the task that sends them.
     """
     for row in checked.to_send():
         try:
@@ -59,14 +60,15 @@ def messages_of(
 
 Outcome: TypeAlias = SendResult | DialogTechError
 
-# Airflow 3 kills a task 5 seconds after it was stopped. What is out may take this long to be answered, then it is cut.
+# Airflow 3 kills a task 5 seconds after it was stopped. A request under way gets this long for its reply, then its
+# connection is closed; the journal gets `LAST_RECORDS` more.
 LAST_REPLIES = 2.5
 LAST_RECORDS = 1.0
 POLL = 0.2
 
 
 class BulkSender:
-    """Sends the messages of one list side by side, so that the time an answer takes does not slow the line.
+    """Sends the messages of a list concurrently, so that slow replies do not lower the throughput.
 
     .. code-block:: python
 
@@ -78,10 +80,10 @@ class BulkSender:
                 ...
 
     :param sender: sends each message; it must sleep with `stop.sleep`.
-    :param stop: ends the sending when it is set.
-    :param threads: how many messages may be under way at once, each in a thread of its own.
-    :param in_doubt: what to do with messages that may be out: `fail`, or `resend`.
-    :param until: when no slot is good any more, on the monotonic clock; then no more messages are asked for.
+    :param stop: stops the list when it is set.
+    :param threads: how many messages may be under way at once, each in its own thread.
+    :param in_doubt: what to do with messages that may have been sent: `fail`, or `resend`.
+    :param until: the latest slot, on the monotonic clock; None for no limit.
     :param origin: the task that the messages belong to.
     """
 
@@ -107,11 +109,11 @@ class BulkSender:
     def outcomes(
         self, messages: Iterator[RowMessage], *, heartbeat: Callable[[], None] = lambda: None
     ) -> Iterator[tuple[int, Outcome]]:
-        """Send all messages, and return what became of each row's as soon as it is known.
+        """Send all messages, and yield each row's index and outcome as soon as it is known.
 
-        :param messages: the messages, asked for one by one in this thread, shortly before they are needed.
+        :param messages: the messages, consumed one by one in this thread, shortly before they are needed.
         :param heartbeat: called several times a second.
-        :raises Stopped: when it was stopped.
+        :raises Stopped: when the list was stopped.
         """
         while True:
             self._stop.check()
@@ -125,15 +127,15 @@ class BulkSender:
                 if not isinstance(end, Outcome):
                     raise end
                 if isinstance(end, WaitTooLong):
-                    messages = iter(())  # those who have a slot keep it, but nobody else gets one
+                    messages = iter(())  # messages with a slot keep it, and no more are started
                 yield row, end
-                # Only now: an outcome that a signal handler has kept from whom it was for is one of the last.
+                # Only now: if a signal handler interrupts the consumer, `last_outcomes` yields the outcome again.
                 del self._under_way[row]
 
     def last_outcomes(self) -> Iterator[tuple[int, Outcome]]:
-        """Send nothing more, let what is out be answered, and return the outcomes that were not taken yet.
+        """Stop the list, wait for the replies under way, and yield the outcomes that `outcomes` has not.
 
-        To be called however `outcomes` has ended, by any exception too. What was taken last may come again.
+        Call it however `outcomes` ended, including by an exception. The last outcome may be yielded twice.
         """
         self._stop.set()
         self._await_last_replies()
@@ -144,7 +146,7 @@ class BulkSender:
 
     def _start(self, queued: RowMessage) -> None:
         self._under_way[queued.row] = sending = _Sending(queued)
-        # A daemon: a thread that hangs in a step of the journal must not keep the process from ending.
+        # A daemon thread: one that hangs in a step of the journal must not block the process's exit.
         threading.Thread(target=self._work, args=[sending], name=f"dialogtech-row-{queued.row}", daemon=True).start()
 
     def _work(self, sending: _Sending) -> None:
@@ -174,11 +176,11 @@ class BulkSender:
             self._next_ended()
 
     def _last_outcome(self, sending: _Sending) -> Outcome | None:
-        # Asked first: a message whose thread ends right now is not known as under way any more.
+        # Read first: a message whose thread ends now would no longer be under way.
         known = self._sender.under_way(sending.queued.key)
         if sending.end is None:
-            # Its thread hangs in a step of the journal. What has not left will not leave any more: every sleep raises
-            # now, also the one right before the request.
+            # Its thread hangs in a step of the journal. A request not yet written is not sent: every sleep raises now,
+            # including the one right before the request.
             return known or NotSent()
         if isinstance(sending.end, Stopped):
             return None
@@ -189,7 +191,7 @@ class BulkSender:
 
 @dataclass
 class _Sending:
-    """A message that was handed to a thread, and what the thread came to with it."""
+    """A message in a thread, and its outcome or unexpected error once the thread ends."""
 
     queued: RowMessage
     end: Outcome | Exception | None = None

@@ -1,4 +1,4 @@
-"""A message that is rendered for each row of a list."""
+"""The message template of a list, rendered for each row."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 LONGEST_TEMPLATE = 100_000
-"""No message of 256 characters needs more, and what compiles it takes its time."""
+"""No message of 256 characters needs a longer template, and compiling one takes time."""
 
 
 class RowTemplate:
-    """A message, or the `.sms` file that holds it, compiled once.
+    """A message template, or the `.sms` file that holds it, compiled once.
 
     :param task: the task whose DAG has the template's folders, filters and macros.
-    :param message: the template, or the path of its file, which is in UTF-8.
+    :param message: the template, or the path of its file, encoded in UTF-8.
     :param context: Airflow's variables, for the template.
-    :raises InvalidMessage: when it is no template.
+    :raises InvalidMessage: when the template is invalid, or its file cannot be read.
     """
 
     @without_locals
@@ -32,8 +32,7 @@ class RowTemplate:
         from jinja2.sandbox import SandboxedEnvironment
 
         dag = task.get_dag()
-        # Never the native one: a message stays message. And what is undefined is a mistake in the row, not an empty
-        # string.
+        # Never the native environment: a message renders to a string. An undefined value is an error in the row.
         environment = dag.get_template_env(force_sandboxed=True) if dag is not None else SandboxedEnvironment()
         environment = environment.overlay(undefined=jinja2.StrictUndefined)
         if len(message) > LONGEST_TEMPLATE:
@@ -47,19 +46,20 @@ class RowTemplate:
         except UnicodeDecodeError:
             name = mask_numbers(message)[:_LONGEST_WORDS]
             problem, advice = f"cannot be read: the file {name} is not in UTF-8", "Save it as UTF-8."
-        except Exception as error:  # of any kind: one that is nested too deep ends Jinja's and Python's own parsers
-            problem = f"is no valid template ({_in_words(error)})"
+        except Exception as error:  # of any kind: deep nesting makes Jinja's and Python's parsers fail
+            problem = f"is not a valid template ({_in_words(error)})"
         else:
             self._context = context
             return
         raise InvalidMessage(f"`message` {problem}", advice=advice, before_any=True)
 
     def compose(self, row: Mapping[str, Any], *, number_of: Callable[[object], object], **options: Any) -> SmsMessage:
-        """Return the message for a row.
+        """Return the message of a row.
 
-        :param number_of: returns the number that a row's `to` stands for: a contact's, say.
-        :param options: those of `SmsMessage.create`.
-        :raises InvalidMessage: when it cannot be sent.
+        :param row: the row's values.
+        :param number_of: returns the number of a row's `to`, which may be a contact.
+        :param options: the other arguments of `SmsMessage.create`.
+        :raises InvalidMessage: when the row is invalid.
         """
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
@@ -69,15 +69,16 @@ class RowTemplate:
 
     @without_locals
     def render(self, row: Mapping[str, Any]) -> str:
-        """Return the message for a row, of one that is far too long its beginning.
+        """Return the body of a row, cut to `LONGEST_READ` characters.
 
-        How long the template takes to render cannot be bounded here, nor how large one of its values is.
+        Neither the rendering time nor the size of a single value is bounded.
 
+        :param row: the row's values.
         :raises InvalidMessage: when it cannot be rendered.
         """
         template = self._template
         environment = template.environment
-        # As Airflow itself renders: without a copy of the context, whose old variables warn when they are read.
+        # Without a copy of the context, as in Airflow: its deprecated variables warn when they are read.
         variables: Any = ChainMap({"recipient": Recipient(row)}, self._context, template.globals)  # type: ignore[arg-type]
         context = environment.context_class(environment, variables, template.name, template.blocks)
         try:
@@ -88,30 +89,30 @@ class RowTemplate:
 
 
 def _beginning(pieces: Iterable[str]) -> str:
-    """Join the pieces, up to where it is certain that they are too long."""
+    """Join the pieces until they exceed `LONGEST_READ` characters."""
     taken, length = [], 0
     for piece in pieces:
         taken.append(piece)
         length += len(piece)
         if length > LONGEST_READ:
             break
-    # Some editors begin a file with a byte order mark, which is no part of the message.
+    # Some editors write a byte order mark at the start of a file.
     return "".join(taken).removeprefix("\ufeff")[:LONGEST_READ]
 
 
 def _in_words(error: Exception, row: Mapping[str, Any] | None = None) -> str:
-    """Return what is wrong, without the row's values: Python's errors like to quote them."""
+    """Return an error's message without the row's values, which Python's errors often quote."""
     words = safe_str(error, LONGEST_READ).replace(_RECIPIENT_IN_JINJAS_WORDS, "recipient")
-    for value in _texts_in(row or {}):
+    for value in _strings_in(row or {}):
         words = words.replace(value, "…")
     words = mask_numbers(words)[:_LONGEST_WORDS]
     return f"{type_name(error)}: {words}" if words else type_name(error)
 
 
-def _texts_in(row: Mapping[str, Any]) -> list[str]:
-    """Return the row's values as an error may quote them, the longest first: one may hold another.
+def _strings_in(row: Mapping[str, Any]) -> list[str]:
+    """Return the row's values as an error may quote them, the longest first, because one may contain another.
 
-    The shortest are left out: they stand in other words, too.
+    Values shorter than `_SHORTEST_VALUE` are left out, because they occur in other words.
     """
     found: set[str] = set()
     waiting: list[Any] = [list(row.values())]
@@ -130,9 +131,9 @@ def _texts_in(row: Mapping[str, Any]) -> list[str]:
 
 
 class Recipient:
-    """A row's values by name, and nothing else: one may be called `items` or `count`, as a mapping's methods are.
+    """A row's values by name. It has no methods, which would shadow values named `items` or `count`.
 
-    :param row: the row.
+    :param row: the row's values.
     """
 
     __slots__ = ("_row",)

@@ -1,4 +1,4 @@
-"""`@task.dialogtech_sms`: a function whose result is a message."""
+"""`@task.dialogtech_sms`: a task that sends the message that a function returns."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _PARTS = {"to", "message"}
 
 
 class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperator):
-    """Texts what a function returns. It is made by `@task.dialogtech_sms`.
+    """Sends the message that a function returns. `@task.dialogtech_sms` creates it.
 
-    :param python_callable: the function. It returns the message, or a mapping with `to` and `message`.
+    :param python_callable: the function. It returns the body, or a mapping with `to` and `message`.
     :param op_args: its positional arguments. (templated)
     :param op_kwargs: its keyword arguments. (templated)
-    :param to: the number the message goes to, where the function does not say so. (templated)
-    :param kwargs: those of `DialogTechSendSmsOperator`, apart from `message`.
+    :param to: the recipient's number or contact, unless the function returns one. (templated)
+    :param kwargs: the arguments of `DialogTechSendSmsOperator`, except `message`.
     """
 
     template_fields: Sequence[str] = (
@@ -48,18 +48,22 @@ class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperato
         to: str = "",
         **kwargs: Any,
     ) -> None:
-        # What is returned is one result, whatever the function's annotation lets Airflow think.
+        # The task returns one result, whatever Airflow infers from the function's annotation.
         kwargs["multiple_outputs"] = False
         super().__init__(
             python_callable=python_callable, op_args=op_args, op_kwargs=op_kwargs, to=to, message="", **kwargs
         )
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Message what the function returns. (Airflow 3.0's own way asks operators for what they no longer have.)"""
+        """Call the function, and send the message. Airflow 3.0's own `execute` reads attributes that operators lack.
+
+        :param context: the task's context.
+        :return: the outcome, as plain JSON.
+        """
         return DialogTechSendSmsOperator.execute(self, context)
 
     def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:
-        # Called again when a deferred task resumes: what the function returned is kept nowhere.
+        # A deferred task calls the function again when it resumes: the message is not stored.
         self._take(self._call(context))
         return super()._send(context, max_wait)
 
@@ -70,7 +74,7 @@ class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperato
 
     @without_locals
     def _take(self, returned: Any) -> None:
-        """Take the message from what the function returned. It is not rendered: it may hold what strangers wrote."""
+        """Read the message from the function's result. It is not rendered, because it may hold untrusted input."""
         if not isinstance(returned, Mapping):
             self.message = opaque(returned)
             return
@@ -85,7 +89,7 @@ class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperato
 
 
 class _PooledTaskDecorator(_TaskDecorator):  # type: ignore[type-arg]
-    """Gives a mapped task the pool that a single one has: Airflow makes no operator before it runs."""
+    """Gives a mapped task its default pool: Airflow creates its operator only when it runs."""
 
     def _expand(self, expand_input: Any, *, strict: bool) -> Any:
         mapped: Any = super()._expand(expand_input, strict=strict)
@@ -96,17 +100,17 @@ class _PooledTaskDecorator(_TaskDecorator):  # type: ignore[type-arg]
 
 
 def dialogtech_sms_task(python_callable: Callable[..., Any] | None = None, **kwargs: Any) -> TaskDecorator:
-    """Make a function a task that texts what the function returns.
+    """Make a task of a function that returns the message to send.
 
     .. code-block:: python
 
         @task.dialogtech_sms(to="(555) 666-7777")
-        def tell_the_owner(rows: int) -> str:
+        def notify_the_owner(rows: int) -> str:
             return f"{rows} rows were loaded."
 
-    :param python_callable: the function. It returns the message, or a mapping with `to` and `message`. What it returns
-        is sent as it is: templates in it are not rendered.
-    :param kwargs: those of `DialogTechSendSmsOperator`, apart from `message`.
+    :param python_callable: the function. It returns the body, or a mapping with `to` and `message`. Templates in its
+        result are not rendered.
+    :param kwargs: the arguments of `DialogTechSendSmsOperator`, except `message`.
     """
 
     def decorated(function: Callable[..., Any]) -> Any:

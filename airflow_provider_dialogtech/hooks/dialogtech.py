@@ -1,4 +1,4 @@
-"""The hook: from an Airflow connection to a message that is sent."""
+"""The hook: sends messages through an Airflow connection."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ __all__ = ["DialogTechHook"]
 
 
 class DialogTechHook(BaseHook):
-    """Texts people through a DialogTech account.
+    """Sends messages through a DialogTech account.
 
     .. code-block:: python
 
         DialogTechHook().send_sms(to="(555) 666-7777", message="The nightly load is done.")
 
-    :param dialogtech_conn_id: the connection with the account's keys, of type `dialogtech`.
+    :param dialogtech_conn_id: the connection of type `dialogtech`, which holds the account's keys.
     """
 
     conn_name_attr = "dialogtech_conn_id"
@@ -62,9 +62,10 @@ class DialogTechHook(BaseHook):
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """What the connection says.
+        """The connection's settings, read once.
 
-        :raises InvalidConnection: when one of its fields is missing or wrong.
+        :raises InvalidConnection: when the connection is missing, or one of its fields is missing or invalid.
+        :raises NotSent: when Airflow could not read the connection.
         """
         try:
             return self._checked(self.get_connection(self.dialogtech_conn_id))
@@ -73,9 +74,10 @@ class DialogTechHook(BaseHook):
         raise failure
 
     async def aload(self) -> None:
-        """Read the connection from an event loop without blocking it: afterwards `settings` has it.
+        """Read the connection into `settings` without blocking the event loop.
 
-        :raises InvalidConnection: when one of its fields is missing or wrong.
+        :raises InvalidConnection: when the connection is missing, or one of its fields is missing or invalid.
+        :raises NotSent: when Airflow could not read the connection.
         """
         try:
             if hasattr(self, "aget_connection"):  # Airflow 3.1
@@ -89,11 +91,11 @@ class DialogTechHook(BaseHook):
         raise failure
 
     def read_connection(self, read: Callable[[], Any]) -> None:
-        """Read the connection in another way than a task does: afterwards `settings` asks nobody any more.
+        """Read the connection into `settings` in another way than a task does.
 
         :param read: returns the Airflow connection.
-        :raises InvalidConnection: when there is none, or one of its fields is missing or wrong.
-        :raises NotSent: when Airflow could not read it.
+        :raises InvalidConnection: when the connection is missing, or one of its fields is missing or invalid.
+        :raises NotSent: when Airflow could not read the connection.
         """
         try:
             self.settings = self._checked(read())
@@ -105,13 +107,13 @@ class DialogTechHook(BaseHook):
 
     def _checked(self, connection: Any) -> ConnectionSettings:
         content = ConnectionContent(connection)
-        # A traceback may show what each frame holds, and a connection shows its password.
+        # A traceback may show local variables, and a connection shows its password.
         del connection
         _mask(content.password)
         return ConnectionSettings.of(content)
 
     def _unread(self, error: Exception) -> DialogTechError:
-        """Return why there are no settings, in an error of ours: Airflow's own says nothing about the message."""
+        """Return the package's error for one that reading the connection raised."""
         if isinstance(error, DialogTechError):
             return error
         if isinstance(error, AirflowNotFoundException):
@@ -125,15 +127,15 @@ class DialogTechHook(BaseHook):
     def get_conn(self) -> DialogTechClient:
         """Return the client of the connection's account.
 
-        :raises InvalidConnection: when a field of the connection is missing or wrong.
+        :raises InvalidConnection: when a field of the connection is missing or invalid.
         """
         return self.make_client(self.settings.timeout)
 
     def make_client(self, timeout: float) -> DialogTechClient:
-        """Return a client of the connection's account with a deadline of its own.
+        """Return a client of the connection's account with another timeout.
 
-        :param timeout: how many seconds one call of the API may take.
-        :raises InvalidConnection: when a field of the connection is missing or wrong.
+        :param timeout: the longest time of one API call, in seconds.
+        :raises InvalidConnection: when a field of the connection is missing or invalid.
         """
         from airflow_provider_dialogtech.api.client import DEFAULT_URL, DialogTechClient
 
@@ -148,7 +150,7 @@ class DialogTechHook(BaseHook):
                 throttled_words=settings.throttled_words,
             )
         except InvalidConnection as error:
-            # The client knows neither the connection nor the message.
+            # The client's error does not name the connection.
             problem = invalid(settings.conn_id, error.reason)
         raise problem
 
@@ -164,22 +166,23 @@ class DialogTechHook(BaseHook):
         smart_encoding: bool = False,
         max_wait: timedelta | float | None = None,
     ) -> SendResult:
-        """Send a message, once under its idempotency key.
+        """Send a message, once per idempotency key.
 
-        :param to: the number it goes to, as people write it (the US is meant unless it says otherwise), or the name of
-            one of the connection's `contacts` with one number.
-        :param message: what it says: at most 256 characters.
-        :param from_: the DialogTech number it leaves from; by default any of the connection's `from_numbers`.
-        :param idempotency_key: under one key a message goes out once. By default each message goes out once per run of
-            the task that sends it; outside a task every call sends.
-        :param in_doubt: what to do when the message may be out from an earlier try: `fail`, or `resend` and risk that
-            it arrives twice.
+        :param to: the recipient: a number in any common format, of the US unless it has another country code, or one of
+            the connection's `contacts` with one number.
+        :param message: the body, at most 256 characters.
+        :param from_: the DialogTech number to send from; by default that of the connection's `from_numbers` with the
+            earliest slot.
+        :param idempotency_key: a message is sent once per key. By default each body is sent to each recipient once per
+            run of the calling task; outside a task every call sends.
+        :param in_doubt: what to do when an earlier try may have sent the message: `fail`, or `resend` and risk that it
+            arrives twice.
         :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
-        :param smart_encoding: replace typographic characters (curly quotes, dashes) when that saves segments.
-        :param max_wait: for how many seconds (or which timedelta) at most to wait for a slot; by default as long as
-            it takes.
-        :raises InvalidConnection: when the connection is wrong.
-        :raises InvalidMessage: when an argument is wrong.
+        :param smart_encoding: replace typographic characters (curly quotes, dashes) where that saves segments.
+        :param max_wait: the longest wait for a slot, as a timedelta or in seconds; by default unlimited.
+        :return: the outcome.
+        :raises InvalidConnection: when the connection is missing or invalid.
+        :raises InvalidMessage: when an argument is invalid.
         :raises NotSent: when the message was not sent; its subclasses say why.
         :raises InDoubt: when the message may have been sent.
         """
@@ -212,7 +215,7 @@ class DialogTechHook(BaseHook):
         :param keep_beyond: do not wait for a slot that is more than this many seconds away, but keep it: the same call,
             made shortly before `WaitTooLong.sendable_at`, takes it up.
         """
-        # A traceback may show what each frame holds: neither the numbers nor the message show themselves.
+        # A traceback may show local variables, so these do not show their values.
         to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))
         try:
             check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
@@ -224,7 +227,7 @@ class DialogTechHook(BaseHook):
                 sms, key=key, in_doubt=in_doubt, max_wait=seconds, keep_beyond=keep_beyond, origin=current_origin()
             )
         except DialogTechError as error:
-            # The frames that it came through help nobody, and push what it says off the log page.
+            # Without the package's frames, which would push the message off the log page.
             failure = error.with_traceback(None)
         else:
             _log(result)
@@ -232,9 +235,9 @@ class DialogTechHook(BaseHook):
         raise failure
 
     def recipient(self, to: object) -> str:
-        """Return the number that a message goes to, in digits.
+        """Return a recipient's number, in digits.
 
-        :param to: a number as people write it, or the name of a contact with one number.
+        :param to: a number in any common format, or a contact with one number.
         :raises InvalidMessage: when it is neither.
         """
         from airflow_provider_dialogtech.sms.message import normalize_number
@@ -242,15 +245,15 @@ class DialogTechHook(BaseHook):
         return normalize_number(self.settings.contacts.number_of(to), "to")
 
     def senders(self, from_: object = None) -> tuple[str, ...]:
-        """Return the numbers a message may leave from, in digits: the one that is asked for, else the connection's.
+        """Return the numbers that a message may be sent from, in digits: `from_`, else the connection's.
 
-        :param from_: the number asked for. One that the connection does not list is used, with a warning in the log.
-        :raises InvalidMessage: when it is no phone number.
+        :param from_: a number. One that the connection does not list is used, with a warning in the log.
+        :raises InvalidMessage: when it is not a phone number.
         """
         from airflow_provider_dialogtech.sms.message import normalize_number
 
         listed = self.settings.from_numbers
-        # Nothing else is asked whether it is true: it may raise.
+        # Only these types: another value's `bool` may raise.
         if from_ is None or (isinstance(from_, str | int) and not from_):
             return listed
         sender = normalize_number(from_, "from_")
@@ -265,20 +268,29 @@ class DialogTechHook(BaseHook):
         return (sender,)
 
     def compose(self, to: object, message: object, from_: object = None, **options: Any) -> SmsMessage:
-        """Return a message that is ready to be sent, and log what there is to say about it."""
+        """Return a message that is ready to send, and log its remarks.
+
+        :param to: as for `recipient`.
+        :param message: the body.
+        :param from_: as for `senders`.
+        :param options: the other arguments of `SmsMessage.create`.
+        :raises InvalidMessage: when an argument is invalid.
+        """
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
-        text = SmsMessage.create(to=self.recipient(to), message=message, from_numbers=self.senders(from_), **options)
-        for remark in text.remarks:
+        sms = SmsMessage.create(to=self.recipient(to), message=message, from_numbers=self.senders(from_), **options)
+        for remark in sms.remarks:
             log.warning("%s", remark)
-        return text
+        return sms
 
     def make_sender(self, *, clock: Clock = SYSTEM_CLOCK) -> SmsSender:
-        """Return the sender of the connection's account: it keeps the rate limits and knows what was sent.
+        """Return the sender of the connection's account, which uses the journal for rate limits and idempotency.
 
-        :param clock: tells the time and waits; what its sleep raises ends the sending.
-        :raises InvalidConnection: when a field of the connection, or the journal's URL, is missing or wrong.
-        :raises JournalUnavailable: when the journal cannot keep its promise here.
+        :param clock: the clock that it reads and sleeps by. An exception raised by `clock.sleep` cancels the send; a
+            request not yet written is not sent.
+        :raises InvalidConnection: when a field of the connection is missing or invalid, or the journal cannot be used
+            with this executor.
+        :raises JournalUnavailable: when Airflow could not read the journal's URL.
         """
         from airflow_provider_dialogtech.delivery.sender import SmsSender
         from airflow_provider_dialogtech.journal.journal import MessageJournal
@@ -295,7 +307,10 @@ class DialogTechHook(BaseHook):
         return SmsSender(self.get_conn(), journal, clock=clock, only_to=settings.only_to)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask DialogTech for the account's numbers, which sends nothing; return whether keys and numbers work."""
+        """Read the account's numbers from DialogTech, without sending.
+
+        :return: whether the keys and the numbers are accepted, and a sentence about it.
+        """
         from airflow_provider_dialogtech.settings.connection import check
 
         return check(lambda: (self.settings, self.get_conn()))
@@ -319,11 +334,11 @@ def _log(result: SendResult) -> None:
 
 
 def _mask(secret: str) -> None:
-    # What is longer is refused, and never travels. Airflow makes one pattern of all that it masks, anew for each form:
-    # with a password of 2,000 characters that takes 4 s.
+    # A longer secret is invalid and never sent. Airflow rebuilds its masking pattern for each encoding, which takes 4 s
+    # with a password of 2,000 characters.
     if len(secret) > LONGEST_KEY:
         return
-    # Airflow masks the password only as it is, but it travels percent-encoded.
+    # Airflow masks only the plain password, but the request contains it percent-encoded.
     for encoded in encodings_of(secret):
         mask_secret(encoded)
 
@@ -334,7 +349,7 @@ _CHOICES = {"in_doubt": ("fail", "resend"), "on_too_long": ("fail", "truncate"),
 def check_choices(**arguments: object) -> None:
     """Check `in_doubt`, `on_too_long` and `invalid`.
 
-    :raises InvalidMessage: when one of them has no such value.
+    :raises InvalidMessage: when one of them has an unknown value.
     """
     for name, value in arguments.items():
         if not isinstance(value, str) or value not in _CHOICES[name]:
@@ -343,9 +358,9 @@ def check_choices(**arguments: object) -> None:
 
 
 def seconds_of(max_wait: timedelta | float | None) -> float | None:
-    """Return `max_wait` in seconds; None waits as long as it takes.
+    """Return `max_wait` in seconds; None for no limit.
 
-    :raises InvalidMessage: when it is no length of time, or a negative one.
+    :raises InvalidMessage: when it is not a timedelta or a number, or is negative.
     """
     if max_wait is None:
         return None

@@ -1,4 +1,4 @@
-"""A callback that texts people."""
+"""A callback that sends alerts."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ __all__ = ["DialogTechSmsNotifier", "send_dialogtech_sms_notification"]
 
 log = logging.getLogger(__name__)
 
-# A cooldown is added to a time, and no time comes after the year 9999.
+# A cooldown is added to a time, which must not pass the year 9999.
 LONGEST_COOLDOWN = timedelta(days=3650)
-# Each gets a message of its own within the time that a callback may take.
+# Each recipient's message must be sent within the time of a callback.
 MOST_RECIPIENTS = 100
 
 _LONGEST_LIST = 10_000
@@ -39,31 +39,30 @@ _SLA_ARGUMENTS = 5
 
 
 class DialogTechSmsNotifier(BaseNotifier):
-    """Text people about a task or a DAG, at most one message per person and cooldown.
+    """Send an alert about a task or a DAG, at most one message per recipient and cooldown.
 
     .. code-block:: python
 
         @dag(default_args={"on_failure_callback": DialogTechSmsNotifier(to="(555) 666-7777")})
 
-    It takes every callback of a task or a DAG, and (Airflow 3.1) a deadline alert's `AsyncCallback`. It never raises
-    and holds a callback for 45 seconds at most: what became of each message is in the log. One instance may serve
-    many tasks.
+    It works as any callback of a task or a DAG, and (Airflow 3.1) as a deadline alert's `AsyncCallback`. It never
+    raises, takes at most 45 seconds, and logs the outcome of each message. Several tasks may share one instance.
 
-    :param message: what the message says; by default what happened, to what, when, in which run, at which try, and why.
-        What is too long is cut. (templated)
-    :param to: the numbers and contacts it goes to: one, several separated by commas, or a list; by default the
+    :param message: the body; by default what happened, to what, when, in which run, at which try, and why. A body that
+        is too long is cut. (templated)
+    :param to: the recipients' numbers and contacts: one, several separated by commas, or a list; by default the
         connection's `alert_to`. (templated)
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
-    :param dedup_key: alerts with one key are one alert within the cooldown; by default the DAG, the event and this
-        message's template. (templated)
-    :param event: what happened, where the notifier is called by other means than a callback: `failed`, `retry`,
-        `success`, `skipped`, `execute`, `asked`, `dag_failed`, `dag_success`, `deadline` or `sla`. By default it is
-        read from the context.
-    :param cooldown: for how long (or how many seconds) a person gets no other text about the same, ten years at most;
-        the next message says how many more there were. None texts each time.
-    :param resolved: as a success callback, text only that failures are over: once, and only whoever was texted about
-        one under the same dedup key. The default key is that of the failures. Other events are as without it.
-    :raises InvalidMessage: when `event` or `cooldown` is none of these.
+    :param dedup_key: alerts with the same key are suppressed during the cooldown; by default the DAG, the event and the
+        template of `message`. (templated)
+    :param event: what happened, for a notifier that is not called as a callback: `failed`, `retry`, `success`,
+        `skipped`, `execute`, `asked`, `dag_failed`, `dag_success`, `deadline` or `sla`. By default it is inferred from
+        the context.
+    :param cooldown: how long a recipient gets no other alert with this dedup key, as a timedelta or in seconds, at most
+        ten years; the next message says how many were suppressed. None suppresses none.
+    :param resolved: as a success callback, send only that failures are over: once, and only to recipients of an alert
+        about one of them under the same dedup key, by default that of the failures. It does not change other events.
+    :raises InvalidMessage: when `event` is unknown, or `cooldown` is invalid or out of range.
     """
 
     template_fields: Sequence[str] = ("message", "to", "dialogtech_conn_id", "dedup_key")
@@ -80,7 +79,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         resolved: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)  # from Airflow 3.1 on it takes the context
+        super().__init__(**kwargs)  # takes the context from Airflow 3.1 on
         if event is not None and not (isinstance(event, str) and event in EVENTS):
             raise InvalidMessage(f"event must be one of {', '.join(EVENTS)}, not {safe_repr(event)}", before_any=True)
         self.message = message
@@ -92,20 +91,20 @@ class DialogTechSmsNotifier(BaseNotifier):
         self.resolved = resolved
 
     def __call__(self, *args: Any) -> None:
-        """Text people. The context is left as it is: the base class would write the template fields into it.
+        """Send the alert. Unlike the base class, it does not write the template fields into the context.
 
-        :param args: the context, or what Airflow 2 calls an SLA callback with.
+        :param args: the context, or the five arguments of Airflow 2's SLA callback.
         """
         self.notify(_context_of(args))
 
     def __await__(self) -> Generator[Any, Any, None]:
-        """Text people from an event loop, about the context that was given to the constructor."""
+        """Send the alert from an event loop, about the context that the constructor was given."""
         return self.async_notify(self.context).__await__()
 
     def notify(self, context: Context) -> None:
-        """Text people.
+        """Send the alert.
 
-        :param context: what Airflow called the callback with.
+        :param context: the callback's context.
         """
         try:
             _Rendered(self, context).deliver()
@@ -113,9 +112,9 @@ class DialogTechSmsNotifier(BaseNotifier):
             _log_failure(error)
 
     async def async_notify(self, context: Context) -> None:
-        """Text people without blocking the event loop.
+        """Send the alert without blocking the event loop.
 
-        :param context: what Airflow called the callback with.
+        :param context: the callback's context.
         """
         try:
             rendered = _Rendered(self, context)
@@ -126,7 +125,7 @@ class DialogTechSmsNotifier(BaseNotifier):
             _log_failure(error)
 
     def _render(self, template: jinja2.Template, context: Context, dag: Any = None) -> Any:  # noqa: ARG002
-        # Without the DAG it is rendered to text: native rendering would take the + off a phone number.
+        # Without the DAG, so that it renders to a string: native rendering would strip the + of a phone number.
         return super(BaseNotifier, self)._render(template, context, None)
 
 
@@ -134,7 +133,7 @@ send_dialogtech_sms_notification = DialogTechSmsNotifier
 
 
 class _Rendered:
-    """A notifier's fields, rendered for one context. The notifier stays as it is: many tasks may share it."""
+    """A notifier's fields, rendered for one context. The notifier is not changed, because tasks may share it."""
 
     def __init__(self, notifier: DialogTechSmsNotifier, context: Context) -> None:
         self._notifier = notifier
@@ -144,7 +143,7 @@ class _Rendered:
         self.alert = self._alert()
 
     def deliver(self) -> None:
-        """Text the alert, where the context calls for one."""
+        """Deliver the alert, if the context calls for one."""
         from airflow_provider_dialogtech.alerts.deliver import deliver
 
         if self.alert is not None:
@@ -161,7 +160,7 @@ class _Rendered:
         try:
             return self._alert_of_context()
         except Exception as error:
-            # Somebody must hear of it, whatever the context holds.
+            # The alert is sent whatever the context holds.
             name = type_name(error)
             log.error("The context of an alert cannot be read (%s); the alert is sent without details.", name)  # noqa: TRY400
         return Alert(
@@ -176,17 +175,17 @@ class _Rendered:
     def _alert_of_context(self) -> Alert | None:
         event = self._notifier.event or event_of(self._context, self._notifier)
         if self._notifier.resolved and event == "skipped":
-            return None  # on 2.11 a skipped task calls its success callbacks as well
-        message, note = self._message()
+            return None  # on 2.11 a skipped task calls its success callbacks too
+        body, note = self._body()
         given = self._given_key()
         if self._notifier.resolved and event in ENDED_BY:
-            return recovery_alert(event, self._context, message=message, note=note, given_key=given)
-        is_question = event == "asked" and not message
+            return recovery_alert(event, self._context, body=body, note=note, given_key=given)
+        is_question = event == "asked" and not body
         return Alert(
             subject=f"{subject_of(event, self._context)} ({event})",
-            body=message or (question_body if is_question else partial(built_in_body, event))(self._context),
-            # A question may take two segments, for the link to its answer must stand in it whole.
-            built_in=not message and not is_question,
+            body=body or (question_body if is_question else partial(built_in_body, event))(self._context),
+            # A question may take two segments, because its link is not cut.
+            built_in=not body and not is_question,
             note=note + (answer_link(self._context) if is_question else ""),
             dedup_key=given or self._default_key(event),
             cooldown=self._notifier.cooldown,
@@ -194,18 +193,18 @@ class _Rendered:
             about=identity_of(event, self._context),
         )
 
-    def _message(self) -> tuple[str, str]:
-        """Return the message, empty for the built-in one, and what is to be said of its template."""
+    def _body(self) -> tuple[str, str]:
+        """Return the body, empty for the built-in one, and a note where its template failed."""
         from airflow_provider_dialogtech.sms.message import LONGEST_READ
 
         if self._notifier.message is None:
             return "", ""
         try:
-            text = str(self._render("message")).strip()[:LONGEST_READ]
-            # Of nothing but what cannot be seen, no text would be made.
-            return (text if clean(text) else ""), ""
+            body = str(self._render("message")).strip()[:LONGEST_READ]
+            # A body of invisible characters alone is not sendable.
+            return (body if clean(body) else ""), ""
         except Exception as error:
-            # Its words could hold what the template was given.
+            # Only the type: the error's message may quote the template's variables.
             name = type_name(error)
             log.error("The template of the alert's message failed (%s); the built-in message is sent instead.", name)  # noqa: TRY400
             return "", f" (message template: {name})"
@@ -221,7 +220,7 @@ class _Rendered:
         numbers = [number for each in listed if each is not None for number in _numbers_in(each)]
         if len(numbers) > MOST_RECIPIENTS:
             left_out = plural(len(numbers) - MOST_RECIPIENTS, "recipient gets", "recipients get")
-            log.error("%s no text: an alert goes to at most %d. Give it fewer.", left_out, MOST_RECIPIENTS)
+            log.error("%s no message: an alert goes to at most %d. Give it fewer.", left_out, MOST_RECIPIENTS)
         return numbers[:MOST_RECIPIENTS]
 
     def _given_key(self) -> str | None:
@@ -248,16 +247,16 @@ class _Rendered:
 def _numbers_in(recipient: object) -> list[str]:
     written = safe_str(recipient, _LONGEST_LIST + 1)
     if len(written) > _LONGEST_LIST or not (written or isinstance(recipient, str)):
-        log.error("A recipient of an alert gets no text: it is not a number, but a %s.", type_name(recipient))
+        log.error("A recipient of an alert gets no message: it is not a number, but a %s.", type_name(recipient))
         return []
-    # A template that gives a list is rendered to the text of one.
+    # A template that evaluates to a list renders to the list's repr.
     numbers = [part.strip(" []'\"") for part in written.split(",")]
     return [number for number in numbers if number]
 
 
 def _environment(notifier: DialogTechSmsNotifier, context: Context) -> jinja2.Environment:
     dag = context.get("dag")
-    # A deadline alert has no DAG, and in a dag.test() of Airflow 3.3 a DAG callback has one that makes none.
+    # A deadline alert has no DAG, and the DAG of a callback in Airflow 3.3's dag.test() has no template environment.
     if dag is None or not hasattr(dag, "get_template_env"):
         return notifier.get_template_env()
     environment: jinja2.Environment = dag.get_template_env(force_sandboxed=True)
@@ -275,7 +274,7 @@ def _cooldown(given: timedelta | float | None) -> timedelta | None:
     if given is None or isinstance(given, timedelta):
         cooldown = given
     elif isinstance(given, (int, float)) and not isinstance(given, bool):
-        # Compared before it is made a timedelta, which knows no infinity and no more than a million years.
+        # Compared first: a timedelta cannot hold infinity, nor more than a million years.
         seconds = given if 0 <= given <= LONGEST_COOLDOWN.total_seconds() else -1
         cooldown = timedelta(seconds=seconds)
     else:
@@ -290,6 +289,6 @@ def _cooldown(given: timedelta | float | None) -> timedelta | None:
 
 
 def _log_failure(error: Exception) -> None:
-    """Log why no text was sent. Only errors of this package are known to have no secret in their words."""
+    """Log why no message was sent. Only this package's errors are certain to hold no secret."""
     reason = f"{error.reason}. {error.advice}" if isinstance(error, DialogTechError) else type(error).__name__
-    log.error("An alert failed, so no text was sent: %s", reason)
+    log.error("An alert failed, so no message was sent: %s", reason)

@@ -1,4 +1,4 @@
-"""What the operators share: the default pool, the link to a task's messages, and how a task fails."""
+"""The operators' common parts: the default pool, the link to a task's messages, and the errors of a task."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-# As long as a journal remembers messages by default.
+# The journal's default retention.
 _HOURS = 24 * 90
 
 
 class MessagesLink(BaseOperatorLink):
-    """Opens the page "Texts" at what one task has sent in its run."""
+    """Links a task instance to its messages on the page "Messages"."""
 
     name = "Messages"
 
     def get_link(self, operator: BaseOperator, *, ti_key: object) -> str:  # noqa: ARG002
-        """Return the page's address.
+        """Return the page's URL.
 
-        :param ti_key: the task instance.
+        :param ti_key: the key of the task instance.
         """
         filters = {name: str(getattr(ti_key, name)) for name in ("dag_id", "run_id", "task_id")}
         return page_path(**filters, hours=str(_HOURS))
@@ -53,16 +53,16 @@ DEFAULT_CONN_ID = "dialogtech_default"
 
 
 class PooledOperator(BaseOperator):
-    """A task that messages through a DialogTech connection, by default in the connection's pool.
+    """A task that sends through a DialogTech connection, by default in the connection's pool.
 
     :param dialogtech_conn_id: the connection. (templated)
-    :param pool: the pool. By default the one of the connection's name when the connection is listed in
-        `[dialogtech] conn_ids`, else Airflow's default pool.
+    :param pool: the pool. By default the pool with the connection's name if `[dialogtech] conn_ids` lists the
+        connection, else Airflow's default pool.
     """
 
     operator_extra_links = LINKS
 
-    # Named here, a pool from `default_args` arrives here too, and wins.
+    # `pool` is named here so that Airflow passes a pool from `default_args`, which then takes precedence.
     def __init__(self, *, dialogtech_conn_id: str = DEFAULT_CONN_ID, pool: str | None = None, **kwargs: Any) -> None:
         super().__init__(pool=pool or pool_of(dialogtech_conn_id), **kwargs)
         self.dialogtech_conn_id = dialogtech_conn_id
@@ -74,9 +74,9 @@ class PooledOperator(BaseOperator):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
-        """Begin a mapped task. Airflow takes its pool from here alone: it makes no operator before the task runs.
+        """Begin a mapped task. Its pool is set here, because Airflow creates the operator only when the task runs.
 
-        A task that is mapped over connections gets the pool of the default connection. Give it another one with `pool`.
+        A task mapped over connections gets the default connection's pool. Set `pool` to change it.
         """
         partial = super().partial(**kwargs)
         if pool := default_pool(partial.kwargs["dag"], partial.kwargs["task_group"], kwargs):
@@ -85,7 +85,7 @@ class PooledOperator(BaseOperator):
 
 
 def default_pool(dag: Any, group: Any, kwargs: Mapping[str, Any]) -> str | None:
-    """Return the pool of a mapped task where nobody has given it one; None to leave it as it is.
+    """Return the default pool of a mapped task; None where a pool is set, or where Airflow's default applies.
 
     :param dag: its DAG.
     :param group: its task group.
@@ -96,32 +96,33 @@ def default_pool(dag: Any, group: Any, kwargs: Mapping[str, Any]) -> str | None:
     return None if given.get("pool") else pool_of(given.get("dialogtech_conn_id", DEFAULT_CONN_ID))
 
 
-# A retry could send none of these, or could send it twice. Once its advice is taken, the task is to be run again.
+# A retry would fail again, or could send a message twice, so the task is not retried.
 _FINAL = (InvalidMessage, InvalidConnection, Refused, InDoubt)
 _AGAIN = "Then clear the task."
-# Airflow's log page wraps nothing: this is what a laptop's window shows of a line, beside the list of tasks.
+# Airflow's log page does not wrap lines. A laptop's window shows this many characters beside the list of tasks.
 WIDTH = 90
 
 
 def ending_of(error: DialogTechError) -> Exception:
-    """Log what became of the message, and return what the task raises: after its `except` block, for a short traceback.
+    """Log the outcome, and return the error for the task to raise, after its `except` block for a short traceback.
 
-    :param error: what happened to the message and what to do now, in its words.
+    :param error: the error of the message.
     """
     if isinstance(error, _FINAL):
-        words = f"{error} {_AGAIN}"
-        _log_ending(words)
-        return AirflowFailException(words)
+        sentence = f"{error} {_AGAIN}"
+        _log_ending(sentence)
+        return AirflowFailException(sentence)
     _log_ending(str(error))
-    # Its own type tells an alert what happened; the frames that it came through help nobody.
+    # Raised as it is: an alert names its type. Its frames are internal to the package.
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
 
 def ending_of_list(end: ListFailed, report: Report) -> Exception:
-    """Log what became of a list, and return what the task raises: after its `except` block.
+    """Log the outcome of a list, and return the error for the task to raise, after its `except` block.
 
     :param end: how the list ended.
+    :param report: the outcome of each row.
     """
     _log_ending(f"{end}{report.in_one_line()}")
     return (AirflowFailException if end.final else AirflowException)(f"{end}{report.in_lines()}")
@@ -129,9 +130,10 @@ def ending_of_list(end: ListFailed, report: Report) -> Exception:
 
 @contextmanager
 def pushing_summary(report: Report, ti: Any) -> Iterator[None]:
-    """Push the summary of a list also when its task fails, which Airflow itself does only for one that succeeds.
+    """Push the summary of a list to XCom when its task fails. Airflow pushes only the result of a successful task.
 
-    :param ti: the task that runs; None pushes nothing.
+    :param report: the outcome of each row.
+    :param ti: the running task instance; None to push nothing.
     """
     try:
         yield
@@ -139,13 +141,13 @@ def pushing_summary(report: Report, ti: Any) -> Iterator[None]:
         try:
             if ti is not None:
                 ti.xcom_push(key="return_value", value=report.summary())
-        except Exception:  # of any kind: Airflow may have taken the task for ended
+        except Exception:  # of any kind: Airflow may have marked the task as ended
             log.warning("The summary could not be pushed to XCom. %s", report.in_words(), exc_info=True)
-        if not isinstance(end, Exception):  # Airflow 2 stops a task so
+        if not isinstance(end, Exception):  # Airflow 2 stops a task this way
             log.warning("Stopped. %s", report.in_lines())
         raise
 
 
-def _log_ending(words: str) -> None:
-    """Log how a task failed, in lines that are read without scrolling."""
-    log.error("%s", fill(words, WIDTH, break_long_words=False, break_on_hyphens=False))
+def _log_ending(sentence: str) -> None:
+    """Log a task's error, wrapped to lines that fit the log page."""
+    log.error("%s", fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))

@@ -1,4 +1,4 @@
-"""A task that messages a list of people."""
+"""A task that sends a message to each recipient of a list."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = ["DialogTechSendBulkSmsOperator"]
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0
-# Each message waits a second or so for its slot with its connection open, so the line stays full while replies take
-# long.
+# Each message waits about a second for its slot with its connection open, so that every slot is used while replies are
+# slow.
 MESSAGES_UNDER_WAY_PER_SLOT = 3
 
 
 class DialogTechSendBulkSmsOperator(PooledOperator):
-    """Text a list of people, each once.
+    """Send a message to each recipient of a list, once.
 
     .. code-block:: python
 
@@ -49,31 +49,32 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             message="Hi {{ recipient.name }}, we see you {{ recipient.when }}.",
         )
 
-    One task keeps the account's line full. Killed, retried or cleared, it goes on with those who have not got their
-    message. Pushed to XCom, also when the task fails: how many were sent, and which were not and why.
+    One task uses all of the account's slots. A retried, cleared or killed task sends only the messages that were not
+    sent. It pushes to XCom, even when it fails, how many messages were sent, which were not, and why.
 
-    :param recipients: numbers, contacts, or mappings with `to`, an optional `id` and values for the message: a list, or
-        an XCom of one. The same recipient with different messages needs an `id` (an order number, say) in each row.
-        (templated)
-    :param message: what it says, at most 256 characters; or the path of a `.sms` file that says it. Rendered for each
-        row, with the row as `recipient` beside Airflow's own variables; what is undefined makes a row bad.
-    :param from_: the DialogTech number the messages leave from; by default any of the connection's `from_numbers`, the
-        one whose slot comes first. (templated)
-    :param max_failures: how many messages may fail before the task fails, after everybody has been tried.
-    :param invalid: what to do with bad rows: `fail` before anything is sent, or `skip` them and report them.
-    :param in_doubt: what to do with messages that may be out from an earlier try: `fail`, or `resend` and risk that
-        they arrive twice.
+    :param recipients: a list, or an XCom of one, of numbers, contacts, or mappings with `to`, an optional `id` and the
+        row's values for `message`. Rows with the same recipient and different messages each need an `id`, such as an
+        order number. (templated)
+    :param message: the body, at most 256 characters, or the path of a `.sms` file with it. It is rendered for each row,
+        with the row as `recipient` beside Airflow's variables. An undefined value makes the row invalid.
+    :param from_: the DialogTech number to send from; by default that of the connection's `from_numbers` with the
+        earliest slot. (templated)
+    :param max_failures: how many messages may fail without failing the task, which fails after all were tried.
+    :param invalid: what to do with invalid rows: `fail` before anything is sent, or `skip` and report them.
+    :param in_doubt: what to do with messages that an earlier try may have sent: `fail`, or `resend` and risk that they
+        arrive twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
-    :param smart_encoding: replace typographic characters (curly quotes, dashes) when that saves segments.
-    :param max_wait: for how many seconds (or which timedelta) at most to go on; a message that has no slot by then is
-        not sent. By default as long as it takes.
-    :param detailed: push what became of every row, too, not only of those that were not sent.
+    :param smart_encoding: replace typographic characters (curly quotes, dashes) where that saves segments.
+    :param max_wait: the longest time that the list may take, as a timedelta or in seconds; a message without a slot by
+        then is not sent. By default unlimited.
+    :param detailed: push the outcome of every row, not only of those that were not sent.
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
-    :param pool: the pool. By default the one of the connection's name when the connection is listed in
-        `[dialogtech] conn_ids`, else Airflow's default pool.
+    :param pool: the pool. By default the pool with the connection's name if `[dialogtech] conn_ids` lists the
+        connection, else Airflow's default pool.
+    :raises InvalidMessage: when `message`, `max_failures`, `max_wait` or one of the choices is invalid.
     """
 
-    # Not the message: it is rendered for each row.
+    # Without `message`, which is rendered for each row.
     template_fields: Sequence[str] = ("recipients", "from_", "dialogtech_conn_id")
     template_ext: Sequence[str] = (".sms",)
     ui_color = "#d8eefe"
@@ -101,9 +102,8 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             )
         if not isinstance(message, str):
             raise InvalidMessage(
-                f"message must be a template as text, not a {type_name(message)}",
-                advice="What another task returns can stand in a row's values, or in the template: "
-                "{{ ti.xcom_pull('…') }}.",
+                f"message must be a string, not a {type_name(message)}",
+                advice="Put another task's result into a row's values, or into the template: {{ ti.xcom_pull('…') }}.",
                 before_any=True,
             )
         super().__init__(**kwargs)
@@ -120,11 +120,12 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         self._stop: Stop | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Check all rows, then send them.
+        """Check all rows, then send their messages.
 
+        :param context: the task's context.
         :return: the summary, as plain JSON.
-        :raises AirflowFailException: when a retry by Airflow could not send what was not sent.
-        :raises AirflowException: when it could.
+        :raises AirflowFailException: when the task failed, and a retry could not send the rest.
+        :raises AirflowException: when the task failed, and a retry may send the rest.
         """
         from airflow_provider_dialogtech.bulk.sender import messages_of
 
@@ -150,12 +151,12 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         raise failure
 
     def on_kill(self) -> None:
-        """Start no more messages; those that are out get a moment for their reply."""
+        """Start no more messages. Requests under way get a few seconds for their reply."""
         if self._stop is not None:
             self._stop.set()
 
     def _composer(self, context: Context) -> Callable[[Mapping[str, Any]], SmsMessage]:
-        """Return what makes a row's values into a message."""
+        """Return the function that makes a row's values a message."""
         return partial(
             RowTemplate(self, self.message, context).compose,
             number_of=self.hook.settings.contacts.number_of,
@@ -165,7 +166,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         )
 
     def _send(self, messages: Iterator[RowMessage], report: Report, stop: Stop, context: Context) -> None:
-        """Send all messages, and note what became of each, however it ends."""
+        """Send all messages, and note the outcome of each, even when it raises."""
         policy = FailurePolicy(self.max_failures, skip_invalid=self.invalid == "skip")
         progress = Progress(report, every=PROGRESS_SECONDS)
         bulk = self._sender(stop, context)

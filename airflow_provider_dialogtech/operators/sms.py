@@ -1,4 +1,4 @@
-"""Tasks that text people."""
+"""Tasks that send messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESUMED_BEFORE = timedelta(seconds=10)
 
 
 class DialogTechSendSmsOperator(PooledOperator):
-    """Text one person.
+    """Send a message to one recipient.
 
     .. code-block:: python
 
@@ -38,27 +38,28 @@ class DialogTechSendSmsOperator(PooledOperator):
             message="The load of {{ run_id }} is done.",
         )
 
-    A task sends its text once per DAG run and recipient, however often it is retried or cleared. A message that may be
-    out is not sent again; the task then fails and says so. Pushed to XCom: what became of the message, as plain JSON.
+    A task sends its message once per DAG run and recipient, however often it is retried or cleared. When an earlier try
+    may have sent it, the task does not send it again, and fails. It pushes the outcome to XCom, as plain JSON.
 
-    :param to: the number it goes to, as people write it, or the name of one of the connection's `contacts` with one
-        number. (templated)
-    :param message: what it says, at most 256 characters; or the path of a `.sms` file that says it. (templated)
-    :param from_: the DialogTech number it leaves from; by default any of the connection's `from_numbers`. (templated)
-    :param idempotency_key: under one key a message goes out once; by default once per task, recipient and DAG run.
-        To send a message again, give it another key. An empty one is an error. (templated)
-    :param in_doubt: what to do when the message may be out from an earlier try: `fail`, or `resend` and risk that it
+    :param to: the recipient: a number in any common format, or one of the connection's `contacts` with one number.
+        (templated)
+    :param message: the body, at most 256 characters, or the path of a `.sms` file with it. (templated)
+    :param from_: the DialogTech number to send from; by default that of the connection's `from_numbers` with the
+        earliest slot. (templated)
+    :param idempotency_key: a message is sent once per key; by default once per task, recipient and DAG run. To send it
+        again, use another key. An empty key is an error. (templated)
+    :param in_doubt: what to do when an earlier try may have sent the message: `fail`, or `resend` and risk that it
         arrives twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
-    :param smart_encoding: replace typographic characters (curly quotes, dashes) when that saves segments.
-    :param max_wait: for how many seconds (or which timedelta) at most to wait for a slot; by default as long as it
-        takes.
-    :param deferrable: give the worker and the pool's slot back while the message's slot is more than 60 seconds away,
-        and come back 10 seconds before it. It helps where messages wait minutes: many of them outside of the
-        connection's pool, or few numbers. Needs a triggerer; the message itself leaves from a worker.
+    :param smart_encoding: replace typographic characters (curly quotes, dashes) where that saves segments.
+    :param max_wait: the longest wait for a slot, as a timedelta or in seconds; by default unlimited.
+    :param deferrable: defer the task while the message's slot is more than 60 seconds away, and resume it 10 seconds
+        before the slot. Useful where messages wait for minutes, outside the connection's pool or for few numbers. Needs
+        a triggerer; a worker sends the message. By default `[operators] default_deferrable`.
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
-    :param pool: the pool. By default the one of the connection's name when the connection is listed in
-        `[dialogtech] conn_ids`, else Airflow's default pool.
+    :param pool: the pool. By default the pool with the connection's name if `[dialogtech] conn_ids` lists the
+        connection, else Airflow's default pool.
+    :raises InvalidMessage: when `max_wait` or one of the choices is invalid.
     """
 
     template_fields: Sequence[str] = ("to", "message", "from_", "idempotency_key", "dialogtech_conn_id")
@@ -95,16 +96,19 @@ class DialogTechSendSmsOperator(PooledOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the message.
 
-        :return: what became of it, as plain JSON.
-        :raises AirflowFailException: when a retry by Airflow could not send it, or could send it twice.
+        :param context: the task's context.
+        :return: the outcome, as plain JSON.
+        :raises AirflowFailException: when a retry could not send the message, or could send it twice.
+        :raises NotSent: when the message was not sent, and a retry may send it.
         """
         seconds = seconds_of(self.max_wait)
         return self.resume(context, until=None if seconds is None else time.time() + seconds)
 
     def resume(self, context: Context, event: Any = None, *, until: float | None) -> dict[str, Any]:  # noqa: ARG002
-        """Send the message, at first or shortly before its slot.
+        """Send the message, at the task's start or when it resumes shortly before the slot.
 
-        :param until: when `max_wait` is over, in seconds since 1970.
+        :param context: the task's context.
+        :param until: the end of `max_wait`, in seconds since 1970.
         """
         try:
             return self._send(context, None if until is None else max(0.0, until - time.time()))

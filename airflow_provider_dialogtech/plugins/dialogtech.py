@@ -1,4 +1,4 @@
-"""The plugin: what Airflow loads and calls beside operators, hooks and notifiers."""
+"""The plugin: the listener and the page that Airflow loads."""
 
 from __future__ import annotations
 
@@ -23,35 +23,37 @@ from airflow_provider_dialogtech.settings.identity import MAP_INDEX_VARIABLE
 log = logging.getLogger(__name__)
 
 
-# What of Airflow tells us of each.
-TOLD_BY = {
+# The module and the hook through which Airflow reports each event of `alert_on`.
+REPORTED_BY = {
     "dag_failed": ("airflow.policies", "dag_policy"),
     "import_error": ("airflow.listeners.spec.importerrors", "on_new_dag_import_error"),
 }
 
 
 def log_alert_on() -> None:
-    """Log what is texted without a notifier in any DAG, and what this version of Airflow lacks for it."""
+    """Log which events `alert_on` sends alerts about, and which this Airflow version does not report."""
     try:
         asked = config.alert_on()
     except InvalidConnection as error:
-        log.error("Nobody is texted about what alert_on names: %s. %s", error.reason, error.advice)  # noqa: TRY400
+        log.error("alert_on has no effect: %s. %s", error.reason, error.advice)  # noqa: TRY400
         return
-    lacking = lacking_for(asked)
-    if told := sorted(asked - lacking):
+    unreported = unreported_of(asked)
+    if reported := sorted(asked - unreported):
         log.info(
-            "alert_on: alert_to of the connection %s is texted about %s.", config.alert_conn_id(), " and ".join(told)
+            "alert_on: alerts about %s go to alert_to of the connection %s.",
+            " and ".join(reported),
+            config.alert_conn_id(),
         )
-    for name in sorted(lacking):
-        log.warning("alert_on: nobody is texted about %s, which Airflow %s does not tell.", name, airflow_version)
+    for name in sorted(unreported):
+        log.warning("alert_on=%s has no effect: Airflow %s does not report it.", name, airflow_version)
 
 
-def lacking_for(asked: frozenset[str]) -> frozenset[str]:
-    """Return what this version of Airflow does not tell of.
+def unreported_of(asked: frozenset[str]) -> frozenset[str]:
+    """Return the events that this Airflow version does not report.
 
-    :param asked: some of the names that `alert_on` may have.
+    :param asked: some of the names that `alert_on` accepts.
     """
-    return frozenset(name for name in asked if not _has(*TOLD_BY[name]))
+    return frozenset(name for name in asked if not _has(*REPORTED_BY[name]))
 
 
 def _has(module: str, name: str) -> bool:
@@ -62,18 +64,18 @@ def _has(module: str, name: str) -> bool:
 
 
 class Listener:
-    """What Airflow calls."""
+    """The listener's hooks, which Airflow calls."""
 
     def __init__(self) -> None:
         self._import_errors = ImportErrorWatch()
 
     @hookimpl
     def on_starting(self, component: Any) -> None:
-        # Scheduler, dag-processor and triggerer start as a Job; a task's process, which may not touch the database
-        # from Airflow 3 on, does not.
+        # Scheduler, dag-processor and triggerer start as a Job. A task's process does not, and from Airflow 3 on it
+        # must not access the database.
         if type(component).__name__ != "Job":
             return
-        # A component of Airflow must start without us, too.
+        # A failure here must not stop a component of Airflow.
         try:
             _create_pools()
         except Exception:
@@ -95,9 +97,9 @@ class Listener:
 
     @hookimpl
     def on_task_instance_running(self, task_instance: Any) -> None:
-        # Airflow gives the processes that a task starts its DAG, run and name, but not which of a mapped task's
-        # instances it is: without it, they would share one idempotency key.
-        with suppress(Exception):  # of any kind: a task must run without us, too
+        # Airflow passes a task's DAG, run and task id to the processes it starts, but not its map index. Without it,
+        # the instances of a mapped task would share one idempotency key.
+        with suppress(Exception):  # of any kind: a failure here must not stop a task
             os.environ[MAP_INDEX_VARIABLE] = str(int(task_instance.map_index))
 
 
@@ -109,7 +111,7 @@ def _create_pools() -> None:
 
 
 class _Page:
-    """The page's app, made when it is first asked for: every component loads plugins, only the API server serves."""
+    """The page's app, created at the first request: every component loads plugins, only the API server serves them."""
 
     def __init__(self) -> None:
         self._app: Any = None
@@ -123,10 +125,10 @@ class _Page:
 
 
 class DialogTechPlugin(AirflowPlugin):
-    """Creates the connections' pools, names the map index to a task's processes, and adds the page "Messages"."""
+    """Creates the connections' pools, passes the map index to a task's processes, and adds the page "Messages"."""
 
     name = "dialogtech"
-    listeners = [Listener()]  # noqa: RUF012 - Airflow declares it so
+    listeners = [Listener()]  # noqa: RUF012 - as Airflow declares it
     if HAS_PAGES:
         fastapi_apps = [{"app": _Page(), "url_prefix": PREFIX, "name": "DialogTech messages"}]
         external_views = [

@@ -1,6 +1,6 @@
 """A cluster policy: with `alert_on = dag_failed`, every DAG gets a notifier for its failed runs.
 
-So the message is sent where DAG callbacks run, in the dag-processor, and nothing of ours runs in the scheduler.
+The dag-processor then sends the message as a DAG callback, and the scheduler runs none of this package's code.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 @hookimpl
 def dag_policy(dag: Any) -> None:
-    """Airflow calls this for every DAG that it parses, and takes what is raised for an error in the DAG's file."""
+    """Airflow calls this for every DAG that it parses. An exception would count as an error in the DAG's file."""
     try:
         if "dag_failed" in config.alert_on():
             _add_notifier(dag)
-    except Exception:  # of any kind: no DAG may fail because of us
-        log.exception("The DAG %s got no notifier, though [dialogtech] alert_on asks for one.", dag.dag_id)
+    except Exception:  # of any kind: a failure here must not break a DAG
+        log.exception("The notifier of [dialogtech] alert_on could not be added to the DAG %s.", dag.dag_id)
 
 
 def _add_notifier(dag: Any) -> None:
@@ -33,7 +33,7 @@ def _add_notifier(dag: Any) -> None:
         return
     notifier = DialogTechSmsNotifier(dialogtech_conn_id=config.alert_conn_id(), event="dag_failed")
     dag.on_failure_callback = [*_listed(dag.on_failure_callback), notifier]
-    # The scheduler asks for a DAG's callbacks only where the serialized DAG says that there are some.
+    # The scheduler requests a DAG's callbacks only if the serialized DAG has this flag.
     dag.has_on_failure_callback = True
 
 

@@ -1,4 +1,4 @@
-"""The connections' pools: created, and resized while nobody else has changed them."""
+"""The connections' pools: created, and resized until an admin changes their slots."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
 
-_DESCRIPTION = "Tasks that text through the DialogTech connection of this name"
+_DESCRIPTION = "Tasks that send through the DialogTech connection of this name"
 _RECORDED = re.compile(re.escape(_DESCRIPTION) + r" \(([0-9]{1,9}) slots?\)")
-# What DialogTech allows an account per second, when the connection does not say otherwise.
+# DialogTech's documented limit of an account per second.
 _SLOTS = 4
-# A secrets backend that does not answer must not keep Airflow from starting.
+# A secrets backend that does not answer must not block Airflow's start.
 SECONDS_TO_READ = 10.0
 
 State = Literal["created", "resized", "exists"]
 
 
 def ensure_pools() -> dict[str, State]:
-    """Create the pools that `[dialogtech] conn_ids` asks for, with as many slots as the account may send per second.
+    """Create the pools of `[dialogtech] conn_ids`, each with as many slots as the account may send per second.
 
-    A pool that exists is resized only while it has the slots that it was given here; what an admin sets is kept.
+    An existing pool is resized only while it has the slots that were set here. An admin's change is kept.
 
-    :return: the pools, and what was done to them.
-    :raises InvalidConnection: when a setting in `[dialogtech]` is wrong.
+    :return: the pools, and what was done to each.
+    :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
     """
     names = config.conn_ids()
     slots = config.pool_slots()
@@ -38,7 +38,7 @@ def ensure_pools() -> dict[str, State]:
 
 
 def slots_of_pools() -> dict[str, int]:
-    """Return the slots of the pools that `[dialogtech] conn_ids` asks for and that exist."""
+    """Return the slots of the existing pools of `[dialogtech] conn_ids`."""
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -51,8 +51,8 @@ def slots_of_pools() -> dict[str, int]:
 def _ensure(name: str, slots: int | None) -> State:
     """Create or resize a pool.
 
-    :param slots: None when the connection could not be read: then a new pool gets the usual ones, to be corrected at a
-        later start, and one that exists is left as it is.
+    :param slots: its slots; None when the connection could not be read. A new pool then gets the documented limit,
+        which a later start corrects, and an existing pool keeps its slots.
     """
     from airflow.models.pool import Pool
     from airflow.utils.session import create_session
@@ -63,14 +63,14 @@ def _ensure(name: str, slots: int | None) -> State:
         with create_session() as session:
             found = session.execute(select(Pool.slots, Pool.description).where(Pool.pool == name)).first()
             if found is None:
-                wanted = slots or _SLOTS
-                pool = Pool(pool=name, slots=wanted, description=_described(wanted), include_deferred=False)
+                initial = slots or _SLOTS
+                pool = Pool(pool=name, slots=initial, description=_described(initial), include_deferred=False)
                 session.add(pool)
                 return "created"
             recorded = _RECORDED.fullmatch(found.description or "")
             if slots is None or slots == found.slots or not recorded or int(recorded[1]) != found.slots:
                 return "exists"
-            # An admin's change at this very moment is kept, too.
+            # Compare-and-set: an admin's concurrent change is kept.
             unchanged = (Pool.pool == name, Pool.slots == found.slots, Pool.description == found.description)
             changed: Any = session.execute(
                 update(Pool).where(*unchanged).values(slots=slots, description=_described(slots)),
@@ -78,7 +78,7 @@ def _ensure(name: str, slots: int | None) -> State:
             )
             return "resized" if changed.rowcount else "exists"
     except IntegrityError:
-        return "exists"  # another component, starting at the same moment, was faster
+        return "exists"  # another component, starting at the same time, has created it
 
 
 def _described(slots: int) -> str:
@@ -86,14 +86,14 @@ def _described(slots: int) -> str:
 
 
 def _slots_of_connections(conn_ids: Sequence[str]) -> dict[str, int | None]:
-    """Read each account's messages per second from its connection; None where it cannot be read in time."""
+    """Read each account's messages per second from its connection; None where that fails or takes too long."""
     found: dict[str, int | str] = {}
 
     def read() -> None:
         for conn_id in conn_ids:
             found[conn_id] = _read_slots(conn_id)
 
-    # A daemon thread can be left behind, unlike an executor's.
+    # A daemon thread can be abandoned, unlike an executor's.
     reader = threading.Thread(target=read, name="dialogtech reads connections", daemon=True)
     reader.start()
     reader.join(SECONDS_TO_READ)
@@ -113,7 +113,7 @@ def _slots_of_connections(conn_ids: Sequence[str]) -> dict[str, int | None]:
 
 
 def _read_slots(conn_id: str) -> int | str:
-    """Return the slots, or why they are not known."""
+    """Return the slots, or why they are unknown."""
     from airflow_provider_dialogtech.operations.accounts import hook_of
 
     try:

@@ -23,12 +23,12 @@ LONGEST_NAME = 250
 ALERT_ON = ("dag_failed", "import_error")
 _LONGEST_VALUE = 10_000
 
-# As Airflow reads it from the provider's metadata; the defaults hold there and here.
+# Airflow reads these from the provider's metadata.
 OPTIONS: dict[str, dict[str, Any]] = {
     "journal_url": {
-        "description": "Where the delivery journal lies: the SQLAlchemy URL of a SQLite file (one machine) or of a "
-        "PostgreSQL database (many machines). Empty: a SQLite file in AIRFLOW_HOME. `journal_url_cmd` and "
-        "`journal_url_secret` work as for Airflow's own secrets.",
+        "description": "The SQLAlchemy URL of the delivery journal: a SQLite file (one machine) or a PostgreSQL "
+        "database (several machines). Empty: a SQLite file in AIRFLOW_HOME. `journal_url_cmd` and `journal_url_secret` "
+        "work as for Airflow's own secrets.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "postgresql+psycopg2://dialogtech:password@journal.example.com/dialogtech",
@@ -36,62 +36,62 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "sensitive": True,
     },
     "allow_local_journal": {
-        "description": "Let tasks send with a journal in a local file under an executor that runs them on other "
-        "machines. A message may then be sent twice when a task is retried on another machine.",
+        "description": "Allow a journal in a local file with an executor that runs tasks on several machines. A "
+        "message may then be sent twice when a task is retried on another machine.",
         "version_added": "0.1.0",
         "type": "boolean",
         "example": "True",
         "default": "False",
     },
     "journal_retention_days": {
-        "description": "For how many days the journal remembers what was sent, from 1 to 3650. A task cleared later "
-        "sends again.",
+        "description": "How many days the journal keeps a message, from 1 to 3650. A task cleared later sends again.",
         "version_added": "0.1.0",
         "type": "integer",
         "example": "365",
         "default": "90",
     },
     "conn_ids": {
-        "description": "The DialogTech connections that have a pool of their own name, separated by commas.",
+        "description": "The DialogTech connections that get a pool with the connection's name, separated by commas.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "dialogtech_default,dialogtech_sales",
         "default": "dialogtech_default",
     },
     "pool_slots": {
-        "description": "How many slots such a pool has, from 1 to 10000. Empty: as many as the connection's account "
-        "may send messages per second. What an admin has set is never changed.",
+        "description": "How many slots these pools have, from 1 to 10000. Empty: as many as the connection's account "
+        "may send messages per second. A pool that an admin has resized is never changed.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "8",
         "default": "",
     },
     "create_pools": {
-        "description": "Create missing pools when Airflow starts. When this is off, create them before a task asks "
-        "for one: a task whose pool does not exist never runs.",
+        "description": "Create missing pools when Airflow starts. If False, create them yourself: a task whose pool "
+        "does not exist never runs.",
         "version_added": "0.1.0",
         "type": "boolean",
         "example": "False",
         "default": "True",
     },
     "alert_on": {
-        "description": "What is texted to the connection's alert_to without a notifier in any DAG, separated by "
-        "commas: dag_failed (a run of any DAG failed) and import_error (a DAG file cannot be parsed). Empty: nothing.",
+        "description": "Events that send an alert to alert_to of alert_conn_id, without a notifier in any DAG, "
+        "separated by commas: dag_failed (a run of any DAG failed), import_error (a DAG file cannot be parsed). "
+        "Empty: none.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "dag_failed,import_error",
         "default": "",
     },
     "alert_conn_id": {
-        "description": "The connection whose alert_to is texted about what alert_on names.",
+        "description": "The connection that sends the alerts of alert_on to its alert_to.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "dialogtech_oncall",
         "default": "dialogtech_default",
     },
     "namespace": {
-        "description": "A name for this Airflow, of at most 250 characters, where several share one journal: their "
-        "idempotency keys then differ, those given by hand, too. To set or change it is to forget what was sent.",
+        "description": "A name for this Airflow, of at most 250 characters, where several share one journal. It is "
+        "part of every idempotency key. Changing it invalidates earlier keys, so cleared tasks send again.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "production",
@@ -104,9 +104,9 @@ _FLAGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": F
 
 
 def conn_ids() -> tuple[str, ...]:
-    """Return the connections that have a pool of their own name.
+    """Return the connections that get a pool with the connection's name.
 
-    :raises InvalidConnection: when these are no such ids.
+    :raises InvalidConnection: when there are too many ids, or one is too long.
     """
     names = tuple(dict.fromkeys(part.strip() for part in _text("conn_ids").split(",") if part.strip()))
     if len(names) > MOST_CONN_IDS or any(len(name) > LONGEST_NAME for name in names):
@@ -115,9 +115,9 @@ def conn_ids() -> tuple[str, ...]:
 
 
 def pool_slots() -> int | None:
-    """Return how many slots the connections' pools have; None for as many as the account may send per second.
+    """Return the slots of the connections' pools; None for as many as the account may send per second.
 
-    :raises InvalidConnection: when it is no such number.
+    :raises InvalidConnection: when it is not a number in `POOL_SLOTS`.
     """
     return _whole_number("pool_slots", *POOL_SLOTS)
 
@@ -131,13 +131,13 @@ def create_pools() -> bool:
 
 
 def journal_url() -> str | URL:
-    """Return where the journal lies: as set, or a SQLite file in AIRFLOW_HOME.
+    """Return the journal's URL; by default that of a SQLite file in AIRFLOW_HOME.
 
-    :raises JournalUnavailable: when Airflow cannot ask `journal_url_cmd` or `journal_url_secret` for it.
+    :raises JournalUnavailable: when Airflow cannot read `journal_url_cmd` or `journal_url_secret`.
     """
     from airflow.configuration import AIRFLOW_HOME
 
-    # Not as text: a path may hold a `?`, which would end it there.
+    # Not as a string: a `?` in the path would end it.
     return _text("journal_url") or file_url(f"{AIRFLOW_HOME}/dialogtech_journal.db")
 
 
@@ -149,7 +149,7 @@ def file_url(path: str) -> URL:
 
 
 def allow_local_journal() -> bool:
-    """Return whether tasks may send with a file journal where they may run on other machines.
+    """Return whether a file journal is allowed with an executor that runs tasks on several machines.
 
     :raises InvalidConnection: when it is neither true nor false.
     """
@@ -157,18 +157,18 @@ def allow_local_journal() -> bool:
 
 
 def journal_retention() -> timedelta:
-    """Return how long the journal remembers a message.
+    """Return how long the journal keeps a message.
 
-    :raises InvalidConnection: when it is no such number of days.
+    :raises InvalidConnection: when it is not a number in `RETENTION_DAYS`.
     """
     days = _whole_number("journal_retention_days", *RETENTION_DAYS)
     return timedelta(days=days or int(OPTIONS["journal_retention_days"]["default"]))
 
 
 def alert_on() -> frozenset[str]:
-    """Return what is texted without a notifier in any DAG.
+    """Return the events that send an alert without a notifier in any DAG.
 
-    :raises InvalidConnection: when one of the names is none of `ALERT_ON`.
+    :raises InvalidConnection: when one of the names is not in `ALERT_ON`.
     """
     names = frozenset(part.strip() for part in _text("alert_on").split(",") if part.strip())
     if not names <= set(ALERT_ON):
@@ -177,7 +177,7 @@ def alert_on() -> frozenset[str]:
 
 
 def alert_conn_id() -> str:
-    """Return the connection whose `alert_to` is texted about what `alert_on` names."""
+    """Return the connection that sends the alerts of `alert_on`."""
     return str(_text("alert_conn_id") or OPTIONS["alert_conn_id"]["default"])
 
 
@@ -198,7 +198,7 @@ def executors() -> str:
 
 
 def base_url() -> str:
-    """Return `[api] base_url`: where people find Airflow's pages."""
+    """Return `[api] base_url`, the URL of Airflow's pages."""
     return str(_conf().get("api", "base_url", fallback="") or "")
 
 
@@ -209,7 +209,7 @@ def deferrable_by_default() -> bool:
     """
     try:
         return bool(_conf().getboolean("operators", "default_deferrable", fallback=False))
-    except Exception as error:  # of any kind: Airflow's own, and those of an interpolation
+    except Exception as error:  # of any kind: Airflow's own, or an interpolation's
         problem = type(error).__name__
     raise InvalidConnection(
         f"[operators] default_deferrable must be True or False ({problem})",
@@ -221,26 +221,29 @@ def deferrable_by_default() -> bool:
 def pool_of(conn_id: str | None) -> str | None:
     """Return the pool of a connection's tasks; None for Airflow's default pool.
 
-    Only a pool that is certain to exist may be a default: a task whose pool does not exist waits for ever.
+    Only a pool of `[dialogtech] conn_ids` is certain to exist, and a task whose pool does not exist never runs.
+
+    :param conn_id: the connection.
+    :raises InvalidConnection: when `[dialogtech] conn_ids` is invalid.
     """
     return conn_id if conn_id in conn_ids() else None
 
 
 def _conf() -> Any:
-    # Airflow reads the metadata made of OPTIONS while it sets its configuration up.
+    # Imported late: Airflow reads OPTIONS from the provider's metadata while it loads its configuration.
     from airflow.configuration import conf
 
-    # Up to 3.1, a Python that is none of Airflow's own commands has not read the providers' options, and would ask no
-    # command and no secrets backend for a sensitive one.
+    # Up to 3.1, a process that is not one of Airflow's commands has not loaded the providers' options, and would not
+    # read a sensitive one from its command or its secrets backend.
     conf.sensitive_config_values.update((SECTION, name) for name, option in OPTIONS.items() if option.get("sensitive"))
     return conf
 
 
 def _text(name: str) -> str:
-    """Return an option as it is set, without the white space around it."""
+    """Return an option's value, stripped."""
     problem, text = "", Opaque()
     try:
-        # Opaque: a URL may hold a password, and a traceback may show what this frame holds.
+        # Opaque: a URL may hold a password, and a traceback may show local variables.
         text = Opaque(_conf().get(SECTION, name, fallback=OPTIONS[name]["default"]) or "")
     except Exception as error:  # of any kind: a command, a secrets backend or an interpolation may have failed
         problem = type(error).__name__
@@ -258,11 +261,11 @@ def _text(name: str) -> str:
 
 
 def _whole_number(name: str, least: int, most: int) -> int | None:
-    # As Airflow's own getint reads it: a remark may follow.
+    # As in Airflow's own getint, a comment may follow.
     text = _text(name).split("#")[0].strip()
     if not text:
         return None
-    # Nine digits are more than any maximum; Python refuses to read thousands of them.
+    # At most nine digits, more than any maximum: Python refuses to parse thousands of them.
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else least - 1  # noqa: PLR2004
     if not least <= number <= most:
         _fail(name, f"a whole number from {least:,} to {most:,}")
@@ -276,24 +279,24 @@ def _flag(name: str) -> bool:
     return _FLAGS[text]
 
 
-def _fail(name: str, wanted: str) -> NoReturn:
+def _fail(name: str, expected: str) -> NoReturn:
     variable = f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
     where = f"the environment variable {variable}" if variable in os.environ else "airflow.cfg"
-    raise InvalidConnection(f"[{SECTION}] {name} must be {wanted}", advice=f"Correct it in {where}.", before_any=True)
+    raise InvalidConnection(f"[{SECTION}] {name} must be {expected}", advice=f"Correct it in {where}.", before_any=True)
 
 
 PREFIX = "/dialogtech"
 
 
 def base_path() -> str:
-    """Return the path that `[api] base_url` puts before every address of Airflow; empty for none."""
+    """Return the path of `[api] base_url`, the prefix of all Airflow paths; empty for none."""
     return urlsplit(base_url()).path.rstrip("/")
 
 
 def page_path(**filters: str) -> str:
-    """Return the page's path.
+    """Return the path of the page "Messages".
 
-    :param filters: what it shows, by the page's own parameters: `dag_id`, `run_id`, `task_id`.
+    :param filters: the page's query parameters: `dag_id`, `run_id`, `task_id`, `hours`.
     """
     return f"{base_path()}{PREFIX}/" + (f"?{urlencode(filters)}" if filters else "")
 
@@ -306,5 +309,5 @@ def task_path(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
 
 
 def login_path() -> str:
-    """Return the path of Airflow's login, which leads back to the page."""
+    """Return the path of Airflow's login, which redirects to the page "Messages"."""
     return f"{base_path()}/api/v2/auth/login?{urlencode({'next': page_path()})}"

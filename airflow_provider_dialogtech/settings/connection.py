@@ -1,4 +1,4 @@
-"""An Airflow connection, read into checked settings, and its test."""
+"""Reads an Airflow connection into checked settings, and tests it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionContent:
-    """A connection's content, in an object that does not show it."""
+    """A connection's content, in an object whose repr does not show it."""
 
     __slots__ = ("conn_id", "extra", "host", "login", "password", "port_or_schema", "unreadable")
 
@@ -59,34 +59,34 @@ class ConnectionContent:
             self.host = str(connection.host or "").strip()
             self.extra = connection.extra or "{}"
             self.port_or_schema = bool(connection.port or connection.schema)
-        except Exception as error:  # Airflow decrypts some of these only now, with a key that may have changed
+        except Exception as error:  # Airflow decrypts some of these only now, and the key may have changed
             self.unreadable = type(error).__name__
 
 
 LONGEST_KEY = 256
 _LONGEST_URL = 2_000
-# As the form labels them; in brackets, what Airflow calls them in a URI and on the command line.
+# As the form labels them, with Airflow's names for them in brackets.
 _LABELS = {"login": "access key (login)", "password": "secret access key (password)", "host": "API URL (host)"}
 
 
 @dataclass(frozen=True)
 class ConnectionSettings:
-    """What a connection of type `dialogtech` says.
+    """The settings of a connection of type `dialogtech`.
 
     :param conn_id: the connection's id.
     :param access_key: its login.
     :param secret_access_key: its password.
     :param url: its host; empty for the vendor's URL.
-    :param from_numbers: the numbers a message may leave from, in digits.
-    :param alert_to: the numbers alerts go to, as they were written: a mistake in one must not mute the others.
-    :param alert_budget: how many alerts a recipient gets in 10 minutes at most.
+    :param from_numbers: the numbers to send from, in digits.
+    :param alert_to: the default recipients of alerts, unchecked, so that an invalid one does not affect the others.
+    :param alert_budget: the largest number of alerts per recipient in 10 minutes.
     :param http_method: `GET` or `POST`.
-    :param timeout: how many seconds one call of the API may take.
-    :param limits: what the account may send.
+    :param timeout: the longest time of one API call, in seconds.
+    :param limits: the account's rate limits.
     :param throttled_words: words or phrases in DialogTech's reason that mean that it throttled a message; empty for the
         known wordings.
     :param contacts: names for numbers.
-    :param only_to: the only numbers that are texted, in digits; None when everybody is.
+    :param only_to: the only numbers that messages are sent to, in digits; None for all.
     :param account_name: the account's name where several access keys belong to one account.
     """
 
@@ -115,18 +115,18 @@ class ConnectionSettings:
         """Read an Airflow connection.
 
         :param connection: the connection, of any Airflow version, or its content.
-        :raises InvalidConnection: when a field is missing or wrong; it is named, its value is not shown.
+        :raises InvalidConnection: when a field is missing or invalid. It names the field and does not show its value.
         """
         content = connection if isinstance(connection, ConnectionContent) else ConnectionContent(connection)
-        # A traceback may show what each frame holds, and a connection shows its password.
+        # A traceback may show local variables, and a connection shows its password.
         del connection
         return _Reader(content).settings()
 
 
 class _Reader:
-    """Reads one connection and names the field that is wrong.
+    """Reads one connection, and names the invalid field.
 
-    What was written stays out of the local variables of every method that can raise.
+    Methods that can raise keep no field's value in a local variable.
     """
 
     def __init__(self, content: ConnectionContent) -> None:
@@ -178,7 +178,7 @@ class _Reader:
         return numbers
 
     def _numbers(self, name: str) -> tuple[str, ...]:
-        """Read comma-separated message, a JSON list (also as text), or a single number."""
+        """Read a comma-separated string, a JSON list (also as a string), or a single number."""
         numbers = list_of(self._get(name), (str, int))
         if numbers is None:
             self._fail(f"extra.{name} must be phone numbers separated by commas, or a JSON list of them")
@@ -270,17 +270,16 @@ class _Reader:
         return name
 
     def _get(self, name: str) -> Any:
-        """Return a field of the extra; None when it is missing or empty, as a form leaves it."""
+        """Return a field of the extra; None when it is missing, or empty as the form saves it."""
         value = self._extra.get(name)
         return None if isinstance(value, str) and not value.strip() else value
 
     def _fail(self, problem: str) -> NoReturn:
-        # Where it is set: Airflow knows a connection by its id alone, wherever it is kept.
         raise invalid(self._content.conn_id, problem)
 
 
 def invalid(conn_id: str, problem: str) -> InvalidConnection:
-    """Return the error of a connection that is wrong.
+    """Return the error of an invalid connection.
 
     :param conn_id: its id.
     :param problem: what is wrong, without a full stop.
@@ -289,7 +288,7 @@ def invalid(conn_id: str, problem: str) -> InvalidConnection:
 
 
 def _found(listed: tuple[str, ...], contacts: Contacts) -> tuple[tuple[str, ...], str]:
-    """Return the numbers of contacts, and which of them there is not."""
+    """Return the numbers of contacts, and the problem with an unknown one."""
     try:
         return tuple(contacts.all_numbers_of(listed)), ""
     except InvalidMessage as error:
@@ -297,11 +296,11 @@ def _found(listed: tuple[str, ...], contacts: Contacts) -> tuple[tuple[str, ...]
 
 
 def _normalized(written: tuple[str, ...], field_name: str) -> tuple[tuple[str, ...], str]:
-    """Return numbers in digits, and what is wrong with one of them."""
+    """Return numbers in digits, and the problem with an invalid one."""
     from airflow_provider_dialogtech.sms.message import normalize_number
 
     try:
-        # Plain message: what is normalized is marked by its own kind.
+        # As a plain string, not as the `Opaque` that was read.
         return tuple(normalize_number(str(number), field_name) for number in written), ""
     except InvalidMessage as error:
         return (), error.reason
@@ -315,9 +314,10 @@ _WORDS: dict[type[Exception], str] = {
 
 
 def check(connect: Callable[[], tuple[ConnectionSettings, DialogTechClient]]) -> tuple[bool, str]:
-    """Test a connection and say in words what was found.
+    """Test a connection without sending.
 
     :param connect: reads the connection.
+    :return: whether it works, and a sentence about it.
     """
     try:
         settings, client = connect()
@@ -341,7 +341,7 @@ def _compared(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool
 
 def _words_for(error: Exception) -> str:
     if isinstance(error, InvalidConnection):
-        # Without its advice, which names the connection: in the browser it has an id that Airflow made up for the test.
+        # Without its advice, which names the connection: in the browser, Airflow tests it under a random id.
         return f"This connection: {error.reason}. Correct it, then test it again."
     if type(error) is Refused:
         return f"DialogTech refused the test: {mask_numbers(error.description) or 'it gave no reason'}."

@@ -1,4 +1,4 @@
-"""Names for phone numbers, so that no number is in a DAG, on Airflow's pages or in a deadline's arguments."""
+"""Names for phone numbers, which keep numbers out of DAGs, Airflow's pages and a deadline's arguments."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from airflow_provider_dialogtech.settings.fields import json_object, list_of
 MOST_CONTACTS = 1000
 LONGEST_CONTACT = 100
 MOST_NUMBERS_OF_CONTACT = 100
-# Fewer digits than this are no phone number, so message with a letter and fewer of them is meant as a name.
+# A phone number has at least this many digits. A string with a letter and fewer digits is a name.
 _FEWEST_DIGITS = 7
 _SHOWN = 10
 
 
 class Contacts:
-    """The contacts of a connection. They do not show their numbers.
+    """The contacts of a connection. Its repr does not show their numbers.
 
-    :param numbers: each contact's numbers as they were written.
+    :param numbers: each contact's numbers, as written in the connection.
     """
 
     def __init__(self, numbers: Mapping[str, tuple[str, ...]] | None = None) -> None:
@@ -36,10 +36,10 @@ class Contacts:
     __hash__ = None  # type: ignore[assignment]
 
     def numbers_of(self, to: object) -> tuple[Any, ...]:
-        """Return a contact's numbers; what is no name is returned as it is.
+        """Return a contact's numbers; a value that is not a name is returned as it is.
 
-        :param to: a contact's name, in any case, or a number as people write it.
-        :raises InvalidMessage: when it can only be a name, and there is no such contact.
+        :param to: a contact's name, in any case, or a number in any common format.
+        :raises InvalidMessage: when it is the name of an unknown contact, or the string `None`.
         """
         if not isinstance(to, str):
             return (to,)
@@ -47,32 +47,30 @@ class Contacts:
         if found is not None:
             return found
         if to == str(None):
-            raise InvalidMessage(
-                "there is no recipient: its template gave None", advice="Check what the template asks for."
-            )
+            raise InvalidMessage("`to` rendered to None", advice="Check what its template refers to.")
         if _is_name(to):
             raise InvalidMessage(f"there is no contact {to.strip()[:LONGEST_CONTACT]!r} ({self._known()})")
         return (to,)
 
     def number_of(self, to: object) -> Any:
-        """Return the one number of a contact; what is no name is returned as it is.
+        """Return a contact's only number; a value that is not a name is returned as it is.
 
         :param to: as for `numbers_of`.
-        :raises InvalidMessage: when there is no such contact, or when it has several numbers.
+        :raises InvalidMessage: as for `numbers_of`, and when the contact has several numbers.
         """
         numbers = self.numbers_of(to)
         if len(numbers) == 1:
             return numbers[0]
         raise InvalidMessage(
             f"the contact {str(to).strip()[:LONGEST_CONTACT]!r} has {len(numbers)} numbers, and this is one message",
-            advice="Text them with DialogTechSendBulkSmsOperator, a row for each, or with the notifier.",
+            advice="Use DialogTechSendBulkSmsOperator with a row for each number, or the notifier.",
         )
 
     def all_numbers_of(self, listed: Iterable[object]) -> list[Any]:
         """Return the numbers of several contacts and numbers.
 
         :param listed: names and numbers.
-        :raises InvalidMessage: when there is no such contact.
+        :raises InvalidMessage: as for `numbers_of`.
         """
         return [number for each in listed for number in self.numbers_of(each)]
 
@@ -84,7 +82,7 @@ class Contacts:
 
 
 def contacts_in(value: Any) -> Contacts | None:
-    """Read contacts, a JSON object (also as text) of names and numbers; None when it is none.
+    """Read contacts, a JSON object (also as a string) of names and numbers; None when it is invalid.
 
     :param value: the extra's value: each name has a number, several separated by commas, or a list of them.
     """
@@ -98,7 +96,7 @@ def contacts_in(value: Any) -> Contacts | None:
             return None
         found[Opaque(name.strip())] = numbers
     if len({name.casefold() for name in found}) < len(given):
-        return None  # which of two was meant?
+        return None  # two names differ only in case
     return Contacts({str(name): numbers for name, numbers in found.items()})
 
 
@@ -107,5 +105,5 @@ def _may_be_named(name: object) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    has_letter = any(sign.isalpha() for sign in text)
-    return has_letter and sum(sign.isdigit() for sign in text) < _FEWEST_DIGITS
+    has_letter = any(char.isalpha() for char in text)
+    return has_letter and sum(char.isdigit() for char in text) < _FEWEST_DIGITS

@@ -1,4 +1,4 @@
-"""The fields of a connection's extra: one table, from which the form and the checks are made."""
+"""The fields of a connection's extra: one table for the form, the checks and the documentation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Field:
     :param name: its key in the extra.
     :param label: its name in the form.
     :param kind: the JSON type of its value.
-    :param description: what it is for, and what holds when it is empty.
-    :param choices: the only values it may have; the first is preselected.
-    :param minimum: the least number it may be.
-    :param maximum: the greatest number it may be, or how many characters it may have.
+    :param description: its purpose, and its default.
+    :param choices: its allowed values; the first is preselected.
+    :param minimum: the smallest number.
+    :param maximum: the largest number, or the largest number of characters.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Field:
 
     @property
     def bounds(self) -> str:
-        """What the value must be, in words."""
+        """The allowed values, for an error."""
         kind = "a whole number" if self.kind == "integer" else "a number"
         return f"{kind} from {self.minimum:,} to {self.maximum:,}"
 
@@ -50,14 +50,14 @@ EXTRA_FIELDS = (
         "from_numbers",
         "From numbers",
         "string",
-        "SMS-enabled DialogTech numbers of the account, separated by commas. A text without a sender leaves from the "
-        "one that may send first.",
+        "SMS-enabled DialogTech numbers of the account, separated by commas. A message without a sender is sent from "
+        "the one with the earliest slot.",
     ),
     Field(
         "alert_to",
         "Alert recipients",
         "string",
-        "Numbers or contacts that alerts without a recipient go to, separated by commas.",
+        "Recipients of alerts without `to`: numbers or contacts, separated by commas.",
     ),
     Field(
         "contacts",
@@ -70,14 +70,14 @@ EXTRA_FIELDS = (
         "only_to",
         "Only to",
         "string",
-        "The only numbers or contacts that are texted, separated by commas; texts to anybody else are held back, and "
-        "their tasks succeed. [] holds everything back. Empty: everybody is texted.",
+        "The only numbers or contacts that messages are sent to, separated by commas. Other messages are held back, "
+        "and their tasks succeed. [] holds back all messages. Empty: none is held back.",
     ),
     Field(
         "alert_budget",
         "Alerts per recipient",
         "integer",
-        "How many alerts a recipient gets in 10 minutes at most. Empty: 10.",
+        "The largest number of alerts per recipient in 10 minutes. Empty: 10.",
         minimum=1,
         maximum=1000,
     ),
@@ -88,13 +88,13 @@ EXTRA_FIELDS = (
         "timeout",
         "Time-out (seconds)",
         "number",
-        "How long one call of the API may take. Empty: 30.",
+        "The longest time of one API call. Empty: 30.",
         minimum=0.1,
         maximum=600,
     ),
     Field(
         "account_per_second",
-        "Texts per account and second",
+        "Messages per account and second",
         "integer",
         "The account's limit, if not 4. Empty: 4.",
         minimum=1,
@@ -102,7 +102,7 @@ EXTRA_FIELDS = (
     ),
     Field(
         "number_per_second",
-        "Texts per number and second",
+        "Messages per number and second",
         "integer",
         "The numbers' limit, if not 1. Empty: 1.",
         minimum=1,
@@ -110,7 +110,7 @@ EXTRA_FIELDS = (
     ),
     Field(
         "number_per_minute",
-        "Texts per number and minute",
+        "Messages per number and minute",
         "integer",
         "The numbers' limit, if not 40. Empty: 40.",
         minimum=1,
@@ -118,10 +118,10 @@ EXTRA_FIELDS = (
     ),
     Field(
         "alert_reserve",
-        "Texts kept for alerts",
+        "Messages kept for alerts",
         "integer",
-        "How many texts per number and minute only alerts may use: less than a number may send in a minute. "
-        "Empty: a tenth of that.",
+        "How many messages per number and minute are kept for alerts, fewer than `number_per_minute`. Empty: a tenth "
+        "of it.",
         minimum=0,
         maximum=9_999,
     ),
@@ -129,15 +129,15 @@ EXTRA_FIELDS = (
         "throttled_words",
         "Words that mean throttled",
         "string",
-        "Words or phrases, separated by commas, in DialogTech's reason that mean that it throttled a text. Empty: the "
-        "known wordings.",
+        "Words or phrases, separated by commas, in DialogTech's reason that mean that it throttled a message. Empty: "
+        "the known wordings.",
     ),
     Field(
         "account",
         "Account",
         "string",
-        "A name for the DialogTech account. Connections with the same name share the limits, also with different "
-        "access keys. Empty: connections with the same access key do.",
+        "A name for the DialogTech account. Connections with the same name share the limits, even with different "
+        "access keys. Empty: connections with the same access key share them.",
         maximum=250,
     ),
 )
@@ -146,12 +146,12 @@ FIELDS = {field.name: field for field in EXTRA_FIELDS}
 
 
 LONGEST_EXTRA = 65_536
-# What has more digits fits no setting and no phone number.
+# No setting and no phone number has more digits.
 _LONGEST_INTEGER = 40
 
 
 class _Extra(dict[str, Any]):
-    """A parsed extra, which does not show itself."""
+    """A parsed extra, whose repr does not show it."""
 
     __slots__ = ()
 
@@ -160,7 +160,7 @@ class _Extra(dict[str, Any]):
 
 
 def json_object(text: Any) -> Mapping[str, Any] | None:
-    """Read a JSON object; None when it is none. Airflow's own extra_dejson takes such an extra for an empty one."""
+    """Read a JSON object; None when it is not one. Airflow's `extra_dejson` would read such an extra as empty."""
     if not isinstance(text, str) or len(text) > LONGEST_EXTRA:
         return None
     found = _json(text)
@@ -168,7 +168,7 @@ def json_object(text: Any) -> Mapping[str, Any] | None:
 
 
 def _json(text: str) -> Any:
-    """Read JSON; None when it is none."""
+    """Read JSON; None when it is invalid."""
     try:
         return json.loads(text, parse_int=_integer_or_text)
     except (ValueError, RecursionError):
@@ -176,12 +176,12 @@ def _json(text: str) -> Any:
 
 
 def _integer_or_text(digits: str) -> int | str:
-    """Leave an endless number to the check of its field: Python itself refuses it without a name."""
+    """Return a very long number as a string, so that the error of its field names it. Python's own does not."""
     return int(digits) if len(digits) <= _LONGEST_INTEGER else digits
 
 
 def list_of(value: Any, kinds: tuple[type, ...]) -> tuple[str, ...] | None:
-    """Read text separated by commas, a JSON list (also as text), or a single value; None when it is none of these."""
+    """Read a comma-separated string, a JSON list (also as a string), or a single value; None for anything else."""
     if value is None:
         return ()
     if isinstance(value, str):
@@ -194,7 +194,7 @@ def list_of(value: Any, kinds: tuple[type, ...]) -> tuple[str, ...] | None:
 
 
 def whole_number_within(value: Any, field: Field) -> int | None:
-    """Read a whole number, also as text from a URI; None when it is none, or out of the field's bounds."""
+    """Read a whole number, also as a string from a URI; None when it is invalid or out of the field's bounds."""
     if type(value) not in {int, str} or not re.fullmatch(r"\s*\+?[0-9]{1,40}\s*", str(value), re.ASCII):
         return None
     number = int(value)
@@ -202,7 +202,7 @@ def whole_number_within(value: Any, field: Field) -> int | None:
 
 
 def number_within(value: Any, field: Field) -> float | None:
-    """Read a number, also as text from a URI; None when it is none, or out of the field's bounds."""
+    """Read a number, also as a string from a URI; None when it is invalid or out of the field's bounds."""
     if type(value) not in {int, float, str}:
         return None
     try:
@@ -217,7 +217,7 @@ def _within(number: float, field: Field) -> bool:
 
 
 def name_within(value: Any, field: Field) -> str | None:
-    """Read the account's name: empty when there is none, None when it is wrong. Ids of digits are names, too."""
+    """Read the account's name, which may be a number; empty when it is missing, None when it is invalid."""
     if value is None:
         return ""
     if type(value) not in {int, str}:
@@ -226,7 +226,7 @@ def name_within(value: Any, field: Field) -> str | None:
     return name if _within(len(name), field) else None
 
 
-# Only Airflow up to 3.1 brings Flask's form libraries along.
+# Only Airflow up to 3.1 installs Flask's form libraries.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 
@@ -239,7 +239,7 @@ PLACEHOLDERS = {
 
 
 def declared_fields() -> dict[str, Any]:
-    """Return the fields as Airflow 3.2 and newer read them from the provider's metadata."""
+    """Return the fields in the form of the provider's metadata, which Airflow 3.2 and newer read."""
     return {
         field.name: {"label": field.label, "description": field.description, "schema": _schema(field)}
         for field in EXTRA_FIELDS
@@ -247,12 +247,12 @@ def declared_fields() -> dict[str, Any]:
 
 
 def declared_behaviour() -> dict[str, Any]:
-    """Return the standard fields' labels as Airflow 3.2 and newer read them from the provider's metadata."""
+    """Return the standard fields' labels in the form of the provider's metadata (Airflow 3.2 and newer)."""
     return {"hidden-fields": HIDDEN_FIELDS, "relabeling": RELABELING, "placeholders": PLACEHOLDERS}
 
 
 def widgets() -> dict[str, Any]:
-    """Return the fields as Airflow up to 3.1 asks a hook for them. Needs WTForms and Flask-AppBuilder."""
+    """Return the fields as a hook's form widgets (Airflow up to 3.1). Needs WTForms and Flask-AppBuilder."""
     from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
     from wtforms import IntegerField, StringField
     from wtforms.validators import NumberRange, Optional, any_of
@@ -265,7 +265,7 @@ def widgets() -> dict[str, Any]:
             found.append(NumberRange(min=math.ceil(field.minimum), max=field.maximum))
         return found
 
-    # Airflow 3.0 and 3.1 know no field for a number that may have a fraction.
+    # Airflow 3.0 and 3.1 have no field for a number with a fraction.
     classes = {"string": StringField, "integer": IntegerField, "number": IntegerField}
     return {
         field.name: classes[field.kind](
@@ -280,7 +280,7 @@ def widgets() -> dict[str, Any]:
 
 
 def behaviour() -> dict[str, Any]:
-    """Return the standard fields' labels as Airflow up to 3.1 asks a hook for them."""
+    """Return the standard fields' labels as a hook returns them (Airflow up to 3.1)."""
     return {name.replace("-", "_"): value for name, value in declared_behaviour().items()}
 
 

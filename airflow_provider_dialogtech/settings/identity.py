@@ -1,7 +1,7 @@
-"""What the journal calls a message, an account and a task.
+"""The journal's names for messages, accounts and tasks.
 
-Messages and accounts are digests, so that no phone number and no access key is in the journal. Under one idempotency
-key a message goes out once.
+Idempotency keys and accounts are digests, so that the journal holds no phone number and no access key. A message is
+sent once per idempotency key.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airflow_provider_dialogtech.settings import config
 
 LONGEST_KEY = 10_000
 LONGEST_NAME = 250
-# Our plugin sets it beside those that Airflow itself sets for a task.
+# The plugin sets it, beside the variables that Airflow sets for a task.
 MAP_INDEX_VARIABLE = "AIRFLOW_CTX_MAP_INDEX"
 _VARIABLES = ("AIRFLOW_CTX_DAG_ID", "AIRFLOW_CTX_DAG_RUN_ID", "AIRFLOW_CTX_TASK_ID")
 _LONGEST_MAP_INDEX = 9
@@ -28,31 +28,37 @@ _LONGEST_ENVIRONMENT = 4_000_000
 
 
 def task_key(dag_id: str, run_id: str, task_id: str, map_index: int, recipient: str, *more: str) -> str:
-    """Return the key of a task's message.
+    """Return the idempotency key of a task's message.
 
-    Neither the try number nor the message belongs to it: a template with a time or a try number in it differs on every
-    retry. `[dialogtech] namespace` belongs to it where it is set.
+    It contains neither the try number nor the body, because a template may render a time or the try number, which
+    change on every retry. It contains `[dialogtech] namespace` if that is set.
 
-    :param recipient: the number the message goes to, in digits.
-    :param more: what else sets messages to one recipient apart.
+    :param recipient: the recipient's number, in digits.
+    :param more: what else distinguishes messages to one recipient.
     """
     return digest(*_named("task"), dag_id, run_id, task_id, map_index, recipient, *more)
 
 
 def key_in(context: Mapping[str, Any], recipient: str, *more: str) -> str:
-    """Return the key of a message of the task that runs in this Airflow context."""
+    """Return the idempotency key of a message of a context's task.
+
+    :param context: the task's context.
+    :param recipient: the recipient's number, in digits.
+    :param more: as for `task_key`.
+    """
     ti = context["ti"]
     return task_key(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, recipient, *more)
 
 
 def given_key(key: object) -> str:
-    """Return the key a user has named, in the form that the journal keeps.
+    """Return the journal's form of a user's idempotency key.
 
-    :raises InvalidMessage: when it is empty, too long or no text.
+    :param key: the key.
+    :raises InvalidMessage: when it is empty or too long, or its `str` raises.
     """
     try:
         text = str(key)
-    except Exception:  # an integer of thousands of digits, say
+    except Exception:  # of any kind, such as that of an integer of thousands of digits
         text = ""
     if not text.strip() or len(text) > LONGEST_KEY:
         raise InvalidMessage(
@@ -62,26 +68,28 @@ def given_key(key: object) -> str:
     return digest(*_named("given"), text)
 
 
-def default_key(recipient: str, text: str) -> str:
-    """Return the key of a message sent by hand: in a task one for each message and run, elsewhere always a new one.
+def default_key(recipient: str, body: str) -> str:
+    """Return the default idempotency key of the hook: in a task one per body and run, elsewhere a new one.
 
-    A task whose code runs in a process of its own (a shell script, a virtual environment, an external Python) is known
-    by the variables that Airflow gives to that process. Airflow names no map index there; our plugin adds it. Only
-    where that is missing (the plugin is off, or a BashOperator with `env` and without `append_env`) do the instances of
-    a mapped task share a key, and of the same words to the same person only the first goes out; the log then says that
-    the message was sent before. There, give each its own `idempotency_key`.
+    Code that a task runs in another process (a shell script, a virtual environment, an external Python) is identified
+    by the variables that Airflow sets there. They lack the map index, which the plugin adds. Where it is missing (the
+    plugin is off, or a BashOperator has `env` without `append_env`), the instances of a mapped task share a key. Of the
+    same body to the same recipient only the first is sent then, unless each has its own `idempotency_key`.
+
+    :param recipient: the recipient's number, in digits.
+    :param body: the body.
     """
     context = _running_context()
     if context is not None:
-        return key_in(context, recipient, digest(text))
+        return key_in(context, recipient, digest(body))
     task = _task_of_this_process()
     if task is not None:
-        return task_key(*task, recipient, digest(text))
+        return task_key(*task, recipient, digest(body))
     return uuid.uuid4().hex
 
 
 def origin_of(context: Mapping[str, Any]) -> Origin:
-    """Return the task, or at least the DAG's run, that an Airflow context belongs to. Never raises."""
+    """Return the task of a context, or its DAG run if it has no task. Never raises."""
     ti = context.get("ti")
     run = context.get("dag_run")
     if ti is None:
@@ -90,7 +98,7 @@ def origin_of(context: Mapping[str, Any]) -> Origin:
 
 
 def current_origin() -> Origin:
-    """Return the task that runs in this process, or whose code runs here in a process of its own."""
+    """Return the task that runs in this process, or that started this process."""
     context = _running_context()
     if context is not None:
         return origin_of(context)
@@ -99,7 +107,7 @@ def current_origin() -> Origin:
 
 
 def account_of(name: str) -> str:
-    """Return the journal's name of an account.
+    """Return the journal's name for an account.
 
     :param name: its access key, or the connection's `account`.
     """
@@ -107,7 +115,7 @@ def account_of(name: str) -> str:
 
 
 def _named(kind: str) -> tuple[str, ...]:
-    """Begin a key. Without a namespace it is what it always was: old journals hold such keys."""
+    """Return the first parts of a key."""
     namespace = config.namespace()
     return (f"{kind} in", str(namespace)) if namespace else (kind,)
 
@@ -117,15 +125,15 @@ def _running_context() -> Mapping[str, Any] | None:
 
     try:
         return get_current_context()
-    except Exception:  # each Airflow version has its own way of saying that no task runs here
+    except Exception:  # outside a task, each Airflow version raises another type
         return None
 
 
 def _task_of_this_process() -> tuple[str, str, str, int] | None:
-    """Read the task that this process was started for from the environment it was started with.
+    """Read the task that started this process from the environment it was started with.
 
-    Airflow sets the same variables in the task's own process while it runs. There they mean nothing: a callback after
-    the task is not the task, and its text must not be taken for one that the task has sent.
+    Airflow sets the same variables in the task's own process while the task runs. They are ignored there, because a
+    callback runs in that process too, and its message must not get the task's key.
     """
     given = _environment_at_start()
     names = [given.get(name, "") if given.get(name) == os.environ.get(name) else "" for name in _VARIABLES]
@@ -138,7 +146,7 @@ def _task_of_this_process() -> tuple[str, str, str, int] | None:
 
 
 def _environment_at_start() -> Mapping[str, str]:
-    """Read the environment that this process was started with; where the system does not give it, the present one."""
+    """Read the environment that this process was started with; the current one where that is not readable."""
     try:
         with Path("/proc/self/environ").open("rb") as file:
             entries = file.read(_LONGEST_ENVIRONMENT).split(b"\0")
@@ -149,15 +157,15 @@ def _environment_at_start() -> Mapping[str, str]:
 
 
 def _part(whole: Any, name: str) -> Any:
-    """Read a field of an object or, in a deadline callback, of a dictionary."""
+    """Read a field of an object, or of a dictionary in a deadline callback."""
     try:
         return whole.get(name) if isinstance(whole, Mapping) else getattr(whole, name, None)
-    except Exception:  # an object of Airflow's that its session has left
+    except Exception:  # of any kind, such as that of a detached database object
         return None
 
 
 def _origin(dag_id: Any, run_id: Any, task_id: Any, map_index: Any) -> Origin:
-    # A database takes no half of a character.
+    # A database cannot store a lone surrogate.
     dag, run, task = (
         safe_str(name, LONGEST_NAME).encode(errors="replace").decode() if isinstance(name, str) else ""
         for name in (dag_id, run_id, task_id)

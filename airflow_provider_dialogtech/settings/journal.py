@@ -1,4 +1,4 @@
-"""Which delivery journal this Airflow uses, whether it can keep the promise, and where its figures go."""
+"""The delivery journal that this Airflow uses, the checks of it, and its metrics."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-# The executors whose tasks run where their scheduler runs, and so share a file with it.
+# The executors that run tasks on the scheduler's machine.
 _LOCAL_EXECUTORS = {"LocalExecutor", "SequentialExecutor", "DebugExecutor"}
 
 
 def journal_store(*, patience: float | None = None, retry_for: float | None = None) -> Store:
     """Open the journal of `[dialogtech] journal_url`.
 
-    :param patience: for how many seconds a journal that is away is tried again; by default a minute.
-    :param retry_for: the same for one that says at once that it is away.
-    :raises InvalidConnection: when the URL is no SQLite file's and no PostgreSQL's, or when it is a file's and tasks
-        may run on several machines, or in pods. No retry mends that.
-    :raises JournalUnavailable: when Airflow cannot ask a command or a secrets backend for the URL.
+    :param patience: how long an unavailable journal is retried, in seconds; by default a minute.
+    :param retry_for: the same for a journal that fails at once; by default `patience`.
+    :raises InvalidConnection: when the URL is neither a SQLite file's nor PostgreSQL's, or when it is a file's and
+        tasks may run on several machines, or in pods.
+    :raises JournalUnavailable: when Airflow cannot read the URL from its command or its secrets backend.
     """
     from airflow_provider_dialogtech.journal.store import PATIENCE, Store
 
     store = Store(config.journal_url, patience=PATIENCE if patience is None else patience, retry_for=retry_for)
     if store.is_file:
         if not config.allow_local_journal():
-            _refuse_to_forget()
+            _require_local_executors()
         _warn_of_a_container(store.url)
     return store
 
 
-def _refuse_to_forget() -> None:
-    """A journal in a file that dies with its pod, or that other machines do not see, keeps no promise."""
+def _require_local_executors() -> None:
+    """Refuse a file journal where other machines cannot read it, or where it is lost with its pod."""
     elsewhere = [name for name in _executor_names() if name not in _LOCAL_EXECUTORS]
     if elsewhere:
         raise InvalidConnection(
@@ -82,34 +82,33 @@ def _warn_once_of(path: str) -> None:
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _LONGEST_MOUNTS = 4_000_000
-# The file systems that container engines stack over an image. With others (btrfs, ZFS) a container cannot be told
-# from a machine.
+# The file systems that container engines mount over an image. With others (btrfs, ZFS) a container is not detected.
 _LAYERED = {"overlay", "aufs", "fuse.fuse-overlayfs"}
 
 
 def on_container_layer(path: Path, mounts: Path = _MOUNTS) -> bool:
-    """Return whether a file lies on a container's root file system and on no volume; False where that is not known.
+    """Return whether a file is on a container's root file system, not on a volume; False where that is unknown.
 
     :param path: the file; it need not exist yet.
-    :param mounts: the list of what is mounted, as Linux reports it (proc(5), mountinfo).
+    :param mounts: Linux's list of mounts (proc(5), mountinfo).
     """
     try:
         with mounts.open(encoding="utf-8", errors="surrogateescape") as file:
             lines = file.read(_LONGEST_MOUNTS).splitlines()
         place = path.resolve()
-    except (OSError, RuntimeError, ValueError):  # no Linux, a loop of links, or no path at all
+    except (OSError, RuntimeError, ValueError):  # not Linux, a loop of links, or an invalid path
         return False
     holding = [mount for mount in map(_mount_of, lines) if mount and place.is_relative_to(mount[0])]
     if not holding:
         return False
-    # The innermost one holds the file, and of several at one place the last.
+    # The innermost mount holds the file; of several at one mount point, the last.
     innermost = max(len(point.parts) for point, _ in holding)
     point, kind = [mount for mount in holding if len(mount[0].parts) == innermost][-1]
     return point == Path("/") and kind in _LAYERED
 
 
 def _mount_of(line: str) -> tuple[Path, str] | None:
-    """Read where something is mounted, and its kind of file system."""
+    """Read a mount point, and its type of file system."""
     fields = line.split(" ")
     if "-" not in fields[6:-1]:
         return None
@@ -122,12 +121,12 @@ PREFIX = "dialogtech"
 
 
 class AirflowRecorder:
-    """Hands figures to Airflow. Where Airflow has no metrics set up, they are dropped."""
+    """Records metrics with Airflow, which drops them where no metrics backend is configured."""
 
     def count(self, name: str, by: int = 1) -> None:
         from airflow_provider_dialogtech._compat import stats
 
-        with suppress(Exception):  # of any kind: no text may fail for its figures
+        with suppress(Exception):  # of any kind: a failed metric must not fail a message
             stats().incr(f"{PREFIX}.{name}", by)
 
     def time(self, name: str, seconds: float) -> None:

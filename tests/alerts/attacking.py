@@ -1,4 +1,4 @@
-"""Alerts that are called while something attacks their journal, and the judgement on what came of them."""
+"""Calls alerts while their journal is attacked, and checks their outcomes."""
 
 import json
 import logging
@@ -23,9 +23,9 @@ from tests.alerts.conftest import ALICE, failure
 from tests.journal.looking import change, rows
 from tests.proxies.sqlite import locked
 
-# A callback is held for 45 s at most, and its process ends then.
+# A callback takes 45 s at most, and its process ends then.
 ENDS_WITHIN = 60.0
-# A message that may be out is not sent again.
+# A message that may have been sent is not sent again.
 MAY_BE_OUT = {"sending", "in_doubt", "sent"}
 YEAR = 365 * 86400.0
 
@@ -34,9 +34,9 @@ _fork = multiprocessing.get_context("fork")
 
 @dataclass
 class Called:
-    """An alert that was called in a process of its own.
+    """An alert that was called in its own process.
 
-    :param name: its text and its dedup key.
+    :param name: its body and its dedup key.
     :param at: when, in seconds since 1970.
     :param log: where its process logs.
     """
@@ -70,7 +70,7 @@ def call(name, folder):
 
 
 def call_at_random(names, seconds, chance, folder, *, after_each=lambda called: None):
-    """Call alerts at random moments of so many seconds."""
+    """Call alerts at random moments within `seconds`."""
     begun, called = time.monotonic(), []
     moments = sorted(chance.uniform(0, seconds) for _ in names)
     for name, moment in zip(names, moments, strict=True):
@@ -89,7 +89,7 @@ def wait_for(called):
 
 @contextmanager
 def attacked(work):
-    """Let `work` attack in a thread for the length of the block, and see that it ended well."""
+    """Run `work` in a thread during the block, and check that it raised nothing."""
     failed = []
 
     def run():
@@ -156,34 +156,34 @@ def killing(chance):
 
 
 def arrivals(sandbox):
-    """Tell how often each alert arrived; what a message adds to its name is left out."""
-    return Counter(text["message"].split(" (")[0] for text in sandbox.accepted())
+    """Count how often each alert arrived, by its name without the suffix."""
+    return Counter(sms["message"].split(" (")[0] for sms in sandbox.accepted())
 
 
-def assert_told_once(sandbox, called):
-    """Each alert was told once, or its log has an ERROR, or its process was killed; tell those that were not told."""
+def assert_sent_once(sandbox, called):
+    """Check that each alert was sent once, logged an ERROR or was killed, and return those that were not sent."""
     arrived = arrivals(sandbox)
     assert {name: count for name, count in arrived.items() if count > 1} == {}
-    untold = [alert for alert in called if not arrived[alert.name]]
-    silent = [alert for alert in untold if not (alert.was_killed or alert.errors)]
+    unsent = [alert for alert in called if not arrived[alert.name]]
+    silent = [alert for alert in unsent if not (alert.was_killed or alert.errors)]
     assert silent == [], [alert.log.read_text() for alert in silent]
-    return untold
+    return unsent
 
 
-def assert_told_next_time(sandbox, url, account, untold, folder):
-    """What was not told is counted in the next message, unless the message of a killed process may be out."""
+def assert_counted_next_time(sandbox, url, account, unsent, folder):
+    """Check that the next message counts each unsent alert, unless a killed process may have sent it."""
     let_lease_end(url)
-    for alert in untold:
+    for alert in unsent:
         may_be_out = state_of_message(url, account, alert.name) in MAY_BE_OUT
         (folder / "again").mkdir(exist_ok=True)
         before = len(sandbox.accepted())
         again = call(alert.name, folder / "again")
         wait_for([again])
-        told = [text["message"] for text in sandbox.accepted()[before:]]
-        if told:
+        sent = [sms["message"] for sms in sandbox.accepted()[before:]]
+        if sent:
             has_claim = state_of_alert(url, account, alert.name) is not None
-            counted = re.search(r"\(\+\d more since", told[0]) is not None
-            assert counted or not has_claim or alert.was_killed or alert.errors, (told, alert.log.read_text())
+            counted = re.search(r"\(\+\d more since", sent[0]) is not None
+            assert counted or not has_claim or alert.was_killed or alert.errors, (sent, alert.log.read_text())
         else:
             assert may_be_out, (alert.log.read_text(), again.log.read_text())
 

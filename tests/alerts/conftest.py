@@ -9,7 +9,7 @@ ALICE, BOB = "5556667777", "5556668888"
 
 @pytest.fixture(autouse=True)
 def own_local_journals(monkeypatch, tmp_path):
-    """Let no test find another one's alerts in the files that take over."""
+    """Give each test its own local journals."""
     (tmp_path / "home").mkdir()
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(tmp_path / "home"))
@@ -23,7 +23,7 @@ def alerting(connect_sandbox):
 
 
 def context_of(state="failed", **changes):
-    """What Airflow calls a task's callback with, as far as it matters here."""
+    """The parts of a task callback's context that these tests need."""
     facts = {"dag_id": "etl", "task_id": "load", "run_id": "manual__2026-01-02T03:04:05.678901+00:00"}
     facts |= {"state": state, "try_number": 2, "max_tries": 2, "map_index": -1, "start_date": None, "end_date": None}
     ti = SimpleNamespace(**facts | changes)
@@ -35,6 +35,6 @@ def failure(error="no such table", **changes):
     return context_of("failed", **changes) | {"exception": RuntimeError(error)}
 
 
-def texts(sandbox, *, to=None):
-    """What arrived and was accepted, in order."""
-    return [text["message"] for text in sandbox.accepted() if to in {None, text["to"]}]
+def bodies(sandbox, *, to=None):
+    """The bodies of the accepted messages, in order."""
+    return [sms["message"] for sms in sandbox.accepted() if to in {None, sms["to"]}]

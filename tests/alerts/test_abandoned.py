@@ -1,4 +1,4 @@
-"""How long a journal may take to answer, and that a process which does not run blames no journal."""
+"""The time that a journal may take to answer. A process that does not run does not count it."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ def test_an_error_of_the_work_is_raised():
         Attempt(30).run(lambda: 1 / 0)
 
 
-def test_a_journal_that_does_not_answer_is_abandoned_and_the_work_learns_it():
+def test_a_journal_that_does_not_answer_is_abandoned_and_the_work_stops():
     attempt, answer, learned = Attempt(0.3), threading.Event(), threading.Event()
 
     def work():
@@ -75,12 +75,12 @@ def test_waiting_for_a_slot_is_not_counted():
     assert attempt.run(work) == "sent"
 
 
-# The clock is looked at every tenth of a second. Whether a busy machine did so in this time decides no test.
+# The clock is read every tenth of a second. On a busy machine it may be read later than this; no test depends on it.
 TICKS = 0.5
 
 
 def asking_for(attempt, time, *seconds, until_over=False):
-    """Ask the journal several times, each for so many seconds of a handed-in clock; return what became of it.
+    """Ask the journal several times, each for some seconds of an injected clock, and return the outcome.
 
     :param until_over: whether the last answer comes only once the attempt is over.
     """
@@ -130,7 +130,7 @@ def test_of_a_long_time_between_two_looks_at_the_clock_little_counts():
 
 
 def test_a_process_that_is_stopped_meanwhile_abandons_no_journal():
-    """As one that gets no processor time on a busy machine, or whose machine is suspended."""
+    """Such as one that gets no CPU time on a busy machine, or whose machine is suspended."""
 
     def work(pipe):
         attempt = Attempt(3.0)

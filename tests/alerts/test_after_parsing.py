@@ -17,7 +17,7 @@ def reported(tmp_path):
 
 @pytest.fixture
 def errors_come(monkeypatch, tmp_path):
-    """Let an error be noted in each of so many waits; returns the waits."""
+    """Note an error in each of the first `count` waits; return the waits."""
     waits = []
 
     def come(count):
@@ -39,14 +39,14 @@ def test_files_that_break_together_are_waited_for(reported, errors_come):
     assert waits == [after_parsing.SECONDS_WITHOUT_ERRORS] * 3
 
 
-def test_errors_without_end_are_not_waited_for_for_ever(reported, errors_come, monkeypatch):
+def test_the_wait_for_endless_errors_is_bounded(reported, errors_come, monkeypatch):
     monkeypatch.setattr(after_parsing, "MOST_SECONDS_OF_ERRORS", 0.1)
     waits = errors_come(1000)
     after_parsing.wait_for_the_last(reported)
     assert 1 <= len(waits) <= 5
 
 
-def test_no_process_stays_for_ever_and_the_error_is_handed_on(reported, monkeypatch):
+def test_the_process_is_bounded_and_passes_the_error_on(reported, monkeypatch):
     done = []
     monkeypatch.setattr("signal.alarm", lambda seconds: done.append(("alarm", seconds)))
     monkeypatch.setattr(after_parsing, "wait_for_the_last", lambda file: done.append(("wait", file.descriptor)))

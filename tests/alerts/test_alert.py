@@ -2,11 +2,11 @@ from airflow_provider_dialogtech.alerts.alert import Alert, Resolves
 from airflow_provider_dialogtech.journal.dedup import Claim
 
 
-def test_what_a_log_shows_of_an_alert_does_not_hold_what_it_says():
+def test_the_repr_of_an_alert_does_not_show_its_body():
     alert = Alert("etl.load", "payroll", True, "", "key", None, resolves=Resolves("payroll works again"))
     assert "payroll" not in repr(alert)
     assert "etl.load" in repr(alert)
 
 
-def test_what_a_log_shows_of_a_claim_does_not_hold_its_key():
+def test_the_repr_of_a_claim_does_not_show_its_key():
     assert "key of Alice" not in repr(Claim("id", "key of Alice"))

@@ -1,6 +1,6 @@
 """Alerts while their journal is frozen, paused, locked, cut off or set back, and while their callbacks are killed.
 
-Each is told once, or its log has an ERROR. DIALOGTECH_ALERT_ATTACKS=20 attacks longer: so many rounds, of more alerts.
+Each is sent once, or logs an ERROR. DIALOGTECH_ALERT_ATTACKS=20 runs 20 rounds, with more alerts.
 """
 
 import os
@@ -39,7 +39,7 @@ def account(sandbox, connect_sandbox):
 
 @pytest.fixture
 def attack(request, monkeypatch, own_server, tmp_path):
-    """The journal's URL, and what makes an attack on it."""
+    """The journal's URL, and a function that attacks it."""
     kind, url = request.param, own_server.new_database()
     silence = {"timeout": SECONDS, "longest": LONGEST}
     if kind == "freeze":
@@ -67,7 +67,7 @@ KINDS = ["freeze", "pause the pooler", "stall the network", "cut behind commits"
 
 
 @pytest.mark.parametrize("attack", KINDS if ROUNDS else ["freeze", "lock the file"], indirect=True)
-def test_each_alert_is_told_once(monkeypatch, sandbox, account, attack, tmp_path):
+def test_each_alert_is_sent_once(monkeypatch, sandbox, account, attack, tmp_path):
     url, make_attack = attack
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
     attacking.wait_for([attacking.call("the first", tmp_path)])  # there is a journal
@@ -77,11 +77,11 @@ def test_each_alert_is_told_once(monkeypatch, sandbox, account, attack, tmp_path
         with attacking.attacked(make_attack(chance)):
             called = attacking.call_at_random(names, SECONDS, chance, tmp_path)
         attacking.wait_for(called)
-        untold = attacking.assert_told_once(sandbox, called)
-        attacking.assert_told_next_time(sandbox, url, account, untold, tmp_path)
+        unsent = attacking.assert_sent_once(sandbox, called)
+        attacking.assert_counted_next_time(sandbox, url, account, unsent, tmp_path)
 
 
-def test_an_alert_whose_callback_was_killed_is_told_once_or_counted(
+def test_an_alert_whose_callback_was_killed_is_sent_once_or_counted(
     monkeypatch, sandbox, account, own_server, tmp_path
 ):
     url = own_server.new_database()
@@ -92,5 +92,5 @@ def test_an_alert_whose_callback_was_killed_is_told_once_or_counted(
         names = [f"{seed}-{number}" for number in range(ALERTS)]
         called = attacking.call_at_random(names, SECONDS, chance, tmp_path, after_each=attacking.killing(chance))
         attacking.wait_for(called)
-        untold = attacking.assert_told_once(sandbox, called)
-        attacking.assert_told_next_time(sandbox, url, account, untold, tmp_path)
+        unsent = attacking.assert_sent_once(sandbox, called)
+        attacking.assert_counted_next_time(sandbox, url, account, unsent, tmp_path)

@@ -1,4 +1,4 @@
-"""How the time that a callback may take is shared out: by a clock that nobody waits for."""
+"""How a callback's time is divided, tested with a fake clock."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_a_callback_that_has_more_time_waits_no_longer_for_a_slot(time):
     assert AlertDeadline(100.0, time.clock).remaining_for_slot() == 30.0
 
 
-def test_it_sleeps_unless_no_time_to_send_would_be_left(time, deadline):
+def test_it_sleeps_unless_too_little_time_to_send_would_remain(time, deadline):
     deadline.sleep(31.0)
     assert time.sleeps == [31.0]
     with pytest.raises(WaitTooLong, match="the time that a callback may take is over"):

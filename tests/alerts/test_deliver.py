@@ -1,4 +1,4 @@
-"""What a callback does on a bad day, with its times shortened: 45 s are 4.5 here."""
+"""Callbacks with a faulty API or journal. Their times are shortened: 45 s are 4.5 s here."""
 
 import logging
 import threading
@@ -13,11 +13,11 @@ from airflow_provider_dialogtech.alerts import journals as fallback
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.sandbox.faults import NAMES
-from tests.alerts.conftest import ALICE, BOB, failure, texts
+from tests.alerts.conftest import ALICE, BOB, bodies, failure
 from tests.conftest import FROM_NUMBERS
 
 HELD = 4.5
-# What the machine may take on top of what we wait. The faults last a minute.
+# The time that the machine may take besides the waits. The faults last a minute.
 SLACK = 20.0
 CERTAINLY_NOT_SENT = {"refused", "throttled"}
 
@@ -32,14 +32,14 @@ def _short_times(monkeypatch, caplog):
 
 
 def alert(**arguments):
-    """Call the callback and tell how long it was held."""
+    """Call the callback and return how long it took."""
     begun = time.monotonic()
     DialogTechSmsNotifier("hello", **arguments)(failure())
     return time.monotonic() - begun
 
 
 @pytest.mark.parametrize("fault", sorted(NAMES))
-def test_no_fault_holds_a_callback_or_raises(sandbox, alerting, fault, caplog):
+def test_a_fault_neither_blocks_a_callback_nor_raises(sandbox, alerting, fault, caplog):
     sandbox.fault(fault, seconds=60, retry_after=60)
     assert alert() < HELD + SLACK
     assert (
@@ -47,30 +47,30 @@ def test_no_fault_holds_a_callback_or_raises(sandbox, alerting, fault, caplog):
         if fault in CERTAINLY_NOT_SENT
         else "the message to …7777 may have been sent"
     ) in caplog.text
-    assert ("no text was sent" in caplog.text) == (fault in CERTAINLY_NOT_SENT)
+    assert ("no message was sent" in caplog.text) == (fault in CERTAINLY_NOT_SENT)
 
 
 @pytest.mark.parametrize("fault", sorted(NAMES))
-def test_after_a_fault_the_next_alert_messages_unless_the_last_may_be_out(sandbox, alerting, fault):
+def test_after_a_fault_the_next_alert_is_sent_unless_the_last_may_have_been(sandbox, alerting, fault):
     sandbox.fault(fault, seconds=60)
     alert()
     sandbox.clear_faults()
     sandbox.forget()
     time.sleep(1.2 if fault == "throttled" else 0)  # the pause that a throttled message asks of the account
     alert()
-    told = texts(sandbox)
+    sent = bodies(sandbox)
     if fault in CERTAINLY_NOT_SENT:
-        assert len(told) == 1
-        assert told[0].startswith("hello (+1 more since ")
+        assert len(sent) == 1
+        assert sent[0].startswith("hello (+1 more since ")
     else:
-        assert told == []
+        assert sent == []
 
 
-def test_with_the_api_down_the_log_says_that_nobody_was_told(connection, unused_port, caplog):
+def test_with_the_api_down_the_log_says_that_no_message_was_sent(connection, unused_port, caplog):
     connection(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
     assert alert() < HELD + SLACK
     assert "the message to …7777 was not sent" in caplog.text
-    assert "Alert for etl.load (failed): no text was sent." in caplog.text
+    assert "Alert for etl.load (failed): no message was sent." in caplog.text
 
 
 def test_an_alert_without_a_slot_in_its_time_is_an_error_and_counts_in_the_next_message(
@@ -84,44 +84,44 @@ def test_an_alert_without_a_slot_in_its_time_is_an_error_and_counts_in_the_next_
     DialogTechSmsNotifier("first", dedup_key="first")(failure())
     for _ in range(2):
         assert alert() < HELD + SLACK
-    assert texts(sandbox) == ["first"]
-    told = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert sum("the message to …7777 was not sent" in line and "later than max_wait" in line for line in told) == 2
+    assert bodies(sandbox) == ["first"]
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert sum("the message to …7777 was not sent" in line and "later than max_wait" in line for line in errors) == 2
     connect_with(FROM_NUMBERS[1])
     alert()
-    assert texts(sandbox)[1].startswith("hello (+2 more since ")
+    assert bodies(sandbox)[1].startswith("hello (+2 more since ")
 
 
-def test_one_recipients_fault_hinders_no_other(sandbox, alerting, caplog):
+def test_one_recipients_fault_does_not_affect_the_others(sandbox, alerting, caplog):
     sandbox.fault("refused", to=ALICE)
     alert(to=[ALICE, BOB])
-    assert texts(sandbox, to=BOB) == ["hello"]
+    assert bodies(sandbox, to=BOB) == ["hello"]
     assert "the message to …7777 was not sent" in caplog.text
     assert "the message to …8888 was sent" in caplog.text
-    assert "no text was sent" not in caplog.text
+    assert "no message was sent" not in caplog.text
 
 
-def test_many_recipients_of_a_hanging_api_hold_a_callback_no_longer_than_one(sandbox, alerting):
+def test_many_recipients_of_a_hanging_api_block_a_callback_as_long_as_one(sandbox, alerting):
     sandbox.fault("hang_before_accept")
     assert alert(to=[f"55566677{number:02}" for number in range(20)]) < HELD + SLACK
 
 
-def test_without_any_journal_the_message_leaves_from_the_first_of_the_numbers(sandbox, alerting, monkeypatch, caplog):
+def test_without_any_journal_the_message_is_sent_from_the_first_number(sandbox, alerting, monkeypatch, caplog):
     def fail():
         raise JournalUnavailable
 
     journals = [journal._replace(open=fail) for journal in fallback.JOURNALS]
     monkeypatch.setattr(fallback, "JOURNALS", journals)
     alert()
-    assert [text["from"] for text in sandbox.accepted()] == [FROM_NUMBERS[0]]
+    assert [sms["from"] for sms in sandbox.accepted()] == [FROM_NUMBERS[0]]
     assert "without a journal, so without rate limits and without suppression" in caplog.text
 
 
-def test_what_hangs_for_good_is_left_behind(alerting, monkeypatch, caplog):
+def test_a_thread_that_hangs_is_abandoned(alerting, monkeypatch, caplog):
     monkeypatch.setattr(deliver, "HELD", 0.2)
     released = threading.Event()
-    hanging = fallback.Journal("a journal that hangs", lambda: released.wait(60), 60.0)
-    monkeypatch.setattr(fallback, "JOURNALS", (hanging,))
+    attached_by = fallback.Journal("a journal that hangs", lambda: released.wait(60), 60.0)
+    monkeypatch.setattr(fallback, "JOURNALS", (attached_by,))
     begun = time.monotonic()
     alert()
     assert time.monotonic() - begun < 30
@@ -129,7 +129,7 @@ def test_what_hangs_for_good_is_left_behind(alerting, monkeypatch, caplog):
     released.set()
 
 
-def test_a_pause_that_would_leave_no_time_to_send_is_not_begun():
+def test_a_pause_that_would_use_up_the_time_to_send_is_not_begun():
     end = deadline.AlertDeadline(HELD)
     begun = time.monotonic()
     with pytest.raises(WaitTooLong):
@@ -138,7 +138,7 @@ def test_a_pause_that_would_leave_no_time_to_send_is_not_begun():
     end.sleep(0)
 
 
-def test_an_unforeseen_error_is_named_but_its_words_are_not_shown(sandbox, alerting, monkeypatch, caplog):
+def test_an_unexpected_error_is_logged_by_its_type_only(sandbox, alerting, monkeypatch, caplog):
     def fail(*_args, **_kwargs):
         raise RuntimeError(f"about {ALICE}")
 

@@ -8,7 +8,7 @@ from tests.alerts.conftest import context_of
 NOTIFIER = object()
 
 
-def hanging(**callbacks):
+def attached_by(**callbacks):
     return SimpleNamespace(**{name: [print, NOTIFIER] for name in callbacks})
 
 
@@ -16,7 +16,7 @@ def hanging(**callbacks):
     ("state", "event"),
     [("failed", "failed"), ("up_for_retry", "retry"), ("success", "success"), ("skipped", "skipped")],
 )
-def test_the_state_of_a_task_tells_its_event(state, event):
+def test_the_state_of_a_task_decides_its_event(state, event):
     assert event_of(context_of(state), NOTIFIER) == event
 
 
@@ -44,31 +44,31 @@ def test_a_task_that_runs_is_about_to_execute(state):
         ("on_execute_callback", "execute"),
     ],
 )
-def test_without_a_state_the_place_where_the_notifier_hangs_tells(callback, event):
+def test_without_a_state_the_argument_of_the_notifier_decides(callback, event):
     context = context_of(None) | {"task": SimpleNamespace(**{callback: [print, NOTIFIER]})}
     assert event_of(context, NOTIFIER) == event
 
 
 @pytest.mark.parametrize(("tries", "event"), [(1, "retry"), (2, "retry"), (3, "failed")])
-def test_of_a_task_found_dead_the_tries_tell_whether_another_follows(tries, event):
+def test_the_tries_of_a_dead_task_decide_whether_it_is_a_retry(tries, event):
     task = SimpleNamespace(on_failure_callback=NOTIFIER, on_retry_callback=NOTIFIER)
     assert event_of(context_of(None, try_number=tries, max_tries=2) | {"task": task}, NOTIFIER) == event
 
 
-def test_of_a_task_found_dead_whose_tries_are_not_known_no_other_follows():
+def test_a_dead_task_with_unknown_tries_failed():
     for known in ({}, {"try_number": 1}, {"max_tries": 0}):
         ti = SimpleNamespace(state=None, **known)
         assert event_of({"ti": ti, "task": None, "exception": ValueError()}, NOTIFIER) == "failed"
 
 
 @pytest.mark.parametrize("exception", [None, ValueError()])
-def test_a_notifier_that_hangs_in_several_places_is_told_apart_by_the_exception(exception):
+def test_the_exception_decides_for_a_notifier_passed_as_several_arguments(exception):
     task = SimpleNamespace(on_failure_callback=NOTIFIER, on_execute_callback=NOTIFIER)
     context = context_of(None, try_number=3, max_tries=2) | {"task": task, "exception": exception}
     assert event_of(context, NOTIFIER) == ("execute" if exception is None else "failed")
 
 
-def test_without_an_exception_a_notifier_that_hangs_elsewhere_tells_no_start():
+def test_without_an_exception_a_notifier_passed_elsewhere_is_not_called_at_the_start():
     task = SimpleNamespace(on_failure_callback=NOTIFIER, on_retry_callback=NOTIFIER)
     assert event_of(context_of(None, try_number=3, max_tries=2) | {"task": task}, NOTIFIER) == "failed"
 
@@ -76,7 +76,7 @@ def test_without_an_exception_a_notifier_that_hangs_elsewhere_tells_no_start():
 @pytest.mark.parametrize(
     ("callback", "event"), [("on_success_callback", "dag_success"), ("on_failure_callback", "dag_failed")]
 )
-def test_a_dag_callback_without_a_reason_is_told_by_the_place_where_the_notifier_hangs(callback, event):
+def test_the_argument_of_the_notifier_decides_for_a_dag_callback_without_a_reason(callback, event):
     dag = SimpleNamespace(**{callback: NOTIFIER})
     assert event_of({"dag": dag}, NOTIFIER) == event
     both = SimpleNamespace(on_success_callback=NOTIFIER, on_failure_callback=[print, NOTIFIER])
@@ -87,13 +87,13 @@ def test_a_dag_callback_without_a_reason_is_told_by_the_place_where_the_notifier
     ("on_dag", "on_task", "event"),
     [(True, True, "dag_success"), (False, True, "failed"), (False, False, "dag_success")],
 )
-def test_a_reason_beside_a_task_is_that_of_a_dag_unless_the_notifier_hangs_on_the_task_alone(on_dag, on_task, event):
+def test_a_reason_beside_a_task_is_a_dags_unless_only_the_task_has_the_notifier(on_dag, on_task, event):
     dag = SimpleNamespace(on_success_callback=NOTIFIER if on_dag else None)
     task = SimpleNamespace(on_failure_callback=NOTIFIER if on_task else None)
     assert event_of(context_of("failed") | {"dag": dag, "task": task, "reason": "success"}, NOTIFIER) == event
 
 
-def test_a_deadline_beside_a_task_is_no_deadline_of_ours():
+def test_a_deadline_beside_a_task_is_not_a_deadline_alert():
     assert event_of(context_of("failed") | {"deadline": {}}, NOTIFIER) == "failed"
 
 
@@ -102,7 +102,7 @@ def test_a_deadline_beside_a_task_is_no_deadline_of_ours():
     [("success", "dag_success"), ("task_failure", "dag_failed"), ("timed_out", "dag_failed"), (None, "dag_failed")],
 )
 @pytest.mark.parametrize("state", ["success", "failed"])
-def test_a_reason_tells_the_event_of_a_dag_whatever_the_task_beside_it_did(reason, event, state):
+def test_a_reason_decides_the_event_of_a_dag_whatever_the_tasks_state(reason, event, state):
     assert event_of(context_of(state) | {"reason": reason}, NOTIFIER) == event
 
 
@@ -110,7 +110,7 @@ def test_a_dag_callback_may_come_without_a_task():
     assert event_of({"dag": None, "run_id": "r", "reason": "success"}, NOTIFIER) == "dag_success"
 
 
-def test_a_reason_that_another_notifier_left_in_a_tasks_context_deceives_nobody():
+def test_a_reason_that_another_notifier_wrote_into_a_tasks_context_is_ignored():
     context = context_of("failed") | {"task": SimpleNamespace(on_failure_callback=NOTIFIER), "reason": "success"}
     assert event_of(context, NOTIFIER) == "failed"
 
@@ -134,7 +134,7 @@ class Mute:
 
 
 @pytest.mark.parametrize("odd", [None, "3", 10**5000, float("nan"), Mute(), [[]]], ids=lambda odd: type(odd).__name__)
-def test_a_context_of_an_odd_kind_has_an_event_too(odd):
+def test_a_context_of_unexpected_types_has_an_event(odd):
     for context in (
         context_of(odd, try_number=odd, max_tries=odd) | {"exception": odd},
         context_of(odd) | {"reason": odd},

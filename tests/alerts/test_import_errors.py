@@ -1,4 +1,4 @@
-"""What is written down, and for how long nothing more is texted, after broken DAG files were texted or could not be."""
+"""The file of reported errors, and how long it rests, after an alert was sent or failed."""
 
 import time
 
@@ -13,7 +13,7 @@ BEFORE = Reported(frozenset({"an earlier one"}), 1.0)
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """Let texting end in some way; return what is written down then."""
+    """Let the alert have an outcome, and return the content of the file then."""
     file = ReportedErrors.lock(str(tmp_path))
     file.write(BEFORE)
 
@@ -26,31 +26,31 @@ def written(tmp_path, monkeypatch):
     file.close()
 
 
-def test_what_was_texted_is_texted_again_after_the_cooldown_at_the_earliest(written):
+def test_reported_errors_rest_for_the_cooldown(written):
     reported = written([Broken("etl.py", "KeyError", "e"), Broken("load.py", "KeyError", "f")])
     assert reported.errors == {"e", "f"}
     assert reported.rests_until - time.time() == pytest.approx(900, abs=60)
 
 
-def test_what_could_not_be_texted_is_tried_again_in_some_minutes(written):
+def test_a_failed_alert_is_retried_after_minutes(written):
     reported = written(None)
     assert reported.errors == BEFORE.errors
     assert reported.rests_until - time.time() == pytest.approx(300, abs=60)
 
 
-def test_where_nothing_is_broken_any_more_nothing_is_written(written):
+def test_without_broken_files_the_file_is_not_changed(written):
     assert written([]) == BEFORE
 
 
 @pytest.mark.parametrize(
-    ("count", "text"),
+    ("count", "body"),
     [
         (1, "Airflow: 1 DAG file does not parse: 0.py: KeyError"),
         (2, "Airflow: 2 DAG files do not parse: 0.py: KeyError"),
     ],
 )
-def test_the_newest_error_is_told(count, text):
-    assert body_of([Broken(f"{n}.py", "KeyError") for n in range(count)]) == text
+def test_the_body_counts_the_files_and_names_the_first(count, body):
+    assert body_of([Broken(f"{n}.py", "KeyError") for n in range(count)]) == body
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How long an alert goes on writing down what became of it: by a clock that nobody waits for."""
+"""How long an alert retries to settle and to release, tested with a fake clock."""
 
 import pytest
 
@@ -13,7 +13,7 @@ REQUEST = SlotRequest("key", ("5554332111",), "5556667777", "Hello", is_alert=Tr
 
 
 @pytest.fixture
-def away(unused_port, time):
+def unavailable(unused_port, time):
     """A journal whose server refuses connections."""
     pytest.importorskip("psycopg2")
     store = Store(f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/journal", clock=time.clock)
@@ -23,20 +23,20 @@ def away(unused_port, time):
 @pytest.mark.parametrize("outcome", ["sent", "in_doubt", "refused", "throttled"])
 @pytest.mark.parametrize(("passed", "timeout"), [(0.0, 39.0), (30.0, 9.0), (38.5, 1.0), (44.0, 1.0)])
 def test_an_outcome_is_written_as_long_as_a_new_connection_fits_into_the_callbacks_time(
-    away, time, outcome, passed, timeout
+    unavailable, time, outcome, passed, timeout
 ):
     time.go_on(passed)
     with pytest.raises(JournalUnavailable):
-        away.settle(HELD_SLOT, outcome, {})
+        unavailable.settle(HELD_SLOT, outcome, {})
     assert timeout - 1 <= sum(time.sleeps) <= timeout
 
 
-def test_nobody_waits_long_for_a_slot_that_is_given_back(away, time):
-    away.release(HELD_SLOT)
+def test_a_failed_release_of_a_slot_is_retried_only_briefly(unavailable, time):
+    unavailable.release(HELD_SLOT)
     assert 1.0 <= sum(time.sleeps) <= 2.0
 
 
-def test_what_the_journal_says_is_passed_on(sqlite_url, time):
+def test_the_journals_answer_is_returned(sqlite_url, time):
     store = Store(sqlite_url, clock=time.clock)
     journal = AlertJournal(Attempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits())
     held = journal.reserve(REQUEST)

@@ -1,4 +1,4 @@
-"""The directory in the temporary folder that takes over: only one that nobody else can write to."""
+"""The local journal in the temporary directory: no other user may be able to write to it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Alerts beside lists that keep the line full, and beside what killed processes have left, judged by the sandbox."""
+"""Alerts beside lists that use every slot, and beside the slots of killed processes, checked by the sandbox."""
 
 import multiprocessing
 import os
@@ -19,9 +19,9 @@ from tests.journal.looking import rows
 ONE_NUMBER = FROM_NUMBERS[:1]
 LIST, THREADS = 60, 12
 KILLED = 48
-# Of the texts that were reserved before an alert, those that are about to leave keep their slots.
+# Of the messages that were reserved before an alert, those that are about to be sent keep their slots.
 MOST_BEFORE_AN_ALERT = 2
-# The texts of the killed process would take 48 s.
+# The messages of the killed process would take 48 s.
 WITHIN = 20.0
 
 _fork = multiprocessing.get_context("fork")
@@ -48,18 +48,18 @@ def reserve_and_be_killed(sandbox, store_url):
 
 
 def alerts_beside(sandbox, waits):
-    """Call four alerts; tell how long after its call each of them was out."""
+    """Call four alerts, and return how long each took to arrive."""
     took = []
     for number, wait in enumerate(waits):
         time.sleep(wait)
         called = time.time()
         DialogTechSmsNotifier(f"alert {number}", dedup_key=str(number))(failure())
-        (arrived,) = [text["at"] for text in sandbox.accepted() if text["message"] == f"alert {number}"]
+        (arrived,) = [sms["at"] for sms in sandbox.accepted() if sms["message"] == f"alert {number}"]
         took.append(arrived - called)
     return took
 
 
-def texts_before_alerts(sandbox, store_url):
+def messages_before_alerts(sandbox, store_url):
     """Return for each alert how many texts of the list arrived between its reservation and its arrival."""
     reserved = sorted(row.created for row in rows(store_url) if row.priority and row.state == "sent")
     arrived = [text["at"] for text in sandbox.accepted() if text["message"].startswith("alert")]
@@ -82,8 +82,8 @@ def test_alerts_go_before_a_list_that_keeps_the_line_full(sandbox, shared_journa
     finally:
         process.kill()
         process.join()
-    assert max(texts_before_alerts(sandbox, shared_journal)) <= MOST_BEFORE_AN_ALERT
-    assert sum(text["outcome"] == "throttled" for text in sandbox.messages()) <= 2
+    assert max(messages_before_alerts(sandbox, shared_journal)) <= MOST_BEFORE_AN_ALERT
+    assert sum(sms["outcome"] == "throttled" for sms in sandbox.messages()) <= 2
 
 
 def test_alerts_go_before_what_killed_processes_have_reserved(sandbox, shared_journal):

@@ -36,32 +36,32 @@ def asking(monkeypatch):
     return context | {"task": task, "task_instance": task_instance}
 
 
-def test_the_message_says_what_is_asked_of_which_options_until_when_and_where_to_answer(asking, sandbox, alerting):
+def test_the_message_has_the_question_its_options_its_deadline_and_its_link(asking, sandbox, alerting):
     DialogTechSmsNotifier().notify(asking)
-    (text,) = [text["message"] for text in sandbox.accepted()]
-    assert text.startswith("Airflow asks: Load 2 million rows?; Yes or No; until ")
-    assert f" {BASE_URL}/" in text
-    assert text.endswith(answer_link(asking).strip())
+    (body,) = [sms["message"] for sms in sandbox.accepted()]
+    assert body.startswith("Airflow asks: Load 2 million rows?; Yes or No; until ")
+    assert f" {BASE_URL}/" in body
+    assert body.endswith(answer_link(asking).strip())
 
 
-def test_the_time_until_which_a_question_waits_is_told(asking):
+def test_the_body_has_the_deadline_of_the_question(asking):
     earliest = clock_time(datetime.now(timezone.utc) + timedelta(hours=2))
-    text = question_body(asking)
-    assert text.endswith((f"until {earliest}", f"until {clock_time(datetime.now(timezone.utc) + timedelta(hours=2))}"))
+    body = question_body(asking)
+    assert body.endswith((f"until {earliest}", f"until {clock_time(datetime.now(timezone.utc) + timedelta(hours=2))}"))
 
 
-def test_each_question_is_told_also_within_the_cooldown(asking, sandbox, alerting):
+def test_each_question_is_sent_even_within_the_cooldown(asking, sandbox, alerting):
     for run_id in ("one", "two", "two"):
         asking["ti"].run_id = run_id
         DialogTechSmsNotifier().notify(asking)
     assert len(sandbox.accepted()) == 2
-    # A retry, after nobody answered in time, and a cleared task ask anew.
+    # A retry, after a question without an answer, and a cleared task ask anew.
     asking["ti"].try_number += 1
     DialogTechSmsNotifier().notify(asking)
     assert len(sandbox.accepted()) == 3
 
 
-def test_a_link_that_does_not_fit_is_left_out_whole(asking, monkeypatch):
+def test_a_link_that_is_too_long_is_left_out(asking, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://" + "a" * LONGEST_LINK + ".example.com")
     assert answer_link(asking) == ""
 
@@ -74,8 +74,8 @@ def test_a_link_leads_to_an_airflow_behind_a_path(asking, monkeypatch):
 def test_a_link_is_whole_whatever_the_dag_is_called(asking, sandbox, alerting):
     asking["task_instance"].dag_id = "übermorgen"
     DialogTechSmsNotifier().notify(asking)
-    (text,) = [text["message"] for text in sandbox.accepted()]
-    assert text.endswith(f" {BASE_URL}/dags/%C3%BCbermorgen/runs/manual__1/tasks/ask/required_actions?map_index=-1")
+    (body,) = [sms["message"] for sms in sandbox.accepted()]
+    assert body.endswith(f" {BASE_URL}/dags/%C3%BCbermorgen/runs/manual__1/tasks/ask/required_actions?map_index=-1")
 
 
 def test_a_question_shows_no_secret_and_keeps_its_numbers(asking):
@@ -83,7 +83,7 @@ def test_a_question_shows_no_secret_and_keeps_its_numbers(asking):
     assert question_body(asking).startswith("Airflow asks: Pay 5556667777 with password=***")
 
 
-def test_no_half_of_a_secret_is_left_by_a_cut(asking):
+def test_a_cut_does_not_expose_half_of_a_secret(asking):
     mask_secret("a very secret word")
     asking["task"].subject = "x" * 113 + " a very secret word"
     asking["task"].options = ["x" * 25 + " a very secret word", "No"]
@@ -103,12 +103,12 @@ def test_a_huge_question_is_short(asking, subject):
 def test_a_long_question_is_cut_and_its_link_is_not(asking, sandbox, alerting):
     asking["task"].subject = "Really? " * 100
     DialogTechSmsNotifier().notify(asking)
-    (text,) = [text["message"] for text in sandbox.accepted()]
-    assert len(text) <= 256
-    assert text.endswith(answer_link(asking).strip())
+    (body,) = [sms["message"] for sms in sandbox.accepted()]
+    assert len(body) <= 256
+    assert body.endswith(answer_link(asking).strip())
 
 
-def test_no_other_task_asks(asking):
+def test_other_tasks_do_not_ask(asking):
     assert asks(asking)
     assert not any(asks({"task": task}) for task in (SimpleNamespace(), object(), None))
 
@@ -120,7 +120,7 @@ def test_a_question_that_failed_is_a_failure(asking):
     assert event_of(failed, DialogTechSmsNotifier()) == "failed"
 
 
-def test_a_task_with_strange_fields_is_told_all_the_same():
+def test_a_question_with_unreadable_fields_is_sent():
     class HITLOperator:
         subject = 7
         options = "Yes"
@@ -148,21 +148,21 @@ class Asking:
 
 
 @pytest.mark.parametrize(
-    ("count", "told"), [(0, "Go on?"), (1, "Go on?; 0"), (8, "6 or 7"), (9, "6, 7, …"), (20, "6, 7, …")]
+    ("count", "expected"), [(0, "Go on?"), (1, "Go on?; 0"), (8, "6 or 7"), (9, "6, 7, …"), (20, "6, 7, …")]
 )
-def test_of_many_options_the_first_eight_are_told(count, told):
-    assert question_body({"task": Asking(options=[str(n) for n in range(count)])}).endswith(told)
+def test_the_body_has_the_first_eight_options(count, expected):
+    assert question_body({"task": Asking(options=[str(n) for n in range(count)])}).endswith(expected)
 
 
-def test_a_subject_and_an_option_are_told_in_up_to_120_and_30_characters():
+def test_a_subject_has_up_to_120_characters_and_an_option_30():
     assert question_body({"task": Asking("s" * 200, ["o" * 90])}) == f"Airflow asks: {'s' * 120}; {'o' * 30}"
 
 
 @pytest.mark.parametrize(
-    ("scheme", "length", "is_told"), [("http", 180, True), ("http", 181, False), ("ftp", 90, False)]
+    ("scheme", "length", "is_included"), [("http", 180, True), ("http", 181, False), ("ftp", 90, False)]
 )
-def test_a_link_of_up_to_180_characters_to_a_website_is_told(scheme, length, is_told, monkeypatch):
+def test_a_link_has_up_to_180_characters_and_is_of_http(scheme, length, is_included, monkeypatch):
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://x")
     task = Asking()
     task.link = f"{scheme}://x/".ljust(length, "a")
-    assert answer_link({"task": task}) == (f" {task.link}" if is_told else "")
+    assert answer_link({"task": task}) == (f" {task.link}" if is_included else "")

@@ -1,4 +1,4 @@
-"""The file in which the processes of a machine write down which errors were texted."""
+"""The file of reported errors, which the processes of a machine share."""
 
 import time
 
@@ -14,7 +14,7 @@ def file(tmp_path):
     file.close()
 
 
-def test_nobody_else_can_read_it(file, tmp_path):
+def test_other_users_cannot_read_it(file, tmp_path):
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
 
 
@@ -29,9 +29,11 @@ def test_what_is_written_replaces_what_was_and_is_read_back(file):
         assert file.read() == reported
 
 
-@pytest.mark.parametrize(("left", "is_resting"), [(-60, False), (-0.5, False), (60, True), (3540, True), (3660, False)])
-def test_it_rests_for_an_hour_at_most(left, is_resting):
-    assert Reported(rests_until=time.time() + left).is_resting == is_resting
+@pytest.mark.parametrize(
+    ("seconds", "is_resting"), [(-60, False), (-0.5, False), (60, True), (3540, True), (3660, False)]
+)
+def test_it_rests_for_an_hour_at_most(seconds, is_resting):
+    assert Reported(rests_until=time.time() + seconds).is_resting == is_resting
     assert not Reported().is_resting
 
 

@@ -1,4 +1,4 @@
-"""The shared journal does not answer: the alert is out all the same, and what it left behind hurts nobody later."""
+"""The shared journal does not answer: the alert is sent, and the abandoned attempt does no harm later."""
 
 import multiprocessing
 import threading
@@ -13,7 +13,7 @@ from airflow_provider_dialogtech.journal.dedup import AlertGate
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.schema import accounts, alert_grants, alerts, messages
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
-from tests.alerts.conftest import failure, texts
+from tests.alerts.conftest import bodies, failure
 from tests.journal.looking import change, rows
 from tests.proxies.conftest import own_server
 from tests.proxies.pooler import running_pooler
@@ -110,21 +110,21 @@ def test_the_message_is_out_all_the_same_and_the_process_ends(sandbox, alerting,
         called = here.recv()
         process.join(ENDS_WITHIN)
         assert process.exitcode == 0
-    arrived = [text["at"] for text in sandbox.accepted() if text["message"] == "hello"]
+    arrived = [sms["at"] for sms in sandbox.accepted() if sms["message"] == "hello"]
     assert len(arrived) == 1
     assert arrived[0] - called < OUT_WITHIN
-    # Later alerts are told by the shared journal again.
+    # Later alerts use the shared journal again.
     caplog.clear()
     DialogTechSmsNotifier("hello")(failure())
     DialogTechSmsNotifier("another", dedup_key="another")(failure())
-    assert len(texts(sandbox)) == (5 if is_connected else 4)
+    assert len(bodies(sandbox)) == (5 if is_connected else 4)
     assert "another journal" not in caplog.text
 
 
 @pytest.mark.parametrize("asked", [(AlertGate, "claim"), (MessageJournal, "reserve"), (MessageJournal, "start")])
 @pytest.mark.parametrize("is_done", [True, False])
 @pytest.mark.usefixtures("alerting")
-def test_what_is_left_behind_sends_nothing_and_mutes_nobody(sandbox, monkeypatch, asked, is_done):
+def test_an_abandoned_attempt_sends_nothing_and_suppresses_nothing(sandbox, monkeypatch, asked, is_done):
     kind, step = asked
     original, answer, left_behind = getattr(kind, step), threading.Event(), []
 
@@ -147,20 +147,20 @@ def test_what_is_left_behind_sends_nothing_and_mutes_nobody(sandbox, monkeypatch
     )
     monkeypatch.setattr(fallback, "JOURNALS", journals)
     DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
     answer.set()
     left_behind[0].join(30)
     assert not left_behind[0].is_alive()
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
     DialogTechSmsNotifier("hello")(failure())
-    told = texts(sandbox)
-    assert len(told) == 2
-    assert told[1].startswith("hello")
+    sent = bodies(sandbox)
+    assert len(sent) == 2
+    assert sent[1].startswith("hello")
 
 
 @pytest.mark.parametrize("cooldown", [900, None])
 @pytest.mark.usefixtures("alerting")
-def test_an_alert_whose_claim_lost_its_answer_is_told_once_and_costs_its_budget_once(
+def test_an_alert_whose_claim_lost_its_answer_is_sent_once_and_uses_its_budget_once(
     sandbox, shared_journal, own_server, cooldown, caplog
 ):
     url = own_server.new_database()
@@ -171,12 +171,12 @@ def test_an_alert_whose_claim_lost_its_answer_is_told_once_and_costs_its_budget_
         for number in range(8):
             DialogTechSmsNotifier(f"alert {number}", dedup_key=str(number), cooldown=cooldown)(failure())
         assert proxy.counts().cuts >= 2
-    assert texts(sandbox) == ["first", *(f"alert {number}" for number in range(8))]
+    assert bodies(sandbox) == ["first", *(f"alert {number}" for number in range(8))]
     assert len(rows(url, alert_grants)) == 9
     assert "another journal" not in caplog.text
 
 
-def test_a_clock_a_year_ahead_for_a_moment_delays_and_mutes_no_alert(sandbox, alerting, shared_journal, store_url):
+def test_a_clock_briefly_a_year_ahead_delays_no_alert(sandbox, alerting, shared_journal, store_url):
     shared_journal(store_url)
     for number in range(3):
         DialogTechSmsNotifier("hello", dedup_key=str(number))(failure())
@@ -187,6 +187,6 @@ def test_a_clock_a_year_ahead_for_a_moment_delays_and_mutes_no_alert(sandbox, al
     called = time.time()
     for number in range(3):
         DialogTechSmsNotifier("again", dedup_key=str(number))(failure())
-    arrived = [text["at"] for text in sandbox.accepted()]
+    arrived = [sms["at"] for sms in sandbox.accepted()]
     assert len(arrived) == 6
     assert arrived[-1] - called < 60

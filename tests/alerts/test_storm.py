@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.alerts.journals import AlertDeadline
 from airflow_provider_dialogtech.journal.dedup import LEASE
 from airflow_provider_dialogtech.journal.schema import alert_grants, alerts
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
-from tests.alerts.conftest import ALICE, BOB, failure, texts
+from tests.alerts.conftest import ALICE, BOB, bodies, failure
 from tests.conftest import FROM_NUMBERS
 from tests.journal.looking import change, rows
 
@@ -27,7 +27,7 @@ _fork = multiprocessing.get_context("fork")
 
 @pytest.fixture
 def journals_of_a_busy_machine(monkeypatch):
-    """Leave each journal the time that five hundred threads need: what a slow one does is another file's question."""
+    """Give each journal the time that five hundred threads need; another file tests slow journals."""
     monkeypatch.setattr(fallback, "JOURNALS", [journal._replace(seconds=30.0) for journal in fallback.JOURNALS])
 
 
@@ -45,7 +45,7 @@ def unreachable_journal(monkeypatch, unused_port, journals_of_a_busy_machine):
 
 
 def let_pass(url, seconds):
-    """Let so many seconds pass for the alerts."""
+    """Let `seconds` pass for the alerts."""
 
     for column in (alerts.c.claimed_at, alerts.c.cooldown_ends, alerts.c.suppressed_since, alerts.c.reported_since):
         change(url, alerts.update().values({column: column - seconds}))
@@ -63,14 +63,14 @@ def test_five_hundred_failures_are_one_message_per_recipient_and_the_next_counts
 ):
     notifier = DialogTechSmsNotifier("{{ ti.task_id }} failed", [ALICE, BOB])
     storm(500, notifier)
-    assert sorted(text["to"] for text in sandbox.accepted()) == [ALICE, BOB]
+    assert sorted(sms["to"] for sms in sandbox.accepted()) == [ALICE, BOB]
     let_pass(shared_journal, 15 * 60 + 1)
     notifier(failure(task_id="later"))
-    assert len(texts(sandbox)) == 4
-    assert re.fullmatch(r"later failed \(\+499 more since [\d: -]+ UTC\)", texts(sandbox, to=ALICE)[1])
+    assert len(bodies(sandbox)) == 4
+    assert re.fullmatch(r"later failed \(\+499 more since [\d: -]+ UTC\)", bodies(sandbox, to=ALICE)[1])
 
 
-def test_of_sixteen_processes_at_the_same_moment_one_messages(sandbox, alerting, shared_journal):
+def test_of_sixteen_concurrent_processes_one_sends(sandbox, alerting, shared_journal):
     barrier = _fork.Barrier(16)
 
     def fail():
@@ -83,10 +83,10 @@ def test_of_sixteen_processes_at_the_same_moment_one_messages(sandbox, alerting,
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 16
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
 
 
-def test_a_callback_killed_while_it_waits_mutes_nobody(sandbox, alerting, shared_journal, monkeypatch):
+def test_a_callback_killed_while_it_waits_suppresses_nothing(sandbox, alerting, shared_journal, monkeypatch):
     def die_waiting():
         monkeypatch.setattr(AlertDeadline, "sleep", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         DialogTechSmsNotifier("hello")(failure())
@@ -98,18 +98,18 @@ def test_a_callback_killed_while_it_waits_mutes_nobody(sandbox, alerting, shared
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["busy", "busy"]  # it could still be waiting
+    assert bodies(sandbox) == ["busy", "busy"]  # it could still be waiting
     let_pass(shared_journal, LEASE + 1)
     DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox, to=ALICE)[1].startswith("hello (+2 more since ")
+    assert bodies(sandbox, to=ALICE)[1].startswith("hello (+2 more since ")
 
 
-def test_a_task_that_fails_again_after_the_cooldown_messages_again(sandbox, alerting, shared_journal):
+def test_a_task_that_fails_again_after_the_cooldown_sends_again(sandbox, alerting, shared_journal):
     notifier = DialogTechSmsNotifier("hello")
     for seconds in (60, 15 * 60, 0):
         notifier(failure())
         let_pass(shared_journal, seconds)
-    assert len(texts(sandbox)) == 2
+    assert len(bodies(sandbox)) == 2
 
 
 def test_a_hundred_dags_at_once_stay_within_the_budget_and_its_last_message_says_so(sandbox, connect_sandbox):
@@ -117,30 +117,30 @@ def test_a_hundred_dags_at_once_stay_within_the_budget_and_its_last_message_says
     notifier = DialogTechSmsNotifier()
     for number in range(100):
         notifier(failure(dag_id=f"dag_{number}"))
-    told = texts(sandbox)
-    assert len(told) == 3
-    assert ["budget used up" in text for text in told] == [False, False, True]
+    sent = bodies(sandbox)
+    assert len(sent) == 3
+    assert ["budget used up" in body for body in sent] == [False, False, True]
 
 
 def test_without_the_journal_five_hundred_failures_are_one_message(sandbox, alerting, unreachable_journal, caplog):
     storm(500)
-    assert len(texts(sandbox)) == 1
+    assert len(bodies(sandbox)) == 1
     assert "goes out through" in caplog.text
 
 
 @pytest.mark.parametrize("url", ["mysql://x@localhost/y", "nonsense", "postgresql+pg8000://x@localhost/y"])
-def test_a_journal_that_is_set_up_wrongly_stops_no_alert(sandbox, alerting, monkeypatch, url, caplog):
+def test_a_misconfigured_journal_does_not_stop_an_alert(sandbox, alerting, monkeypatch, url, caplog):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
     DialogTechSmsNotifier("hello")(failure())
     DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
     assert "goes out through" in caplog.text
 
 
-def test_a_file_journal_under_a_remote_executor_stops_no_alert(sandbox, alerting, monkeypatch, caplog):
+def test_a_file_journal_under_a_remote_executor_does_not_stop_an_alert(sandbox, alerting, monkeypatch, caplog):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
     assert "CeleryExecutor may run tasks on several machines" in caplog.text
 
 
@@ -149,7 +149,7 @@ def test_a_journal_that_accepts_and_never_answers_is_given_up(sandbox, alerting,
         url = f"postgresql+psycopg2://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing"
         monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
         DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
 
 
 def test_a_journal_lost_between_claim_and_slot_is_replaced(sandbox, alerting, monkeypatch, caplog):
@@ -166,7 +166,7 @@ def test_a_journal_lost_between_claim_and_slot_is_replaced(sandbox, alerting, mo
 
     monkeypatch.setattr(MessageJournal, "reserve", fail_once)
     DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
 
 
 def test_where_airflow_home_cannot_be_written_the_temporary_directory_takes_over(
@@ -175,7 +175,7 @@ def test_where_airflow_home_cannot_be_written_the_temporary_directory_takes_over
     monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", "/proc/nowhere")
     for _ in range(5):
         DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
     (directory,) = (tmp_path / "temporary").iterdir()
     assert directory.stat().st_mode & 0o077 == 0
 
@@ -187,12 +187,12 @@ def test_with_no_journal_at_all_every_alert_goes_out_with_a_warning(
     monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
     caplog.set_level(logging.INFO)
     DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
     assert "without a journal" in caplog.text
     assert "was sent." in caplog.text
 
 
-def test_a_temporary_directory_that_somebody_else_prepared_is_not_used(tmp_path, monkeypatch):
+def test_a_temporary_directory_of_another_user_is_not_used(tmp_path, monkeypatch):
     from airflow_provider_dialogtech.alerts.journals import journal_in_temporary_directory
     from airflow_provider_dialogtech.exceptions import JournalUnavailable
 
@@ -209,14 +209,14 @@ def test_a_question_mark_in_airflow_home_is_part_of_the_local_journals_place(
     home.mkdir()
     monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(home))
     DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
     assert (home / "dialogtech_alerts.db").is_file()
 
 
-def test_a_retention_that_is_set_up_wrongly_stops_no_alert(sandbox, alerting, monkeypatch):
+def test_an_invalid_retention_does_not_stop_an_alert(sandbox, alerting, monkeypatch):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_RETENTION_DAYS", "a year")
     DialogTechSmsNotifier("hello")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
 
 
 def test_the_journal_knows_an_alert_and_the_task_that_it_is_about(sandbox, alerting, shared_journal):

@@ -30,12 +30,12 @@ IN_DAG = {"run_id": "manual__2026-01-02T03:04:05+00:00", "dag": SimpleNamespace(
 
 @pytest.fixture(autouse=True)
 def today(monkeypatch):
-    """Let it be the day of NOON: the tests may run past midnight."""
+    """Set the date to that of NOON: the tests may run past midnight."""
     monkeypatch.setattr(text_module, "_today", lambda: date(2026, 3, 4))
 
 
 @pytest.mark.parametrize(
-    ("event", "context", "text"),
+    ("event", "context", "body"),
     [
         (
             "failed",
@@ -74,21 +74,21 @@ def today(monkeypatch):
         ),
     ],
 )
-def test_an_event_has_its_message(event, context, text):
-    assert built_in_body(event, context) == f"Airflow: {text}"
+def test_an_event_has_its_message(event, context, body):
+    assert built_in_body(event, context) == f"Airflow: {body}"
 
 
 @pytest.mark.parametrize(
     "when",
     [NOON, NOON.isoformat(), NOON.isoformat().replace("+00:00", "Z")],
-    ids=["a time", "its text", "its text with Z"],
+    ids=["a time", "a string", "a string with Z"],
 )
-def test_a_deadline_may_be_a_time_or_the_message_of_one(when):
+def test_a_deadline_may_be_a_time_or_a_string(when):
     context = DEADLINE | {"deadline": {"deadline_time": when}}
     assert "missed its deadline of 12:05 UTC," in built_in_body("deadline", context)
 
 
-def test_what_is_not_there_is_not_told():
+def test_missing_facts_are_left_out():
     assert built_in_body("failed", {"ti": SimpleNamespace(dag_id="etl", task_id="load")}).startswith(
         "Airflow: etl.load"
     )
@@ -97,7 +97,7 @@ def test_what_is_not_there_is_not_told():
     )
 
 
-def test_an_error_may_be_message_or_have_no_words():
+def test_an_error_may_be_a_string_or_have_an_empty_message():
     assert built_in_body("failed", context_of() | {"exception": "killed\n  by the\tscheduler"}).endswith(
         ": killed by the scheduler"
     )
@@ -128,14 +128,14 @@ def test_a_reason_keeps_secrets_and_numbers_to_itself(words, scrubbed):
     assert scrub_reason(words) == scrubbed
 
 
-def test_a_secret_that_airflow_knows_stays_out_of_a_reason():
+def test_a_secret_that_airflow_masks_is_masked_in_a_reason():
     from airflow_provider_dialogtech._compat import mask_secret
 
     mask_secret("the-warehouse-password")
     assert "warehouse-password" not in built_in_body("failed", failure("login with the-warehouse-password failed"))
 
 
-def test_the_suffix_tells_how_many_more_there_were_and_since_when():
+def test_the_suffix_has_the_count_and_the_start_of_suppressed_alerts():
     assert suffix_of(Claim("id", "key", suppressed=137, since=NOON)) == " (+137 more since 12:05 UTC)"
     assert suffix_of(Claim("id", "key")) == ""
 
@@ -161,7 +161,7 @@ def test_what_works_again_says_how_often_and_how_long_it_failed(seconds, lasted)
 
 
 @pytest.mark.parametrize("event", ["dag_failed", "dag_success", "deadline", "sla"])
-def test_an_alert_about_a_dag_names_the_dag_whatever_task_stands_beside_it(event):
+def test_an_alert_about_a_dag_names_the_dag_whatever_task_the_context_has(event):
     context = context_of(map_index=3)
     assert subject_of(event, context) == "DAG etl"
     assert identity_of(event, context) == '["etl"]'
@@ -181,41 +181,41 @@ def test_a_name_of_up_to_45_characters_stays_whole():
     assert subject_of("dag_failed", {"dag": SimpleNamespace(dag_id="d" * 46)}) == "DAG " + "d" * 42 + "..."
 
 
-def test_names_that_are_alike_only_where_they_are_cut_are_told_apart():
-    """Airflow's own have 250 characters at most; what is longer is no name, and bounded."""
+def test_names_that_are_equal_only_when_cut_are_distinguished():
+    """Airflow's names have 250 characters at most; a longer one is cut."""
     long, longer, endless = ({"dag": SimpleNamespace(dag_id="d" * length)} for length in (249, 250, 999))
     assert subject_of("dag_failed", long) == subject_of("dag_failed", longer)
     assert identity_of("dag_failed", long) != identity_of("dag_failed", longer)
     assert identity_of("dag_failed", longer) == identity_of("dag_failed", endless)
 
 
-def test_of_a_reason_120_characters_are_told():
-    text = built_in_body("failed", failure("x" * 500))
-    assert text.endswith("RuntimeError: " + "x" * 120)
+def test_a_reason_has_120_characters():
+    body = built_in_body("failed", failure("x" * 500))
+    assert body.endswith("RuntimeError: " + "x" * 120)
 
 
 @pytest.mark.parametrize(
-    ("tries", "most", "told"),
+    ("tries", "most", "expected"),
     [(2, None, "try 2,"), (1, 0, "try 1 of 1,"), (4, 2, "try 4 of 4,"), (None, 2, "UTC, run")],
 )
-def test_a_try_is_told_as_far_as_it_is_known(tries, most, told):
-    assert told in built_in_body("failed", context_of(end_date=NOON, try_number=tries, max_tries=most))
+def test_a_try_is_named_as_far_as_it_is_known(tries, most, expected):
+    assert expected in built_in_body("failed", context_of(end_date=NOON, try_number=tries, max_tries=most))
 
 
 @pytest.mark.parametrize(
-    ("state", "told"), [("queued", ": still queued"), ("running", ": still running"), ("failed", "")]
+    ("state", "expected"), [("queued", ": still queued"), ("running", ": still running"), ("failed", "")]
 )
-def test_a_missed_deadline_says_what_the_run_is_doing(state, told):
-    text = built_in_body("deadline", {**DEADLINE, "dag_run": {**DEADLINE["dag_run"], "state": state}})
-    assert text.endswith(f"run scheduled 2026-01-02 00:00{told}")
+def test_a_missed_deadline_has_the_state_of_the_run(state, expected):
+    body = built_in_body("deadline", {**DEADLINE, "dag_run": {**DEADLINE["dag_run"], "state": state}})
+    assert body.endswith(f"run scheduled 2026-01-02 00:00{expected}")
 
 
-def test_the_run_of_a_context_without_one_is_not_told():
+def test_a_context_without_a_run_names_none():
     assert "run" not in built_in_body("dag_failed", {"dag": SimpleNamespace(dag_id="etl")})
 
 
 @pytest.mark.parametrize(
-    ("text", "one_segment", "whole"),
+    ("body", "one_segment", "whole"),
     [
         ("x" * 160, True, "x" * 160),
         ("x" * 161, True, "x" * 157 + "..."),
@@ -225,11 +225,11 @@ def test_the_run_of_a_context_without_one_is_not_told():
         ("ж" * 200, True, "ж" * 159 + "…"),  # more than one segment in any case, but no longer than one of GSM-7
     ],
 )
-def test_a_message_takes_all_the_room_that_there_is(text, one_segment, whole):
-    assert fit(text, "", one_segment=one_segment) == whole
+def test_a_body_uses_all_the_room(body, one_segment, whole):
+    assert fit(body, "", one_segment=one_segment) == whole
 
 
-def test_lines_stay_lines_and_nothing_stands_around_a_message():
+def test_newlines_are_kept_and_a_body_is_stripped():
     assert fit(" one\ntwo\r\nthree\x00 ", "", one_segment=True) == "one\ntwo\r\nthree"
 
 
@@ -238,20 +238,20 @@ def test_the_last_message_of_a_budget_says_so():
 
 
 @pytest.mark.parametrize("one_segment", [True, False])
-@pytest.mark.parametrize("text", ["word " * 100, "[{x}] " * 100, "слово " * 100, "“quoted” – " * 100])
-def test_a_cut_never_takes_the_suffix(text, one_segment):
+@pytest.mark.parametrize("body", ["word " * 100, "[{x}] " * 100, "слово " * 100, "“quoted” – " * 100])
+def test_a_cut_never_takes_the_suffix(body, one_segment):
     suffix = suffix_of(Claim("id", "key", suppressed=137, since=NOON, is_last=True))
-    whole = fit(text, suffix, one_segment=one_segment)
+    whole = fit(body, suffix, one_segment=one_segment)
     assert whole.endswith(suffix)
     assert len(whole) <= (160 if one_segment else 256)
 
 
-@pytest.mark.parametrize("text", ["word " * 100, "[{x}] " * 100, "“quoted” – " * 100])
-def test_our_own_message_is_one_segment(text):
-    assert measure(fit(text, " (+1 more since 12:05 UTC)", one_segment=True)).segments == 1
+@pytest.mark.parametrize("body", ["word " * 100, "[{x}] " * 100, "“quoted” – " * 100])
+def test_a_built_in_message_is_one_segment(body):
+    assert measure(fit(body, " (+1 more since 12:05 UTC)", one_segment=True)).segments == 1
 
 
-def test_what_no_message_can_show_becomes_a_space():
+def test_unprintable_characters_become_spaces():
     assert fit("a\x00b\x1b[31mred", "", one_segment=True) == "a b [31mred"
 
 
@@ -279,20 +279,20 @@ class Nameless(Exception, metaclass=Muted):
 
 
 @pytest.mark.parametrize(("error", "name"), [(Mute(), "Mute"), (Nameless(), "object")], ids=["no words", "no name"])
-def test_an_error_that_cannot_say_what_it_is_leaves_the_rest_of_the_alert(error, name):
-    text = built_in_body("failed", failure(end_date=NOON) | {"exception": error})
-    assert text == f"Airflow: etl.load failed at 12:05 UTC, try 2 of 3, {RUN}: {name}"
+def test_an_error_whose_str_raises_is_named_by_its_type(error, name):
+    body = built_in_body("failed", failure(end_date=NOON) | {"exception": error})
+    assert body == f"Airflow: etl.load failed at 12:05 UTC, try 2 of 3, {RUN}: {name}"
 
 
 @pytest.mark.parametrize("event", ["failed", "retry", "success", "execute", "dag_failed", "deadline", "sla"])
-def test_facts_that_cannot_be_told_leave_the_others(event):
+def test_unreadable_facts_are_left_out(event):
     mute = Mute()
     ti = SimpleNamespace(dag_id=mute, task_id="load", run_id=mute, end_date=mute, try_number=10**5000, max_tries=mute)
     context = {"ti": ti, "run_id": mute, "reason": mute, "exception": mute, "deadline": mute, "task_list": mute}
     assert built_in_body(event, context).startswith("Airflow: ")
 
 
-def test_a_deadline_that_is_not_there_leaves_the_rest():
+def test_a_missing_deadline_is_left_out():
     assert built_in_body("deadline", {}).startswith("Airflow: DAG ? missed its deadline of ")
 
 
@@ -309,21 +309,21 @@ def test_a_deadline_that_is_not_there_leaves_the_rest():
 def test_an_error_of_any_length_becomes_a_message_at_once(words):
     error = failure(words())
     with soon():
-        text = fit(built_in_body("failed", error), "", one_segment=True)
-    assert "RuntimeError" in text
-    assert len(text) <= 160
+        body = fit(built_in_body("failed", error), "", one_segment=True)
+    assert "RuntimeError" in body
+    assert len(body) <= 160
 
 
 @pytest.mark.parametrize("before", range(9_985, 10_002))
-def test_a_secret_where_the_reading_ends_is_not_told_in_part(before):
-    text = built_in_body("failed", failure(" " * before + "password=hunter2 is wrong"))
-    assert "hunt" not in text
+def test_a_secret_at_the_end_of_the_read_characters_is_not_shown_in_part(before):
+    body = built_in_body("failed", failure(" " * before + "password=hunter2 is wrong"))
+    assert "hunt" not in body
 
 
 @pytest.mark.parametrize("one_segment", [True, False])
-def test_a_cut_ends_whatever_is_to_stand_behind(one_segment):
+def test_a_suffix_that_is_too_long_ends(one_segment):
     with soon():
-        fit("text", "[" * 500, one_segment=one_segment)
+        fit("body", "[" * 500, one_segment=one_segment)
 
 
 def test_a_message_of_any_length_is_fitted_at_once():

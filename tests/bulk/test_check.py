@@ -9,12 +9,12 @@ from airflow_provider_dialogtech.sms.message import SmsMessage
 from airflow_provider_dialogtech.sms.numbers import normalize_number
 
 SENDERS = (normalize_number("5554332111", "from_"),)
-ADA = {"to": "(555) 666-7777", "text": "Hi Ada"}
-GRACE = {"to": "(555) 666-8888", "text": "Hi Grace"}
+ADA = {"to": "(555) 666-7777", "body": "Hi Ada"}
+GRACE = {"to": "(555) 666-8888", "body": "Hi Grace"}
 
 
 def compose(row) -> SmsMessage:
-    return SmsMessage.create(to=row.get("to"), message=row.get("text", "Hi"), from_numbers=SENDERS)
+    return SmsMessage.create(to=row.get("to"), message=row.get("body", "Hi"), from_numbers=SENDERS)
 
 
 def checked(rows) -> CheckedRows:
@@ -25,8 +25,8 @@ def indexes(found: CheckedRows) -> list[int]:
     return [row.index for row in found.to_send()]
 
 
-def test_each_bad_row_is_kept_with_its_place_and_what_is_wrong():
-    found = checked([ADA, {"to": "12"}, {"text": "no number"}, ["5556667777"], {**GRACE, "text": "x" * 300}, GRACE])
+def test_each_invalid_row_is_kept_with_its_number_and_its_problem():
+    found = checked([ADA, {"to": "12"}, {"body": "no number"}, ["5556667777"], {**GRACE, "body": "x" * 300}, GRACE])
     assert [(row.row, row.to) for row in found.bad] == [(2, "…12"), (3, "…"), (4, "…"), (5, "…8888")]
     assert "too short" in found.bad[0].reason
     assert "`to` is empty" in found.bad[1].reason
@@ -46,8 +46,8 @@ def test_one_error_names_the_first_bad_rows_and_counts_the_others():
     assert 'and 10 more. Correct them, or use invalid="skip"' in words
 
 
-def test_no_whole_number_is_told():
-    found = checked([{"to": "55566677771234567"}, ADA, {**ADA, "text": "another"}])
+def test_numbers_are_shortened():
+    found = checked([{"to": "55566677771234567"}, ADA, {**ADA, "body": "another"}])
     with pytest.raises(InvalidMessage) as raised:
         found.require_all_good()
     assert "555666" not in str(raised.value)
@@ -61,20 +61,20 @@ def test_the_same_recipient_and_message_are_sent_once():
 
 
 def test_the_same_recipient_with_another_message_needs_an_id():
-    found = checked([ADA, {**ADA, "text": "Bye"}])
+    found = checked([ADA, {**ADA, "body": "Bye"}])
     assert [row.row for row in found.bad] == [2]
     assert "`id`" in found.bad[0].reason
-    found = checked([{**ADA, "id": 1}, {**ADA, "text": "Bye", "id": 2}, {**ADA, "text": "Ciao", "id": "2"}])
+    found = checked([{**ADA, "id": 1}, {**ADA, "body": "Bye", "id": 2}, {**ADA, "body": "Ciao", "id": "2"}])
     assert [row.row for row in found.bad] == [3]
 
 
-def test_an_id_sets_messages_apart_that_say_the_same():
+def test_an_id_distinguishes_equal_messages():
     found = checked([{**ADA, "id": "A-1"}, {**ADA, "id": "A-2"}, {**ADA, "id": "A-1"}])
     assert (indexes(found), found.duplicates) == ([0, 1], {3})
 
 
 def test_segments_are_counted_and_the_first_remarks_kept():
-    found = checked([{"to": f"555666{number}", "text": "’" * 80} for number in range(1000, 1020)])
+    found = checked([{"to": f"555666{number}", "body": "’" * 80} for number in range(1000, 1020)])
     assert found.segments == 40
     assert found.remarked == 20
     assert len(found.remarks) == 5
@@ -140,8 +140,8 @@ DEEP = nested(100_000)
         {**ADA, "id": 10**5000},
         {**ADA, "id": DEEP},
         {**ADA, "id": "x" * 1001},
-        {**ADA, "text": 10**5000},
-        {**ADA, "text": DEEP},
+        {**ADA, "body": 10**5000},
+        {**ADA, "body": DEEP},
     ],
     ids=lambda row: type(row).__name__,
 )

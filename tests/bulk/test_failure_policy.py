@@ -57,13 +57,13 @@ def test_different_failures_are_counted_apart():
     assert goes_on(FailurePolicy(), *[Refused()] * 19, *[Unreachable()] * 2)
 
 
-def test_expected_refusals_are_no_reason_to_give_up():
+def test_expected_refusals_do_not_end_the_list():
     assert goes_on(FailurePolicy(max_failures=50), *[Refused()] * 50)
     assert not goes_on(FailurePolicy(max_failures=50), *[Refused()] * 51)
 
 
 @pytest.mark.parametrize("error", [InDoubt(earlier=True), WaitTooLong()])
-def test_what_no_request_was_made_for_says_nothing_of_the_api(error):
+def test_failures_without_a_request_do_not_end_the_list(error):
     assert goes_on(FailurePolicy(), *[error] * 1000)
 
 

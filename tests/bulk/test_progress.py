@@ -12,7 +12,7 @@ def progress_of(report, time, every=5.0):
     return Progress(report, every=every, clock=time.clock)
 
 
-def test_it_tells_the_time_left_at_the_pace_of_the_last_minute(time):
+def test_it_reports_the_remaining_time_at_the_last_minutes_rate(time):
     report = a_report(numbers(1000))
     progress = progress_of(report, time)
     assert progress.in_words() == "0 of 1000 done, 0 refused, 0 in doubt."
@@ -25,7 +25,7 @@ def test_it_tells_the_time_left_at_the_pace_of_the_last_minute(time):
     assert words == "770 of 1000 done, 1 refused, 0 in doubt; about 3 min 50 s left at 1.00 per second."
 
 
-def test_those_who_got_their_message_in_an_earlier_try_are_no_pace(time):
+def test_messages_sent_in_an_earlier_try_do_not_count_for_the_rate(time):
     report = a_report(numbers(1000))
     progress = progress_of(report, time)
     for row in range(700):
@@ -50,7 +50,7 @@ def test_the_pace_is_that_of_a_whole_minute_for_a_number_rests_until_it_is_over(
 
 
 @pytest.mark.parametrize(("per_row", "words"), [(0.5, "4 s"), (36, "4 min 48 s"), (1800, "4 h 0 min")])
-def test_the_time_left_is_told_as_people_do(time, monkeypatch, per_row, words):
+def test_the_remaining_time_has_readable_units(time, monkeypatch, per_row, words):
     monkeypatch.setattr(module, "PACE_SECONDS", 1e6)
     report = a_report(numbers(10))
     progress = progress_of(report, time)

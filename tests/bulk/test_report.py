@@ -50,7 +50,7 @@ def test_the_summary_counts_every_row_once():
     assert "rows" not in summary
 
 
-def test_it_says_how_long_the_list_took(time):
+def test_it_reports_the_duration(time):
     report = a_report(numbers(1), clock=time.clock)
     time.go_on(61.23456)
     assert report.summary()["seconds"] == 61.235
@@ -84,12 +84,10 @@ def test_of_many_failures_the_first_are_listed_and_fewer_are_named():
     assert words[1] == "row 1 (to …1000): DialogTech refused it: 0"
     assert words[NAMED] == f"row {NAMED} (to …{999 + NAMED}): DialogTech refused it: {NAMED - 1}"
     assert words[NAMED + 1] == f"and {SHOWN + 10 - NAMED} more"
-    assert words[NAMED + 2 :] == [
-        "When the task is retried or cleared, it texts only those who have not got their message."
-    ]
+    assert words[NAMED + 2 :] == ["When the task is retried or cleared, it sends only the messages that were not sent."]
 
 
-def test_one_line_stands_for_all_rows_with_the_same_reason():
+def test_rows_with_the_same_reason_share_a_line():
     report = a_report(numbers(NAMED + 5))
     report.note(1, Refused("DialogTech refused it"))
     for row in [0, *range(2, NAMED + 4)]:
@@ -104,7 +102,7 @@ def test_one_line_stands_for_all_rows_with_the_same_reason():
     assert "Rows 1 (to …1000) and 22 more: DialogTech could not" in report.in_one_line()
 
 
-def test_what_to_do_about_those_in_doubt_is_told():
+def test_the_advice_names_messages_in_doubt():
     report = a_report(numbers(1))
     report.note(0, InDoubt())
     assert "`messages resolve` settles them. " in report.in_lines()
@@ -137,7 +135,7 @@ def test_a_row_whose_outcome_is_known_is_not_counted_again():
     assert summary["rows"][1]["outcome"] == "refused"
 
 
-def test_one_line_tells_all_outcomes_the_first_failure_and_what_to_do():
+def test_one_line_has_the_counts_the_first_failure_and_the_advice():
     report = a_report(numbers(3))
     report.note(2, InDoubt())
     report.note(1, Refused("DialogTech refused it:\nno"))

@@ -7,8 +7,8 @@ from airflow_provider_dialogtech.bulk import rows as module
 from airflow_provider_dialogtech.bulk.rows import FailedRow, Rows
 from airflow_provider_dialogtech.exceptions import BadCredentials, InDoubt, InvalidMessage, NotSent, Throttled
 
-ADA = {"to": "(555) 666-7777", "text": "Hi Ada"}
-GRACE = {"to": "(555) 666-8888", "text": "Hi Grace"}
+ADA = {"to": "(555) 666-7777", "body": "Hi Ada"}
+GRACE = {"to": "(555) 666-8888", "body": "Hi Grace"}
 
 
 @pytest.mark.parametrize("form", [list, tuple, iter, json.dumps, lambda rows: (row for row in rows)])
@@ -20,28 +20,28 @@ def test_a_list_is_taken_in_any_form(form):
 
 
 @pytest.mark.parametrize("text", ["[{'to': '5556667777'}]", "5556667777", "", '{"to": "5556667777"}'])
-def test_message_that_is_no_json_list_says_how_to_give_one(text):
-    with pytest.raises(InvalidMessage, match=r"^Nothing was sent: recipients must be .* no JSON list\. .*tojson"):
+def test_a_string_that_is_not_a_json_list_is_refused_with_advice(text):
+    with pytest.raises(InvalidMessage, match=r"^Nothing was sent: recipients must be .* not a JSON list\. .*tojson"):
         Rows.of(text)
 
 
 @pytest.mark.parametrize(("recipients", "kind"), [(ADA, "dict"), (b"[]", "bytes"), (7, "int"), (None, "NoneType")])
-def test_what_is_no_list_is_told(recipients, kind):
+def test_a_value_that_is_not_a_list_is_refused(recipients, kind):
     with pytest.raises(InvalidMessage, match=rf"recipients must be a list of numbers or mappings, not {kind}\."):
         Rows.of(recipients)
 
 
-def test_a_list_that_cannot_be_read_is_told_by_the_kind_of_its_error():
+def test_a_list_that_cannot_be_read_is_reported_by_the_errors_type():
     def lazy():
         yield ADA
-        raise ConnectionError("the API of Airflow at https://airflow.example is away")
+        raise ConnectionError("the API of Airflow at https://airflow.example is unavailable")
 
     with pytest.raises(NotSent, match=r"^Nothing was sent: the recipients could not be read \(ConnectionError\)"):
         Rows.of(lazy())
 
 
-def test_a_list_nested_too_deep_is_no_list():
-    with pytest.raises(InvalidMessage, match="text that is no JSON list"):
+def test_a_list_nested_too_deep_is_refused():
+    with pytest.raises(InvalidMessage, match="a string that is not a JSON list"):
         Rows.of("[" * 100_000)
 
 

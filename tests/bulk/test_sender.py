@@ -35,31 +35,31 @@ def sandbox(shared_sandbox, monkeypatch):
     return emptied(shared_sandbox, monkeypatch)
 
 
-def texts(sandbox, count):
-    """Make messages to numbers of their own, each when it is asked for."""
+def messages(sandbox, count):
+    """Yield messages to different numbers."""
     return (RowMessage(n, a_message(sandbox, to=f"55566{n:05}"), f"key {n}") for n in range(count))
 
 
 def send(sandbox, store_url, count, *, stop=None, timeout=TIMEOUT, until=None, limits=FAST, **options):
-    """Send a list, and return what was told of each row, however it ends."""
+    """Send a list, and return the reported outcome of each row, however it ends."""
     stop = stop or Stop()
     sender = a_sender(sandbox, store_url, clock=Clock(sleep=stop.sleep), timeout=timeout, limits=limits)
     bulk = BulkSender(sender, stop, threads=12, until=until)
-    told = {}
+    reported = {}
     with suppress(Stopped, KeyboardInterrupt):
-        send_all(bulk, texts(sandbox, count), told, **options)
-    return told
+        send_all(bulk, messages(sandbox, count), reported, **options)
+    return reported
 
 
-def send_all(bulk, texts, told, *, check=lambda outcome: None, **options):
+def send_all(bulk, messages, reported, *, check=lambda outcome: None, **options):
     """Send messages as the operator does."""
     try:
-        for row, outcome in bulk.outcomes(texts, **options):
-            told[row] = outcome
+        for row, outcome in bulk.outcomes(messages, **options):
+            reported[row] = outcome
             check(outcome)
     finally:
         for row, outcome in bulk.last_outcomes():
-            assert told.setdefault(row, outcome) is outcome
+            assert reported.setdefault(row, outcome) is outcome
 
 
 def send_in_process(sandbox, store_url, count):
@@ -67,7 +67,7 @@ def send_in_process(sandbox, store_url, count):
 
 
 def arrivals(sandbox):
-    return [int(text["to"][5:]) for text in sandbox.accepted()]
+    return [int(sms["to"][5:]) for sms in sandbox.accepted()]
 
 
 def states(sandbox, store_url, count):
@@ -126,34 +126,34 @@ def test_answers_overlap(sandbox, sqlite_url):
                 under_way.discard(message.to)
 
     sender.send = watched
-    send_all(BulkSender(sender, stop, threads=6), texts(sandbox, 8), {})
+    send_all(BulkSender(sender, stop, threads=6), messages(sandbox, 8), {})
     assert most == 6
 
 
 def test_messages_are_made_only_when_they_are_needed():
     """The messages of a long list are never in memory together."""
-    made = told = furthest = 0
+    made = reported = furthest = 0
 
     def source():
         nonlocal made, furthest
         message = a_message(None, numbers=["5554332111"])
         for row in range(10_000):
             made += 1
-            furthest = max(furthest, made - told)
+            furthest = max(furthest, made - reported)
             yield RowMessage(row, message, f"key {row}")
 
     sender = create_autospec(SmsSender, instance=True)
     sender.send = lambda *_args, **_options: RESULT  # a mock's own would remember each call
     for _ in BulkSender(sender, Stop(), threads=4).outcomes(source()):
-        told += 1
-    assert (made, told) == (10_000, 10_000)
+        reported += 1
+    assert (made, reported) == (10_000, 10_000)
     assert furthest <= 4
 
 
 RESULT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 1, "GSM-7", "", 0.0, 1)
 
 
-def test_stopped_it_starts_no_more_messages_and_gives_their_slots_back(sandbox, sqlite_url):
+def test_stopped_it_starts_no_more_messages_and_releases_their_slots(sandbox, sqlite_url):
     stop = Stop()
     stopper = threading.Thread(target=lambda: (wait_for_arrivals(sandbox, 3), stop.set()))
     stopper.start()
@@ -185,8 +185,8 @@ def test_what_is_out_when_it_is_stopped_is_cut_and_in_doubt(sandbox, sqlite_url)
     assert "sending" not in found.values()
 
 
-def test_stopped_while_the_journal_hangs_each_message_is_told_rightly(sandbox, sqlite_url):
-    """Seen: messages that never left were called in doubt, since threads that waited for the journal heard no stop."""
+def test_stopped_while_the_journal_hangs_each_message_has_the_right_outcome(sandbox, sqlite_url):
+    """A regression: unsent messages were in doubt, because threads that waited for the journal ignored the stop."""
     stop = Stop()
     release = threading.Event()
 
@@ -219,8 +219,8 @@ def test_an_answer_that_comes_right_after_the_stop_still_counts(sandbox, sqlite_
     assert sorted(outcomes) == sorted(arrivals(sandbox))
 
 
-def test_interrupted_in_the_middle_it_records_all_that_is_out(sandbox, sqlite_url):
-    """Airflow 2 raises in the main thread when a task is stopped, and so do its time-out and Ctrl-C."""
+def test_interrupted_it_records_all_requests_under_way(sandbox, sqlite_url):
+    """Airflow 2 raises in the main thread when a task is stopped, as its timeout and Ctrl-C do."""
     moments = itertools.count()
 
     def interrupt():
@@ -235,35 +235,35 @@ def test_interrupted_in_the_middle_it_records_all_that_is_out(sandbox, sqlite_ur
 def test_a_mistake_of_ours_ends_it_and_is_not_hidden():
     sender = create_autospec(SmsSender, instance=True)
     sender.send.side_effect = ZeroDivisionError("ours")
-    told = {}
+    reported = {}
     with pytest.raises(ZeroDivisionError, match="ours"):
-        send_all(BulkSender(sender, Stop(), threads=1), one_text(), told)
-    assert isinstance(told[0], InDoubt)
+        send_all(BulkSender(sender, Stop(), threads=1), one_message(), reported)
+    assert isinstance(reported[0], InDoubt)
 
 
 @pytest.mark.parametrize("known", [None, InDoubt("its request is out"), RESULT])
-def test_what_hangs_in_a_step_of_the_journal_is_told_as_far_as_it_has_come(monkeypatch, known):
+def test_a_message_that_hangs_in_a_step_of_the_journal_has_its_known_outcome(monkeypatch, known):
     monkeypatch.setattr(bulk_module, "LAST_REPLIES", 0.0)
     monkeypatch.setattr(bulk_module, "LAST_RECORDS", 0.0)
-    release, moments, told = threading.Event(), itertools.count(), {}
+    release, moments, reported = threading.Event(), itertools.count(), {}
     sender = create_autospec(SmsSender, instance=True)
     sender.send.side_effect = lambda *_args, **_options: release.wait(PLENTY)
     sender.under_way.return_value = known
 
-    def interrupt_once_it_is_under_way():
+    def interrupt_once_under_way():
         if next(moments):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        send_all(BulkSender(sender, Stop(), threads=1), one_text(), told, heartbeat=interrupt_once_it_is_under_way)
+        send_all(BulkSender(sender, Stop(), threads=1), one_message(), reported, heartbeat=interrupt_once_under_way)
     release.set()
     if known is None:
-        assert type(told[0]) is NotSent
+        assert type(reported[0]) is NotSent
     else:
-        assert told[0] is known
+        assert reported[0] is known
 
 
-def one_text():
+def one_message():
     return iter([RowMessage(0, a_message(None, numbers=["5554332111"]), "key")])
 
 
@@ -273,11 +273,11 @@ def test_an_outcome_whose_taker_was_interrupted_comes_again():
     sender.send.return_value = RESULT
     sender.under_way.return_value = None
     bulk = BulkSender(sender, Stop(), threads=1)
-    assert next(bulk.outcomes(one_text())) == (0, RESULT)
+    assert next(bulk.outcomes(one_message())) == (0, RESULT)
     assert list(bulk.last_outcomes()) == [(0, RESULT)]
 
 
-def test_what_whoever_takes_the_outcomes_raises_ends_it(sandbox, sqlite_url):
+def test_an_exception_of_the_consumer_ends_it(sandbox, sqlite_url):
     sandbox.fault("refused")
 
     class Enough(Exception):
@@ -292,7 +292,7 @@ def test_what_whoever_takes_the_outcomes_raises_ends_it(sandbox, sqlite_url):
     assert len(sandbox.messages()) < 100
 
 
-def test_when_time_is_over_those_with_a_slot_are_sent_and_nobody_else(sandbox, sqlite_url):
+def test_when_the_time_is_over_only_messages_with_a_slot_are_sent(sandbox, sqlite_url):
     outcomes = send(sandbox, sqlite_url, 500, until=time.monotonic() + 2)
     unsent = {row for row, outcome in outcomes.items() if isinstance(outcome, WaitTooLong)}
     sent = {row for row, outcome in outcomes.items() if isinstance(outcome, SendResult)}
@@ -303,7 +303,7 @@ def test_when_time_is_over_those_with_a_slot_are_sent_and_nobody_else(sandbox, s
     assert len(outcomes) < 500
 
 
-def test_killed_in_the_middle_the_next_try_messages_the_others_and_nobody_twice(sandbox, store_url):
+def test_killed_in_the_middle_the_next_try_sends_the_rest_and_no_message_twice(sandbox, store_url):
     count = 40
     with started(send_in_process, sandbox, store_url, count) as process:
         wait_for_arrivals(sandbox, 4)

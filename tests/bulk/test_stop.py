@@ -16,7 +16,7 @@ def test_it_lets_go_on_until_it_is_set():
         stop.sleep(0)
 
 
-def test_set_it_wakes_whoever_sleeps():
+def test_setting_it_ends_a_sleep():
     stop = Stop()
     threading.Timer(0.1, stop.set).start()
     with pytest.raises(Stopped):

@@ -13,8 +13,8 @@ except ImportError:
 
 
 def a_template(message, *, context=None, **settings):
-    with DAG("texts", schedule=None, **settings):
-        task = DialogTechSendBulkSmsOperator(task_id="text", recipients=[], message=message)
+    with DAG("messages", schedule=None, **settings):
+        task = DialogTechSendBulkSmsOperator(task_id="send", recipients=[], message=message)
     return RowTemplate(task, message, context or {"ds": "2026-11-23"})
 
 
@@ -22,7 +22,7 @@ def render(message, row, *, context=None, **settings):
     return a_template(message, context=context, **settings).render(row)
 
 
-def test_a_row_whose_number_has_another_name_is_told_which_name_it_needs():
+def test_a_row_without_to_is_refused_with_advice():
     with pytest.raises(InvalidMessage) as raised:
         a_template("Hi").compose({"phone": "5556667777"}, number_of=str)
     assert raised.value.reason == "it has no `to`, which is where its phone number belongs"
@@ -41,7 +41,7 @@ def test_a_value_may_have_the_name_of_a_mappings_method(name):
 
 
 @pytest.mark.parametrize("undefined", [jinja2.StrictUndefined, jinja2.Undefined])
-def test_a_slip_in_a_name_is_a_mistake_and_no_empty_string(undefined):
+def test_an_undefined_name_makes_the_row_invalid(undefined):
     with pytest.raises(InvalidMessage, match=r"UndefinedError: 'recipient' has no attribute 'nmae'"):
         render("Hi {{ recipient.nmae }}", {"name": "Ada"}, template_undefined=undefined)
     with pytest.raises(InvalidMessage, match=r"'recipent' is undefined"):
@@ -62,7 +62,7 @@ def test_a_dags_own_macros_and_filters_are_known():
     assert render("{{ recipient.name | shout }} at {{ shop }}", {"name": "Ada"}, **macros) == "ADA at ACME"
 
 
-def test_a_row_is_data_and_no_template():
+def test_a_row_is_not_rendered_as_a_template():
     assert render("Hi {{ recipient.name }}", {"name": "{{ ds }}"}) == "Hi {{ ds }}"
 
 
@@ -72,7 +72,7 @@ def test_a_file_is_found_beside_the_dag_and_its_last_new_line_is_not_the_message
 
 
 @pytest.mark.parametrize("message", ["{% call5556667777 %}", "to 5556667777.sms"])
-def test_no_whole_number_is_told_of_what_is_no_template(message):
+def test_an_invalid_template_shows_no_full_number(message):
     with pytest.raises(InvalidMessage) as raised:
         render(message, {})
     assert "5556667777" not in str(raised.value)
@@ -80,8 +80,8 @@ def test_no_whole_number_is_told_of_what_is_no_template(message):
 
 
 @pytest.mark.parametrize("message", ["Hi {{ recipient.name", "{% for %}", "nowhere.sms"])
-def test_what_is_no_template_is_told_before_any_row(message):
-    with pytest.raises(InvalidMessage, match="`message` is no valid template"):
+def test_an_invalid_template_is_refused_before_any_row(message):
+    with pytest.raises(InvalidMessage, match="`message` is not a valid template"):
         render(message, {})
 
 
@@ -102,7 +102,7 @@ def test_nothing_internal_is_reachable():
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-32", "cp1252"])
-def test_a_file_in_another_encoding_is_told_by_its_name_and_the_one_it_should_have(tmp_path, encoding):
+def test_a_file_in_another_encoding_is_named_with_the_right_one(tmp_path, encoding):
     (tmp_path / "hello.sms").write_bytes("Grüße, {{ recipient.name }}".encode(encoding))
     with pytest.raises(InvalidMessage, match=r"hello\.sms is not in UTF-8.*Save it as UTF-8") as raised:
         render("hello.sms", {"name": "Ada"}, template_searchpath=[str(tmp_path)])
@@ -116,7 +116,7 @@ def test_a_file_that_another_one_includes_may_be_the_one_in_another_encoding(tmp
         render("hello.sms", {}, template_searchpath=[str(tmp_path)])
 
 
-def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path):
+def test_a_byte_order_mark_is_removed(tmp_path):
     (tmp_path / "hello.sms").write_text("Hi {{ recipient.name }}", encoding="utf-8-sig")
     assert render("hello.sms", {"name": "Ada"}, template_searchpath=[str(tmp_path)]) == "Hi Ada"
 
@@ -136,7 +136,7 @@ def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path):
     ],
     ids=lambda message: message[:20],
 )
-def test_a_template_too_deep_or_too_long_is_told_before_any_row(message):
+def test_a_template_too_deep_or_too_long_is_refused_before_any_row(message):
     with soon(), pytest.raises(InvalidMessage, match=r"^Nothing was sent: `message`"):
         render(message, {})
 
@@ -167,7 +167,7 @@ def long():
 
 
 @pytest.mark.parametrize("fail", [mute, long])
-def test_an_error_whose_words_raise_or_have_no_end_makes_a_bad_row(fail):
+def test_an_error_whose_str_raises_or_is_endless_makes_the_row_invalid(fail):
     with soon(), pytest.raises(InvalidMessage, match="cannot be rendered") as raised:
         render("{{ fail() }}", {}, user_defined_macros={"fail": fail})
     assert len(str(raised.value)) < 300
@@ -199,7 +199,7 @@ def test_no_error_shows_a_value_of_the_row_not_even_in_the_locals_of_its_frames(
 
 
 @pytest.mark.parametrize("name", ["Ada", "Ada\nLovelace"])
-def test_of_a_value_that_an_error_quotes_nothing_is_left(name):
+def test_a_value_that_an_error_quotes_is_removed(name):
     with pytest.raises(InvalidMessage) as raised:
         render("{{ [].index(recipient.name) }}", {"name": name})
     assert raised.value.reason == "its message cannot be rendered (ValueError: '…' is not in list)"

@@ -7,10 +7,10 @@ from airflow.exceptions import TaskDeferred
 
 from airflow_provider_dialogtech._compat import AirflowFailException
 from airflow_provider_dialogtech.decorators.sms import dialogtech_sms_task
-from tests.operators.test_deferrable import CONTEXT, a_long_line, the_line_moves_on
+from tests.operators.test_deferrable import CONTEXT, a_long_queue, the_line_moves_on
 from tests.running import run_dag
 
-__all__ = ["a_long_line"]
+__all__ = ["a_long_queue"]
 
 DAGS = Path(__file__).parent / "dags"
 
@@ -25,11 +25,11 @@ def task_of(function, **arguments):
         return dialogtech_sms_task(function, **arguments)().operator
 
 
-def test_what_functions_return_is_texted(metadata_db, sandbox, sandbox_connection):
+def test_the_message_that_a_function_returns_is_sent(metadata_db, sandbox, sandbox_connection):
     run = run_dag(DAGS / "dialogtech_functions.py")
     failed = {name for name, states in run.states.items() if states != ["success"] * len(states)}
     assert failed == {"nothing", "something_else", "error", "to_nobody"}, run.output
-    arrived = {text["to"][-1]: text["message"] for text in sandbox.accepted() if text["to"] != "5556667778"}
+    arrived = {sms["to"][-1]: sms["message"] for sms in sandbox.accepted() if sms["to"] != "5556667778"}
     assert len(arrived.pop("6")) <= 256
     assert arrived == {
         "1": "Only words",
@@ -38,7 +38,7 @@ def test_what_functions_return_is_texted(metadata_db, sandbox, sandbox_connectio
         "4": "{{ 1 + 1 }}",
         "5": "From with_context",
     }
-    mapped = {text["message"] for text in sandbox.accepted() if text["to"] == "5556667778"}
+    mapped = {sms["message"] for sms in sandbox.accepted() if sms["to"] == "5556667778"}
     assert mapped == {"1 of two", "2 of two"}
     assert run.results["read"] == [["sent", "…7772"]]
     assert "`message` is empty" in run.output
@@ -47,10 +47,10 @@ def test_what_functions_return_is_texted(metadata_db, sandbox, sandbox_connectio
 
 
 def test_a_dictionary_is_one_result_whatever_the_function_is_annotated_with():
-    def texts() -> dict[str, str]:
+    def messages() -> dict[str, str]:
         return {"to": "5556667777", "message": "Hi"}
 
-    task = task_of(texts)
+    task = task_of(messages)
     assert task.multiple_outputs is False
     assert "message" not in task.template_fields
 
@@ -61,13 +61,13 @@ def test_a_dictionary_is_one_result_whatever_the_function_is_annotated_with():
     ids=str,
 )
 def test_a_mapping_of_anything_else_is_refused_without_showing_it(returned):
-    task = task_of(lambda: returned, task_id="text")
+    task = task_of(lambda: returned, task_id="send")
     with pytest.raises(AirflowFailException, match="Correct the function") as refused:
         task.execute({})
     assert "5556667777" not in str(refused.value)
 
 
-def test_a_deferred_task_asks_its_function_again(sandbox, a_long_line):
+def test_a_deferred_task_asks_its_function_again(sandbox, a_long_queue):
     calls = []
 
     def tell():

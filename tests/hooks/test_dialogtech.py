@@ -19,7 +19,7 @@ MASKERS = (
     "airflow.sdk.execution_time.secrets_masker",
     "airflow.utils.log.secrets_masker",
 )
-TEXT = "Load done: 50% & more + “quotes” 👍\nsecond line"
+BODY = "Load done: 50% & more + “quotes” 👍\nsecond line"
 
 
 def is_there(module: str) -> bool:
@@ -35,9 +35,9 @@ def hook(sandbox_connection):
 
 
 def test_a_message_arrives_letter_for_letter(hook, sandbox):
-    result = hook.send_sms(to="(555) 666-7777", message=TEXT)
+    result = hook.send_sms(to="(555) 666-7777", message=BODY)
     (arrival,) = sandbox.messages()
-    assert (arrival["to"], arrival["from"], arrival["message"]) == ("5556667777", FROM_NUMBERS[0], TEXT)
+    assert (arrival["to"], arrival["from"], arrival["message"]) == ("5556667777", FROM_NUMBERS[0], BODY)
     assert result.status == "sent"
     assert result.result == "success"
     assert result.result_description == "[1] Message Sent"
@@ -68,7 +68,7 @@ def test_a_listed_sender_and_a_connection_without_a_list_raise_no_warning(hook, 
     assert "not among" not in caplog.text
 
 
-def test_no_sender_at_all_is_refused(sandbox, connect_sandbox):
+def test_a_missing_sender_is_refused(sandbox, connect_sandbox):
     connect_sandbox()
     with pytest.raises(InvalidMessage):
         DialogTechHook().send_sms(to="5556667777", message="hi")
@@ -96,7 +96,7 @@ def test_too_long_fails_or_is_cut_as_asked(hook, sandbox):
     assert [len(arrival["message"]) for arrival in sandbox.messages()] == [256]
 
 
-def test_a_refusal_is_told_with_its_reason_and_not_tried_again(hook, sandbox):
+def test_a_refusal_has_its_reason_and_is_not_retried(hook, sandbox):
     sandbox.fault("refused", description="Number is not registered")
     with pytest.raises(Refused) as refused:
         hook.send_sms(to="5556667777", message="hi")
@@ -125,7 +125,7 @@ def test_the_connection_is_read_only_when_it_is_needed():
         hook.get_conn()
 
 
-def test_a_sender_of_no_kind_is_refused_by_name(connection):
+def test_a_sender_of_another_type_is_refused(connection):
     class Array:
         def __bool__(self):
             raise ValueError
@@ -136,7 +136,7 @@ def test_a_sender_of_no_kind_is_refused_by_name(connection):
 
 
 @pytest.mark.parametrize("written", [None, '{"conn_type": "dialogtech", "password": "a secret'])
-def test_a_connection_that_is_not_there_or_not_read_is_told_in_an_error_of_ours(monkeypatch, written):
+def test_a_missing_or_unreadable_connection_raises_a_named_error(monkeypatch, written):
     if written:
         monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", written)
     with pytest.raises(InvalidConnection, match=r"Nothing was sent: Airflow has no connection 'nowhere'") as raised:
@@ -146,7 +146,7 @@ def test_a_connection_that_is_not_there_or_not_read_is_told_in_an_error_of_ours(
         asyncio.run(DialogTechHook("nowhere").aload())
 
 
-def test_an_airflow_that_does_not_answer_is_no_reason_not_to_retry(monkeypatch):
+def test_a_connection_that_airflow_cannot_read_now_may_be_retried(monkeypatch):
     def fail(self, conn_id):
         raise RuntimeError("postgresql://airflow:hidden@metadata")
 
@@ -157,7 +157,7 @@ def test_an_airflow_that_does_not_answer_is_no_reason_not_to_retry(monkeypatch):
     assert "hidden" not in "".join(traceback.format_exception(raised.value))
 
 
-def test_a_failure_shows_the_line_that_asked_for_the_message_and_no_frames_of_ours(hook, sandbox):
+def test_a_traceback_shows_the_callers_line_and_not_the_packages_frames(hook, sandbox):
     sandbox.fault("reset_after_accept")
     with pytest.raises(InDoubt) as raised:
         hook.send_sms(to="5556667777", message="hi")
@@ -165,13 +165,13 @@ def test_a_failure_shows_the_line_that_asked_for_the_message_and_no_frames_of_ou
     assert [frame.name for frame in traceback.extract_tb(raised.value.__traceback__)][1:] == ["send_sms"]
 
 
-def test_a_wrong_connection_is_told_by_its_field(connection):
+def test_an_invalid_connection_is_reported_with_its_field(connection):
     connection(extra={"timeout": "soon"})
     with pytest.raises(InvalidConnection, match=r"extra\.timeout must be"):
         DialogTechHook().get_conn()
 
 
-def test_the_log_tells_what_happened_without_the_message_or_a_number(hook, sandbox, caplog):
+def test_the_log_reports_the_outcome_without_the_message_or_a_number(hook, sandbox, caplog):
     with caplog.at_level(logging.DEBUG):
         hook.send_sms(to="5556667777", message="a very private message")
     assert "Sent: the message to …7777 from …2111 (1 segment, GSM-7, 1 try)" in caplog.text
@@ -208,28 +208,28 @@ def test_no_local_variable_of_the_hook_shows_a_number_or_the_message(connection,
     assert not [private for private in ("5556667", "private", *FROM_NUMBERS) if private in shown], shown
 
 
-def test_a_contact_is_texted_by_its_name(sandbox, connect_sandbox):
+def test_a_contact_gets_the_message(sandbox, connect_sandbox):
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "contacts": {"oncall": "(555) 666-7777"}})
     assert DialogTechHook().send_sms(to="OnCall", message="hi")["to"] == "…7777"
-    assert [text["to"] for text in sandbox.accepted()] == ["5556667777"]
+    assert [sms["to"] for sms in sandbox.accepted()] == ["5556667777"]
 
 
-def test_only_those_whom_the_connection_names_are_texted(sandbox, connect_sandbox, caplog):
+def test_only_to_holds_back_other_messages(sandbox, connect_sandbox, caplog):
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "only_to": "5556667777"})
     with caplog.at_level("INFO"):
         held_back = DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")
         again = DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")
     sent = DialogTechHook().send_sms(to="5556667777", message="hi")
     assert (held_back["status"], again["status"], sent["status"]) == ("held_back", "held_back", "sent")
-    assert [text["to"] for text in sandbox.accepted()] == ["5556667777"]
+    assert [sms["to"] for sms in sandbox.accepted()] == ["5556667777"]
     assert "Held back, so nothing was sent: the connection's only_to does not name …8888." in caplog.text
 
 
-def test_what_was_held_back_is_sent_when_everybody_may_be_texted_again(sandbox, connect_sandbox):
+def test_a_held_back_message_is_sent_once_only_to_allows_it(sandbox, connect_sandbox):
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "only_to": []})
     assert DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")["status"] == "held_back"
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0]})
     assert DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")["status"] == "sent"
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "only_to": []})
     again = DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")
-    assert again["status"] == "already_sent", "what was sent is told as sent"
+    assert again["status"] == "already_sent", "a sent message is reported as sent"

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# A slow machine is no finding. What must be fast is measured by the tests themselves, in seconds that no machine needs.
+# A slow machine is not a finding. The tests themselves bound what must be fast, with a wide margin.
 _CALM = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("seconds", max_examples=60, **_CALM)
 settings.register_profile("fuzz", max_examples=5_000, **_CALM)

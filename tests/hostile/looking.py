@@ -11,7 +11,7 @@ import airflow_provider_dialogtech
 
 PACKAGE = Path(airflow_provider_dialogtech.__file__).parent
 
-# No machine computes so many seconds for what is bounded; what grows with the square takes longer.
+# Bounded work takes less time on any machine; quadratic work takes longer.
 SOON = 5.0
 
 

@@ -1,4 +1,4 @@
-"""A callback's context may hold anything: somebody is told all the same."""
+"""An alert is sent whatever a callback's context holds."""
 
 import time
 from types import SimpleNamespace
@@ -71,6 +71,6 @@ def test_an_alert_goes_out_although(context, message, one_sandbox, connection):
     keys = {"login": sandbox.access_key, "password": sandbox.secret_access_key}
     connection(host=sandbox.url, **keys, extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
     DialogTechSmsNotifier(message, cooldown=None).notify(context)
-    (text,) = sandbox.accepted()
-    assert text["to"] == ALICE
-    assert text["message"].strip()
+    (sms,) = sandbox.accepted()
+    assert sms["to"] == ALICE
+    assert sms["message"].strip()

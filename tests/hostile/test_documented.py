@@ -1,4 +1,4 @@
-"""docs/security.md tells the bounds and the template fields that the code has."""
+"""docs/security.md documents the bounds and the template fields of the code."""
 
 from pathlib import Path
 
@@ -29,12 +29,12 @@ PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
         ("an alert's recipients", notifier.MOST_RECIPIENTS),
     ],
 )
-def test_a_bound_is_told_as_it_is(row, bound):
+def test_a_bound_is_documented(row, bound):
     (line,) = [line for line in PAGE.splitlines() if line.startswith(f"| {row} |")]
     assert f" {bound:,} " in line
 
 
-def test_other_bounds_are_told_as_they_are():
+def test_other_bounds_are_documented():
     assert notifier.LONGEST_COOLDOWN.days == 3650
     assert "ten years" in PAGE
     assert f"at most {LONGEST_BODY // 1024} KiB" in PAGE
@@ -42,7 +42,7 @@ def test_other_bounds_are_told_as_they_are():
 
 
 @pytest.mark.parametrize("operator", [DialogTechSendSmsOperator, DialogTechSendBulkSmsOperator])
-def test_every_field_that_airflow_shows_and_that_may_hold_a_number_or_a_message_is_told(operator):
+def test_every_field_that_airflow_shows_and_that_may_hold_a_number_or_a_message_is_documented(operator):
     line = next(line for line in PAGE.splitlines() if line.startswith("- **Rendered templates.**"))
     fields = {"to", "message", "recipients"} & set(operator.template_fields)
     assert fields

@@ -1,7 +1,7 @@
 """Attacks by input: messages, numbers, rows, contexts, templates and arguments of every kind.
 
-Whatever comes in, what comes out is a result or a named error, soon, and the error shows nothing of a number or a
-message: not in its words, and not in the locals of its frames.
+Every input leads quickly to a result or a named error. The error shows no part of a number or a message, neither in
+its own message nor in the locals of its frames.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ SHOWS_TOO_MUCH = (CANARY, TO[:-4], FROM[:-4])
 
 
 class Mute:
-    """Nothing can be asked of it."""
+    """Every operation on it raises."""
 
     def __str__(self):
         raise ZeroDivisionError
@@ -87,7 +87,7 @@ def made(name):
 
 @dataclass(frozen=True)
 class Monster:
-    """Stands for one of them until it is used: hypothesis shows what failed, and some of them cannot be shown."""
+    """Stands for a huge value until it is used: hypothesis shows a failing value, and some cannot be shown."""
 
     name: str
 
@@ -116,7 +116,7 @@ numbers = (
     | st.text("0123456789+-−–() .x\xa0\u200b\xad٣", max_size=30)
     | st.sampled_from([TO, f"+1 {TO}", f"-{TO}", int(TO), -int(TO), float(TO), f"{TO}x", f"{TO}{TO}", [TO], {TO: TO}])
 )
-messages = anything | words.map(lambda text: CANARY + text)
+messages = anything | words.map(lambda body: CANARY + body)
 
 
 def attack(call, *args, **kwargs):
@@ -167,12 +167,12 @@ def test_a_message_between_good_numbers_is_fit_to_be_sent_or_refused(message, on
 @pytest.mark.parametrize("name", MONSTERS)
 @pytest.mark.parametrize("on_too_long", ["fail", "truncate"])
 @pytest.mark.parametrize("smart", [False, True])
-def test_no_monster_of_a_message_holds_anything_up(name, on_too_long, smart):
+def test_a_huge_message_is_handled_quickly(name, on_too_long, smart):
     check_message(attack(create, TO, made(name), [FROM], on_too_long, smart))
 
 
 @pytest.mark.parametrize("name", MONSTERS)
-def test_no_monster_of_an_argument_is_taken(name):
+def test_a_huge_argument_is_refused(name):
     assert attack(create, made(name), CANARY, [FROM]) is None
     assert attack(create, TO, CANARY, [made(name)]) is None
     with soon(), pytest.raises(InvalidMessage, match="`on_too_long` must be fail or truncate"):
@@ -197,7 +197,7 @@ def test_a_number_is_digits_or_refused(number):
 
 
 @pytest.mark.parametrize("name", MONSTERS)
-def test_no_monster_is_a_number(name):
+def test_a_huge_value_is_not_a_number(name):
     assert attack(normalize_number, made(name), "to") is None
 
 
@@ -205,10 +205,10 @@ def test_no_monster_is_a_number(name):
 
 
 def compose(row):
-    return create(row.get("to"), row.get("text", CANARY), [FROM])
+    return create(row.get("to"), row.get("body", CANARY), [FROM])
 
 
-rows = numbers | st.fixed_dictionaries({}, optional={"to": numbers, "text": messages, "id": anything})
+rows = numbers | st.fixed_dictionaries({}, optional={"to": numbers, "body": messages, "id": anything})
 
 
 def check_list(listed):
@@ -233,7 +233,7 @@ def test_every_row_of_a_list_is_sent_or_bad(given_rows):
 def test_a_monster_in_a_row_is_a_bad_row(name):
     monster = made(name)
     good = {"to": TO}
-    check_list(Rows.of([monster, {"to": monster}, good, good | {"text": monster}, good | {"id": monster}]))
+    check_list(Rows.of([monster, {"to": monster}, good, good | {"body": monster}, good | {"id": monster}]))
 
 
 @settings(PROFILE)
@@ -323,21 +323,21 @@ def test_an_alert_has_a_message_whatever_its_context_holds(event, context, ti, o
         context |= {"ti": ti}
     context = alive(context)
     with soon():
-        text = fit(built_in_body(event, context), " (+137 more)", one_segment=one_segment)
-    assert text.startswith("Airflow: ")
-    assert text.endswith(" (+137 more)")
-    assert len(text) <= (160 if one_segment else MAX_LENGTH)
+        body = fit(built_in_body(event, context), " (+137 more)", one_segment=one_segment)
+    assert body.startswith("Airflow: ")
+    assert body.endswith(" (+137 more)")
+    assert len(body) <= (160 if one_segment else MAX_LENGTH)
 
 
 @pytest.mark.parametrize("name", MONSTERS)
 @pytest.mark.parametrize("event", ["failed", "retry"])
-def test_no_monster_of_an_error_shows_a_number_or_holds_the_alert_up(name, event):
+def test_a_huge_error_neither_shows_a_number_nor_delays_the_alert(name, event):
     ti = SimpleNamespace(dag_id="etl", task_id="load")
     for error in (made(name), Exception(made(name))):
         with soon():
-            text = fit(built_in_body(event, {"ti": ti, "exception": error}), "", one_segment=True)
-        assert text.startswith("Airflow: etl.load ")
-        assert TO[:-4] not in text
+            body = fit(built_in_body(event, {"ti": ti, "exception": error}), "", one_segment=True)
+        assert body.startswith("Airflow: etl.load ")
+        assert TO[:-4] not in body
 
 
 @settings(PROFILE)

@@ -1,4 +1,4 @@
-"""A server may send anything, slowly and without end: there is a reply or a named error, soon; it tells no secret."""
+"""Whatever a server sends, however slowly: it leads quickly to a reply or a named error, which shows no secret."""
 
 import base64
 import contextlib
@@ -38,8 +38,8 @@ from tests.vendors_page import SUCCESS
 
 ACCESS_KEY = "Acc3ss-Canary/0'key~\"<1&2>"
 SECRET = "S3cr+t/=&% Canary?'\\~ key"
-TEXT = {"to": "2125550187", "from_": "5554332111", "message": "Payroll run 7 failed: canary <table> & 'more' 100 %"}
-CANARIES = (ACCESS_KEY, SECRET, TEXT["to"], TEXT["message"])
+MESSAGE = {"to": "2125550187", "from_": "5554332111", "message": "Payroll run 7 failed: canary <table> & 'more' 100 %"}
+CANARIES = (ACCESS_KEY, SECRET, MESSAGE["to"], MESSAGE["message"])
 DEADLINE = 1.0
 # However busy the machine is: the process is late then, or who answers at once is.
 LEEWAY = 40.0
@@ -53,12 +53,12 @@ def a_client(url: str, timeout: float = DEADLINE, **options) -> DialogTechClient
 
 
 def outcome_of(url: str, timeout: float = DEADLINE, **options) -> ApiReply | DialogTechError:
-    """Send a message; whatever comes of it comes in time, takes little memory and tells nothing."""
+    """Send a message, and check that the outcome is quick, takes little memory and shows no secret."""
     with witnessing() as witness:
         tracemalloc.start()
         begun = time.monotonic()
         try:
-            outcome = a_client(url, timeout, **options).send(**TEXT)
+            outcome = a_client(url, timeout, **options).send(**MESSAGE)
         except DialogTechError as error:
             outcome = error
             witness.see(error)
@@ -172,11 +172,11 @@ def test_without_bound_is(behave, kind):
 
 
 @pytest.mark.parametrize("status", ["302 Found", "500 Oops", "408 Request Timeout"])
-def test_of_what_says_nothing_not_a_byte_is_read(status):
+def test_a_body_without_meaning_is_not_read(status):
     begun = time.monotonic()
     behave = dripping(f"HTTP/1.1 {status}\r\nLocation: /\r\n\r\n".encode(), b"x")
     with serving(behave) as server, pytest.raises(InDoubt, match=status[:3]):
-        a_client(server.url, timeout=60).send(**TEXT)
+        a_client(server.url, timeout=60).send(**MESSAGE)
     assert time.monotonic() - begun < 50
 
 
@@ -201,7 +201,7 @@ def tls(authority, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dripping headers", "a dripping body", "a body without end", "a chunk of size -1"])
-def test_over_tls_the_bounds_hold_too(name, tls):
+def test_the_bounds_hold_over_tls(name, tls):
     behave, kind = WITHOUT_BOUND[name]
     assert type(outcome_from(behave, tls)) is kind
 
@@ -313,7 +313,7 @@ ECHOES = {
 
 @pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "401 Unauthorized", "429 Slow"])
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
-def test_what_is_echoed_is_not_told(echo, status):
+def test_an_echo_is_not_shown(echo, status):
     for canary in CANARIES:
         answer = an_answer(failed(escape(f"Bad: {echo(canary)} given")), status)
         error = outcome_of_answer(answer)
@@ -327,7 +327,7 @@ def test_what_is_echoed_is_not_told(echo, status):
 
 
 @pytest.mark.parametrize("echo", ["plain", "html", "quote", "decimal references", "zero-width spaces between"])
-def test_what_is_echoed_by_a_success_is_not_told_either(echo):
+def test_an_echo_in_a_success_is_not_shown(echo):
     for canary in CANARIES:
         words = escape(f"[1] Message Sent: {ECHOES[echo](canary)}")
         reply = outcome_of_answer(an_answer(SUCCESS.replace(b"[1] Message Sent", words.encode())))
@@ -340,22 +340,22 @@ def test_anybody_elses_number_is_masked_in_whatever_form(echo):
     assert error.description == "Ask …0123"
 
 
-def test_an_element_that_nobody_documented_is_not_kept():
-    reply = outcome_of_answer(xml(f"<debug>{escape(SECRET)} {TEXT['to']}</debug><number>5554332111</number>"))
+def test_an_undocumented_element_is_not_kept():
+    reply = outcome_of_answer(xml(f"<debug>{escape(SECRET)} {MESSAGE['to']}</debug><number>5554332111</number>"))
     assert "debug" not in reply.xml
     assert reply.numbers == ()
 
 
-def test_a_part_of_the_message_that_the_reason_quotes_is_not_told():
-    error = outcome_of_answer(an_answer(failed(escape(f"Blocked words in '{TEXT['message'][:30]}...'"))))
+def test_a_part_of_the_message_that_the_reason_quotes_is_not_shown():
+    error = outcome_of_answer(an_answer(failed(escape(f"Blocked words in '{MESSAGE['message'][:30]}...'"))))
     assert "Payroll" not in str(error)
     assert "Blocked words in" in str(error)
 
 
-def test_the_words_of_the_message_itself_do_not_decide_what_a_refusal_means():
+def test_the_body_does_not_decide_the_meaning_of_a_refusal():
     answer = an_answer(failed("Forbidden words: Please slow down, rate limit ahead"))
     with serving(answering(answer)) as server, pytest.raises(Refused) as raised:
-        a_client(server.url).send(**{**TEXT, "message": "Please slow down, rate limit ahead"})
+        a_client(server.url).send(**{**MESSAGE, "message": "Please slow down, rate limit ahead"})
     assert type(raised.value) is Refused
 
 
@@ -406,7 +406,7 @@ def test_whatever_encoding_a_reply_declares_what_is_kept_can_be_written(encoding
         "http:///127.0.0.1/",
         "http://localhost.evil.example/",
         "HTTP://evil.example/",
-        f"http://{TEXT['to']}.example/",
+        f"http://{MESSAGE['to']}.example/",
         "http://①②⑦.⓪.⓪.①.evil.example/",
         f"https://user:{quote(SECRET)}@secure.dialogtech.com/",
         f"https://secure.dialogtech.com/{SECRET}",
@@ -418,7 +418,7 @@ def test_whatever_encoding_a_reply_declares_what_is_kept_can_be_written(encoding
         "https://" + "[" * 50000,
     ],
 )
-def test_a_url_that_leads_elsewhere_is_refused_and_not_told(url):
+def test_a_url_of_another_host_is_refused_and_not_shown(url):
     with witnessing() as witness:
         with pytest.raises(InvalidConnection) as raised:
             a_client(url)
@@ -436,7 +436,7 @@ def test_http_does_not_leave_this_machine_even_if_its_name_does(monkeypatch):
 
 @contextlib.contextmanager
 def dead_end():
-    """Let a port take connections no more: its queue is full, and the system drops what else knocks."""
+    """Make a port refuse connections: its queue is full, and the system drops further ones."""
     with socket.socket() as listening, contextlib.ExitStack() as waiting:
         listening.bind(("0.0.0.0", 0))  # noqa: S104  # any address of 127/8 is one more dead address
         listening.listen(0)
@@ -509,7 +509,7 @@ def test_a_proxy_is_unreachable_that(behave, monkeypatch):
     assert all(b"action" not in request for request in proxy.requests)
 
 
-def test_a_dripping_proxy_behind_tls_is_bounded_too(monkeypatch, tls):
+def test_a_dripping_proxy_behind_tls_is_bounded(monkeypatch, tls):
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with serving(SLOW_TLS, tls) as proxy:
@@ -520,7 +520,7 @@ def test_a_dripping_proxy_behind_tls_is_bounded_too(monkeypatch, tls):
 
 
 def speaking_socks(*answers: bytes, each: float = 0.0):
-    """Answer what a SOCKS client says, a byte at a time, and then nothing more."""
+    """Answer a SOCKS client's handshake, a byte at a time, and then stop."""
 
     def behave(connection, server):
         for answer in answers:
@@ -533,7 +533,7 @@ def speaking_socks(*answers: bytes, each: float = 0.0):
     return behave
 
 
-# The address that a SOCKS proxy says it has used may be 255 bytes long.
+# The address that a SOCKS proxy returns may be 255 bytes long.
 SOCKS_PROXIES = {
     "says nothing": say_nothing,
     "talks rubbish": answering(b"HTTP/1.1 200 OK\r\n\r\n"),
@@ -609,27 +609,27 @@ HANGING = {
 
 @pytest.mark.parametrize("http_method", ["GET", "POST"])
 @pytest.mark.parametrize(("behave", "scheme"), HANGING.values(), ids=HANGING)
-def test_an_interrupt_comes_out_as_it_is_and_tells_nothing(behave, scheme, http_method):
+def test_an_interrupt_is_raised_as_it_is_and_shows_nothing(behave, scheme, http_method):
     with serving(behave) as server, witnessing() as witness:
         client = a_client(server.url.replace("http:", f"{scheme}:"), timeout=60, http_method=http_method)
         with interruptible(), pytest.raises(TimeIsUp) as raised:
-            client.send(**TEXT)
+            client.send(**MESSAGE)
         witness.see(raised.value)
     assert_silent("\n".join(witness.seen))
 
 
 @pytest.mark.parametrize("http_method", ["GET", "POST"])
-def test_an_interrupt_while_it_writes_tells_nothing(http_method, monkeypatch):
+def test_an_interrupt_while_it_writes_shows_nothing(http_method, monkeypatch):
     def interrupted(*_):
         try:
             raise OSError  # noqa: TRY301
         except OSError:
-            raise TimeIsUp  # noqa: B904  # as a signal may, while the library is about an error of its own
+            raise TimeIsUp  # noqa: B904  # as a signal may, while the library handles its own error
 
     monkeypatch.setattr(http.client.HTTPConnection, "send", interrupted)
     with serving(say_nothing) as server, witnessing() as witness:
         with pytest.raises(TimeIsUp) as raised:
-            a_client(server.url, http_method=http_method).send(**TEXT)
+            a_client(server.url, http_method=http_method).send(**MESSAGE)
         witness.see(raised.value)
     assert raised.value.__context__ is None  # its frames are the library's
     assert_silent("\n".join(witness.seen))
@@ -638,7 +638,7 @@ def test_an_interrupt_while_it_writes_tells_nothing(http_method, monkeypatch):
 @pytest.mark.parametrize(
     "wrong", [{"timeout": 0}, {"http_method": "PUT"}, {"url": "ftp://x"}, {"throttled_words": [""]}, {"timeout": "9"}]
 )
-def test_a_client_that_never_came_to_be_shows_no_key(wrong):
+def test_a_client_whose_constructor_failed_shows_no_key(wrong):
     with witnessing() as witness:
         with pytest.raises((InvalidConnection, TypeError)) as raised:
             a_client(**{"url": "https://any.example/", **wrong})
@@ -665,7 +665,7 @@ def test_threads_and_connections_are_all_given_back():
         client = a_client(server.url, timeout=0.1)
         for _ in range(3):
             with pytest.raises(InDoubt):
-                client.send(**TEXT)
+                client.send(**MESSAGE)
         client.connect().close()
         assert threading.active_count() <= before + 5  # the server's own
         assert not connected_to(server.port)

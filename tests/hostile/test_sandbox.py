@@ -1,4 +1,4 @@
-"""Attacks on the sandbox: by a web page that a developer happens to visit, and by whoever calls it."""
+"""Attacks on the sandbox: by a web page that a developer visits, and by any client."""
 
 import http.client
 import json
@@ -107,7 +107,7 @@ def test_the_page_itself_is_answered_and_a_person_who_types_its_address(sandbox,
     assert ask(sandbox, "POST", "/sandbox/faults", FAULT, **AS_JSON, Origin=sandbox.base_url)[0] == 200
 
 
-def test_the_inbox_may_be_linked_to_but_stands_in_no_frame(sandbox):
+def test_the_inbox_may_be_linked_but_not_framed(sandbox):
     connection = http.client.HTTPConnection(urlsplit(sandbox.base_url).netloc, timeout=30)
     connection.request("GET", "/", headers={"Sec-Fetch-Site": "cross-site"})
     answer = connection.getresponse()

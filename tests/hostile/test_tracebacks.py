@@ -12,13 +12,13 @@ import pytest
 
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import ACCESS_KEY, FROM_NUMBERS, SECRET
-from tests.hostile.dags.dialogtech_tracebacks import TEXT
+from tests.hostile.dags.dialogtech_tracebacks import BODY
 from tests.running import HOME, started_airflow
 
 pytestmark = pytest.mark.timeout(400)
 
 DAGS = Path(__file__).parent / "dags"
-# So wide that Rich breaks no line.
+# Wide enough that Rich does not wrap lines.
 DEVELOPMENT = {"DEV": "1", "COLUMNS": "4000", "NO_COLOR": "1", "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
 JOURNAL_PASSWORD = "j0urnal-canary"
 CLOSED_JOURNAL = f"postgresql+psycopg2://journal:{JOURNAL_PASSWORD}@127.0.0.1:{{port}}/journal"
@@ -65,7 +65,7 @@ def failed(run, dag_id: str, **environment: str) -> str:
 def assert_silent(logged: str, *secrets: str) -> None:
     for secret in secrets:
         assert not [form for form in encodings_of(secret) if form in logged]
-    for private in ("555666777", FROM_NUMBERS[0], TEXT):
+    for private in ("555666777", FROM_NUMBERS[0], BODY):
         found = [line.strip() for line in logged.splitlines() if private in line]
         assert not found
 
@@ -80,7 +80,7 @@ def test_no_failure_leaves_a_key_a_number_or_a_message_in_a_log(run, stored_conn
     assert_silent(logged, sandbox.secret_access_key, SECRET)
 
 
-def test_a_journal_that_is_away_leaves_none_either(run, stored_connections, sandbox, unused_port):
+def test_an_unavailable_journal_leaves_none_in_a_log(run, stored_connections, sandbox, unused_port):
     logged = failed(
         run,
         "dialogtech_without_journal",

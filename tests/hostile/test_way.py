@@ -1,8 +1,8 @@
-"""Hostile servers and connections against everything that a user calls, not only the client.
+"""Hostile servers and connections, tested through every entry point and not only the client.
 
-The hook, both operators, the notifier and the connection test meet each of them side by side, each with an account of
-its own in one SQLite journal. Whatever comes, it is told by a named error and as the journal has it, soon, and without
-a key, a number or a word of the message.
+The hook, both operators, the notifier and the connection test meet each of them concurrently, each with its own account
+in one SQLite journal. Each reports quickly, by a named error that matches the journal, and without a key, a number or a
+part of the message.
 """
 
 import inspect
@@ -60,7 +60,7 @@ TIMEOUT = 1.0
 LEEWAY = 40.0  # however busy the machine is
 # The connection, the journal and the wait for the slot come before the request.
 SLOT = 2.0
-# A throttled message waits so long, and then for another slot.
+# A throttled message waits this long, and then for another slot.
 NEXT_TRY = sender.PAUSE + SLOT
 
 
@@ -70,7 +70,7 @@ class Shown(SimpleNamespace):
 
 @dataclass
 class Ended:
-    """How a way came to its end."""
+    """The outcome of an entry point."""
 
     result: Any = None
     error: BaseException | None = None
@@ -86,7 +86,7 @@ def the_connection(way: str, host: str, **fields: object) -> Shown:
 
 
 def call(way: str, pushed: dict[str, Any]) -> Any:
-    """Do what a user does who wants a message out."""
+    """Call an entry point as a user does."""
     to, _ = WAYS[way]
     ti = SimpleNamespace(dag_id="etl", run_id="run", task_id=way, map_index=-1, try_number=1, max_tries=0)
     ti.xcom_push = lambda key, value: pushed.update({key: value})
@@ -135,7 +135,7 @@ def assert_silent(shown: str) -> None:
 
 @pytest.fixture
 def go_all_ways(monkeypatch, tmp_path):
-    """Go every way at once, and look at what anybody could see of it."""
+    """Call all entry points concurrently, and check everything that they show."""
     journal = f"sqlite:///{tmp_path / 'journal.db'}"
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", journal)
     monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(tmp_path))
@@ -158,13 +158,13 @@ def go_all_ways(monkeypatch, tmp_path):
         slow = {way: one.took for way, one in ended.items() if one.took > timeout}
         assert not slow
         kept = [row for table in metadata.sorted_tables for row in all_rows(journal, table)]
-        told = [f"{one.result!r} {one.pushed!r} {one.error!s}" for one in ended.values()]
-        assert_silent("\n".join([*witness.seen, *map(repr, kept), *told]))
+        shown = [f"{one.result!r} {one.pushed!r} {one.error!s}" for one in ended.values()]
+        assert_silent("\n".join([*witness.seen, *map(repr, kept), *shown]))
         states = {
             way: [
                 row.state
                 for row in all_rows(journal, messages)
-                # A slow machine may lose a slot, whose row is released; no byte has left in it.
+                # A slow machine may miss a slot, whose row is released; no byte was written in it.
                 if row.account == account_of(f"account of {way}") and row.state != "released"
             ]
             for way in WAYS
@@ -179,7 +179,7 @@ def all_rows(journal: str, table: Any) -> list[Any]:
 
     try:
         return rows(journal, table)
-    except OperationalError:  # nobody has asked for the journal
+    except OperationalError:  # the journal was never opened
         return []
 
 
@@ -195,11 +195,11 @@ def echoing(form: Callable[[str], str], status: str = "200 OK", *headers: str, i
 
 def an_echo(request: bytes, form: Callable[[str], str], status: str, *headers: str, inside: bytes) -> bytes:
     values = values_of(request)
-    told = " ; ".join(
+    echoed = " ; ".join(
         form(values[name]) for name in ("secret_access_key", "to", "message", "from", "access_key") if name in values
     )
-    body = inside.replace(b"REASON", escape(f"Bad: {told}").encode())
-    return an_answer(body, status, *(header.replace("TOLD", escape(told)) for header in headers))
+    body = inside.replace(b"REASON", escape(f"Bad: {echoed}").encode())
+    return an_answer(body, status, *(header.replace("TOLD", escape(echoed)) for header in headers))
 
 
 def values_of(request: bytes) -> dict[str, str]:
@@ -233,8 +233,8 @@ REFUSED = {f"a reason that echoes, {name}": (echoing(ECHOES[name]), Refused) for
 COME_BACK = ("9" * 6000, f"Wed, 21 Oct {'9' * 20} 07:28:00 GMT", "1e400")
 
 
-def assert_told_as(ended: SimpleNamespace, kind: type[DialogTechError], counted: str, words: str) -> None:
-    """Hold what each way tells against what happened."""
+def assert_reported_as(ended: SimpleNamespace, kind: type[DialogTechError], counted: str, words: str) -> None:
+    """Check what each entry point reports."""
     final = kind in {InDoubt, Refused, BadCredentials}
     assert type(ended.hook.error) is kind
     assert words in str(ended.hook.error)
@@ -249,39 +249,39 @@ def assert_told_as(ended: SimpleNamespace, kind: type[DialogTechError], counted:
 
 
 @pytest.mark.parametrize("behave", IN_DOUBT.values(), ids=IN_DOUBT)
-def test_every_way_tells_and_keeps_as_in_doubt(behave, go_all_ways):
+def test_every_way_reports_and_records_in_doubt(behave, go_all_ways):
     with serving(behave) as server:
         ended = go_all_ways(server.url)
-    assert_told_as(ended, InDoubt, "in_doubt", "may have been sent")
+    assert_reported_as(ended, InDoubt, "in_doubt", "may have been sent")
     assert [ended.states[way] for way in SENDING] == [["in_doubt"]] * len(SENDING)
 
 
 @pytest.mark.parametrize(("behave", "kind"), REFUSED.values(), ids=REFUSED)
-def test_every_way_tells_and_keeps_as_refused(behave, kind, go_all_ways):
+def test_every_way_reports_and_records_refused(behave, kind, go_all_ways):
     with serving(behave) as server:
         ended = go_all_ways(server.url)
-    assert_told_as(ended, kind, "refused", "was not sent")
+    assert_reported_as(ended, kind, "refused", "was not sent")
     assert [ended.states[way] for way in SENDING] == [["refused"]] * len(SENDING)
     assert ended.test_connection.result[0] is False
 
 
 @pytest.mark.parametrize("come_back", COME_BACK, ids=["a long number", "a far year", "infinity"])
-def test_every_way_tells_and_keeps_as_throttled(come_back, go_all_ways):
+def test_every_way_reports_and_records_throttled(come_back, go_all_ways):
     with serving(echoing(str, "429 Slow", f"Retry-After: {come_back}")) as server:
         ended = go_all_ways(server.url)
-    assert_told_as(ended, Throttled, "not_sent", "was not sent")
+    assert_reported_as(ended, Throttled, "not_sent", "was not sent")
     assert [ended.states[way] for way in SENDING] == [["throttled"]] * len(SENDING)
     assert ended.test_connection.result[0] is False
 
 
-def test_every_way_tells_that_nobody_was_reached(unused_port, go_all_ways):
+def test_every_way_reports_an_unreachable_api(unused_port, go_all_ways):
     ended = go_all_ways(f"http://127.0.0.1:{unused_port}/")
-    assert_told_as(ended, Unreachable, "not_sent", "was not sent")
+    assert_reported_as(ended, Unreachable, "not_sent", "was not sent")
     assert [ended.states[way] for way in SENDING] == [[]] * len(SENDING)
     assert ended.test_connection.result[0] is False
 
 
-def test_every_way_tells_a_success_that_echoes_as_one(go_all_ways):
+def test_every_way_reports_a_success_that_echoes(go_all_ways):
     with serving(echoing(ECHOES["html"], inside=ECHOING_SUCCESS)) as server:
         ended = go_all_ways(server.url)
     assert (ended.hook.result.status, ended.operator.result["status"], ended.bulk.result["sent"]) == ("sent", "sent", 1)
@@ -289,7 +289,7 @@ def test_every_way_tells_a_success_that_echoes_as_one(go_all_ways):
     assert [ended.states[way] for way in SENDING] == [["sent"]] * len(SENDING)
 
 
-def test_every_way_tells_of_a_message_that_goes_out_later(go_all_ways, monkeypatch):
+def test_every_way_reports_a_message_that_is_sent_later(go_all_ways, monkeypatch):
     monkeypatch.setattr(tries, "TRIES", 2)
     throttled = set()
 
@@ -339,13 +339,13 @@ CONNECTIONS = {
 
 
 @pytest.mark.parametrize("fields", CONNECTIONS.values(), ids=CONNECTIONS)
-def test_every_way_names_a_connection_that_is_wrong_and_tells_nothing_of_it(fields, go_all_ways):
+def test_every_way_refuses_an_invalid_connection_and_shows_none_of_its_values(fields, go_all_ways):
     ended = go_all_ways(**{"host": "", **fields})
     assert type(ended.hook.error) is InvalidConnection
     assert type(ended.operator.error) is type(ended.bulk.error) is AirflowFailException
     assert "Nothing was sent" in str(ended.hook.error)
     assert f"Nothing was sent: {ended.hook.error.reason}. Correct the connection" in str(ended.operator.error)
-    assert "no text was sent" in ended.log or "was not sent" in ended.log
+    assert "no message was sent" in ended.log or "was not sent" in ended.log
     worked, words = ended.test_connection.result
     assert worked is False
     assert words.startswith("This connection: ")

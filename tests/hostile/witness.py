@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 
 class Witness(logging.Handler):
-    """Keeps every log record at DEBUG, and everything that hangs on an error, with the locals of all frames."""
+    """Keeps every log record at DEBUG, and each error's causes and tracebacks with the locals of all frames."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -54,7 +54,7 @@ def witnessing() -> Iterator[Witness]:
 
 
 def views_of(text: str) -> Iterator[str]:
-    """Return what somebody gets out of a message who undoes encodings, and drops all but letters and digits."""
+    """Yield the readings of a text that an attacker gets by undoing encodings and dropping punctuation."""
     for _ in range(4):
         yield text.lower()
         yield bare(text)

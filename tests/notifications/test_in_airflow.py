@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(400)
 WORKS_AGAIN = Path(__file__).parent / "dags" / "works_again.py"
 
 
-def test_a_dag_that_failed_tells_once_that_its_task_works_again(metadata_db, tmp_path):
+def test_a_dag_that_failed_reports_once_that_its_task_works_again(metadata_db, tmp_path):
     with running_sandbox(numbers=FROM_NUMBERS) as sandbox:
         extra = {"from_numbers": ",".join(FROM_NUMBERS), "alert_to": ALICE}
         keys = {"login": sandbox.access_key, "password": sandbox.secret_access_key, "host": sandbox.url}
@@ -25,6 +25,6 @@ def test_a_dag_that_failed_tells_once_that_its_task_works_again(metadata_db, tmp
         }
         for _ in range(3):
             run_dag(WORKS_AGAIN, **environment)
-        failed, works = [text["message"] for text in sandbox.accepted()]
+        failed, works = [sms["message"] for sms in sandbox.accepted()]
     assert failed.startswith("Airflow: works_again.load failed at ")
     assert works.startswith("Airflow: works_again.load works again, after 1 failure in ")

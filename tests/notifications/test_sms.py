@@ -11,7 +11,7 @@ from airflow_provider_dialogtech.notifications.sms import (
     _Rendered,
     send_dialogtech_sms_notification,
 )
-from tests.alerts.conftest import ALICE, BOB, context_of, failure, texts
+from tests.alerts.conftest import ALICE, BOB, bodies, context_of, failure
 from tests.conftest import FROM_NUMBERS, SECRET
 from tests.hostile.looking import soon
 
@@ -28,9 +28,9 @@ def _at_every_level(caplog):
 
 def test_the_built_in_message_goes_to_the_connections_alert_to(sandbox, alerting, caplog):
     DialogTechSmsNotifier()(failure())
-    (text,) = texts(sandbox, to=ALICE)
-    assert text.startswith("Airflow: etl.load failed at ")
-    assert text.endswith(", try 2 of 3, run manual 2026-01-02 03:04: RuntimeError: no such table")
+    (body,) = bodies(sandbox, to=ALICE)
+    assert body.startswith("Airflow: etl.load failed at ")
+    assert body.endswith(", try 2 of 3, run manual 2026-01-02 03:04: RuntimeError: no such table")
     assert "Alert for etl.load (failed): the message to …7777 was sent." in caplog.text
 
 
@@ -49,15 +49,15 @@ def test_the_alias_is_the_notifier():
         "{{ ti.dag_id and '5556667777' }},5556668888",
     ],
 )
-def test_recipients_come_in_many_forms_and_each_is_told_once(sandbox, alerting, to):
+def test_recipients_have_many_forms_and_each_gets_one_message(sandbox, alerting, to):
     DialogTechSmsNotifier("hello", to)(failure())
-    assert sorted(text["to"] for text in sandbox.accepted()) == [ALICE, BOB]
+    assert sorted(sms["to"] for sms in sandbox.accepted()) == [ALICE, BOB]
 
 
-def test_a_wrong_recipient_hinders_no_other(sandbox, alerting, caplog):
+def test_an_invalid_recipient_does_not_affect_the_others(sandbox, alerting, caplog):
     DialogTechSmsNotifier("hello", ["12", ALICE])(failure())
-    assert texts(sandbox) == ["hello"]
-    assert "one recipient gets no text" in caplog.text
+    assert bodies(sandbox) == ["hello"]
+    assert "one recipient gets no message" in caplog.text
 
 
 def test_without_any_recipient_the_log_says_what_to_set(sandbox, connect_sandbox, caplog):
@@ -65,23 +65,23 @@ def test_without_any_recipient_the_log_says_what_to_set(sandbox, connect_sandbox
     DialogTechSmsNotifier()(failure())
     assert sandbox.messages() == []
     assert "Give `to`, or set alert_to" in caplog.text
-    assert "no text was sent" in caplog.text
+    assert "no message was sent" in caplog.text
 
 
 def test_one_instance_shared_by_many_tasks_sends_each_its_own_message(sandbox, alerting):
     shared = DialogTechSmsNotifier("{{ ti.task_id }} broke", dedup_key="{{ ti.task_id }}")
     for task_id in ("load", "clean", "report"):
         shared(failure(task_id=task_id))
-    assert texts(sandbox) == ["load broke", "clean broke", "report broke"]
+    assert bodies(sandbox) == ["load broke", "clean broke", "report broke"]
     assert (shared.message, shared.dedup_key) == ("{{ ti.task_id }} broke", "{{ ti.task_id }}")
 
 
-def test_nothing_of_ours_is_written_into_airflows_context(sandbox, alerting):
+def test_the_context_is_not_changed(sandbox, alerting):
     context = failure() | {"message": "mine", "to": "mine too"}
     before = dict(context)
     DialogTechSmsNotifier("{{ message }} {{ to }}", ALICE, dedup_key="k")(context)
     assert context == before
-    assert texts(sandbox) == ["mine mine too"]
+    assert bodies(sandbox) == ["mine mine too"]
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -89,63 +89,63 @@ def test_nothing_of_ours_is_written_into_airflows_context(sandbox, alerting):
 def test_native_rendering_changes_nothing(sandbox, alerting, native, message):
     dag = DAG("etl", schedule=None, render_template_as_native_obj=native)
     DialogTechSmsNotifier(message, "{{ '+1' + '5556667777' }}")(failure() | {"dag": dag})
-    assert texts(sandbox, to=ALICE) == [message.replace("{{ 100000 }}", "100000")]
+    assert bodies(sandbox, to=ALICE) == [message.replace("{{ 100000 }}", "100000")]
 
 
 def test_a_macro_of_the_dag_is_known(sandbox, alerting):
     dag = DAG("etl", schedule=None, user_defined_macros={"team": "warehouse"})
     DialogTechSmsNotifier("Dear {{ team }}")(failure() | {"dag": dag})
-    assert texts(sandbox) == ["Dear warehouse"]
+    assert bodies(sandbox) == ["Dear warehouse"]
 
 
-def test_a_dag_that_makes_no_template_environment_is_no_hindrance(sandbox, alerting):
+def test_a_dag_without_a_template_environment_is_supported(sandbox, alerting):
     DialogTechSmsNotifier("{{ ti.task_id }}")(failure() | {"dag": SimpleNamespace(dag_id="etl")})
-    assert texts(sandbox) == ["load"]
+    assert bodies(sandbox) == ["load"]
 
 
 def test_a_template_error_sends_the_built_in_message_with_the_errors_name_alone(sandbox, alerting, caplog):
     DialogTechSmsNotifier("{{ 'the secret of ' + ti }}")(failure("x" * 200))
-    (text,) = texts(sandbox)
-    assert text.startswith("Airflow: etl.load failed at ")
-    assert text.endswith(" (message template: TypeError)")
-    assert "the secret of" not in text + caplog.text
+    (body,) = bodies(sandbox)
+    assert body.startswith("Airflow: etl.load failed at ")
+    assert body.endswith(" (message template: TypeError)")
+    assert "the secret of" not in body + caplog.text
 
 
 def test_a_template_that_renders_to_nothing_sends_the_built_in_message(sandbox, alerting):
     DialogTechSmsNotifier("{{ '' }} ")(failure())
-    assert texts(sandbox)[0].startswith("Airflow: etl.load failed")
+    assert bodies(sandbox)[0].startswith("Airflow: etl.load failed")
 
 
-def test_a_broken_template_of_the_recipient_tells_those_of_the_connection(sandbox, alerting):
+def test_with_a_broken_template_of_the_recipient_alert_to_gets_the_alert(sandbox, alerting):
     DialogTechSmsNotifier("hello", "{{ nobody.at.all }}")(failure())
-    assert texts(sandbox, to=ALICE) == ["hello"]
+    assert bodies(sandbox, to=ALICE) == ["hello"]
 
 
 def test_a_broken_template_of_the_dedup_key_falls_back_to_the_default_one(sandbox, alerting):
     for _ in range(2):
         DialogTechSmsNotifier("hello", dedup_key="{{ nobody.at.all }}")(failure())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
 
 
 def test_a_long_message_is_cut_at_a_word(sandbox, alerting):
     DialogTechSmsNotifier("a pipeline " * 50)(failure())
-    (text,) = texts(sandbox)
-    assert len(text) <= 256
-    assert text.endswith(("pipeline...", "a..."))
+    (body,) = bodies(sandbox)
+    assert len(body) <= 256
+    assert body.endswith(("pipeline...", "a..."))
 
 
 def test_the_keys_of_the_account_stay_out_of_the_message(sandbox, alerting):
     DialogTechSmsNotifier("{{ exception }}")(failure(f"?secret_access_key={sandbox.secret_access_key}&x"))
-    (text,) = texts(sandbox)
-    assert sandbox.secret_access_key not in text
-    assert "***" in text
+    (body,) = bodies(sandbox)
+    assert sandbox.secret_access_key not in body
+    assert "***" in body
 
 
 def test_failed_does_not_silence_recovered_nor_one_dag_another(sandbox, alerting):
     notifier = DialogTechSmsNotifier()
     for context in (failure(), context_of("success"), failure(dag_id="other"), failure(), context_of("success")):
         notifier(context)
-    assert [" ".join(text.split()[1:3]) for text in texts(sandbox)] == [
+    assert [" ".join(body.split()[1:3]) for body in bodies(sandbox)] == [
         "etl.load failed",
         "etl.load succeeded",
         "other.load failed",
@@ -154,19 +154,19 @@ def test_failed_does_not_silence_recovered_nor_one_dag_another(sandbox, alerting
 
 def test_an_explicit_event_wins_over_the_context(sandbox, alerting):
     DialogTechSmsNotifier(event="success")(failure())
-    assert texts(sandbox)[0].startswith("Airflow: etl.load succeeded at ")
+    assert bodies(sandbox)[0].startswith("Airflow: etl.load succeeded at ")
 
 
 def test_without_a_cooldown_every_alert_messages(sandbox, alerting):
     for number in range(3):
         DialogTechSmsNotifier(f"{number}", dedup_key="k", cooldown=None)(failure())
-    assert texts(sandbox) == ["0", "1", "2"]
+    assert bodies(sandbox) == ["0", "1", "2"]
 
 
 def test_an_sla_callback_of_airflow_2_is_understood(sandbox, alerting):
     dag = SimpleNamespace(dag_id="etl")
     DialogTechSmsNotifier()(dag, "load on 2026-01-02", "", [], [])
-    assert texts(sandbox)[0].startswith("Airflow: DAG etl missed an SLA")
+    assert bodies(sandbox)[0].startswith("Airflow: DAG etl missed an SLA")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_an_sla_callback_of_airflow_2_is_understood(sandbox, alerting):
     ],
     ids=lambda wrong: next(iter(wrong)),
 )
-def test_a_wrong_argument_is_told_when_the_dag_is_parsed(wrong):
+def test_an_invalid_argument_raises_when_the_dag_is_parsed(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         DialogTechSmsNotifier(**wrong)
 
@@ -210,37 +210,37 @@ def test_where_every_recipient_is_wrong_alert_to_hears_of_it(sandbox, connect_sa
     contacts = {"oncall": ALICE, "mistaken": "12"}
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": "oncall", "contacts": contacts})
     DialogTechSmsNotifier("hello", to)(failure())
-    assert [text["to"] for text in sandbox.accepted()] == [ALICE]
+    assert [sms["to"] for sms in sandbox.accepted()] == [ALICE]
     assert "so alert_to gets it instead. Correct `to`." in caplog.text
 
 
-def test_a_contact_with_one_wrong_number_is_texted_at_the_others(sandbox, connect_sandbox, caplog):
+def test_a_contact_with_one_invalid_number_gets_the_message_at_the_others(sandbox, connect_sandbox, caplog):
     extra = {"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE, "contacts": {"team": ["12", BOB]}}
     connect_sandbox(extra=extra)
     DialogTechSmsNotifier("hello", "team")(failure())
-    assert sorted(text["to"] for text in sandbox.accepted()) == [ALICE, BOB]
-    assert caplog.text.count("one recipient gets no text") == 1
+    assert sorted(sms["to"] for sms in sandbox.accepted()) == [ALICE, BOB]
+    assert caplog.text.count("one recipient gets no message") == 1
 
 
 def test_a_wrong_alert_to_is_an_error_that_names_it(connect_sandbox, caplog):
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ["12", "nobody"]})
     DialogTechSmsNotifier("hello")(failure())
     assert caplog.text.count("Correct alert_to in the connection.") == 2
-    assert "no text was sent" in caplog.text
+    assert "no message was sent" in caplog.text
 
 
-def test_a_recipient_of_an_odd_kind_hinders_no_other(sandbox, alerting, caplog):
+def test_a_recipient_of_another_type_does_not_affect_the_others(sandbox, alerting, caplog):
     odd = [10**5000, True, 5556668888.0, -5556668888, "-5556668888", "5" * 1_000_000]
     DialogTechSmsNotifier("hello", [*odd, ALICE])(failure())
-    assert [text["to"] for text in sandbox.messages()] == [ALICE]
-    assert "hello" in texts(sandbox)
-    assert caplog.text.count("gets no text") == len(odd)
+    assert [sms["to"] for sms in sandbox.messages()] == [ALICE]
+    assert "hello" in bodies(sandbox)
+    assert caplog.text.count("gets no message") == len(odd)
     assert BOB not in caplog.text
 
 
-def test_recipients_nested_without_end_leave_those_of_the_connection(sandbox, alerting, caplog):
+def test_with_endlessly_nested_recipients_alert_to_gets_the_alert(sandbox, alerting, caplog):
     DialogTechSmsNotifier("hello", nested(100_000))(failure())
-    assert texts(sandbox, to=ALICE) == ["hello"]
+    assert bodies(sandbox, to=ALICE) == ["hello"]
     assert "the alert goes to the connection's alert_to" in caplog.text
 
 
@@ -250,38 +250,38 @@ def test_more_recipients_than_an_alert_can_reach_are_left_out_and_the_log_says_s
     assert "50 recipients" in caplog.text
 
 
-def test_an_error_that_raises_when_it_is_told_does_not_mute_the_alert(sandbox, alerting):
+def test_an_error_whose_str_raises_does_not_stop_the_alert(sandbox, alerting):
     class Mute(Exception):
         def __str__(self):
             raise ZeroDivisionError
 
     DialogTechSmsNotifier()(failure() | {"exception": Mute()})
     DialogTechSmsNotifier("{{ exception }}", dedup_key="{{ exception }}")(failure() | {"exception": Mute()})
-    built_in, from_template = texts(sandbox)
+    built_in, from_template = bodies(sandbox)
     assert built_in.endswith(": Mute")
     assert from_template.endswith(": Mute (message template: ZeroDivisionError)")
 
 
 def test_a_template_nested_without_end_sends_the_built_in_message(sandbox, alerting):
     DialogTechSmsNotifier("{{ " + "(" * 50_000 + " }}")(failure())
-    assert texts(sandbox)[0].startswith("Airflow: etl.load failed")
+    assert bodies(sandbox)[0].startswith("Airflow: etl.load failed")
 
 
 def test_a_message_of_any_length_is_cut_at_once(sandbox, alerting):
     with soon():
         DialogTechSmsNotifier("{{ exception }}")(failure("e" + "\u0301\u0323" * 80_000))
-    assert len(texts(sandbox)[0]) <= 256
+    assert len(bodies(sandbox)[0]) <= 256
 
 
-def test_a_missing_connection_does_not_raise_and_the_log_says_that_nobody_was_told(caplog):
+def test_a_missing_connection_does_not_raise_and_is_logged(caplog):
     DialogTechSmsNotifier(dialogtech_conn_id="not_there")(failure())
-    assert "no text was sent" in caplog.text
+    assert "no message was sent" in caplog.text
 
 
 def test_missing_keys_do_not_raise_and_the_log_names_the_field(connection, caplog):
     connection(login=None)
     DialogTechSmsNotifier()(failure())
-    assert "no text was sent" in caplog.text
+    assert "no message was sent" in caplog.text
     assert "the access key (login) is missing" in caplog.text
 
 
@@ -289,7 +289,7 @@ def test_a_context_that_is_none_of_airflows_does_not_raise(sandbox, alerting, ca
     DialogTechSmsNotifier()({})
     DialogTechSmsNotifier()(None)
     assert "the alert is sent without details" in caplog.text
-    assert texts(sandbox)[1:] == [
+    assert bodies(sandbox)[1:] == [
         "Airflow: a task or DAG called for an alert, but its details cannot be read (AttributeError)"
     ]
 
@@ -308,7 +308,7 @@ def test_a_termination_passes(monkeypatch, alerting):
 
 def test_neither_log_nor_message_shows_a_full_number_or_the_secret(sandbox, alerting, caplog):
     DialogTechSmsNotifier(to=[ALICE, "555666"])(failure(f"call {BOB}"))
-    shown = caplog.text + "".join(texts(sandbox))
+    shown = caplog.text + "".join(bodies(sandbox))
     assert not [secret for secret in (ALICE, BOB, *FROM_NUMBERS, SECRET, sandbox.secret_access_key) if secret in shown]
 
 
@@ -324,9 +324,9 @@ def awaited(notifier, context):
     asyncio.run(run())
 
 
-def test_a_deadline_is_told_from_an_event_loop(sandbox, alerting):
+def test_a_deadline_alert_is_sent_from_an_event_loop(sandbox, alerting):
     awaited(DialogTechSmsNotifier(), deadline_context())
-    assert texts(sandbox, to=ALICE) == [
+    assert bodies(sandbox, to=ALICE) == [
         "Airflow: DAG etl missed its deadline of 01-02 03:04 UTC, run manual__1: still running"
     ]
 
@@ -334,8 +334,8 @@ def test_a_deadline_is_told_from_an_event_loop(sandbox, alerting):
 def test_a_message_for_a_deadline_is_rendered_from_the_dictionaries_it_has(sandbox, alerting):
     awaited(DialogTechSmsNotifier("{{ dag_run.dag_id }} is late"), deadline_context())
     awaited(DialogTechSmsNotifier("{{ ti.task_id }} is late"), deadline_context())
-    assert texts(sandbox)[0] == "etl is late"
-    assert texts(sandbox)[1].endswith(" (message template: UndefinedError)")
+    assert bodies(sandbox)[0] == "etl is late"
+    assert bodies(sandbox)[1].endswith(" (message template: UndefinedError)")
 
 
 def test_the_event_loop_goes_on_while_an_alert_waits(sandbox, alerting):
@@ -350,13 +350,13 @@ def test_the_event_loop_goes_on_while_an_alert_waits(sandbox, alerting):
         await alert
 
     asyncio.run(run())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
 
 
 def test_nothing_raises_into_an_event_loop(caplog):
     awaited(DialogTechSmsNotifier(dialogtech_conn_id="not_there"), deadline_context())
     awaited(DialogTechSmsNotifier(), None)
-    assert caplog.text.count("no text was sent") == 2
+    assert caplog.text.count("no message was sent") == 2
 
 
 def test_an_awaited_notifier_takes_the_context_of_its_constructor(sandbox, alerting):
@@ -369,7 +369,7 @@ def test_an_awaited_notifier_takes_the_context_of_its_constructor(sandbox, alert
         await DialogTechSmsNotifier("hello", context=deadline_context())
 
     asyncio.run(run())
-    assert texts(sandbox) == ["hello"]
+    assert bodies(sandbox) == ["hello"]
 
 
 def test_airflow_stores_no_number_of_a_deadline_alert_without_to():
@@ -397,24 +397,22 @@ def test_parsing_a_dag_with_an_alert_imports_nothing_heavy():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_contacts_are_told_by_their_names_and_an_unknown_one_is_logged_and_alert_to_told(
-    sandbox, connect_sandbox, caplog
-):
+def test_contacts_get_the_alert_and_for_an_unknown_one_alert_to_gets_it(sandbox, connect_sandbox, caplog):
     contacts = {"oncall": ["(555) 666-7777", "555-666-8888"]}
     extra = {"from_numbers": ",".join(FROM_NUMBERS), "contacts": contacts, "alert_to": "5556669999"}
     connect_sandbox(extra=extra)
     DialogTechSmsNotifier(to="{{ 'OnCall' }}", dedup_key="1").notify(failure())
-    assert {text["to"] for text in sandbox.accepted()} == {"5556667777", "5556668888"}
+    assert {sms["to"] for sms in sandbox.accepted()} == {"5556667777", "5556668888"}
     sandbox.forget()
     DialogTechSmsNotifier(to="oncal, 5556667777", dedup_key="2").notify(failure())
-    assert {text["to"] for text in sandbox.accepted()} == {"5556667777", "5556669999"}
+    assert {sms["to"] for sms in sandbox.accepted()} == {"5556667777", "5556669999"}
     assert "there is no contact 'oncal' (the connection has oncall)" in caplog.text
 
 
 def test_alert_to_may_name_contacts(sandbox, connect_sandbox):
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "contacts": {"oncall": ALICE}, "alert_to": "oncall"})
     DialogTechSmsNotifier().notify(failure())
-    assert [text["to"] for text in sandbox.accepted()] == [ALICE]
+    assert [sms["to"] for sms in sandbox.accepted()] == [ALICE]
 
 
 @pytest.mark.parametrize("journal", ["", "mysql://nowhere"])
@@ -426,5 +424,5 @@ def test_an_alert_to_anybody_whom_only_to_does_not_name_is_held_back(
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "only_to": BOB})
     with caplog.at_level(logging.INFO):
         DialogTechSmsNotifier(to=f"{ALICE}, {BOB}").notify(failure())
-    assert [text["to"] for text in sandbox.accepted()] == [BOB]
+    assert [sms["to"] for sms in sandbox.accepted()] == [BOB]
     assert "the message to …7777 is held back and was not sent: the connection's only_to does not name" in caplog.text

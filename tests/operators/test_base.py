@@ -11,7 +11,7 @@ except ImportError:
     from airflow import DAG
     from airflow.utils.task_group import TaskGroup
 
-ARGUMENTS = {"task_id": "text", "message": "hello"}
+ARGUMENTS = {"task_id": "send", "message": "hello"}
 
 
 @pytest.fixture(params=["single", "mapped", "function", "mapped function"])
@@ -20,14 +20,14 @@ def pool_of_task(request):
 
     def pool_of(*, default_args=None, group_args=None, **arguments):
         with (
-            DAG("texts", schedule=None, default_args=default_args or {}) as dag,
+            DAG("messages", schedule=None, default_args=default_args or {}) as dag,
             TaskGroup("group", prefix_group_id=False, default_args=group_args or {}),
         ):
             if request.param == "single":
                 DialogTechSendSmsOperator(to="5556667777", **ARGUMENTS, **arguments)
             elif "function" in request.param:
-                text = dialogtech_sms_task(lambda to: {"to": to, "message": "hello"}, task_id="text", **arguments)
-                text("5556667777") if request.param == "function" else text.expand(to=["5556667777"])
+                send = dialogtech_sms_task(lambda to: {"to": to, "message": "hello"}, task_id="send", **arguments)
+                send("5556667777") if request.param == "function" else send.expand(to=["5556667777"])
             else:
                 DialogTechSendSmsOperator.partial(**ARGUMENTS, **arguments).expand(to=["5556667777"])
         return serialised_pool(dag)
@@ -41,7 +41,7 @@ def serialised_pool(dag) -> str:
     except ImportError:
         from airflow.serialization.serialized_objects import SerializedDAG as Serialization
     stored = json.dumps(Serialization.to_dict(dag))
-    return Serialization.from_dict(json.loads(stored)).get_task("text").pool
+    return Serialization.from_dict(json.loads(stored)).get_task("send").pool
 
 
 def test_the_default_connections_tasks_are_in_its_pool(pool_of_task):
@@ -81,7 +81,7 @@ def test_an_operators_pool_beats_default_args(pool_of_task):
 
 
 def mapped_pool(expand) -> str:
-    with DAG("texts", schedule=None) as dag:
+    with DAG("messages", schedule=None) as dag:
         expand(DialogTechSendSmsOperator.partial(**ARGUMENTS))
     return serialised_pool(dag)
 

@@ -38,7 +38,7 @@ def context():
     ti = SimpleNamespace(
         dag_id="dag",
         run_id="run",
-        task_id="text",
+        task_id="send",
         map_index=-1,
         xcom_push=lambda key, value: pushed.update({key: value}),
     )
@@ -54,17 +54,17 @@ def eight_numbers(connect_sandbox):
 
 def bulk_task(recipients, **arguments) -> DialogTechSendBulkSmsOperator:
     return DialogTechSendBulkSmsOperator(
-        **{"task_id": "text", "recipients": recipients, "message": "Hi {{ recipient.name }}", **arguments}
+        **{"task_id": "send", "recipients": recipients, "message": "Hi {{ recipient.name }}", **arguments}
     )
 
 
-def texts(sandbox):
-    return sorted((text["to"], text["message"]) for text in sandbox.accepted())
+def messages(sandbox):
+    return sorted((sms["to"], sms["message"]) for sms in sandbox.accepted())
 
 
 def test_each_gets_the_message_rendered_with_their_own_values(sandbox, sandbox_connection, context):
     summary = bulk_task([ADA, GRACE], message="Hi {{ recipient.name }}, today is {{ ds }}").execute(context)
-    assert texts(sandbox) == [
+    assert messages(sandbox) == [
         ("5556667777", "Hi Ada, today is 2026-11-23"),
         ("5556668888", "Hi Grace, today is 2026-11-23"),
     ]
@@ -89,11 +89,11 @@ def test_each_gets_the_message_rendered_with_their_own_values(sandbox, sandbox_c
 )
 def test_a_list_may_come_in_any_form_that_airflow_hands_it_over(sandbox, sandbox_connection, context, recipients):
     bulk_task(recipients, message="Hi {{ recipient.to }}").execute(context)
-    assert [to for to, _ in texts(sandbox)] == ["5556667777", "5556668888"]
+    assert [to for to, _ in messages(sandbox)] == ["5556667777", "5556668888"]
 
 
 @pytest.mark.parametrize("recipients", ["{{ ti }}", {"to": "5556667777"}, 7, None])
-def test_what_is_no_list_is_refused(sandbox_connection, context, recipients):
+def test_a_value_that_is_not_a_list_is_refused(sandbox_connection, context, recipients):
     with pytest.raises(AirflowFailException, match="recipients must be a list of numbers or mappings"):
         bulk_task(recipients).execute(context)
 
@@ -122,12 +122,12 @@ def test_the_same_message_to_the_same_person_is_sent_once_and_counted(sandbox, s
     assert len(sandbox.messages()) == 2
 
 
-def test_different_messages_to_the_same_person_need_an_id(sandbox, sandbox_connection, context):
+def test_different_messages_to_the_same_recipient_need_an_id(sandbox, sandbox_connection, context):
     rows = [{**ADA, "name": "your order 1"}, {**ADA, "name": "your order 2"}]
     with pytest.raises(AirflowFailException, match=r"row 2 .*give both rows an `id`"):
         bulk_task(rows).execute(context)
     bulk_task([{**row, "id": n} for n, row in enumerate(rows)]).execute(context)
-    assert texts(sandbox) == [("5556667777", "Hi your order 1"), ("5556667777", "Hi your order 2")]
+    assert messages(sandbox) == [("5556667777", "Hi your order 1"), ("5556667777", "Hi your order 2")]
 
 
 def test_a_second_try_goes_on_with_those_who_have_not_got_it(sandbox, sandbox_connection, context):
@@ -181,7 +181,7 @@ def test_how_the_list_ended_is_one_error_above_one_short_traceback(  # noqa: PLR
     assert_one_error_above_one_short_traceback(caplog, ended.value, "1 sent, 1 ")
 
 
-def test_a_list_that_cannot_be_begun_ends_so_too(sandbox, connection, context, caplog):
+def test_a_list_that_cannot_be_started_fails_the_same_way(sandbox, connection, context, caplog):
     connection(extra={"from_numbers": "5554332111", "timeout": "soon"})
     with pytest.raises(AirflowFailException) as ended:
         bulk_task([ADA, GRACE]).execute(context)
@@ -204,7 +204,7 @@ def test_refusals_in_a_row_end_it_and_a_retry_may_go_on(sandbox, eight_numbers, 
     assert REFUSED_IN_A_ROW <= len(sandbox.messages()) < 400
 
 
-def test_stopped_it_ends_soon_and_leaves_nothing_that_looks_as_if_it_were_out(sandbox, connect_sandbox, context):
+def test_a_stopped_list_ends_soon_and_marks_no_unsent_message_in_doubt(sandbox, connect_sandbox, context):
     connect_sandbox(extra={"from_numbers": ",".join(FROM_NUMBERS), "timeout": 120})
     sandbox.fault("late", seconds=120, times=1)
     task = bulk_task([f"55566{n:05}" for n in range(50)], message="Hi")
@@ -214,7 +214,7 @@ def test_stopped_it_ends_soon_and_leaves_nothing_that_looks_as_if_it_were_out(sa
         task.execute(context)
     assert time.monotonic() - begun < 60  # the answer comes after two minutes
     journal = MessageJournal(journal_store(), DialogTechHook().settings.account, RateLimits())
-    keys = [task_key("dag", "run", "text", -1, f"55566{n:05}") for n in range(50)]
+    keys = [task_key("dag", "run", "send", -1, f"55566{n:05}") for n in range(50)]
     states = [record.state for record in map(journal.find, keys) if record is not None]
     assert set(states) <= {"sent", "released", "throttled", "in_doubt"}
     assert states.count("in_doubt") <= 1
@@ -235,8 +235,8 @@ def test_an_empty_list_is_nothing_to_do(sandbox_connection, context):
     assert bulk_task([]).execute(context)["recipients"] == 0
 
 
-def test_a_template_that_is_none_is_told_before_anything_is_sent(sandbox_connection, context):
-    with pytest.raises(AirflowFailException, match="no valid template"):
+def test_an_invalid_template_is_refused_before_anything_is_sent(sandbox_connection, context):
+    with pytest.raises(AirflowFailException, match="not a valid template"):
         bulk_task([ADA], message="Hi {{ recipient.name").execute(context)
 
 
@@ -249,11 +249,11 @@ def test_a_template_that_is_none_is_told_before_anything_is_sent(sandbox_connect
         ({"max_wait": -1}, "max_wait must be"),
         ({"max_failures": "3"}, "max_failures must be"),
         ({"max_failures": -1}, "max_failures must be"),
-        ({"message": None}, "message must be a template as text"),
-        ({"message": ["Hi"]}, "message must be a template as text"),
+        ({"message": None}, "message must be a string"),
+        ({"message": ["Hi"]}, "message must be a string"),
     ],
 )
-def test_what_is_certainly_wrong_is_told_when_the_dag_is_parsed(wrong, words):
+def test_an_invalid_argument_raises_when_the_dag_is_parsed(wrong, words):
     with pytest.raises(ValueError, match=words):
         bulk_task([], **wrong)
 
@@ -280,17 +280,17 @@ def test_airflows_context_is_used_by_one_thread_only(sandbox, sandbox_connection
 
 def test_the_rows_of_another_sort_of_mapping_will_do(sandbox, sandbox_connection, context):
     bulk_task([UserDict(ADA)]).execute(context)
-    assert texts(sandbox) == [("5556667777", "Hi Ada")]
+    assert messages(sandbox) == [("5556667777", "Hi Ada")]
 
 
-def test_somebody_elses_number_as_sender_is_told_once(sandbox, sandbox_connection, context, caplog):
+def test_a_sender_that_the_connection_does_not_list_is_logged_once(sandbox, sandbox_connection, context, caplog):
     sandbox_numbers = ["5554332119"]
     bulk_task([ADA, GRACE], from_="(555) 433-2119", max_failures=2).execute(context)
     assert {arrival["from"] for arrival in sandbox.messages()} == set(sandbox_numbers)
     assert caplog.text.count("The sender …2119 is not among the from_numbers") == 1
 
 
-def test_what_costs_more_than_it_need_is_told(sandbox, sandbox_connection, context, caplog):
+def test_an_avoidable_segment_is_logged(sandbox, sandbox_connection, context, caplog):
     caplog.set_level(logging.INFO)
     bulk_task([ADA, GRACE], message="“" + "x" * 80).execute(context)
     assert "Row 1 (to …7777): The character “" in caplog.text
@@ -301,9 +301,9 @@ def test_what_costs_more_than_it_need_is_told(sandbox, sandbox_connection, conte
 def test_typography_may_be_replaced_and_long_messages_cut(sandbox, sandbox_connection, context):
     message = "“{{ recipient.name }}” " + "x" * 300
     bulk_task([ADA], message=message, smart_encoding=True, on_too_long="truncate").execute(context)
-    ((_, text),) = texts(sandbox)
-    assert text.startswith('"Ada" xxx')
-    assert len(text) <= 256
+    ((_, body),) = messages(sandbox)
+    assert body.startswith('"Ada" xxx')
+    assert len(body) <= 256
 
 
 def test_the_summary_is_in_xcom_also_when_a_row_is_bad(sandbox, sandbox_connection, context):
@@ -344,7 +344,7 @@ def test_stopped_while_it_checks_it_sends_nothing(sandbox, sandbox_connection, c
     assert context["pushed"]["return_value"]["not_tried"] == 1000
 
 
-def test_a_kill_before_it_began_does_no_harm():
+def test_a_kill_before_the_start_is_ignored():
     bulk_task([]).on_kill()
 
 
@@ -358,11 +358,11 @@ def test_a_template_that_renders_another_message_later_may_turn_out_bad_later(sa
 
 def dag_with(**filters):
     return DAG(
-        "texts", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), user_defined_filters=filters
+        "messages", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), user_defined_filters=filters
     )
 
 
-def test_when_max_wait_is_over_the_rest_is_left_to_a_retry(sandbox, sandbox_connection, context):
+def test_after_max_wait_a_retry_sends_the_rest(sandbox, sandbox_connection, context):
     rows = [f"55566{n:05}" for n in range(40)]
     with pytest.raises(AirflowException, match="max_wait") as raised:
         bulk_task(rows, message="Hi", max_wait=timedelta(seconds=1), max_failures=40).execute(context)
@@ -373,7 +373,7 @@ def test_when_max_wait_is_over_the_rest_is_left_to_a_retry(sandbox, sandbox_conn
     assert summary["not_tried"] + summary["not_sent"] == 40 - summary["sent"]
 
 
-def test_an_api_that_is_away_ends_it_early_and_a_retry_goes_on(connect_sandbox, unused_port, context, monkeypatch):
+def test_an_unavailable_api_ends_it_early_and_a_retry_goes_on(connect_sandbox, unused_port, context, monkeypatch):
     monkeypatch.setattr(tries, "TRIES", 1)
     connect_sandbox(host=f"http://127.0.0.1:{unused_port}/", extra={"from_numbers": "5554332111, 5554332112"})
     with pytest.raises(AirflowException, match="Stopped early: 3 messages in a row failed") as raised:
@@ -393,7 +393,7 @@ def test_where_a_retry_could_still_send_something_airflow_retries(sandbox, sandb
 
 
 def test_its_pool_is_that_of_its_connection():
-    with DAG("texts", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+    with DAG("messages", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
         bulk_task([])
         mapped = DialogTechSendBulkSmsOperator.partial(task_id="mapped", message="Hi").expand(recipients=[[], []])
         assert mapped.pool == bulk_task([], task_id="another").pool == "dialogtech_default"
@@ -404,13 +404,13 @@ def test_a_task_can_be_copied_as_airflow_does():
     assert copy.deepcopy(bulk_task([ADA])).recipients == [ADA]
 
 
-def test_a_row_may_name_a_contact_and_who_must_not_be_texted_is_held_back(sandbox, connect_sandbox, context):
+def test_a_row_may_name_a_contact_and_only_to_holds_back_the_others(sandbox, connect_sandbox, context):
     contacts = {"ada": "(555) 666-7771", "team": ["5556667772", "5556667773"]}
     connect_sandbox(extra={"from_numbers": "5554332111", "contacts": contacts, "only_to": "ada"})
     task = bulk_task(["Ada", {"to": "5556667774"}, "team", "nobody"], message="Hi", invalid="skip")
     summary = task.execute(context)
     assert (summary["sent"], summary["held_back"], summary["invalid"]) == (1, 1, 2)
-    assert [text["to"] for text in sandbox.accepted()] == ["5556667771"]
+    assert [sms["to"] for sms in sandbox.accepted()] == ["5556667771"]
     reasons = [failure["reason"] for failure in summary["failures"]]
     assert "the contact 'team' has 2 numbers" in reasons[0]
     assert "there is no contact 'nobody' (the connection has ada, team)" in reasons[1]

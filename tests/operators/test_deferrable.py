@@ -1,4 +1,4 @@
-"""A message whose slot is far away: the task gives its worker back until shortly before."""
+"""A task whose message has a late slot is deferred until shortly before it."""
 
 import time
 from datetime import timedelta
@@ -18,18 +18,18 @@ from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.journal import journal_store
 from tests.journal.looking import change, rows
 
-CONTEXT = {"ti": SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)}
+CONTEXT = {"ti": SimpleNamespace(dag_id="dag", run_id="run", task_id="send", map_index=-1)}
 
 
 def text_task(**arguments) -> DialogTechSendSmsOperator:
     return DialogTechSendSmsOperator(
-        **{"task_id": "text", "to": "5556667777", "message": "hi", "deferrable": True, **arguments}
+        **{"task_id": "send", "to": "5556667777", "message": "hi", "deferrable": True, **arguments}
     )
 
 
 @pytest.fixture
-def a_long_line(sandbox_connection):
-    """Let so many messages wait before ours that its slot is some two minutes away."""
+def a_long_queue(sandbox_connection):
+    """Reserve enough slots that the next one is about two minutes away."""
     settings = DialogTechHook().settings
     journal = MessageJournal(journal_store(), settings.account, RateLimits())
     for number in settings.from_numbers:
@@ -41,7 +41,7 @@ def the_line_moves_on(seconds: float) -> None:
     change(config.journal_url(), messages.update().values(at=messages.c.at - seconds))
 
 
-def test_a_task_defers_until_shortly_before_its_slot_and_sends_then(sandbox, a_long_line):
+def test_a_task_defers_until_shortly_before_its_slot_and_sends_then(sandbox, a_long_queue):
     task = text_task()
     with pytest.raises(TaskDeferred) as deferred:
         task.execute(CONTEXT)
@@ -54,7 +54,7 @@ def test_a_task_defers_until_shortly_before_its_slot_and_sends_then(sandbox, a_l
     assert len(sandbox.messages()) == 1
 
 
-def test_a_deferred_task_keeps_its_slot_from_messages_that_come_later(sandbox, a_long_line):
+def test_a_deferred_task_keeps_its_slot_from_messages_that_come_later(sandbox, a_long_queue):
     task = text_task()
     with pytest.raises(TaskDeferred) as deferred:
         task.execute(CONTEXT)
@@ -72,7 +72,7 @@ def test_a_deferred_task_keeps_its_slot_from_messages_that_come_later(sandbox, a
     assert arrived["at"] == pytest.approx(kept.at, abs=2)
 
 
-def test_a_deferred_task_that_is_killed_gives_its_slot_to_its_retry(a_long_line):
+def test_a_deferred_task_that_is_killed_gives_its_slot_to_its_retry(a_long_queue):
     for _ in range(2):
         with pytest.raises(TaskDeferred):
             text_task().execute(CONTEXT)
@@ -80,18 +80,18 @@ def test_a_deferred_task_that_is_killed_gives_its_slot_to_its_retry(a_long_line)
     assert states == ["released", "reserved"]
 
 
-def test_a_task_does_not_defer_past_its_max_wait(a_long_line):
+def test_a_task_does_not_defer_past_its_max_wait(a_long_queue):
     with pytest.raises(WaitTooLong):
         text_task(max_wait=timedelta(seconds=70)).execute(CONTEXT)
 
 
-def test_max_wait_counts_from_the_beginning_also_after_the_task_was_deferred(a_long_line):
+def test_max_wait_counts_from_the_beginning_also_after_the_task_was_deferred(a_long_queue):
     with pytest.raises(TaskDeferred) as deferred:
         text_task(max_wait=600).execute(CONTEXT)
     assert deferred.value.kwargs["until"] == pytest.approx(time.time() + 600, abs=60)
 
 
-def test_a_task_that_may_not_defer_waits_on_its_worker(a_long_line):
+def test_a_task_that_may_not_defer_waits_on_its_worker(a_long_queue):
     with pytest.raises(WaitTooLong):
         text_task(deferrable=False, max_wait=70).execute(CONTEXT)
 

@@ -54,7 +54,7 @@ def arrived(ran, numbers):
     return [arrival for arrival in ran.arrivals if arrival["to"].startswith(numbers)]
 
 
-def test_lists_templates_files_and_mapping_reach_everybody(ran):
+def test_lists_templates_files_and_mapping_are_sent(ran):
     done = ran.dialogtech_bulk
     assert done.states == {
         "rows": ["success"],
@@ -77,7 +77,7 @@ def test_lists_templates_files_and_mapping_reach_everybody(ran):
     }
     assert arrivals["5556667702"][0] == "5554332112"
     assert [result["sent"] for result in done.results["d_mapped"]] == [1, 2]
-    # Airflow itself pushes nothing for a task that fails.
+    # Airflow itself pushes no result of a failed task.
     (summary,) = done.results["e_fails"]
     assert [(row["to"], row["outcome"]) for row in summary["rows"]] == [("…7707", "sent"), ("…7708", "refused")]
 
@@ -90,21 +90,21 @@ def test_files_templates_native_rendering_and_mapping_reach_the_recipient(ran):
         "mapped": ["success", "success"],
     }, done.output
     arrivals = {arrival["to"]: (arrival["from"], arrival["message"]) for arrival in arrived(ran, "555666761")}
-    # The new line at the end of the file is the file's, not the message's.
+    # The newline at the end of the file is not part of the message.
     assert arrivals["5556667611"] == (
         "5554332112",
         "Hi Ada,\nthe load of dialogtech_rendering is done & 100% right.",
     )
     assert arrivals["5556667612"][1] == arrivals["5556667613"][1] == "42"
-    # A task may message somebody twice, but not twice the same.
+    # A task may send a recipient two messages, but not the same one twice.
     assert done.results["by_hand"] == [["sent", "sent", "already_sent"]]
-    assert [text["message"] for text in arrived(ran, "5556667614")] == ["one", "two"]
+    assert [sms["message"] for sms in arrived(ran, "5556667614")] == ["one", "two"]
 
 
 def test_a_tasks_own_processes_send_once_and_mapped_ones_once_each(ran):
     done = ran.dialogtech_processes
     assert {state for states in done.states.values() for state in states} == {"success"}, done.output
-    assert Counter(text["to"] for text in arrived(ran, "555666762")) == {
+    assert Counter(sms["to"] for sms in arrived(ran, "555666762")) == {
         "5556667621": 1,
         "5556667622": 1,
         "5556667623": 2,

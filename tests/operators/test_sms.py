@@ -22,18 +22,18 @@ from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings.identity import given_key, task_key
 from tests.conftest import FROM_NUMBERS
 
-TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="text", map_index=-1)
+TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="send", map_index=-1)
 
 
 def text_task(**arguments: object) -> DialogTechSendSmsOperator:
-    return DialogTechSendSmsOperator(**{"task_id": "text", "to": "5556667777", "message": "hi", **arguments})
+    return DialogTechSendSmsOperator(**{"task_id": "send", "to": "5556667777", "message": "hi", **arguments})
 
 
 def run(task: DialogTechSendSmsOperator) -> dict:
     return task.execute({"ti": TI})
 
 
-def test_a_task_returns_what_became_of_its_message_as_plain_json(sandbox, sandbox_connection):
+def test_a_task_returns_the_outcome_of_its_message_as_plain_json(sandbox, sandbox_connection):
     returned = run(text_task(message="Good morning", to="(555) 666-7777"))
     assert json.loads(json.dumps(returned)) == returned
     assert {name: returned[name] for name in ("status", "result", "result_description", "to", "from")} == {
@@ -54,7 +54,7 @@ def test_a_task_returns_what_became_of_its_message_as_plain_json(sandbox, sandbo
         ({"max_wait": -1}, "max_wait must be"),
     ],
 )
-def test_what_is_certainly_wrong_is_told_when_the_dag_is_parsed(wrong, words):
+def test_an_invalid_argument_raises_when_the_dag_is_parsed(wrong, words):
     with pytest.raises(ValueError, match=words):
         text_task(**wrong)
 
@@ -103,11 +103,11 @@ LONG = InDoubt(
 
 
 @pytest.mark.parametrize("error", [*FINAL, Unreachable("down"), LONG])
-def test_what_became_of_the_message_is_one_error_of_short_lines_above_one_short_traceback(failing, error, caplog):
+def test_the_outcome_is_logged_as_one_error_of_short_lines_above_one_short_traceback(failing, error, caplog):
     error.__cause__ = ConnectionError("the library's own")
     with pytest.raises(Exception, match=re.escape(str(error))) as ended:
         run(failing(error))
-    # Airflow 2 adds a warning of its own, since no task runs here.
+    # Airflow 2 logs another warning, because no task runs here.
     ours = [record for record in caplog.records if record.name.startswith("airflow_provider_dialogtech")]
     ((level, message),) = [(record.levelname, record.getMessage()) for record in ours]
     assert (level, message.split()) == ("ERROR", str(ended.value).split())
@@ -148,7 +148,7 @@ def keys_of(monkeypatch, connection):
 
 def test_a_tasks_key_does_not_depend_on_its_message_or_on_how_its_number_is_written(keys_of):
     assert keys_of() == keys_of(message="written at another time") == keys_of(to="+1 (555) 666-7777")
-    assert keys_of() == given_key(task_key("dag", "run", "text", -1, "5556667777"))
+    assert keys_of() == given_key(task_key("dag", "run", "send", -1, "5556667777"))
 
 
 def test_another_recipient_and_a_key_of_ones_own_are_other_messages(keys_of):

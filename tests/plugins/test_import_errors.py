@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import import_errors as texting
+from airflow_provider_dialogtech.alerts import import_errors as alerting
 from airflow_provider_dialogtech.alerts.import_errors import Broken, body_of
 from airflow_provider_dialogtech.alerts.reported_errors import NAME, Reported, ReportedErrors, error_of
 from airflow_provider_dialogtech.plugins import import_errors
@@ -51,10 +51,10 @@ def arrived(sandbox, count=1, seconds=120):
     until = time.monotonic() + seconds
     while len(sandbox.accepted()) < count and time.monotonic() < until:
         time.sleep(0.1)
-    return [text["message"] for text in sandbox.accepted()]
+    return [sms["message"] for sms in sandbox.accepted()]
 
 
-def wait_for_the_process_that_texts(airflow_home):
+def wait_for_the_process_that_sends(airflow_home):
     """Return what it has written down, once it has ended."""
     until = time.monotonic() + 60
     while (file := ReportedErrors.lock(str(airflow_home))) is None:
@@ -75,18 +75,18 @@ def test_broken_files_are_one_message_of_one_process(airflow_home, dags, sandbox
     for n in range(3):
         (dags / f"etl_{n}.py").write_text(f"from airflow import DAG\n{ETL}")
     parse(dags)
-    (text,) = arrived(sandbox)
-    assert text.startswith("Airflow: 3 DAG files do not parse: etl_")
-    assert text.endswith("KeyError: 'region'")
+    (body,) = arrived(sandbox)
+    assert body.startswith("Airflow: 3 DAG files do not parse: etl_")
+    assert body.endswith("KeyError: 'region'")
     # Airflow 2 parses each file in a process of its own, and all of them several times.
-    assert len(wait_for_the_process_that_texts(airflow_home).errors) == 3
+    assert len(wait_for_the_process_that_sends(airflow_home).errors) == 3
     with closing(sqlite3.connect(own_journal)) as journal:
         assert journal.execute("SELECT suppressed FROM dialogtech_alerts").fetchall() == [(0,)]
 
 
 @pytest.fixture
 def home(monkeypatch, tmp_path):
-    """An AIRFLOW_HOME of its own, since what was texted is written down there."""
+    """An own AIRFLOW_HOME, which holds the file of reported errors."""
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", "import_error")
     monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(tmp_path))
     return str(tmp_path)
@@ -94,7 +94,7 @@ def home(monkeypatch, tmp_path):
 
 @pytest.fixture
 def started(monkeypatch, home):
-    """The processes that were started instead of those that message: they end when they are told to."""
+    """The processes that were started instead of those that send alerts. They end when their input is closed."""
     processes = []
     command = (sys.executable, "-c", "import sys; sys.stdin.read()")
 
@@ -109,16 +109,16 @@ def started(monkeypatch, home):
         process.communicate()
 
 
-def end(process, home, *texted, rests=0.0):
-    """End a process that has texted these errors, after which nothing is texted for so many seconds."""
+def end(process, home, *reported, rests=0.0):
+    """End a process that has reported errors, with a rest of some seconds."""
     process.communicate()
     file = ReportedErrors.lock(home)
-    file.write(Reported(frozenset(error_of(*error) for error in texted), time.time() + rests))
+    file.write(Reported(frozenset(error_of(*error) for error in reported), time.time() + rests))
     file.close()
 
 
 @pytest.mark.parametrize("where", ["", "/opt/airflow/dags/"])
-def test_an_error_that_was_texted_starts_no_process_each_time_its_file_is_parsed(started, home, where):
+def test_a_reported_error_does_not_start_a_process_at_each_parsing(started, home, where):
     ImportErrorWatch().note("etl.py", "KeyError", is_new=True)
     end(started[0], home, ("etl.py", "KeyError"))
     for _ in range(3):
@@ -128,10 +128,10 @@ def test_an_error_that_was_texted_starts_no_process_each_time_its_file_is_parsed
     assert len(started) == 2
 
 
-def test_a_file_that_was_mended_and_breaks_again_is_told_again(started, home):
+def test_a_file_that_was_fixed_and_breaks_again_is_reported_again(started, home):
     end(started_for(started, "etl.py"), home, ("etl.py", "KeyError"), rests=60)
     ImportErrorWatch().note("etl.py", "KeyError", is_new=True)
-    assert len(started) == 1, "within the cooldown nobody is texted"
+    assert len(started) == 1, "within the cooldown no alert is sent"
     file = ReportedErrors.lock(home)
     file.write(Reported(file.read().errors))
     file.close()
@@ -144,7 +144,7 @@ def started_for(started, file):
     return started[-1]
 
 
-def test_one_process_runs_at_a_time_and_what_broke_meanwhile_is_told_when_it_is_parsed_again(started, home):
+def test_one_process_runs_at_a_time_and_later_errors_are_reported_at_the_next_parsing(started, home):
     process = started_for(started, "a.py")
     noted = Path(home, NAME).stat().st_mtime_ns
     time.sleep(0.02)  # longer than a tick of the file system's clock
@@ -157,7 +157,7 @@ def test_one_process_runs_at_a_time_and_what_broke_meanwhile_is_told_when_it_is_
     assert len(started) == 2
 
 
-def test_an_error_with_other_words_each_time_starts_no_process_within_the_cooldown(started, home):
+def test_an_error_with_a_changing_message_starts_no_process_within_the_cooldown(started, home):
     end(started_for(started, "a.py"), home, ("a.py", "KeyError"), rests=60)
     for n in range(5):
         ImportErrorWatch().note("a.py", f"<object at 0x{n}>", is_new=False)
@@ -170,13 +170,13 @@ def test_a_file_that_cannot_be_read_counts_as_empty(started, home, written):
     assert started_for(started, "a.py")
 
 
-def test_a_clock_that_was_set_back_does_not_mute_it(started, home):
+def test_a_clock_that_was_set_back_does_not_suppress_it(started, home):
     end(started_for(started, "a.py"), home, rests=1e9)
     ImportErrorWatch().note("a.py", "KeyError", is_new=False)
     assert len(started) == 2
 
 
-def test_the_process_leaves_the_processors_to_those_who_parse(started, home):
+def test_the_process_has_a_low_priority(started, home):
     assert os.getpriority(os.PRIO_PROCESS, started_for(started, "a.py").pid) == 10
 
 
@@ -193,21 +193,21 @@ def test_the_dag_processor_goes_on_where_no_process_can_be_started(monkeypatch, 
 
 
 def test_dag_processors_on_two_machines_message_once(tmp_path, monkeypatch, oncall, sandbox):
-    monkeypatch.setattr(texting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
+    monkeypatch.setattr(alerting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
     for machine in ("one", "another"):
         (tmp_path / machine).mkdir()
         file = ReportedErrors.lock(str(tmp_path / machine))
-        texting.alert_new_errors(file, "an error")
+        alerting.alert_new_errors(file, "an error")
         assert file.read().errors == {"an error"}
         file.close()
     assert len(sandbox.accepted()) == 1
 
 
-def test_an_error_that_could_not_be_texted_is_tried_again(metadata_db, home, monkeypatch, connection, caplog):
-    connection(extra={"from_numbers": FROM_NUMBERS[0]})  # nobody to message
-    monkeypatch.setattr(texting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
+def test_an_error_that_could_not_be_reported_is_retried(metadata_db, home, monkeypatch, connection, caplog):
+    connection(extra={"from_numbers": FROM_NUMBERS[0]})  # no recipient
+    monkeypatch.setattr(alerting, "broken_files", lambda: [Broken("etl.py", "KeyError", "an error")])
     file = ReportedErrors.lock(home)
-    texting.alert_new_errors(file, "an error")
+    alerting.alert_new_errors(file, "an error")
     reported = file.read()
     file.close()
     assert not reported.errors
@@ -231,32 +231,32 @@ def test_the_reason_is_the_line_that_names_the_error(stacktrace, reason):
 
 def test_a_transaction_that_is_long_in_ending_is_waited_for(monkeypatch):
     answers = [[], [Broken("old.py", "old", "1")], [Broken("new.py", "new", "2"), Broken("old.py", "old", "1")]]
-    monkeypatch.setattr(texting, "broken_files", lambda: answers.pop(0))
-    assert len(texting.broken_after_commit("2")) == 2
+    monkeypatch.setattr(alerting, "broken_files", lambda: answers.pop(0))
+    assert len(alerting.broken_after_commit("2")) == 2
 
 
 def test_an_error_that_never_comes_is_not_waited_for_for_ever(monkeypatch):
-    monkeypatch.setattr(texting, "MOST_SECONDS_TO_COMMIT", 0.0)
-    monkeypatch.setattr(texting, "broken_files", lambda: [Broken("old.py", "old", "1")])
-    assert len(texting.broken_after_commit("2")) == 1
+    monkeypatch.setattr(alerting, "MOST_SECONDS_TO_COMMIT", 0.0)
+    monkeypatch.setattr(alerting, "broken_files", lambda: [Broken("old.py", "old", "1")])
+    assert len(alerting.broken_after_commit("2")) == 1
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr(texting, "SECONDS_TO_COMMIT", 0.01)
+    monkeypatch.setattr(alerting, "SECONDS_TO_COMMIT", 0.01)
 
 
-def test_a_file_that_broke_now_is_named_before_those_that_were_texted(monkeypatch, home, connection):
+def test_a_newly_broken_file_is_named_before_those_already_reported(monkeypatch, home, connection):
     connection(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE})
-    texts = []
-    monkeypatch.setattr(texting, "broken_files", lambda: [Broken("old.py", "old", "1"), Broken("new.py", "new", "2")])
-    monkeypatch.setattr(texting, "deliver", lambda alert, *_: texts.append(alert.body) or True)
-    assert len(texting.alert_all_broken("2", frozenset({"1"}))) == 2
-    assert texts == ["Airflow: 2 DAG files do not parse: new.py: new"]
+    bodies = []
+    monkeypatch.setattr(alerting, "broken_files", lambda: [Broken("old.py", "old", "1"), Broken("new.py", "new", "2")])
+    monkeypatch.setattr(alerting, "deliver", lambda alert, *_: bodies.append(alert.body) or True)
+    assert len(alerting.alert_all_broken("2", frozenset({"1"}))) == 2
+    assert bodies == ["Airflow: 2 DAG files do not parse: new.py: new"]
 
 
 def test_the_message_has_no_secret():
-    text = body_of([Broken("etl.py", "OperationalError: postgresql://ada:secret@db/ password=hunter2 for 5556667777")])
-    assert text.startswith("Airflow: 1 DAG file does not parse: etl.py: OperationalError")
+    body = body_of([Broken("etl.py", "OperationalError: postgresql://ada:secret@db/ password=hunter2 for 5556667777")])
+    assert body.startswith("Airflow: 1 DAG file does not parse: etl.py: OperationalError")
     for secret in ("secret", "hunter2", "5556667777"):
-        assert secret not in text
+        assert secret not in body

@@ -62,7 +62,7 @@ def test_a_dag_that_has_a_notifier_is_left_alone(options):
     assert dag.on_failure_callback is before
 
 
-def test_a_notifier_of_a_mapped_task_counts_too():
+def test_a_notifier_of_a_mapped_task_counts():
     with DAG("etl", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
         mapped = DialogTechSendSmsOperator.partial(task_id="load", on_failure_callback=[DialogTechSmsNotifier()])
         mapped.expand(to=["5556667777"], message=["Hi"])
@@ -90,7 +90,7 @@ def test_without_the_setting_nothing_is_added(monkeypatch, alert_on):
     assert not dag.has_on_failure_callback
 
 
-def test_a_wrong_setting_is_logged_and_breaks_no_dag(monkeypatch, caplog):
+def test_an_invalid_setting_is_logged_and_does_not_break_a_dag(monkeypatch, caplog):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALERT_ON", "everything")
     dag = a_dag()
     settings.dag_policy(dag)

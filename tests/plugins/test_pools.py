@@ -201,7 +201,7 @@ def test_airflow_starts_though_a_setting_is_wrong(pools, monkeypatch, caplog, na
     assert f"[dialogtech] {name} must be" in caplog.text
 
 
-def test_a_tasks_processes_are_told_its_map_index(monkeypatch):
+def test_a_tasks_processes_get_its_map_index(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CTX_MAP_INDEX", "before")
     (listener,) = DialogTechPlugin.listeners
     listener.on_task_instance_running(SimpleNamespace(map_index=3))

@@ -34,7 +34,7 @@ def test_wrong_pool_slots_are_refused_by_name_with_their_bounds(monkeypatch, wri
     assert "[dialogtech] pool_slots must be a whole number from 1 to 10,000. " in words
 
 
-def test_without_pool_slots_the_connection_tells_them():
+def test_without_pool_slots_the_connections_limit_counts():
     assert config.pool_slots() is None
 
 

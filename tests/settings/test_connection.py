@@ -59,7 +59,7 @@ def test_a_single_number_may_be_an_integer():
 
 @pytest.mark.parametrize("written", [{"a": 1}, [1.5], [["5554332111"]], True, [True], "[5554332111", 1.5, [None]])
 @pytest.mark.parametrize("name", ["from_numbers", "alert_to"])
-def test_what_is_no_list_of_numbers_is_refused_by_name(name, written):
+def test_an_invalid_list_of_numbers_is_refused_by_name(name, written):
     assert f"extra.{name} must be phone numbers" in refusal({name: written})
 
 
@@ -69,7 +69,7 @@ def test_an_impossible_sender_is_refused_by_name_and_not_shown():
     assert "12345678901234567890" not in words
 
 
-def test_a_mistake_in_one_alert_recipient_does_not_mute_the_others():
+def test_an_invalid_alert_recipient_does_not_affect_the_others():
     assert read({"alert_to": "5556667777, 12"}).alert_to == ("5556667777", "12")
 
 
@@ -144,17 +144,17 @@ def test_any_other_http_method_is_refused_by_name(written):
 @pytest.mark.parametrize(
     "written", ["slow down, Too Many ,slow down", ["slow down", "Too Many"], '["slow down", "Too Many"]']
 )
-def test_words_of_throttling_are_a_list_or_message(written):
+def test_throttled_words_are_a_list_or_a_string(written):
     assert read({"throttled_words": written}).throttled_words == ("slow down", "Too Many")
 
 
 @pytest.mark.parametrize("written", [1, ["slow", 1], {}, "[1]", '["slow'], ids=str)
-def test_what_are_no_words_is_refused_by_name(written):
+def test_invalid_throttled_words_are_refused_by_name(written):
     assert "extra.throttled_words must be words or phrases" in refusal({"throttled_words": written})
 
 
 @pytest.mark.parametrize("written", ["a", "x" * 101, [f"word {n}" for n in range(51)]], ids=lambda w: str(w)[:9])
-def test_words_of_throttling_have_bounds(written):
+def test_throttled_words_have_bounds(written):
     assert "at most 50 words or phrases of 2 to 100 characters" in refusal({"throttled_words": written})
 
 
@@ -163,7 +163,7 @@ def test_two_keys_of_one_account_share_its_limits():
     assert one == other == digest("account", "acme")
 
 
-def test_without_an_account_name_the_access_key_tells_the_account():
+def test_without_an_account_name_the_access_key_identifies_the_account():
     assert read().account == digest("account", "access")
     assert read().account != read(login="another").account
 
@@ -181,7 +181,7 @@ def test_too_many_numbers_are_refused_by_name():
 @pytest.mark.parametrize(
     "extra", ["[" * 60_000, '{"a":' * 10_000, '{"timeout": 1' + " " * 70_000 + "}"], ids=["list", "object", "long"]
 )
-def test_an_extra_that_is_too_deep_or_too_long_is_told(extra):
+def test_an_extra_that_is_too_deep_or_too_long_is_refused(extra):
     assert "the extra must be a JSON object of at most 65,536 characters" in refusal(extra)
 
 
@@ -197,7 +197,7 @@ def test_a_key_as_long_as_it_may_be_is_taken():
     assert len(read(password="x" * 256).secret_access_key) == 256
 
 
-def test_a_field_that_airflow_cannot_decrypt_is_told():
+def test_a_field_that_airflow_cannot_decrypt_is_refused():
     class Undecryptable(SimpleNamespace):
         @property
         def password(self):
@@ -262,7 +262,7 @@ def traceback_with_locals(call) -> str:
 
 
 @pytest.mark.parametrize("extra", ["{", "from_numbers=5554332111", "[]", '"text"'])
-def test_an_extra_that_is_no_json_object_is_not_taken_for_an_empty_one(extra):
+def test_an_extra_that_is_not_a_json_object_is_not_read_as_empty(extra):
     assert "the extra must be a JSON object" in refusal(extra)
 
 

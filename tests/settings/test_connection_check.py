@@ -26,14 +26,14 @@ def test_a_number_that_is_not_enabled_fails_the_test(connect_sandbox):
     assert "…9999 is not SMS-enabled" in words
 
 
-def test_keys_without_numbers_are_said_to_work(connect_sandbox):
+def test_keys_without_numbers_work(connect_sandbox):
     connect_sandbox()
     worked, words = check()
     assert worked
     assert "every message must name its sender" in words
 
 
-def test_a_wrong_key_is_said_to_be_wrong(connect_sandbox):
+def test_a_wrong_key_is_reported(connect_sandbox):
     connect_sandbox(password="another secret")
     assert check() == (
         False,
@@ -62,7 +62,7 @@ def test_an_empty_port_is_none_also_as_the_browser_sends_it(connect_sandbox, por
     assert check()[0]
 
 
-def test_nothing_listening_is_said_to_be_unreachable(connection, unused_port):
+def test_a_closed_port_is_reported_as_unreachable(connection, unused_port):
     connection(host=f"http://127.0.0.1:{unused_port}/ibp_api.php")
     assert check() == (False, "DialogTech could not be reached. Check the API URL, the network and the proxy.")
 
@@ -104,7 +104,7 @@ def test_another_sites_answer_fails_without_being_shown(connection):
     assert "Welcome" not in words
 
 
-def test_no_words_ever_echo_the_connection(sandbox, connect_sandbox, unused_port):
+def test_the_result_never_shows_the_connections_fields(sandbox, connect_sandbox, unused_port):
     secrets = (sandbox.access_key, sandbox.secret_access_key, "127.0.0.1", "example.com", "5554332111")
     for fields in (
         {},

@@ -9,7 +9,7 @@ CONTACTS = Contacts({"oncall": (ONCALL,), "Finance team 2": FINANCE})
 
 
 @pytest.mark.parametrize("name", ["oncall", " OnCall "])
-def test_a_contacts_name_stands_for_its_number_in_any_case(name):
+def test_a_contacts_name_matches_in_any_case(name):
     assert CONTACTS.numbers_of(name) == (ONCALL,)
     assert CONTACTS.number_of(name) == ONCALL
 
@@ -21,15 +21,15 @@ def test_a_contact_may_have_several_numbers():
 
 
 @pytest.mark.parametrize("number", ["5556667777", "+44 20 7946 0958", 5556667777, None, "", "1-800-5551234 ext"])
-def test_what_is_no_name_stays_as_it_is(number):
+def test_a_value_that_is_not_a_name_is_returned_as_it_is(number):
     assert CONTACTS.numbers_of(number) == (number,)
 
 
 def test_an_unknown_name_is_an_error_that_names_the_known_ones():
     with pytest.raises(InvalidMessage, match=r"no contact 'oncal' \(the connection has oncall, Finance team 2\)"):
         CONTACTS.numbers_of("oncal")
-    # What a template gives for an XCom or a parameter that is not there.
-    with pytest.raises(InvalidMessage, match="no recipient: its template gave None"):
+    # The rendered template of a missing XCom or parameter.
+    with pytest.raises(InvalidMessage, match="`to` rendered to None"):
         CONTACTS.numbers_of("None")
     with pytest.raises(InvalidMessage, match="the connection has no contacts"):
         Contacts().numbers_of("oncall")
@@ -53,7 +53,7 @@ def test_contacts_are_read_as_people_write_them(written):
         {f"name {n}": "5556667777" for n in range(1001)}, {"a": [str(5550000000 + n) for n in range(101)]},
     ],
 )  # fmt: skip
-def test_what_are_no_contacts_is_a_named_error(connection, written):
+def test_invalid_contacts_are_a_named_error(connection, written):
     connection(extra={"contacts": written})
     with pytest.raises(InvalidConnection, match=r"extra\.contacts must be a JSON object"):
         DialogTechHook().settings.contacts  # noqa: B018
@@ -69,7 +69,7 @@ def test_neither_contacts_nor_settings_show_a_number(connection):
 @pytest.mark.parametrize(
     ("only_to", "problem"),
     [
-        ("nobody", "in extra.only_to, there is no contact 'nobody'"),
+        ("unknown", "in extra.only_to, there is no contact 'unknown'"),
         ("12", "extra.only_to"),
         ({"a": 1}, "extra.only_to must be"),
     ],
@@ -91,6 +91,6 @@ def test_a_wrong_only_to_is_a_named_error(connection, only_to, problem):
         (["oncall"], {"5556667777"}),
     ],
 )
-def test_only_to_takes_numbers_and_contacts_and_an_empty_list_lets_nobody_through(connection, only_to, numbers):
+def test_only_to_has_numbers_and_contacts_and_an_empty_list_allows_none(connection, only_to, numbers):
     connection(extra={"contacts": {"oncall": ONCALL}, "only_to": only_to})
     assert DialogTechHook().settings.only_to == numbers

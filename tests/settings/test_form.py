@@ -56,7 +56,7 @@ def test_the_hooks_form_has_the_bounds_of_the_checks(written, taken):
     assert filled.validate() is taken
 
 
-# In a process of its own: up to 3.1 the providers' forms are read once, and only here in the way that the API does.
+# In its own process: up to 3.1 the providers' forms are read once, and here in the same way as in the API.
 SERVE = """
 import json
 from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
@@ -74,7 +74,7 @@ def test_airflow_serves_the_form():
     served = json.loads(done.stdout.split("SERVED ")[1].splitlines()[0])
     assert list(served["extra_fields"]) == NAMES
     assert served["extra_fields"]["from_numbers"]["schema"]["title"] == "From numbers"
-    # On Python 3.10, Airflow 3.1 shows the choices of no provider: what it patches is not what a provider imports.
+    # On Python 3.10, Airflow 3.1 shows no provider's choices: it patches another class than providers import.
     if not (version("apache-airflow").startswith("3.1.") and sys.version_info < (3, 11)):
         assert served["extra_fields"]["http_method"]["schema"]["enum"] == ["GET", "POST"]
     assert served["standard_fields"]["password"]["title"] == "Secret access key"

@@ -59,7 +59,7 @@ def test_inside_a_task_the_message_belongs_to_the_key(monkeypatch):
 
     ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", map_index=-1)
     monkeypatch.setattr(_compat, "get_current_context", lambda: {"ti": ti})
-    first, again, other = (idempotency.default_key("5556667777", text) for text in ("hi", "hi", "ho"))
+    first, again, other = (idempotency.default_key("5556667777", body) for body in ("hi", "hi", "ho"))
     assert first == again != other
 
 
@@ -77,7 +77,7 @@ def test_two_airflows_that_share_a_journal_have_keys_of_their_own(monkeypatch):
     assert len(found) == 6
 
 
-def test_a_namespace_has_a_bound_told_by_name(monkeypatch):
+def test_a_namespace_that_is_too_long_is_refused_by_name(monkeypatch):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__NAMESPACE", "x" * 251)
     with pytest.raises(InvalidConnection, match=r"\[dialogtech\] namespace must be a name of at most 250"):
         idempotency.task_key(*RUN)
@@ -89,7 +89,7 @@ def test_any_given_key_counts(key):
 
 
 @pytest.mark.parametrize("key", ["", "  ", "x" * 10_001, 10**5000], ids=["empty", "blank", "long", "huge"])
-def test_a_key_that_says_nothing_or_too_much_is_refused(key):
+def test_an_empty_or_too_long_key_is_refused(key):
     with pytest.raises(InvalidMessage, match="`idempotency_key` must be text of 1 to 10,000 characters"):
         idempotency.given_key(key)
 
@@ -139,7 +139,7 @@ def test_a_process_without_a_whole_task_has_a_new_key_each_time():
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="this system does not tell")  # noqa: PTH110
 def test_what_airflow_sets_in_a_tasks_own_process_is_not_taken_for_the_process_of_a_task():
-    """A callback runs there after the task: its text is not the task's."""
+    """A callback runs there after the task, and its message must not get the task's key."""
     key, again, _ = said(f"import os; os.environ |= {ENVIRONMENT!r}\n")
     assert key != again
 

@@ -38,7 +38,7 @@ def test_several_machines_share_a_postgres(monkeypatch):
         ("LocalExecutor;sales=CeleryExecutor", "CeleryExecutor"),
     ],
 )
-def test_a_file_is_no_journal_where_tasks_run_elsewhere(monkeypatch, executor, named):
+def test_a_file_journal_is_refused_where_tasks_run_on_several_machines(monkeypatch, executor, named):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
     with pytest.raises(InvalidConnection, match=f"not sent: {named} may run.*AIRFLOW__DIALOGTECH__JOURNAL_URL"):
         journal_store()
@@ -89,7 +89,7 @@ def in_an_airflow(home: Path, code: str = OPEN, *arguments: str, **environment: 
     return subprocess.run(command, capture_output=True, text=True, env=variables | environment, check=False)
 
 
-# Open a journal in each home of the arguments, and say what went wrong. Only Airflow's own AIRFLOW_HOME is asked.
+# Open a journal in each home of the arguments, and print the errors.
 OPEN_IN_HOMES = """
 import os, sys, traceback
 from airflow import configuration
@@ -124,17 +124,17 @@ def test_the_journal_lies_in_airflow_home_whatever_that_is_called(homes, sign):
     assert [path.name for path in home.parent.iterdir()] == [home.name]
 
 
-def test_a_command_may_tell_the_journals_url(tmp_path):
+def test_a_command_may_return_the_journals_url(tmp_path):
     written = opened(tmp_path, AIRFLOW__DIALOGTECH__JOURNAL_URL_CMD=f"echo {POSTGRES}")
     assert "IS FILE False" in written
 
 
-def test_a_command_in_airflow_cfg_may_tell_the_journals_url(tmp_path):
+def test_a_command_in_airflow_cfg_may_return_the_journals_url(tmp_path):
     (tmp_path / "airflow.cfg").write_text(f"[dialogtech]\njournal_url_cmd = echo {POSTGRES}\n")
     assert "IS FILE False" in opened(tmp_path)
 
 
-def test_a_secrets_backend_may_tell_the_journals_url(tmp_path):
+def test_a_secrets_backend_may_return_the_journals_url(tmp_path):
     (tmp_path / "vault.py").write_text(
         "from airflow.secrets import BaseSecretsBackend\n"
         "class Vault(BaseSecretsBackend):\n"
@@ -150,7 +150,7 @@ def test_a_secrets_backend_may_tell_the_journals_url(tmp_path):
     assert "IS FILE False" in written
 
 
-def test_a_command_that_fails_is_told_without_what_it_printed(tmp_path):
+def test_a_failing_command_is_reported_without_its_output(tmp_path):
     program = OPEN.replace("store = journal_store()", "store = journal_store()  # raises")
     others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__DIALOGTECH__")}
     done = subprocess.run(
@@ -171,7 +171,7 @@ def mounts(tmp_path, *lines: str) -> Path:
     return file
 
 
-# As Linux tells it in a container of Docker, with a volume at /opt/airflow and one with a space in its name.
+# From a Docker container, with a volume at /opt/airflow and one with a space in its name.
 ROOT = "614 534 0:50 / / rw,relatime master:238 - overlay overlay rw,lowerdir=/var/lib/docker/l/A:/var/lib/docker/l/B"
 PROC = "615 614 0:54 / /proc rw,nosuid - proc proc rw"
 VOLUME = "640 614 254:1 /var/lib/docker/volumes/a/_data /opt/airflow rw,relatime master:1 - ext4 /dev/vda1 rw"
@@ -192,15 +192,15 @@ MACHINE = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard"
         (("nonsense", ""), "/opt/airflow/journal.db", False),
     ],
 )
-def test_a_containers_own_layer_is_told_from_a_volume(tmp_path, lines, path, layer):
+def test_a_containers_own_layer_is_distinguished_from_a_volume(tmp_path, lines, path, layer):
     assert on_container_layer(Path(path), mounts(tmp_path, *lines)) is layer
 
 
-def test_without_a_list_of_mounts_nothing_is_said(tmp_path):
+def test_without_a_list_of_mounts_nothing_is_logged(tmp_path):
     assert not on_container_layer(Path("/opt/airflow/journal.db"), tmp_path / "none")
 
 
-def test_what_is_no_path_is_no_ones():
+def test_an_invalid_path_is_on_no_layer():
     assert not on_container_layer(Path("/opt/\0/journal.db"))
 
 

@@ -23,12 +23,12 @@ def statsd():
         def listen():
             while True:
                 try:
-                    told = server.recv(65536).decode()
+                    received = server.recv(65536).decode()
                 except TimeoutError:
                     if ended.is_set():
                         return
                     continue
-                for line in told.splitlines():
+                for line in received.splitlines():
                     name, value = line.split(":", 1)
                     heard.setdefault(name, []).append(value)
 
@@ -58,7 +58,7 @@ def test_messages_and_alerts_are_counted_and_timed(metadata_db, sandbox, connect
         for name, values in heard.items()
         if name.startswith("airflow.dialogtech.")
     }
-    # The alert is a message, too.
+    # The alert is a message as well.
     assert (ours["messages.sent"], ours["messages.refused"]) == (["1|c"] * 3, ["1|c"]), ours
     assert ours["throttled_replies"] == ["1|c"]
     assert (ours["alerts.sent"], ours["alerts.suppressed"]) == (["1|c"], ["1|c"])
@@ -75,7 +75,7 @@ def test_where_airflow_has_no_metrics_nothing_fails():
     recorder.time("waited", 0.5)
 
 
-def test_a_failing_metric_fails_no_message(monkeypatch):
+def test_a_failing_metric_does_not_fail_a_message(monkeypatch):
     def fail():
         raise RuntimeError
 

@@ -37,7 +37,7 @@ _BEGUN_FIRST = {
     "dialogtech_deadline_alert": "late",
     "alerts_of_a_failure": "by_hand",
     "alerts_of_a_success": "by_hand",
-    "dialogtech_text_per_row": "by_hand",
+    "dialogtech_message_per_row": "by_hand",
 }
 _SOON_MISSED = (
     {

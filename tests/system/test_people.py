@@ -87,7 +87,7 @@ def test_who_is_not_in_only_to_gets_no_message_and_the_task_says_so(system, runs
     assert words_to(system, "5556667869") == []
     results = system.airflow.metadata.results_of_run("dialogtech_only_to", RUN)
     told = {task: (result["status"], result["to"]) for (task, _), result in results.items()}
-    assert told == {"text_a_tester": ("sent", "…7861"), "text_a_customer": ("held_back", "…7869")}
+    assert told == {"send_to_a_tester": ("sent", "…7861"), "send_to_a_customer": ("held_back", "…7869")}
     assert "Held back, so nothing was sent" in system.airflow.task_logs("dialogtech_only_to")
 
 
@@ -113,7 +113,7 @@ def test_a_dag_that_has_a_notifier_is_not_texted_twice(system, runs):
 
 def test_what_is_texted_without_a_notifier_is_said_when_airflow_starts(system):
     logs = [log.read_text(errors="replace") for log in (system.airflow.folder / "output").glob("*.log")]
-    words = "alert_to of the connection dialogtech_oncall is texted about dag_failed and import_error"
+    words = "alerts about dag_failed and import_error go to alert_to of the connection dialogtech_oncall"
     assert any(words in log for log in logs)
 
 

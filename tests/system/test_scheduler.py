@@ -10,7 +10,7 @@ from tests.conftest import ACCESS_KEY, FROM_NUMBERS, SECRET
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 DAILY = "dialogtech_daily_notification"
-PER_ROW = "dialogtech_text_per_row"
+PER_ROW = "dialogtech_message_per_row"
 CUSTOMERS = {
     "5556667771": "Hi Ada, your delivery comes today from 9 to 11.",
     "5556667772": "Hi Grace, your delivery comes today from 11 to 1.",
@@ -74,7 +74,7 @@ def test_xcom_holds_what_became_of_the_message_and_nothing_else(system, daily_ru
 def test_every_mapped_task_has_its_own_result(system, per_row_run):
     results = system.airflow.metadata.results_of_run(PER_ROW, per_row_run)
     told = [
-        (results["text_each_customer", index]["status"], results["text_each_customer", index]["to"])
+        (results["send_to_each_customer", index]["status"], results["send_to_each_customer", index]["to"])
         for index in range(3)
     ]
     assert told == [("sent", "…7771"), ("sent", "…7772"), ("sent", "…7773")]
@@ -87,8 +87,8 @@ def test_the_tasks_run_in_a_pool_that_nobody_created_by_hand(system, daily_run, 
     ]
     assert {(task["task_id"], task["pool"]) for task in tasks} == {
         ("good_morning", "dialogtech_default"),
-        ("prepare_texts", "default_pool"),
-        ("text_each_customer", "dialogtech_default"),
+        ("prepare_messages", "default_pool"),
+        ("send_to_each_customer", "dialogtech_default"),
     }
     assert system.airflow.metadata.slots_of_pools()["dialogtech_default"] == 4
 
@@ -110,7 +110,7 @@ def test_the_secret_is_in_no_file_of_airflow_in_any_encoding(system, daily_run, 
 def test_no_log_of_a_sending_task_or_of_a_component_shows_a_full_number(system, daily_run, per_row_run):
     logs = [
         *system.airflow.folder.glob("logs/*/*/task_id=good_morning/**/*.log"),
-        *system.airflow.folder.glob("logs/*/*/task_id=text_each_customer/**/*.log"),
+        *system.airflow.folder.glob("logs/*/*/task_id=send_to_each_customer/**/*.log"),
         *system.airflow.folder.glob("output/*.log"),
     ]
     content = {log: _without_debug_of_airflow_3_0(log.read_text(errors="replace")) for log in logs}

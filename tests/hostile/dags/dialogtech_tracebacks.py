@@ -1,4 +1,4 @@
-"""Tasks and alerts that fail in every place where a traceback could show a key, a number or a message."""
+"""Tasks and alerts that fail wherever a traceback could show a key, a number or a message."""
 
 from datetime import datetime, timezone
 
@@ -12,18 +12,18 @@ except ImportError:  # Airflow 2
     from airflow.decorators import task
 
 START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc)}
-TEXT = "a very private message"
+BODY = "a very private message"
 NUMBER = "5556667779"
 
 
-def text(conn_id, to, task_id=None):
-    DialogTechSendSmsOperator(task_id=task_id or conn_id, to=to, message=TEXT, dialogtech_conn_id=conn_id)
+def send(conn_id, to, task_id=None):
+    DialogTechSendSmsOperator(task_id=task_id or conn_id, to=to, message=BODY, dialogtech_conn_id=conn_id)
 
 
 def alert(conn_id):
     @task(
         task_id=f"alert_{conn_id}",
-        on_failure_callback=DialogTechSmsNotifier(TEXT, to=NUMBER, dialogtech_conn_id=conn_id),
+        on_failure_callback=DialogTechSmsNotifier(BODY, to=NUMBER, dialogtech_conn_id=conn_id),
     )
     def fails():
         raise ValueError("a failure of its own")
@@ -32,14 +32,14 @@ def alert(conn_id):
 
 
 with DAG("dialogtech_tracebacks", **START):
-    text("unreachable", "5556667771")
-    text("in_doubt", "5556667772")
-    text("wrong_keys", "5556667773")
-    text("wrong_timeout", "5556667774")
-    text("in_doubt", "5556667775 x", "wrong_number")
+    send("unreachable", "5556667771")
+    send("in_doubt", "5556667772")
+    send("wrong_keys", "5556667773")
+    send("wrong_timeout", "5556667774")
+    send("in_doubt", "5556667775 x", "wrong_number")
     DialogTechSendBulkSmsOperator(
         task_id="template_of_a_list",
-        recipients=[{"to": "5556667778", "name": TEXT}],
+        recipients=[{"to": "5556667778", "name": BODY}],
         message="{{ recipient.name }} {{ 1 / 0 }}",
         dialogtech_conn_id="in_doubt",
     )

@@ -1,4 +1,4 @@
-"""A message and an alert that fail where the journal is away."""
+"""A message and an alert that fail because the journal is unavailable."""
 
 from datetime import datetime, timezone
 
@@ -10,15 +10,15 @@ try:
 except ImportError:  # Airflow 2
     from airflow import DAG
 
-TEXT = "a very private message"
+BODY = "a very private message"
 NUMBER = "5556667776"
 
 with DAG("dialogtech_without_journal", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
     DialogTechSendSmsOperator(
-        task_id="text",
+        task_id="send",
         to=NUMBER,
-        message=TEXT,
+        message=BODY,
         max_wait=1,
         dialogtech_conn_id="in_doubt",
-        on_failure_callback=DialogTechSmsNotifier(TEXT, to=NUMBER, dialogtech_conn_id="wrong_timeout"),
+        on_failure_callback=DialogTechSmsNotifier(BODY, to=NUMBER, dialogtech_conn_id="wrong_timeout"),
     )

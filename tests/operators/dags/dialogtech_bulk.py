@@ -1,4 +1,4 @@
-"""Every way in which a list and its message reach the bulk operator, with native rendering on; and one that fails."""
+"""Every form of a list and its message for the bulk operator, with native rendering; and one that fails."""
 
 from datetime import datetime, timezone
 

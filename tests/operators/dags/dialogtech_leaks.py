@@ -1,4 +1,4 @@
-"""Tasks that fail in every place where a plain client would show its URL."""
+"""Tasks that fail wherever a plain client would show its URL."""
 
 import logging
 from datetime import datetime, timezone

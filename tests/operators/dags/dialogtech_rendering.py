@@ -1,4 +1,4 @@
-"""Every way in which a message's arguments are rendered, with native rendering on; and a message sent by hand."""
+"""Every form of a message's arguments, with native rendering; and messages sent with the hook."""
 
 from datetime import datetime, timezone
 
@@ -32,6 +32,6 @@ with DAG(
     @task
     def by_hand() -> list[str]:
         send = DialogTechHook().send_sms
-        return [send(to="5556667614", message=text).status for text in ("one", "two", "one")]
+        return [send(to="5556667614", message=body).status for body in ("one", "two", "one")]
 
     by_hand()

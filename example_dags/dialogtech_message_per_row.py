@@ -1,11 +1,11 @@
 """
 ### One message per row of another task's result
 
-`prepare_texts` returns one mapping per person, and `expand_kwargs` makes a task of its own for each of them: each has
-its log, its retries and its result in XCom. The tasks run in the connection's pool (`dialogtech_default`, 4 slots), so
-a long list keeps no other DAG's tasks from running.
+`prepare_messages` returns one mapping per recipient, and `expand_kwargs` creates a mapped task instance for each, with
+its own log, retries and result in XCom. The instances run in the connection's pool (`dialogtech_default`, 4 slots), so
+a long list does not block the tasks of other DAGs.
 
-With `expand` instead, everybody gets the same message: `.partial(message="…").expand(to=["…", "…"])`.
+With `expand` instead, every recipient gets the same message: `.partial(message="…").expand(to=["…", "…"])`.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -19,7 +19,7 @@ except ImportError:  # Airflow 2
     from airflow.decorators import task
 
 with DAG(
-    dag_id="dialogtech_text_per_row",
+    dag_id="dialogtech_message_per_row",
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
@@ -29,8 +29,8 @@ with DAG(
 ):
 
     @task(show_return_value_in_logs=False)  # it holds phone numbers
-    def prepare_texts() -> list[dict[str, str]]:
-        """Stand in for the rows of a query."""
+    def prepare_messages() -> list[dict[str, str]]:
+        """Return the rows, here without a query."""
         deliveries = [
             {"name": "Ada", "phone": "(555) 666-7771", "window": "9 to 11"},
             {"name": "Grace", "phone": "(555) 666-7772", "window": "11 to 1"},
@@ -41,4 +41,4 @@ with DAG(
             for row in deliveries
         ]
 
-    DialogTechSendSmsOperator.partial(task_id="text_each_customer").expand_kwargs(prepare_texts())
+    DialogTechSendSmsOperator.partial(task_id="send_to_each_customer").expand_kwargs(prepare_messages())
