@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.alerts.journals import CALL, HELD, AlertDeadline
-from airflow_provider_dialogtech.alerts.text import fit, suffix_of
+from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, JournalUnavailable, NotSent
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.metrics import ALERTS
@@ -26,7 +26,7 @@ from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.alerts.journals import Attempt
     from airflow_provider_dialogtech.delivery.result import SendResult
-    from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim
+    from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
     from airflow_provider_dialogtech.journal.store import Store
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 
 AT_ONCE = 8
-# The outcomes after which the same alert need not be sent again.
-_DEALT_WITH = {"sent", "in_doubt", "held_back"}
 
 
 def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) -> bool:
@@ -44,7 +42,7 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
     :param alert: the alert.
     :param recipients: its numbers and contacts, as users write them. An invalid one does not affect the others.
     :param hook: the hook of the sending account, with its settings already read.
-    :return: whether a message was sent or may have been sent; False where all were suppressed, for example.
+    :return: whether a message was sent to anybody, by this alert or by an earlier one with the same dedup key.
     """
     deadline = AlertDeadline(HELD)
     numbers = _numbers(alert, recipients, hook.settings)
@@ -56,7 +54,7 @@ def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) ->
     if not all(message.ended for message in messages):
         log.error("Alert for %s: the callback's time is over, so some messages may not have been sent.", alert.subject)
         return True
-    return any(message.outcome in _DEALT_WITH for message in messages)
+    return any(message.is_dealt_with for message in messages)
 
 
 def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[str]:
@@ -117,7 +115,8 @@ def _run_waiting(waiting: queue.SimpleQueue[RecipientAlert]) -> None:
 
 
 RECORDER = AirflowRecorder()
-_SUPPRESSED = "is suppressed, because another was sent a short time ago. The next one counts it."
+_SUPPRESSED = "is suppressed by its cooldown until %s, because a similar one was sent. The next one counts it."
+_USED_UP = "is suppressed, because alert_budget is used up for 10 minutes at most. The next one counts it."
 _NOTHING_TO_RESOLVE = "is not needed: no alert about a failure was sent before, or alert_budget is used up."
 _DECIDED_BY_NEXT = "is decided %s, because %s failed (%s)."
 
@@ -133,6 +132,7 @@ class RecipientAlert:
     :param ended: whether the message has an outcome.
     :param failed: whether the message was certainly not sent.
     :param outcome: the metric that counts it.
+    :param decision: why it was suppressed, if it was.
     """
 
     alert: Alert
@@ -142,6 +142,7 @@ class RecipientAlert:
     ended: bool = False
     failed: bool = False
     outcome: str = "failed"
+    decision: Decision | None = None
 
     def run(self) -> None:
         """Send the message. Never raises."""
@@ -185,9 +186,7 @@ class RecipientAlert:
             gate, claim = self._claim(store, journal.recent)
         if claim is None:
             attempt.check()
-            is_suppressed = self.alert.resolves is None
-            self._log(logging.INFO, _SUPPRESSED if is_suppressed else _NOTHING_TO_RESOLVE)
-            self.outcome = "suppressed" if is_suppressed else "not_needed"
+            self._log_no_claim()
             return
         try:
             attempt.check()
@@ -216,9 +215,28 @@ class RecipientAlert:
     def _claim_from(self, gate: AlertGate, recent: timedelta | None) -> Claim | None:
         alert = self.alert
         if alert.resolves is None:
-            return gate.claim(alert.dedup_key, self.number, alert.cooldown, about=alert.about)
+            self.decision = gate.decide(alert.dedup_key, self.number, alert.cooldown, about=alert.about)
+            return self.decision.claim
         same_only = not alert.resolves.otherwise
         return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only, recent=recent)
+
+    def _log_no_claim(self) -> None:
+        if self.decision is None:
+            self.outcome = "not_needed"
+            self._log(logging.INFO, _NOTHING_TO_RESOLVE)
+            return
+        self.outcome = "suppressed"
+        if self.decision.is_used_up or self.decision.cooldown_ends is None:
+            self._log(logging.INFO, _USED_UP)
+        else:
+            self._log(logging.INFO, _SUPPRESSED, clock_time(self.decision.cooldown_ends))
+
+    @property
+    def is_dealt_with(self) -> bool:
+        """Whether the recipient was sent this alert, may have been, or was sent one with the same dedup key."""
+        if self.outcome == "suppressed":
+            return self.decision is not None and not self.decision.is_used_up
+        return self.outcome in {"sent", "in_doubt", "held_back"}
 
     def _release(self, gate: AlertGate, claim: Claim) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Sequence
@@ -25,8 +26,6 @@ MOST_SECONDS_TO_COMMIT = 30.0
 _MOST_READ = 10_000
 _SECONDS_AFTER_FAILURE = 300.0
 _LONGEST_LINE = 300
-# All broken files are one alert.
-_DEDUP_KEY = '["import_error"]'
 _COOLDOWN = timedelta(minutes=15)
 
 
@@ -134,6 +133,7 @@ def _alert(broken: Sequence[Broken]) -> Alert:
         body=body_of(broken),
         built_in=True,
         note="",
-        dedup_key=_DEDUP_KEY,
+        # The same files with the same errors are one alert, whichever dag-processor reports them.
+        dedup_key=json.dumps(["import_error", *sorted(each.error for each in broken)]),
         cooldown=_COOLDOWN,
     )

@@ -48,8 +48,8 @@ class Journal(NamedTuple):
     :param name: its name in the log.
     :param open: opens it.
     :param seconds: the total time of all its answers.
-    :param recent: the longest time since the last failure that it may resolve. The shared journal may already have
-        resolved an older one, which a local file does not know.
+    :param recent: the greatest age of a failure whose end it may announce. The end of an older one may have been sent
+        through the shared journal, which a local file does not know.
     """
 
     name: str

@@ -115,10 +115,7 @@ SUPPRESS = (
     .where(_is_of_key, _has_seen_claim, alerts.c.last_suppressed != _claim)
     .values(
         suppressed=alerts.c.suppressed + 1,
-        suppressed_since=sa.case(
-            (sa.and_(alerts.c.suppressed > 0, alerts.c.suppressed_since < now()), alerts.c.suppressed_since),
-            else_=now(),
-        ),
+        suppressed_since=sa.case((_was_suppressed, alerts.c.suppressed_since), else_=now()),
         failures=alerts.c.failures + 1,
         last_suppressed=_claim,
     )

@@ -181,10 +181,18 @@ class Claim:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of an alert, once its writes are done: the last of them changes a row, or nothing is written."""
+    """What becomes of an alert, once its writes are done: the last of them changes a row, or nothing is written.
+
+    :param claim: the right to send it; None where it is suppressed, or there is nothing to resolve.
+    :param writes: what is to be written.
+    :param cooldown_ends: until when it is suppressed, since its recipient was sent one about the same.
+    :param is_used_up: whether it is suppressed because the recipient's budget is used up.
+    """
 
     claim: Claim | None
     writes: tuple[Statement, ...] = ()
+    cooldown_ends: datetime | None = None
+    is_used_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -241,14 +249,16 @@ class Claiming:
         is_used_up = row.granted >= self.wanted.budget
         if seen is None:
             if is_used_up:
-                return Decision(None, (self.wanted.write(alert_statements.SUPPRESS_FIRST),))
+                return Decision(None, (self.wanted.write(alert_statements.SUPPRESS_FIRST),), is_used_up=True)
             return Decision(self._claim(0, None, row), self._writes_of_first(row.granted))
         if seen.last_suppressed == self.id:
-            return Decision(None)
+            return Decision(None, cooldown_ends=_moment(seen.cooldown_ends), is_used_up=is_used_up)
         alert = seen.as_it_stands(row)
         sent = was_sent(alert, row)
         if is_used_up or (self.cooldown is not None and is_cooling_down(alert, row.now, sent=sent)):
-            return Decision(None, (self._suppress(seen, alert, row.now),))
+            writes = (self._suppress(seen, alert, row.now),)
+            ends = None if is_used_up else _moment(alert.cooldown_ends)
+            return Decision(None, writes, cooldown_ends=ends, is_used_up=is_used_up)
         return self._claimed(seen, alert, row, sent=sent)
 
     def _claimed_before(self, alert: StoredAlert, *, is_last: bool) -> Claim:
@@ -401,7 +411,7 @@ class AlertGate:
         about: str = "",
         claim_id: str | None = None,
     ) -> Claim | None:
-        """Claim an alert; None when it is suppressed, since its recipient was texted about the same a short time ago.
+        """Claim an alert; None when it is suppressed.
 
         :param dedup_key: what the alert is about.
         :param recipient: the number it goes to.
@@ -410,6 +420,18 @@ class AlertGate:
         :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
         :raises JournalUnavailable: when the store cannot be used.
         """
+        return self.decide(dedup_key, recipient, cooldown, about=about, claim_id=claim_id).claim
+
+    def decide(
+        self,
+        dedup_key: str,
+        recipient: str,
+        cooldown: timedelta | None,
+        *,
+        about: str = "",
+        claim_id: str | None = None,
+    ) -> Decision:
+        """Do the same, and say why an alert is suppressed."""
         return self._decide(Claiming(self._wanted(dedup_key, recipient, about, claim_id), cooldown))
 
     def resolve(
@@ -435,18 +457,18 @@ class AlertGate:
         :param claim_id: as for `claim`.
         :raises JournalUnavailable: when the store cannot be used.
         """
-        return self._decide(Resolving(self._wanted(dedup_key, recipient, about, claim_id), same_only, recent))
+        return self._decide(Resolving(self._wanted(dedup_key, recipient, about, claim_id), same_only, recent)).claim
 
     def _wanted(self, dedup_key: str, recipient: str, about: str, claim_id: str | None) -> Wanted:
         recipient_digest = digest(self._account, "recipient", recipient)
         key = digest(recipient_digest, dedup_key)
         return Wanted(claim_id or uuid.uuid4().hex, key, recipient_digest, digest(key, about), self._budget)
 
-    def _decide(self, deciding: Claiming | Resolving) -> Claim | None:
+    def _decide(self, deciding: Claiming | Resolving) -> Decision:
         for _ in range(_TRIES):
             decision = deciding.decide(self._store.ask(deciding.wanted.question)[0])
             if not decision.writes or self._store.do(*decision.writes, lock=self._lock):
-                return decision.claim
+                return decision
         raise JournalUnavailable("too many alerts are claimed at the same time")
 
     def release(self, claim: Claim) -> None:

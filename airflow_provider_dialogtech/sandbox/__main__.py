@@ -13,14 +13,13 @@ from contextlib import suppress
 
 from airflow_provider_dialogtech.sandbox.process import ACCESS_KEY, NUMBERS, SECRET_ACCESS_KEY
 from airflow_provider_dialogtech.sandbox.replies import SHAPES
-from airflow_provider_dialogtech.sandbox.vendor import Account, Limits
 
 try:
     import uvicorn
 
     from airflow_provider_dialogtech.sandbox.app import Sandbox
     from airflow_provider_dialogtech.sandbox.arrival import ArrivalProtocol
-    from airflow_provider_dialogtech.sandbox.vendor import Vendor
+    from airflow_provider_dialogtech.sandbox.vendor import Account, Limits, Vendor
 except ModuleNotFoundError as missing:
     sys.exit(f"The sandbox needs {missing.name}. Install it: pip install 'airflow-provider-dialogtech[sandbox]'")
 

@@ -75,7 +75,7 @@ def test_waiting_for_a_slot_is_not_counted():
     assert attempt.run(work) == "sent"
 
 
-# The clock is read every tenth of a second. No test depends on a busy machine doing so within this time.
+# The clock is read every tenth of a second. On a busy machine it may be read later than this; no test depends on it.
 TICKS = 0.5
 
 

@@ -11,7 +11,7 @@ import airflow_provider_dialogtech
 
 PACKAGE = Path(airflow_provider_dialogtech.__file__).parent
 
-# Bounded work takes less CPU time on any machine; quadratic work takes longer.
+# Bounded work takes less time on any machine; quadratic work takes longer.
 SOON = 5.0
 
 
