@@ -165,6 +165,7 @@ class DialogTechHook(BaseHook):
         on_too_long: Literal["fail", "truncate"] = "fail",
         smart_encoding: bool = False,
         max_wait: timedelta | float | None = None,
+        keep_beyond: float | None = None,
     ) -> SendResult:
         """Send a message, once per idempotency key.
 
@@ -180,40 +181,13 @@ class DialogTechHook(BaseHook):
         :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
         :param smart_encoding: replace typographic characters (curly quotes, dashes) where that saves segments.
         :param max_wait: the longest wait for a slot, as a timedelta or in seconds; by default unlimited.
+        :param keep_beyond: a slot more than this many seconds away is kept, and `WaitTooLong` is raised. The same call,
+            made shortly before `WaitTooLong.sendable_at`, uses the slot. For a task that is deferred until then.
         :return: the outcome.
         :raises InvalidConnection: when the connection is missing or invalid.
         :raises InvalidMessage: when an argument is invalid.
         :raises NotSent: when the message was not sent; its subclasses say why.
         :raises InDoubt: when the message may have been sent.
-        """
-        return self.send_or_keep_slot(
-            to=to,
-            message=message,
-            from_=from_,
-            idempotency_key=idempotency_key,
-            in_doubt=in_doubt,
-            on_too_long=on_too_long,
-            smart_encoding=smart_encoding,
-            max_wait=max_wait,
-        )
-
-    def send_or_keep_slot(
-        self,
-        *,
-        to: str,
-        message: str,
-        from_: str | None,
-        idempotency_key: str | None,
-        in_doubt: Literal["fail", "resend"],
-        on_too_long: Literal["fail", "truncate"],
-        smart_encoding: bool,
-        max_wait: timedelta | float | None,
-        keep_beyond: float | None = None,
-    ) -> SendResult:
-        """Send a message as `send_sms` does, or keep its late slot, for a task that is deferred until then.
-
-        :param keep_beyond: a slot more than this many seconds away is kept, and `WaitTooLong` is raised. The same call,
-            made shortly before `WaitTooLong.sendable_at`, uses the slot.
         """
         # A traceback may show local variables, so these do not show their values.
         to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))

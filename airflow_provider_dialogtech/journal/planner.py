@@ -140,6 +140,9 @@ class Planner:
             and earlier.state in states.before("release_ours")
         )
 
+    def _is_unused(self, earlier: Record) -> bool:
+        return earlier.state is State.RESERVED or self._is_ours_and_unsent(earlier)
+
     def _mismatch(self, earlier: Record) -> InvalidMessage | None:
         if earlier.recipient == self.request.recipient_digest:
             return None
@@ -183,8 +186,8 @@ class Planner:
         without: Record | None,
     ) -> Slot:
         # Of a message that has not left, only its newest row counts.
-        is_unused = without is not None and (without.state is State.RESERVED or self._is_ours_and_unsent(without))
-        unused = without.id if without is not None and is_unused else None
+        unused = without if without is not None and self._is_unused(without) else None
+        unused_id = None if unused is None else unused.id
         taken = [
             TakenSlot(
                 row["id"],
@@ -193,7 +196,7 @@ class Planner:
                 may_move=row["state"] == State.RESERVED and not row["priority"] and row["displaced"] < MOST_DISPLACED,
             )
             for row in rows
-            if row["id"] != unused
+            if row["id"] != unused_id
             and row["state"] not in WITHOUT_SLOT
             and not (row["state"] == State.RESERVED and row["at"] < now - records.ABANDONED)
         ]
@@ -204,7 +207,13 @@ class Planner:
         pause = account["paused_until"]
         if self.longest_pause is not None:
             pause = min(pause, now + self.longest_pause)
-        return find(numbers, max(now + head_start, pause, account["unknown_until"]))
+        not_before = max(now + head_start, pause, account["unknown_until"])
+        found = find(numbers, not_before)
+        if unused is None or unused.state is not State.RESERVED or unused.number not in numbers:
+            return found
+        # Its slot fits where it is. Searched anew, a rounded neighbour could seem to be too close.
+        is_best = not_before <= unused.at <= found.at
+        return Slot(unused.at, numbers.index(unused.number)) if is_best else found
 
     def _insert(self, id_: int, slot: Slot, now: float, earlier: Record | None, state: State) -> Statement:
         request = self.request

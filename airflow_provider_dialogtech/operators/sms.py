@@ -122,7 +122,7 @@ class DialogTechSendSmsOperator(PooledOperator):
         return self.defer(trigger=trigger_at(slot - RESUMED_BEFORE), method_name="resume", kwargs={"until": until})
 
     def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:
-        return self.hook.send_or_keep_slot(
+        return self.hook.send_sms(
             to=self.to,
             message=self.message,
             from_=self.from_,

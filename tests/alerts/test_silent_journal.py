@@ -142,8 +142,8 @@ def test_an_abandoned_attempt_sends_nothing_and_suppresses_nothing(sandbox, monk
 
     monkeypatch.setattr(kind, step, silent)
     journals = (
-        fallback.Journal("the shared journal", fallback.shared_journal, 1.0),
-        fallback.Journal("another journal", open_another, 5.0),
+        fallback.Journal("the shared journal", fallback.shared_journal, 4.0),
+        fallback.Journal("another journal", open_another, 20.0),
     )
     monkeypatch.setattr(fallback, "JOURNALS", journals)
     DialogTechSmsNotifier("hello")(failure())

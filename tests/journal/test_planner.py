@@ -206,6 +206,18 @@ def test_whoever_missed_its_slot_gives_it_back_and_is_not_in_its_own_way():
     assert sql_of(writes) == [statements.RELEASE_OURS, statements.INSERT]
 
 
+def test_a_reserved_message_keeps_its_slot_where_a_neighbour_is_too_close_by_a_rounding_error():
+    row = a_row(1, at=NOW + 5)
+    too_close = [a_row(2, at=NOW + 5 + SECOND - 1e-6), a_row(3, at=NOW + 5 - SECOND), a_row(4, at=NOW + 3.5)]
+    too_close += [a_row(10 + n, at=NOW + n) for n in range(4)]
+    found, writes = plan(a_planner(), row, *too_close, earlier=row, head_start=0.0)
+    assert found.at == NOW + 5
+    assert sql_of(writes) == [statements.TAKE_OVER, statements.INSERT]
+    # An earlier slot is better, and one that is too soon cannot be used.
+    assert plan(a_planner(), row, earlier=row, head_start=0.0)[0].at == NOW
+    assert plan(a_planner(), row, *too_close, earlier=row, head_start=5.5)[0].at > NOW + 5.5
+
+
 @pytest.mark.parametrize("at", [1e300, -1e300, float("nan"), float("inf"), "soon", None])
 def test_a_time_that_is_none_is_the_first_of_all(at):
     row = a_row(state="in_doubt") | {"at": at}

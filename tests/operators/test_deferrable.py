@@ -38,6 +38,8 @@ def a_long_queue(sandbox_connection):
 
 
 def let_slots_pass(seconds: float) -> None:
+    # Whole seconds, so that no rounding brings two slots closer together.
+    seconds = int(seconds)
     change(config.journal_url(), messages.update().values(at=messages.c.at - seconds))
 
 

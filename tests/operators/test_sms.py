@@ -76,7 +76,7 @@ def failing(monkeypatch, connection):
         def fail(self: DialogTechHook, **arguments: object) -> None:
             raise error
 
-        monkeypatch.setattr(DialogTechHook, "send_or_keep_slot", fail)
+        monkeypatch.setattr(DialogTechHook, "send_sms", fail)
         return text_task()
 
     return with_error
