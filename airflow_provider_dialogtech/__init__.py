@@ -1,3 +1,3 @@
-"""Airflow provider for texting people through the DialogTech SMS API."""
+"""Airflow provider for sending SMS messages through the DialogTech SMS API."""
 
 __version__ = "0.1.0"

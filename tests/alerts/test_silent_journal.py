@@ -121,7 +121,7 @@ def test_the_message_is_out_all_the_same_and_the_process_ends(sandbox, alerting,
     assert "another journal" not in caplog.text
 
 
-@pytest.mark.parametrize("asked", [(AlertGate, "claim"), (MessageJournal, "reserve"), (MessageJournal, "start")])
+@pytest.mark.parametrize("asked", [(AlertGate, "decide"), (MessageJournal, "reserve"), (MessageJournal, "start")])
 @pytest.mark.parametrize("is_done", [True, False])
 @pytest.mark.usefixtures("alerting")
 def test_an_abandoned_attempt_sends_nothing_and_suppresses_nothing(sandbox, monkeypatch, asked, is_done):
@@ -142,7 +142,7 @@ def test_an_abandoned_attempt_sends_nothing_and_suppresses_nothing(sandbox, monk
 
     monkeypatch.setattr(kind, step, silent)
     journals = (
-        fallback.Journal("the shared journal", fallback.shared_journal, 4.0),
+        fallback.Journal("the shared journal", fallback.shared_journal, 2.0),
         fallback.Journal("another journal", open_another, 20.0),
     )
     monkeypatch.setattr(fallback, "JOURNALS", journals)
