@@ -1,4 +1,4 @@
-"""The attempts at one message: whether and when there is another, and what an earlier one means."""
+"""The attempts to send one message: whether and when there is another, and what an earlier task's attempt means."""
 
 from __future__ import annotations
 
@@ -21,28 +21,33 @@ log = logging.getLogger(__name__)
 
 TRIES = 5
 TRY_FOR = 120.0
-# A message may lose so many slots: to the time that the journal takes, to alerts, to a pause of the account.
+# How many slots a message may lose: to a slow journal, to alerts, to a pause of the account.
 SLOTS = 12
 
 
 class SlotLost(Exception):
-    """The slot cannot be used any more, and no byte has left: another must be reserved."""
+    """The slot is lost before the request was sent: another must be reserved."""
 
 
 @dataclass
 class Attempts:
-    """One message, and what its tries add up to.
+    """One message with the state of its attempts.
 
-    :param max_wait: for how many seconds at most it may wait for a slot; None waits as long as it takes.
-    :param keep_beyond: do not wait for a slot that is more than this many seconds away, but keep it.
-    :param clock: tells how long it has been waiting and failing.
-    :param begun: when it began to be sent, on the monotonic clock.
-    :param requests: how many requests have left.
-    :param slots: how many slots were lost.
-    :param started: whether the journal may know it as being sent.
-    :param reserving: when its last slot began to be reserved, on the monotonic clock.
-    :param unreachable: why its last try could not reach DialogTech, if that is how it ended.
-    :param unsent: its last reservation, as long as no byte of its request has left.
+    :param message: the message.
+    :param request: what its slot is reserved by.
+    :param resend: whether it is sent again if an earlier try may have sent it.
+    :param max_wait: the longest wait for a slot, in seconds; None for no limit.
+    :param keep_beyond: a slot more than this many seconds away is kept and not waited for.
+    :param clock: tells the time.
+    :param begun: when sending began, on the monotonic clock.
+    :param requests: the number of requests sent.
+    :param slots: the number of slots lost.
+    :param failures: the number of failed tries.
+    :param failing_since: when the first of them failed, on the monotonic clock.
+    :param started: whether its state in the journal may be `sending`.
+    :param reserving: when its last reservation began, on the monotonic clock.
+    :param unreachable: the error of the last try, if it could not reach DialogTech.
+    :param unsent: its last reservation, while no byte of its request has been sent.
     """
 
     message: SmsMessage
@@ -98,7 +103,7 @@ def before_next_try(state: RetryCallState) -> float:
 
 
 def log_next_try(state: RetryCallState) -> None:
-    """Log that there is another try, and why."""
+    """Log why there is another try."""
     error = _error_of(state)
     attempts: Attempts = state.args[0]
     if isinstance(error, SlotLost):
@@ -108,10 +113,10 @@ def log_next_try(state: RetryCallState) -> None:
 
 
 class EarlierAttempt:
-    """Answers for a message that the journal knows.
+    """Decides what an earlier attempt means for a message with the same idempotency key.
 
     :param journal: the account's journal.
-    :param clock: waits while another process is at it.
+    :param clock: sleeps while another process sends the message.
     """
 
     def __init__(self, journal: MessageJournal, clock: Clock) -> None:
@@ -119,12 +124,12 @@ class EarlierAttempt:
         self._clock = clock
 
     def answer(self, attempts: Attempts, record: Record) -> SendResult:
-        """Answer from the journal.
+        """Return the result of a message that was sent or held back before.
 
-        :param message: the message.
-        :param record: what the journal knows under its key.
-        :raises SlotLost: when the other attempt is over and has sent nothing.
-        :raises InDoubt: when that one may have sent it.
+        :param attempts: the message's attempts.
+        :param record: the journal's row of the earlier attempt.
+        :raises SlotLost: when another process's attempt is over and has sent nothing.
+        :raises InDoubt: when an earlier attempt may have sent the message.
         """
         if record.state is State.SENT:
             if record.digest != attempts.request.digest:
@@ -139,7 +144,7 @@ class EarlierAttempt:
         if record.state in {State.SENDING, State.RESERVED}:
             log.info("Another process is sending this message to %s; waiting for its outcome.", attempts.to)
             self._await_outcome(attempts, record)
-            attempts.slots -= 1  # that was no slot of ours
+            attempts.slots -= 1  # the slot was not ours
             raise SlotLost("another process was sending it")
         raise InDoubt(
             f"its request left at {record.when:%Y-%m-%d %H:%M:%S} UTC, and its outcome is unknown",
@@ -151,7 +156,7 @@ class EarlierAttempt:
         )
 
     def _await_outcome(self, attempts: Attempts, record: Record) -> None:
-        """Wait until another process has written down what became of the message, or until its time is over."""
+        """Wait until another process has settled the message, or until its deadline."""
         # By our own clock, so that no clock that is set can make this longer.
         until = self._clock.monotonic() + record.undecided_for
         retrying = Retrying(

@@ -140,7 +140,7 @@ def already_sent(detail: Mapping[str, Any]) -> SendResult:
 
 
 def held_back(message: SmsMessage) -> SendResult:
-    """Return the result of a message whose recipient must not be texted."""
+    """Return the result of a message that `only_to` holds back."""
     return SendResult(
         status="held_back",
         result="",

@@ -1,4 +1,4 @@
-"""The way of one message: the only place that knows the order of the steps."""
+"""Sending one message: reserve a slot, connect, start, send, settle. No other file knows the order of these steps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from airflow_provider_dialogtech.sms.message import SmsMessage
 log = logging.getLogger(__name__)
 
 
-# A connection is opened so long before its slot; one that idles longer may be closed by the other side.
+# How long before its slot a connection is opened, in seconds. One that idles longer may be closed by the API.
 CONNECT_LEAD = 1.0
 # Connecting over the internet takes several round trips, before the first of them is measured.
 CONNECT_GUESS = 0.3
@@ -50,12 +50,12 @@ LONGEST_LATE = 0.1
 
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-# Where DialogTech asks the account to pause, an alert is tried after this long, then after twice as long, and so on: in
-# a minute it would be worth nothing.
+# When DialogTech asks the account to pause, an alert is tried after this many seconds, then after twice as many, and so
+# on: a minute later it would be useless.
 ALERT_PAUSE = 1.0
 
 
-# For so many seconds the outcome of a message is written again to a journal that is away.
+# For how many seconds a settle is retried while the journal is unavailable.
 SETTLE_WITHIN = 60.0
 
 
@@ -64,10 +64,11 @@ class SmsSender:
 
     :param client: the API.
     :param journal: the account's journal.
-    :param clock: tells the time and waits; what its sleep raises ends the sending, and what has not left is not sent.
-    :param only_to: the only numbers that are texted, in digits; a message to another one is only written into the
-        journal. None texts everybody.
-    :param settle_within: for how many seconds at most an outcome is written again to a journal that is away.
+    :param clock: tells the time and sleeps. An exception that its sleep raises ends the sending; an unsent message
+        then stays unsent.
+    :param only_to: the only numbers that get messages, in digits; a message to another number is only recorded. None
+        for no restriction.
+    :param settle_within: for how many seconds at most a settle is retried while the journal is unavailable.
     """
 
     def __init__(
@@ -98,15 +99,16 @@ class SmsSender:
         is_alert: bool = False,
         origin: Origin = NO_TASK,
     ) -> SendResult:
-        """Send a message, unless it was sent before. What was throttled or could not leave is tried again.
+        """Send a message, unless it was sent before. A throttled or unsent one is tried again.
 
         :param message: the message.
         :param key: its idempotency key.
-        :param in_doubt: what to do with a message that may be out: `fail`, or `resend` and risk that it arrives twice.
-        :param max_wait: for how many seconds at most to wait for a slot; None waits as long as it takes.
-        :param keep_beyond: do not wait for a slot that is more than this many seconds away, but keep it: the same call,
-            made shortly before `sendable_at`, takes it up.
-        :param is_alert: whether it goes before everything that is no alert.
+        :param in_doubt: what to do when an earlier try may have sent the message: `fail`, or `resend` and risk that it
+            arrives twice.
+        :param max_wait: the longest wait for a slot, in seconds; None for no limit.
+        :param keep_beyond: a slot more than this many seconds away is kept, and `WaitTooLong` is raised. The same call,
+            made shortly before `WaitTooLong.sendable_at`, uses the slot.
+        :param is_alert: whether it is sent before all messages that are not alerts.
         :param origin: the task that it belongs to.
         :raises WaitTooLong: when there is no slot within `max_wait`, or it is further away than `keep_beyond`.
         :raises InvalidMessage: when the key belongs to a message to somebody else.
@@ -130,17 +132,20 @@ class SmsSender:
         return result
 
     def under_way(self, key: str) -> SendResult | DialogTechError | None:
-        """Return what is known of a message while another thread still sends it, or writes down what became of it.
+        """Return the outcome of a message that another thread is sending or settling.
 
         :param key: its idempotency key.
-        :return: its outcome; `InDoubt` while its request is out; None when no byte has left yet.
+        :return: its outcome; `InDoubt` while the reply is awaited; None while its request has not been sent.
         """
         if key not in self._requests:
             return None
         return self._requests[key] or InDoubt("its request is out", key=key)
 
     def abort(self) -> None:
-        """Cut every request that is out, from another thread. Their messages are in doubt then."""
+        """Close the connection of every request that awaits its reply; their messages are then in doubt.
+
+        Another thread may call it.
+        """
         self._client.abort()
 
     def _send_message(self, attempts: Attempts) -> SendResult:
@@ -210,8 +215,8 @@ class SmsSender:
             raise SlotLost("connecting took longer than there was time")
         self._sleep_until(held.due - self._journal.timing.start_lead)
         attempts.started = True
-        sent_at = attempts.remaining_wait()
-        timeout = None if sent_at is None else sent_at + ONE_STEP
+        remaining = attempts.remaining_wait()
+        timeout = None if remaining is None else remaining + ONE_STEP
         if not self._journal.start(
             held, request_timeout=self._client.timeout, timeout=timeout, sleep=self._clock.sleep
         ):
@@ -315,7 +320,7 @@ class OutcomeWriter:
     """Writes outcomes into one account's journal.
 
     :param journal: the journal.
-    :param timeout: for how many seconds at most it is tried again.
+    :param timeout: for how many seconds at most a write is retried.
     :param clock: sleeps between these tries.
     """
 
@@ -334,14 +339,15 @@ class OutcomeWriter:
         *,
         pause: float = 0.0,
     ) -> bool:
-        """Write what became of a message whose request has left; return whether that worked.
+        """Write the outcome of a message whose request has been sent.
 
-        :param message: the message.
+        :param attempts: the message's attempts.
         :param held: its reservation.
-        :param outcome: what became of it.
-        :param detail: what the journal keeps of that.
-        :param sent_at: when its request left, on the monotonic clock.
-        :param pause: for how many seconds all messages of the account are held back.
+        :param outcome: its outcome.
+        :param detail: the details that the journal keeps.
+        :param sent_at: when its request was sent, on the monotonic clock.
+        :param pause: for how many seconds all messages of the account wait.
+        :return: whether the journal has it.
         """
         took = self._clock.monotonic() - sent_at
         settle = partial(self._settle, attempts, held, outcome, detail, took=took, pause=pause)

@@ -33,8 +33,8 @@ class StoredAlert:
 
     :param claim: the claim of the last one that became a message; None where that was given back.
     :param claimed_at: when it was claimed.
-    :param cooldown_ends: until when the recipient is not texted again.
-    :param reported: how many suppressed alerts its text reports.
+    :param cooldown_ends: the end of the recipient's cooldown.
+    :param reported: the number of suppressed alerts that its message reports.
     :param reported_since: when the first of these was due.
     :param suppressed: how many alerts were suppressed since.
     :param suppressed_since: when the first of these was due.
@@ -42,7 +42,7 @@ class StoredAlert:
     :param last_suppressed: the claim that the last suppressed alert would have had.
     :param failures: how many alerts there were, sent or suppressed, since the last message that they are over.
     :param failing_since: when the first of these was due.
-    :param sent_before: 1 where a text about one of these was sent before the last claim.
+    :param sent_before: 1 where a message about one of these was sent before the last claim.
     :param about: a digest of what the last claim was about; empty where that is not known.
     :param resolution: the claim of the message that they are over. It counts while it is the last claim.
     """
@@ -123,12 +123,12 @@ def was_sent(alert: StoredAlert, row: Any) -> bool:
 
 
 def is_leased(alert: StoredAlert, now: float) -> bool:
-    """Return whether whoever made the last claim may still be about to send its text."""
+    """Return whether the last claim's message may still be sent."""
     return alert.claim is not None and alert.claimed_at <= now + CLOCK_ERROR and now < alert.claimed_at + LEASE
 
 
 def is_cooling_down(alert: StoredAlert, now: float, *, sent: bool) -> bool:
-    """Return whether its recipient was texted a short time ago, or is about to be."""
+    """Return whether its recipient got a message a short time ago, or is about to get one."""
     if alert.claimed_at > now + CLOCK_ERROR:
         return False  # by a clock that was ahead; better one message too many
     counts = alert.claim is not None and (now < alert.claimed_at + LEASE or sent)
@@ -136,7 +136,7 @@ def is_cooling_down(alert: StoredAlert, now: float, *, sent: bool) -> bool:
 
 
 def unsent(alert: StoredAlert, now: float, *, sent: bool) -> tuple[int, float | None]:
-    """Return how many alerts no text has reported, and since when."""
+    """Return the number of alerts that no message has reported, and since when."""
     if alert.claim is None or sent:
         return alert.suppressed, alert.suppressed_since
     since = alert.reported_since or min(alert.claimed_at, now)
@@ -168,7 +168,7 @@ class Claim:
     :param suppressed: how many alerts were suppressed since the last message.
     :param since: when the first of these was due.
     :param is_last: whether it is the last one that the recipient's budget allows for now.
-    :param recovery: the failures that are over, where its text says that.
+    :param recovery: the failures that are over, where its message says that.
     """
 
     id: str
@@ -262,7 +262,7 @@ class Claiming:
         return self._claimed(seen, alert, row, sent=sent)
 
     def _claimed_before(self, alert: StoredAlert, *, is_last: bool) -> Claim:
-        # Where another alert was claimed since, its text reports what was suppressed.
+        # Where another alert was claimed since, its message reports the suppressed ones.
         is_newest = alert.claim == self.id
         since = _moment(alert.reported_since) if is_newest and alert.reported else None
         return Claim(self.id, self.wanted.key, alert.reported if is_newest else 0, since, is_last)
@@ -389,7 +389,7 @@ _TRIES = 100
 
 
 class AlertGate:
-    """Decides which alerts become texts.
+    """Decides which alerts are sent.
 
     :param store: the journal's store.
     :param account: the account's name in it.
@@ -415,7 +415,7 @@ class AlertGate:
 
         :param dedup_key: what the alert is about.
         :param recipient: the number it goes to.
-        :param cooldown: how long this recipient is not texted again; None texts each time.
+        :param cooldown: how long later alerts to this recipient are suppressed; None for not at all.
         :param about: the task or DAG that it is about: several of them may share a dedup key.
         :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
         :raises JournalUnavailable: when the store cannot be used.
@@ -444,7 +444,7 @@ class AlertGate:
         recent: timedelta | None = None,
         claim_id: str | None = None,
     ) -> Claim | None:
-        """Claim the message that failures are over; None where no text about one was sent since the last such text.
+        """Claim the message that failures are over; None where no message about one was sent since the last claim.
 
         Nothing is locked or written then. Else these failures are over once the message is out: the next one is sent at
         once. Where it does not leave, they go on.

@@ -54,7 +54,7 @@ def look_up(message: Record, journal: Messages, conn_id: str | None = None) -> L
     """Ask DialogTech for the messages of the message's day, of the one before and of the one after.
 
     :param message: the message.
-    :param messages: the journal's texts.
+    :param messages: the journal's messages.
     :param conn_id: the connection of its account; by default it is looked for in `[dialogtech] conn_ids`.
     :raises NotSent: when no connection belongs to the message's account.
     :raises DialogTechError: when DialogTech could not be asked, or the journal cannot be used.

@@ -32,7 +32,7 @@ class Usage:
     """What all accounts have sent lately.
 
     :param numbers: the numbers that have sent in the last minute, or have messages waiting.
-    :param alerts_sent: alerts that were texted in the last 24 hours.
+    :param alerts_sent: the number of alerts sent in the last 24 hours.
     :param alerts_suppressed: alerts that were only counted since the last message about the same; the next message says
         so.
     """
