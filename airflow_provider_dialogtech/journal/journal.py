@@ -174,7 +174,8 @@ class MessageJournal:
             late, so its row moves to when the reply came.
         :param pause: for how many seconds all messages of the account are held back.
         :param timeout: for how many seconds at most to try.
-        :return: whether its row has the outcome now; not where the journal has lost the row, or its start.
+        :return: whether its row has an outcome now, this one or what a person has said of it meanwhile; not where the
+            journal has lost the row, or its start.
         :raises JournalUnavailable: when the journal cannot be used.
         """
         values = {
@@ -186,7 +187,7 @@ class MessageJournal:
             self.recorder.count(THROTTLED_REPLIES)
         with self._timed("settle"):
             changed = self._store.do(*writes, timeout=timeout, sleep=sleep, insist=True)
-        if not changed and not self._is_settled(held, outcome, timeout=timeout, sleep=sleep):
+        if not changed and not self._is_settled(held, timeout=timeout, sleep=sleep):
             return False
         self._prune(held.id)
         return True
@@ -255,10 +256,11 @@ class MessageJournal:
         """
         return self._store.do(Statement(statements.DOUBT, {"of_id": record.id, "of_owner": record.owner}), sleep=sleep)
 
-    def _is_settled(self, held: Reservation, outcome: Outcome, **options: Any) -> bool:
-        """Return whether a row has its outcome already: the answer to the first try may have been lost."""
+    def _is_settled(self, held: Reservation, **options: Any) -> bool:
+        """Return whether a row has an outcome already: an answer was lost, or a person resolved it."""
         rows = self._store.ask(Statement(statements.GET, {"of_id": held.id}), **options)
-        return any((row.owner, row.state) == (held.owner, outcome) for row in rows)
+        before_start = {State.RESERVED, State.RELEASED}
+        return any(row.owner == held.owner and row.state not in before_start for row in rows)
 
     def _prune(self, id_: int) -> None:
         """Now and then, forget a few messages whose time is over. No message fails for it."""

@@ -1,0 +1,233 @@
+"""The outcome of a message is recorded whatever happens to the journal while its request is out."""
+
+import logging
+import os
+import resource
+import shutil
+import tempfile
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from airflow_provider_dialogtech.journal.schema import messages
+from tests.delivery.delivering import a_client, a_journal, a_message, a_sender, run
+from tests.journal.looking import change, rows
+
+A_WHILE = 2.0
+
+
+def while_out(client, happen):
+    """Let something happen after the request has been answered and before its outcome is recorded."""
+    connect = client.connect
+
+    class Call:
+        def __init__(self, call):
+            self._call = call
+
+        def __enter__(self):
+            self._entered = self._call.__enter__()
+            return self
+
+        def __exit__(self, *error):
+            return self._call.__exit__(*error)
+
+        def send(self, **message):
+            try:
+                return self._entered.send(**message)
+            finally:
+                happen()
+
+    client.connect = lambda: Call(connect())
+    return client
+
+
+def loses_the_start(store_url):
+    change(store_url, messages.update().values(state="reserved"))
+
+
+def loses_the_row(store_url):
+    change(store_url, messages.delete())
+
+
+def loses_the_start_and_lets_a_retry_find_nothing(store_url):
+    change(store_url, messages.update().values(state="released"))
+
+
+LOST = {
+    "that it had started": loses_the_start,
+    "its row": loses_the_row,
+    "that it had started, and another message displaced it": loses_the_start_and_lets_a_retry_find_nothing,
+}
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_what_the_journal_has_lost_of_a_sent_message_is_recorded_all_the_same(sandbox, store_url, lost, caplog):
+    """As after a crash with synchronous_commit = off, or a fail-over to a standby that is behind."""
+    client = while_out(a_client(sandbox), partial(LOST[lost], store_url))
+    assert a_sender(sandbox, store_url, client=client).send(a_message(sandbox), key="k").status == "sent"
+    (warning,) = [each for each in caplog.records if "had lost" in each.getMessage()]
+    assert warning.levelno == logging.WARNING
+    assert f"had lost {lost.partition(',')[0]} of the message to …7777, which was sent" in warning.getMessage()
+    assert a_sender(sandbox, store_url).send(a_message(sandbox), key="k").status == "already_sent"
+    assert len(sandbox.messages()) == 1
+    (row,) = rows(store_url)
+    assert row.state == "sent"
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_refusal_that_the_journal_has_lost_is_recorded_and_frees_the_key(sandbox, store_url, lost):
+    sandbox.fault("refused", times=1)
+    client = while_out(a_client(sandbox), partial(LOST[lost], store_url))
+    with pytest.raises(Exception, match="was not sent"):
+        a_sender(sandbox, store_url, client=client).send(a_message(sandbox), key="k")
+    assert [row.state for row in rows(store_url)] == ["refused"]
+    assert a_sender(sandbox, store_url).send(a_message(sandbox), key="k").status == "sent"
+
+
+def test_a_start_that_came_back_is_recorded_once_though_the_answer_is_lost(sandbox, store_url, monkeypatch):
+    """The row is written anew in a step that is tried twice."""
+    journal = a_journal(sandbox, store_url)
+    held = journal.reserve(a_request(sandbox))
+    loses_the_row(store_url)
+    for _ in range(2):
+        assert journal.bring_back(a_request(sandbox), held, "sent", {}) == "its row"
+    assert [(row.state, row.key is not None) for row in rows(store_url)] == [("sent", True)]
+
+
+def a_request(sandbox):
+    from airflow_provider_dialogtech.journal.records import SlotRequest
+
+    return SlotRequest("k", sandbox.numbers, "5556667777", "Hello")
+
+
+def test_what_a_person_said_meanwhile_is_no_loss_of_the_journal(sandbox, store_url, caplog):
+    """A reply never came; somebody looked the message up and resolved it before this process gave up on it."""
+    sandbox.fault("reset_after_accept", times=1)
+
+    def resolve():
+        change(store_url, messages.update().values(state="sent", detail='{"settled_by": "somebody"}'))
+
+    client = while_out(a_client(sandbox), resolve)
+    with pytest.raises(Exception, match="may have been sent"):
+        a_sender(sandbox, store_url, client=client).send(a_message(sandbox), key="k")
+    assert "had lost" not in caplog.text
+    assert [(row.state, row.detail) for row in rows(store_url)] == [("sent", '{"settled_by": "somebody"}')]
+
+
+# What goes wrong with the file, for a while. A process of its own may do that to itself alone.
+
+
+def fill_the_disk(_folder):
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def rename_the_folder(folder):
+    away = folder.with_name(f"{folder.name} is away")
+    folder.rename(away)
+    return lambda: away.rename(folder)
+
+
+def forbid_writing(folder):
+    journal = folder / "journal.db"
+    journal.chmod(0o400)
+    folder.chmod(0o500)
+
+    def allow():
+        folder.chmod(0o700)
+        journal.chmod(0o600)
+
+    return allow
+
+
+@pytest.fixture
+def folder():
+    """A folder that belongs to somebody who may not write where it is forbidden: root may."""
+    place = Path(tempfile.mkdtemp(prefix="dialogtech-faults-"))
+    place.chmod(0o755)
+    inside = place / "journal"
+    inside.mkdir()
+    if os.geteuid() == 0:
+        os.chown(place, 65534, 65534)
+        os.chown(inside, 65534, 65534)
+    yield inside
+    shutil.rmtree(place)
+
+
+def send_while(sandbox, folder, go_wrong):
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    mended = threading.Event()
+
+    def happen():
+        mend = go_wrong(folder)
+
+        def come_back():
+            mend()
+            mended.set()
+
+        threading.Timer(A_WHILE, come_back).start()
+
+    client = while_out(a_client(sandbox), happen)
+    begun = time.monotonic()
+    result = a_sender(sandbox, f"sqlite:///{folder / 'journal.db'}", client=client).send(a_message(sandbox), key="k")
+    assert result.status == "sent"
+    assert mended.is_set()
+    assert time.monotonic() - begun >= A_WHILE
+
+
+@pytest.mark.parametrize("go_wrong", [fill_the_disk, rename_the_folder, forbid_writing])
+def test_the_outcome_is_recorded_once_the_file_can_be_written_again(sandbox, folder, go_wrong):
+    assert run(send_while, sandbox, folder, go_wrong) == 0
+    assert [row.state for row in rows(f"sqlite:///{folder / 'journal.db'}")] == ["sent"]
+
+
+@pytest.fixture
+def rotating(postgres, postgres_url):
+    """A role with a password, what changes that, and the URL with the newest one."""
+    name = f"rotating_{make_url(postgres_url).database}"
+    access = Path(postgres.pgdata) / "pg_hba.conf"
+    before = access.read_text()
+    access.write_text(f"local all {name} scram-sha-256\nhost all {name} all scram-sha-256\n{before}")
+    postgres.psql(f"CREATE ROLE {name} LOGIN PASSWORD 'first'")
+    postgres.psql(f"ALTER DATABASE {make_url(postgres_url).database} OWNER TO {name}")
+    postgres.psql("SELECT pg_reload_conf()")
+    passwords = ["first"]
+    end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{name}'"  # noqa: S608
+
+    def rotate():
+        postgres.psql(f"ALTER ROLE {name} PASSWORD 'second'")
+        passwords.append("second")
+        postgres.psql(end)
+
+    def url():
+        return make_url(postgres_url).set(username=name, password=passwords[-1])
+
+    yield url, rotate
+    postgres.psql(end)
+    postgres.psql(f"ALTER DATABASE {make_url(postgres_url).database} OWNER TO CURRENT_USER")
+    access.write_text(before)
+    postgres.psql("SELECT pg_reload_conf()")
+
+
+def test_the_outcome_is_recorded_with_the_password_that_was_rotated_meanwhile(sandbox, rotating, postgres_url):
+    url, rotate = rotating
+    client = while_out(a_client(sandbox), rotate)
+    assert a_sender(sandbox, url, client=client).send(a_message(sandbox), key="k").status == "sent"
+    assert [row.state for row in rows(postgres_url)] == ["sent"]
+    assert a_sender(sandbox, url).send(a_message(sandbox), key="k").status == "already_sent"
+
+
+def test_a_rotated_password_holds_up_no_later_message(sandbox, rotating, postgres_url):
+    url, rotate = rotating
+    sender = a_sender(sandbox, url)
+    assert sender.send(a_message(sandbox), key="before").status == "sent"
+    rotate()
+    assert sender.send(a_message(sandbox), key="after").status == "sent"
