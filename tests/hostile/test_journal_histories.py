@@ -24,7 +24,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import WaitTooLong
@@ -132,7 +132,7 @@ class Process:
 class Attempt:
     """One call of `send`, step by step."""
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         world: World,
         process: Process,
@@ -361,7 +361,7 @@ class Histories(RuleBasedStateMachine):
         attempt.reserve()
 
     @rule(process=which, key=st.integers(0, KEYS - 1), outcome=outcomes, latency=latencies, resend=st.booleans())
-    def send(self, process: int, key: int, outcome: str, latency: float, resend: bool) -> None:  # noqa: FBT001
+    def send(self, process: int, key: int, outcome: str, latency: float, resend: bool) -> None:
         self._send(process, f"key {key}", ACCOUNTS[key % 2], outcome, latency, resend=resend)
 
     @rule(process=which, account=st.sampled_from(ACCOUNTS), count=st.integers(2, 6))

@@ -2,7 +2,6 @@
 
 import gc
 import itertools
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ def engines():
 
 
 def descriptors():
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def settles_at(look, most):
@@ -87,7 +86,9 @@ def test_a_url_that_differs_each_time_opens_no_connection_and_no_thread_each_tim
     def url():
         token = f"token{next(tokens)}"
         parsed = make_url(postgres_url)
-        return parsed.set(password=token) if what == "password" else parsed.update_query_dict({"application_name": token})
+        return (
+            parsed.set(password=token) if what == "password" else parsed.update_query_dict({"application_name": token})
+        )
 
     write(Store(url), "warm-up")
     before = threading.active_count()
