@@ -24,7 +24,7 @@ from airflow_provider_dialogtech.settings.contacts import Contacts
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 
 if TYPE_CHECKING:
-    from airflow_provider_dialogtech.alerts.journals import Attempt
+    from airflow_provider_dialogtech.alerts.journals import JournalAttempt
     from airflow_provider_dialogtech.delivery.result import SendResult
     from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
     from airflow_provider_dialogtech.journal.store import Store
@@ -163,13 +163,13 @@ class RecipientAlert:
 
     def _send(self) -> None:
         # Imported before the journal's time begins: on a busy machine the import takes as long as the journal may.
-        from airflow_provider_dialogtech.alerts.journals import Attempt
+        from airflow_provider_dialogtech.alerts.journals import JournalAttempt
 
         journals.import_stores()
         fallbacks = [f"through {journal.name}" for journal in journals.JOURNALS[1:]]
         fallbacks.append("without a journal, so without rate limits and without suppression")
         for journal, fallback in zip(journals.JOURNALS, fallbacks, strict=True):
-            attempt = Attempt(journal.seconds)
+            attempt = JournalAttempt(journal.seconds)
             try:
                 return attempt.run(partial(self._send_through, journal, attempt))
             except JournalUnavailable as error:
@@ -180,7 +180,7 @@ class RecipientAlert:
             return None
         return self._send_unpaced()
 
-    def _send_through(self, journal: journals.Journal, attempt: Attempt) -> None:
+    def _send_through(self, journal: journals.Journal, attempt: JournalAttempt) -> None:
         with attempt.asking():
             store = journal.open()
             gate, claim = self._claim(store, journal.recent)
@@ -244,7 +244,7 @@ class RecipientAlert:
         except JournalUnavailable:
             self._log(logging.WARNING, "could not release its claim, which expires within a minute.")
 
-    def _send_claimed(self, store: Store, claim: Claim, attempt: Attempt) -> SendResult:
+    def _send_claimed(self, store: Store, claim: Claim, attempt: JournalAttempt) -> SendResult:
         from airflow_provider_dialogtech.alerts.journals import AlertJournal
         from airflow_provider_dialogtech.clock import Clock
         from airflow_provider_dialogtech.delivery.sender import SmsSender

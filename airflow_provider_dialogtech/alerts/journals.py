@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-# An alert waits only briefly for a journal that restarts, because it can use the next one. `Attempt` abandons a journal
-# that does not answer.
+# An alert waits only briefly for a journal that restarts, because it can use the next one. `JournalAttempt` abandons a
+# journal that does not answer.
 PATIENCE = 10.0
 RETRY_FOR = 2.0
 LOCAL_PATIENCE = 10.0
@@ -180,7 +180,7 @@ LONGEST_TICK = 0.15
 _STRETCH = 2.0
 
 
-class Attempt:
+class JournalAttempt:
     """Work that queries one journal, in a daemon thread that can be abandoned.
 
     Only the time inside `asking` counts: not the wait for a slot, nor the API call. The work can be abandoned only
@@ -286,7 +286,7 @@ class AlertJournal(MessageJournal):
     :param options: its keyword arguments.
     """
 
-    def __init__(self, attempt: Attempt, deadline: AlertDeadline, *args: Any, **options: Any) -> None:
+    def __init__(self, attempt: JournalAttempt, deadline: AlertDeadline, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._attempt = attempt
         self._deadline = deadline

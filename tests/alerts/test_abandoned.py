@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from airflow_provider_dialogtech.alerts import journals as attempt_module
-from airflow_provider_dialogtech.alerts.journals import Attempt
+from airflow_provider_dialogtech.alerts.journals import JournalAttempt
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, NotSent
 from tests.clocks import FakeClock
 
@@ -18,7 +18,7 @@ _fork = multiprocessing.get_context("fork")
 
 
 def test_an_answer_in_time_is_returned():
-    attempt = Attempt(30)
+    attempt = JournalAttempt(30)
 
     def work():
         with attempt.asking():
@@ -29,11 +29,11 @@ def test_an_answer_in_time_is_returned():
 
 def test_an_error_of_the_work_is_raised():
     with pytest.raises(ZeroDivisionError):
-        Attempt(30).run(lambda: 1 / 0)
+        JournalAttempt(30).run(lambda: 1 / 0)
 
 
 def test_a_journal_that_does_not_answer_is_abandoned_and_the_work_stops():
-    attempt, answer, learned = Attempt(0.3), threading.Event(), threading.Event()
+    attempt, answer, learned = JournalAttempt(0.3), threading.Event(), threading.Event()
 
     def work():
         with attempt.asking():
@@ -50,7 +50,7 @@ def test_a_journal_that_does_not_answer_is_abandoned_and_the_work_stops():
 
 
 def test_all_answers_together_may_take_so_long():
-    attempt = Attempt(0.5)
+    attempt = JournalAttempt(0.5)
 
     def work():
         for _ in range(100):
@@ -63,7 +63,7 @@ def test_all_answers_together_may_take_so_long():
 
 
 def test_waiting_for_a_slot_is_not_counted():
-    attempt = Attempt(0.3)
+    attempt = JournalAttempt(0.3)
 
     def work():
         with attempt.asking():
@@ -111,29 +111,29 @@ TOO_LONG = "the delivery journal has taken longer than the 0.3 s that an alert w
 )
 def test_the_time_of_all_answers_is_added_up(seconds, outcome):
     time = FakeClock()
-    assert asking_for(Attempt(0.3, time.clock), time, *seconds, until_over=outcome == TOO_LONG) == outcome
+    assert asking_for(JournalAttempt(0.3, time.clock), time, *seconds, until_over=outcome == TOO_LONG) == outcome
 
 
 def test_time_in_which_the_process_did_not_run_counts_up_to_twice_the_journals_seconds():
     for seconds, outcome in ((59.0, "answer"), (61.0, TOO_LONG.replace("0.3 s", "30 s"))):
         time = FakeClock()
-        assert asking_for(Attempt(30, time.clock), time, seconds, until_over=outcome != "answer") == outcome
+        assert asking_for(JournalAttempt(30, time.clock), time, seconds, until_over=outcome != "answer") == outcome
 
 
 def test_of_a_long_time_between_two_looks_at_the_clock_little_counts():
     """Four times 0.15 s are less than 0.7 s, though 1.2 s have passed."""
     time = FakeClock()
-    assert asking_for(Attempt(0.7, time.clock), time, 0.3, 0.3, 0.3, 0.3) == "answer"
+    assert asking_for(JournalAttempt(0.7, time.clock), time, 0.3, 0.3, 0.3, 0.3) == "answer"
     time = FakeClock()
     times = (0.3, 0.3, 0.3, 0.3, 0.3)
-    assert asking_for(Attempt(0.7, time.clock), time, *times, until_over=True).startswith("the delivery journal")
+    assert asking_for(JournalAttempt(0.7, time.clock), time, *times, until_over=True).startswith("the delivery journal")
 
 
 def test_a_process_that_is_stopped_meanwhile_abandons_no_journal():
     """Such as one that gets no CPU time on a busy machine, or whose machine is suspended."""
 
     def work(pipe):
-        attempt = Attempt(3.0)
+        attempt = JournalAttempt(3.0)
 
         def ask():
             with attempt.asking():
@@ -159,7 +159,7 @@ def test_a_process_that_is_stopped_meanwhile_abandons_no_journal():
 
 def test_even_a_process_that_hardly_runs_does_not_wait_for_ever(monkeypatch):
     monkeypatch.setattr(attempt_module, "LONGEST_TICK", 0.0)
-    attempt = Attempt(0.3)
+    attempt = JournalAttempt(0.3)
 
     def work():
         with attempt.asking():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_provider_dialogtech.alerts.journals import HELD, AlertDeadline, AlertJournal, Attempt
+from airflow_provider_dialogtech.alerts.journals import HELD, AlertDeadline, AlertJournal, JournalAttempt
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
@@ -17,7 +17,7 @@ def unavailable(unused_port, time):
     """A journal whose server refuses connections."""
     pytest.importorskip("psycopg2")
     store = Store(f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/journal", clock=time.clock)
-    return AlertJournal(Attempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits())
+    return AlertJournal(JournalAttempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits())
 
 
 @pytest.mark.parametrize("outcome", ["sent", "in_doubt", "refused", "throttled"])
@@ -38,7 +38,7 @@ def test_a_failed_release_of_a_slot_is_retried_only_briefly(unavailable, time):
 
 def test_the_journals_answer_is_returned(sqlite_url, time):
     store = Store(sqlite_url, clock=time.clock)
-    journal = AlertJournal(Attempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits())
+    journal = AlertJournal(JournalAttempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits())
     held = journal.reserve(REQUEST)
     time.sleep(held.due - time.monotonic())
     assert journal.start(held, request_timeout=30)
