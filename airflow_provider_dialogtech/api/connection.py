@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
@@ -121,8 +122,8 @@ class Connection:
         self._busy = True
         reason = ""
         try:
-            prepared = _prepared(method, self._url, headers, parameters)
-            return self._ready(deadline).request(prepared)
+            request = _as_http(method, self._url, headers, parameters)
+            return self._ready(deadline).request(*request)
         except TimeoutError:
             reason = f"no reply came within {self._timeout:g} s"
         except Exception as error:
@@ -210,8 +211,14 @@ class Connection:
         return in_words(error)
 
 
-def _prepared(
+def _as_http(
     method: str, url: str, headers: Mapping[str, str], parameters: Mapping[str, str]
-) -> requests.PreparedRequest:
-    place = "params" if method == "GET" else "data"
-    return requests.Request(method, url, headers=dict(headers), **{place: dict(parameters)}).prepare()
+) -> tuple[str, str, Mapping[str, str], str]:
+    """Return the method, the target, the headers and the body of a request."""
+    called = urlsplit(url)
+    headers = {"Host": called.netloc, **headers}
+    path, encoded = called.path or "/", urlencode(parameters)
+    if method == "GET":
+        return method, f"{path}?{encoded}", headers, ""
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(encoded))}
+    return method, path, {**headers, **form}, encoded

@@ -1,8 +1,9 @@
-"""The only file that uses private names of urllib3 and http.client: it builds a connection and sends one request.
+"""The only file that uses private names of urllib3: it builds a connection and sends one request.
 
-`requests` chooses proxy, TLS and trusted certificates; urllib3's pool builds the connection; http.client writes the
-request and reads the reply. The connection never returns to the pool: urllib3 would take the session tickets of TLS 1.3
-for a dropped connection and silently open a second one.
+`requests` chooses proxy, TLS and trusted certificates; urllib3's pool builds the connection; http.client reads the
+reply. None of them gets the request, because Sentry and tracers wrap their methods and keep each URL. The connection
+never returns to the pool: urllib3 would take the session tickets of TLS 1.3 for a dropped connection and silently open
+a second one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import ipaddress
 import socket
 import ssl
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -38,7 +39,7 @@ class Transport:
         self._is_plain = url.startswith("http:")
         self._pool = self._pool_for(url)
         self._http: Any = self._pool._new_conn()
-        self._http.debuglevel = 0  # where somebody sets http.client's own, it prints requests whole
+        self._http.debuglevel = 0  # http.client's own prints a proxy's CONNECT, with its password
         self._http.response_class = self._bounded_response
         self._http._new_conn = self._by_socks if self._has_socks_proxy else self._by_tcp
         self._deadline: CallDeadline
@@ -68,8 +69,6 @@ class Transport:
         except BaseException as error:
             _close_interrupted_handshake(error)
             raise
-        # http.client must not reconnect when a request finds the connection closed.
-        self._http.auto_open = 0
 
     def ready(self, deadline: CallDeadline) -> bool:
         """Return whether the connection is still open and no unrequested data has come.
@@ -83,21 +82,19 @@ class Transport:
         self._http.sock.settimeout(deadline.remaining())
         return True
 
-    def request(self, prepared: requests.PreparedRequest) -> RawReply:
+    def request(self, method: str, target: str, headers: Mapping[str, str], body: str = "") -> RawReply:
         """Write a request and read its reply, after `ready`.
 
-        :param prepared: the request.
+        :param method: the HTTP method.
+        :param target: the path and the query.
+        :param headers: all headers.
+        :param body: the body.
         :raises Exception: any library error.
         """
-        # http.client's own method: urllib3's would log the URL and decompress the reply.
-        http.client.HTTPConnection.request(
-            self._http,
-            prepared.method or "",
-            prepared.path_url,
-            prepared.body,
-            dict(prepared.headers),
-        )
-        with http.client.HTTPConnection.getresponse(self._http) as response:
+        head = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        self._http.sock.sendall("\r\n".join([*head, "", body]).encode("ascii"))
+        with self._bounded_response(self._http.sock, method=method) as response:
+            response.begin()
             return raw_reply.read(response, self._largest)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from airflow.exceptions import TaskDeferred
 
 from airflow_provider_dialogtech._compat import AirflowFailException
 from airflow_provider_dialogtech.decorators.sms import dialogtech_sms_task
-from tests.operators.test_deferrable import CONTEXT, a_long_queue, the_line_moves_on
+from tests.operators.test_deferrable import CONTEXT, a_long_queue, let_slots_pass
 from tests.running import run_dag
 
 __all__ = ["a_long_queue"]
@@ -79,7 +79,7 @@ def test_a_deferred_task_asks_its_function_again(sandbox, a_long_queue):
     with pytest.raises(TaskDeferred) as deferred:
         task.execute(context)
     assert "hi" not in re.findall(r"\w+", str(deferred.value.kwargs))
-    the_line_moves_on(200)
+    let_slots_pass(200)
     resumed = task_of(tell, to="5556667777", deferrable=True)
     result = getattr(resumed, deferred.value.method_name)(context, None, **deferred.value.kwargs)
     assert result["status"] == "sent"

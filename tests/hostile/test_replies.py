@@ -4,7 +4,6 @@ import base64
 import contextlib
 import gzip
 import html
-import http.client
 import os
 import signal
 import socket
@@ -626,7 +625,7 @@ def test_an_interrupt_while_it_writes_shows_nothing(http_method, monkeypatch):
         except OSError:
             raise TimeIsUp  # noqa: B904  # as a signal may, while the library handles its own error
 
-    monkeypatch.setattr(http.client.HTTPConnection, "send", interrupted)
+    monkeypatch.setattr(socket.socket, "sendall", interrupted)
     with serving(say_nothing) as server, witnessing() as witness:
         with pytest.raises(TimeIsUp) as raised:
             a_client(server.url, http_method=http_method).send(**MESSAGE)

@@ -73,8 +73,9 @@ class System:
     def text_to(self, number: str) -> str:
         """Return the one message to a number once it is there: DAG callbacks run after the run has ended."""
         self.airflow.processes.wait_until(f"{number} is texted", lambda: bool(self.texts_to(number)), seconds=300)
-        (text,) = self.texts_to(number)
-        return str(text["message"])
+        texts = self.texts_to(number)
+        assert len(texts) == 1, texts
+        return str(texts[0]["message"])
 
     def process_of(self, dag_id: str) -> psutil.Process:
         """Return the process in which the only task of a DAG runs."""
