@@ -257,7 +257,7 @@ class MessageJournal:
         return self._store.do(Statement(statements.DOUBT, {"of_id": record.id, "of_owner": record.owner}), sleep=sleep)
 
     def _is_settled(self, held: Reservation, **options: Any) -> bool:
-        """Return whether a row has an outcome already: the answer to the first try was lost, or a person resolved it."""
+        """Return whether a row has an outcome already: an answer was lost, or a person resolved it."""
         rows = self._store.ask(Statement(statements.GET, {"of_id": held.id}), **options)
         before_start = {State.RESERVED, State.RELEASED}
         return any(row.owner == held.owner and row.state not in before_start for row in rows)

@@ -134,6 +134,7 @@ class PostgresBackend:
         self._url = url
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._current = threading.local()
+        self._is_closed = False
         self._engine = _engine(url())
         sa.event.listen(self._engine, "do_connect", self._connect)
         # Before SQLAlchemy's own listener, which asks the server what it is.
@@ -159,6 +160,7 @@ class PostgresBackend:
 
     def close(self) -> None:
         """Close the connections that nobody uses; the others are closed when they are given back."""
+        self._is_closed = True
         self._engine.dispose()
 
     @contextmanager
@@ -178,7 +180,7 @@ class PostgresBackend:
                     except BaseException:
                         connection.invalidate()
                         raise
-                    if watch.was_cut:
+                    if watch.was_cut or self._is_closed:
                         connection.invalidate()
         finally:
             self._free.release()

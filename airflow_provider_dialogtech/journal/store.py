@@ -63,6 +63,7 @@ class Store:
         self.clock = clock
         self.patience = patience
         self._retry_for = patience if retry_for is None else retry_for
+        self._process().use(self.url)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'SQLite' if self.is_file else 'PostgreSQL'}>"
@@ -110,7 +111,7 @@ class Store:
 
         def watched(row: Row[Any], reading: Reading) -> tuple[T, Sequence[Statement]]:
             latest[:] = [reading]
-            return plan(row, readings.compared(reading))
+            return plan(row, readings.compared(lock, reading))
 
         answer = self._try(
             lambda backend, remaining: backend.locked(lock, question, watched, timeout=remaining),
@@ -118,7 +119,7 @@ class Store:
             sleep=sleep,
         )
         # Only now: what follows from a clock that was set is committed.
-        readings.accept(latest[0])
+        readings.accept(lock, latest[0])
         return answer
 
     def do(
@@ -218,11 +219,11 @@ class Store:
         """Ask for the URL anew; return whether it is another one now."""
         if self._source is None:
             return False
-        before, self.url = self.url, self._source()
-        return self.url != before
+        process, self.url = self._process(), self._source()
+        return process.use(self.url)
 
     def _process(self) -> _Process:
-        return _process_of(self.url, self.clock, self._source)
+        return _process_of(self.url, self.clock, varies=self._source is not None)
 
 
 class _Process:
@@ -260,6 +261,13 @@ class _Process:
         finally:
             self._opening.release()
 
+    def use(self, url: str | URL) -> bool:
+        """Take a newer URL; return whether it is another one. New connections take its password."""
+        before, self.url = self.url, url
+        if _without_password(before) != _without_password(url):
+            self.close()
+        return before != url
+
     def close(self) -> None:
         """Close what is open, as soon as nobody uses it any more; the next who asks opens it again."""
         backend, self._backend = self._backend, None
@@ -267,29 +275,39 @@ class _Process:
             backend.close()
 
 
-# By process, clock and URL without its password, which may be another one each time.
+# By process, clock and URL.
 _processes: OrderedDict[tuple[int, Clock, URL], _Process] = OrderedDict()
-_of_source: dict[Callable[[], str | URL], tuple[int, Clock, URL]] = {}
 _MOST_STORES = 32
 _looking = threading.Lock()
 
 
-def _process_of(url: str | URL, clock: Clock, source: Callable[[], str | URL] | None) -> _Process:
-    key = (os.getpid(), clock, make_url(url).set(password=None))
-    gone: list[_Process | None] = []
+def _process_of(url: str | URL, clock: Clock, *, varies: bool) -> _Process:
+    """Return what the threads of this process share of a store.
+
+    :param varies: whether the URL may be another one each time: all that name the same database are one then.
+    """
+    key = (os.getpid(), clock, _place_of(url) if varies else _without_password(url))
+    gone = None
     with _looking:
         process = _processes.get(key) or _Process(url, clock)
-        process.url = url
         _processes[key] = process
         _processes.move_to_end(key)
-        if source is not None:
-            before, _of_source[source] = _of_source.get(source, key), key
-            gone.append(_processes.pop(before, None) if before != key else None)
         if len(_processes) > _MOST_STORES:
-            gone.append(_processes.popitem(last=False)[1])
-    for old in filter(None, gone):
-        old.close()
+            gone = _processes.popitem(last=False)[1]
+    if gone is not None:
+        gone.close()
     return process
+
+
+def _without_password(url: str | URL) -> URL:
+    parsed = make_url(url)  # its `set` takes None for "as it is"
+    return URL.create(parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, parsed.query)
+
+
+def _place_of(url: str | URL) -> URL:
+    parsed = make_url(url)
+    kept = {name: value for name, value in parsed.query.items() if name in {"host", "port"}}
+    return URL.create(parsed.drivername, None, None, parsed.host, parsed.port, parsed.database, kept)
 
 
 def _forget_parents_stores() -> None:
@@ -297,7 +315,6 @@ def _forget_parents_stores() -> None:
     global _looking  # noqa: PLW0603
     _looking = threading.Lock()
     _processes.clear()
-    _of_source.clear()
 
 
 os.register_at_fork(after_in_child=_forget_parents_stores)

@@ -200,17 +200,18 @@ def rotating(postgres, postgres_url):
     postgres.psql(f"ALTER DATABASE {make_url(postgres_url).database} OWNER TO {name}")
     postgres.psql("SELECT pg_reload_conf()")
     passwords = ["first"]
+    end = f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{name}'"  # noqa: S608
 
     def rotate():
         postgres.psql(f"ALTER ROLE {name} PASSWORD 'second'")
         passwords.append("second")
-        postgres.psql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{name}'")
+        postgres.psql(end)
 
     def url():
         return make_url(postgres_url).set(username=name, password=passwords[-1])
 
     yield url, rotate
-    postgres.psql(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{name}'")
+    postgres.psql(end)
     postgres.psql(f"ALTER DATABASE {make_url(postgres_url).database} OWNER TO CURRENT_USER")
     access.write_text(before)
     postgres.psql("SELECT pg_reload_conf()")
