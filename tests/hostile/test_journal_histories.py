@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,8 @@ class Process:
     def __init__(self, world: World) -> None:
         self.is_alive, self.is_frozen = True, False
         self.postponed: list[Callable[[], None]] = []
-        # Lambdas differ from those of any other process, so that these share nothing.
-        self.clock = Clock(lambda: world.time.now(), lambda: world.time.monotonic(), world.sleep)
+        # A function of its own makes a clock of its own, by which nothing is shared with another process.
+        self.clock = Clock(partial(world.time.now), partial(world.time.monotonic), world.sleep)
         self.store = LosingStore(world.url, clock=self.clock)
         self.journals = {account: MessageJournal(self.store, account, LIMITS) for account in ACCOUNTS}
 
