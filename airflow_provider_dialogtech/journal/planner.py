@@ -217,7 +217,17 @@ class Planner:
         pause = account["paused_until"]
         if self.longest_pause is not None:
             pause = min(pause, now + self.longest_pause)
-        return find(numbers, max(now + head_start, pause, account["unknown_until"]))
+        not_before = max(now + head_start, pause, account["unknown_until"])
+        slot = find(numbers, not_before)
+        if (
+            without is not None
+            and without.state is State.RESERVED
+            and without.number in numbers
+            and not_before <= without.at < slot.at
+        ):
+            # It fits where it was, however the times that pass through JSON are rounded.
+            return Slot(without.at, numbers.index(without.number))
+        return slot
 
     def _insert(self, id_: int, slot: Slot, now: float, earlier: Record | None, state: State) -> Statement:
         request = self.request
