@@ -14,7 +14,7 @@ from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import ALICE, failure
 from tests.conftest import FROM_NUMBERS
 from tests.delivery.delivering import a_journal, a_message, a_sender
-from tests.delivery.looking import rows
+from tests.journal.looking import rows
 
 ONE_NUMBER = FROM_NUMBERS[:1]
 LIST, THREADS = 60, 12

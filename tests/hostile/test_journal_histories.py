@@ -469,6 +469,6 @@ def _quick_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_history_sends_twice_overfills_a_window_or_makes_anybody_wait() -> None:
-    from hypothesis.stateful import run_state_machine_as_test
-
-    run_state_machine_as_test(Histories, settings=settings(PROFILE, stateful_step_count=30))
+    # A history takes longer than an example of the other tests.
+    most = min(PROFILE.max_examples, 1500)
+    run_state_machine_as_test(Histories, settings=settings(PROFILE, max_examples=most, stateful_step_count=30))

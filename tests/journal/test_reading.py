@@ -16,7 +16,7 @@ from tests.journal.test_store import count, write
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS count FROM "
 ENDLESS = Statement(sa.text(f"{NUMBERS} n"), {})
-SHORT = Statement(sa.text(f"{NUMBERS} (SELECT i FROM n LIMIT 20000)"), {})
+SHORT = Statement(sa.text(f"{NUMBERS} (SELECT i FROM n LIMIT 20000)"), {})  # noqa: S608
 
 
 @pytest.fixture
