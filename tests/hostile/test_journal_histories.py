@@ -25,7 +25,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import WaitTooLong

@@ -156,7 +156,8 @@ def test_a_database_that_is_dropped_and_made_anew_is_used_by_a_process_that_outl
     assert count(store) == 1
 
 
-def test_a_role_that_may_not_delete_settles_each_message(
+@pytest.mark.usefixtures("no_slot_is_missed")
+def test_a_role_that_may_not_delete_settles_each_message(postgres_url, monkeypatch, caplog):
     postgres, postgres_url, monkeypatch, caplog, no_slot_is_missed
 ):
     """Seen: one of 16 failed, and the message was in doubt."""
