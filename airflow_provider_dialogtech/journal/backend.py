@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -11,6 +12,7 @@ from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.sql.expression import Executable
 
 from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
 
 T = TypeVar("T")
 
@@ -38,25 +40,42 @@ class Reading:
 class ClockReadings:
     """Compares each reading with the one before: it notices a clock that was set forward.
 
-    By such a clock, the limits' windows would open before their time.
+    By such a clock, the limits' windows would open before their time. Each account must have that noted, also one that
+    this process uses only then.
     """
 
     def __init__(self) -> None:
         self._last: Reading | None = None
+        self._set: Reading | None = None
+        self._accepted: dict[str, float] = {}
 
-    def compared(self, reading: Reading) -> Reading:
-        """Return a reading with what it is ahead of the one before."""
+    def compared(self, account: str, reading: Reading) -> Reading:
+        """Return a reading with what it is ahead of the one before.
+
+        :param account: whose messages it is read for.
+        """
+        ahead = self._ahead(reading)
+        if not ahead and self._set is not None and self._accepted.get(account, -math.inf) < self._set.at:
+            # Noticed, but not noted for this account. After a window's time that is no matter any more.
+            ahead = self._set.ahead if reading.at - self._set.at < LONGEST_WINDOW else 0.0
+        return replace(reading, ahead=ahead)
+
+    def accept(self, account: str, reading: Reading) -> None:
+        """Compare the next readings with this one: what follows from it for this account is committed."""
+        if ahead := self._ahead(reading):
+            self._set = replace(reading, ahead=ahead)
+        self._accepted[account] = reading.at
+        if self._last is None or reading.at >= self._last.at:
+            self._last = reading
+
+    def _ahead(self, reading: Reading) -> float:
         last = self._last
         if last is None:
-            return reading
+            return 0.0
         # Where in a question's time the clock was read is not known, so all of that time counts for us.
         ours = reading.at + reading.took / 2 - (last.at - last.took / 2)
         ahead = reading.now - last.now - ours
-        return replace(reading, ahead=ahead) if ahead > CLOCK_SET else reading
-
-    def accept(self, reading: Reading) -> None:
-        """Compare the next readings with this one: what follows from it is committed."""
-        self._last = reading
+        return ahead if ahead > CLOCK_SET else 0.0
 
 
 class Statement(NamedTuple):

@@ -211,18 +211,19 @@ class MessageJournal:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
-        if self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True):
-            return "that it had started"
+        has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
         planner = Planner(request, self._account, self._limits, owner=held.owner)
 
         def plan(row: Any, reading: Reading) -> tuple[None, list[Statement]]:
+            if has_row:
+                return None, planner.take_key_back(row, reading, held)
             return None, planner.restore(row, reading, State(outcome), values["new_detail"], held)
 
-        question = Statement(
-            statements.BEFORE_RESERVING, {"of_account": self._account, "of_key": stored_key(request.key)}
-        )
-        self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
-        return "its row"
+        if not has_row or outcome in {"sent", "in_doubt"}:
+            key = stored_key(request.key)
+            question = Statement(statements.BEFORE_RESERVING, {"of_account": self._account, "of_key": key})
+            self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
+        return "that it had started" if has_row else "its row"
 
     def release(
         self, held: Reservation, *, timeout: float | None = None, sleep: Callable[[float], None] | None = None

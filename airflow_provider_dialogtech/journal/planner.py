@@ -88,27 +88,41 @@ class Planner:
         :param detail: what is kept of that.
         :param held: its reservation.
         """
-        found = json.loads(row.message)
-        if found and Record.of([*found[0], reading.now]).owner == held.owner:
-            return []  # only the answer was lost
+        _, writes = self._account(json.loads(row.account), reading)
+        later = _later(row, reading, held)
+        if later is held:
+            return writes  # only the answer was lost
+        freed = _freed(later)
         slot = Slot(min(held.at, reading.now), self.request.numbers.index(held.number))
         insert = self._insert(row.next_id, slot, reading.now, None, state)
-        # A later attempt that has taken the key meanwhile keeps it.
-        return [
-            Statement(insert.sql, {**insert.values, "detail": detail, "key": None if found else insert.values["key"]})
-        ]
+        values = {**insert.values, "detail": detail, "key": None if freed is None else insert.values["key"]}
+        return [*writes, *(freed or ()), Statement(insert.sql, values)]
+
+    def take_key_back(self, row: Any, reading: Reading, held: Reservation) -> list[Statement]:
+        """Return what gives a key back to the message whose start the journal had lost, where a retry has taken it.
+
+        The retry finds then that the message was sent, unless its own request may have left.
+        """
+        _, writes = self._account(json.loads(row.account), reading)
+        later = _later(row, reading, held)
+        freed = _freed(later) if isinstance(later, Record) else None
+        if freed is None:
+            return writes
+        values = {"of_id": held.id, "of_owner": held.owner, "of_key": stored_key(self.request.key)}
+        return [*writes, *freed, Statement(statements.GIVE_KEY, values)]
 
     def _follow_clock(
         self, now: float, rows: list[dict[str, Any]], earlier: Record | None
     ) -> tuple[Record | None, list[Statement]]:
         """Where the journal's clock was set back, move the messages back that it has written while it was ahead."""
-        by = max((row["created"] for row in rows), default=now) - now
+        by = max(map(_written, rows), default=now) - now
         if by < _CLOCK_ERROR:
             return earlier, []
-        for row in rows:
-            if row["created"] > now:
-                row["at"] -= by
-        if earlier is not None and earlier.account == self.account and earlier.created > now:
+        # Whoever waits takes another slot anyway: its process has noticed, too.
+        moved = [row for row in rows if _written(row) > now or (row["state"] == State.RESERVED and row["at"] > now)]
+        for row in moved:
+            row["at"] -= by
+        if earlier is not None and earlier.id in {row["id"] for row in moved}:
             earlier = replace(earlier, at=earlier.at - by, deadline=earlier.deadline - by)
         return earlier, [Statement(statements.SHIFT_SLOTS, {"of_account": self.account, "by": by})]
 
@@ -158,10 +172,9 @@ class Planner:
         values = found[0] if found else [0.0] * len(statements.ACCOUNT_COLUMNS)
         account = dict(zip(statements.ACCOUNT_COLUMNS, values, strict=True))
         # A time further away than any can be was written by a clock that was ahead.
-        paused, unknown = (
-            account[name] if account[name] <= now + LONGEST_WINDOW else now
-            for name in ("paused_until", "unknown_until")
-        )
+        paused = account["paused_until"] if account["paused_until"] <= now + LONGEST_WINDOW else now
+        # What was not known then is not known now either, however far that clock was ahead.
+        unknown = min(account["unknown_until"], now + LONGEST_WINDOW)
         if reading.ahead:
             # What was sent in the last minute seems to be long ago; as much time must pass once more.
             unknown = now + LONGEST_WINDOW
@@ -251,6 +264,35 @@ class Planner:
     def name_of(self, number: str) -> str:
         """Return the journal's name of one of the account's numbers."""
         return number_name(self.account, number)
+
+
+def _later(row: Any, reading: Reading, held: Reservation) -> Record | Reservation | None:
+    """Return what has the key now: another attempt's record, this reservation itself, or nothing."""
+    found = json.loads(row.message)
+    later = Record.of([*found[0], reading.now]) if found else None
+    return held if later is not None and later.owner == held.owner else later
+
+
+def _freed(later: Record | Reservation | None) -> list[Statement] | None:
+    """Return what takes the key from another attempt; None where its request may have left."""
+    if not isinstance(later, Record):
+        return []
+    of_row = {"of_id": later.id, "of_owner": later.owner}
+    if later.state is State.RESERVED:
+        return [Statement(statements.TAKE_OVER, of_row)]
+    if later.state in {State.SENDING, State.SENT, State.IN_DOUBT}:
+        return None
+    return [Statement(statements.TAKE_KEY, {**of_row, "in_state": later.state.value})]
+
+
+def _written(row: Mapping[str, Any]) -> float:
+    """Return when a row was written at the earliest, by the clock of that time."""
+    if row["state"] == State.SENDING:
+        return max(float(row["created"]), float(row["updated"]))
+    waited = row["state"] in {State.RESERVED, *WITHOUT_SLOT}
+    # Whatever has an outcome has left in its slot before.
+    at = float(row["at"]) - statements.LEFT_EARLY
+    return float(row["created"]) if waited else max(float(row["created"]), at)
 
 
 def _too_long(at: float, max_wait: float) -> WaitTooLong:

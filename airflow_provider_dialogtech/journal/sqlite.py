@@ -110,7 +110,8 @@ class SqliteBackend:
         self._engine = _engine(url, clock.now)
         note_questions(self._engine, clock)
         self._writer = FileThread(self._transaction)
-        self._reader = FileThread(self._reading)
+        # Each question has its own time: one that takes too long ends no other.
+        self._reader = FileThread(self._reading, at_once=1)
         self.first_commit = self._open(timeout)
         """How many seconds the file takes for a commit."""
 
@@ -255,10 +256,14 @@ class FileThread:
     where the transaction fails, all of its work does.
 
     :param transaction: opens a transaction within so many seconds, and commits it at the end of its block.
+    :param at_once: how much work one transaction does; None does all that waits.
     """
 
-    def __init__(self, transaction: Callable[[float], AbstractContextManager[Connection]]) -> None:
+    def __init__(
+        self, transaction: Callable[[float], AbstractContextManager[Connection]], *, at_once: int | None = None
+    ) -> None:
         self._transaction = transaction
+        self._at_once = at_once
         self._changed = threading.Condition()
         self._waiting: list[Work] = []
         self._is_running = False
@@ -309,7 +314,7 @@ class FileThread:
         remaining = max(work.until for work in waiting) - time.monotonic()
         try:
             with self._transaction(max(0.0, remaining)) as connection:
-                while work := self._next():
+                while len(done) != self._at_once and (work := self._next()):
                     done.append(work)
                     work.run(connection)
         except BaseException as error:

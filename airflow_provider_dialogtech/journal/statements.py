@@ -36,6 +36,8 @@ LONGEST_PAUSE = 60.0
 # A reply that took this much longer than twice the usual time came from a message that may have arrived late.
 MARKEDLY_LATER = 0.05
 _SLOWEST_USUAL = 5.0
+# A request leaves in its slot as the clock was estimated, and has an outcome afterwards.
+LEFT_EARLY = 0.5
 _PRUNED_AT_ONCE = 100
 # Times pass through JSON, which may round them.
 _SAME_TIME = 0.001
@@ -50,7 +52,7 @@ _key: Any = sa.bindparam("of_key")
 _took, _pause = sa.bindparam("took", type_=sa.Float), sa.bindparam("pause", type_=sa.Float)
 _outcome = sa.bindparam("outcome", type_=sa.String)
 
-SLOT_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created")
+SLOT_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created", "updated")
 ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until", "unknown_until")
 
 
@@ -142,6 +144,13 @@ TAKE_KEY = (
 )
 """Free a row's idempotency key for a new attempt; its state stays."""
 
+GIVE_KEY = (
+    messages.update()
+    .where(messages.c.id == _id, messages.c.owner == _owner, messages.c.key.is_(None))
+    .values(key=_key, updated=now())
+)
+"""Give it back to a message that was sent, whose start the journal had lost."""
+
 DISPLACE = _change(
     sa.and_(messages.c.id == _id, messages.c.state == State.RESERVED.value),
     State.RELEASED,
@@ -167,13 +176,21 @@ RESOLVE = (
 )
 """By a person. The row keeps its idempotency key until a new attempt takes it."""
 
+_was_written_ahead = sa.or_(
+    messages.c.created > now(),
+    sa.and_(_is_in(State.SENDING), messages.c.updated > now()),
+    # What waits takes another slot anyway; what has an outcome has left in its slot before.
+    sa.and_(_is_in(State.RESERVED), messages.c.at > now()),
+    sa.and_(sa.not_(_is_in(State.RESERVED, State.SENDING, *WITHOUT_SLOT)), messages.c.at > now() + LEFT_EARLY),
+)
 SHIFT_SLOTS = (
     messages.update()
-    .where(_is_recent(), messages.c.created > now())
+    .where(_is_recent(), _was_written_ahead)
     .values(
         at=messages.c.at - sa.bindparam("by", type_=sa.Float),
         deadline=messages.c.deadline - sa.bindparam("by", type_=sa.Float),
         created=messages.c.created - sa.bindparam("by", type_=sa.Float),
+        updated=messages.c.updated - sa.bindparam("by", type_=sa.Float),
     )
 )
 """Follow a clock that was set back: what was written by the clock that was ahead is as old as it was before."""

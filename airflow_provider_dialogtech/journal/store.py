@@ -111,7 +111,7 @@ class Store:
 
         def watched(row: Row[Any], reading: Reading) -> tuple[T, Sequence[Statement]]:
             latest[:] = [reading]
-            return plan(row, readings.compared(reading))
+            return plan(row, readings.compared(lock, reading))
 
         answer = self._try(
             lambda backend, remaining: backend.locked(lock, question, watched, timeout=remaining),
@@ -119,7 +119,7 @@ class Store:
             sleep=sleep,
         )
         # Only now: what follows from a clock that was set is committed.
-        readings.accept(latest[0])
+        readings.accept(lock, latest[0])
         return answer
 
     def do(

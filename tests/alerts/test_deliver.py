@@ -11,6 +11,7 @@ from airflow_provider_dialogtech.alerts import deliver as recipient
 from airflow_provider_dialogtech.alerts import journals as deadline
 from airflow_provider_dialogtech.alerts import journals as fallback
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.sandbox.faults import NAMES
 from tests.alerts.conftest import ALICE, BOB, bodies, failure
@@ -146,3 +147,27 @@ def test_an_unexpected_error_is_logged_by_its_type_only(sandbox, alerting, monke
     alert()
     assert "RuntimeError" in caplog.text
     assert ALICE not in caplog.text
+
+
+def test_a_pause_that_dialogtech_asks_of_a_list_holds_up_no_alert(sandbox, alerting, caplog):
+    """Seen: the alerts of the next half minute were all lost."""
+    sandbox.fault("throttled", times=1, status=429, retry_after=60)
+    with pytest.raises(WaitTooLong):
+        DialogTechHook().send_sms(to=BOB, message="of a list", max_wait=5)
+    for n in range(2):
+        assert alert(dedup_key=str(n)) < HELD + SLACK
+    assert bodies(sandbox, to=ALICE) == ["hello"] * 2
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    with pytest.raises(WaitTooLong):  # the list heeds the pause
+        DialogTechHook().send_sms(to=BOB, message="another", max_wait=5)
+
+
+def test_an_alert_that_is_throttled_to_the_end_is_an_error_and_counts_in_the_next(sandbox, alerting, caplog):
+    sandbox.fault("throttled", status=429, retry_after=60)
+    alert()
+    assert bodies(sandbox) == []
+    assert "the message to …7777 was not sent" in caplog.text
+    sandbox.clear_faults()
+    alert()
+    (told,) = bodies(sandbox)
+    assert told.startswith("hello (+1 more since ")

@@ -7,6 +7,9 @@ import pytest
 from airflow_provider_dialogtech.alerts import import_errors
 from airflow_provider_dialogtech.alerts.import_errors import Broken, body_of
 from airflow_provider_dialogtech.alerts.reported_errors import Reported, ReportedErrors
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from tests.alerts.conftest import ALICE, failure, texts
+from tests.conftest import FROM_NUMBERS
 
 BEFORE = Reported(frozenset({"an earlier one"}), 1.0)
 
@@ -67,3 +70,52 @@ def test_the_reason_is_the_last_line_of_the_traceback(stacktrace, reason):
     found = Broken.of("/dags/etl.py", stacktrace)
     assert (found.file, found.reason) == ("etl.py", reason)
     assert Broken.of(None, stacktrace).file == "?"
+
+
+BROKEN = [Broken("etl.py", "KeyError: 'x'", "e")]
+
+
+@pytest.fixture
+def a_processor(monkeypatch, tmp_path):
+    """A dag-processor with a home of its own, which tells of a file that cannot be parsed."""
+    monkeypatch.setattr(import_errors, "broken_after_commit", lambda error: BROKEN)
+
+    def tell(name="a processor"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        file = ReportedErrors.lock(str(tmp_path / name))
+        try:
+            import_errors.alert_new_errors(file, "e")
+            return file.read()
+        finally:
+            file.close()
+
+    return tell
+
+
+def assert_tried_again_soon(reported):
+    assert reported.errors == frozenset()
+    assert reported.rests_until - time.time() == pytest.approx(300, abs=60)
+
+
+def test_a_broken_file_whose_alert_is_beyond_the_budget_is_not_taken_for_reported(
+    sandbox, connect_sandbox, a_processor
+):
+    """Seen: it was never reported at all."""
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE, "alert_budget": 1})
+    DialogTechSmsNotifier("another alert")(failure())
+    assert_tried_again_soon(a_processor())
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE, "alert_budget": 2})
+    assert a_processor().errors == {"e"}
+    assert len(texts(sandbox)) == 2
+
+
+def test_a_broken_file_that_another_machines_alert_suppressed_is_not_taken_for_reported(sandbox, alerting, a_processor):
+    assert a_processor("one machine").errors == {"e"}
+    assert_tried_again_soon(a_processor("another machine"))
+    assert len(texts(sandbox)) == 1
+
+
+def test_a_broken_file_whose_alert_fails_is_not_taken_for_reported(sandbox, alerting, a_processor):
+    sandbox.fault("refused", times=1)
+    assert_tried_again_soon(a_processor())
+    assert a_processor().errors == {"e"}

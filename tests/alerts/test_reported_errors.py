@@ -40,3 +40,19 @@ def test_it_rests_for_an_hour_at_most(seconds, is_resting):
 def test_an_error_is_the_same_with_and_without_the_folders_of_its_file():
     assert error_of("/dags/etl.py", "KeyError") == error_of("etl.py", "KeyError")
     assert error_of("etl.py", "KeyError") != error_of("etl.py", "ValueError")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("DagBag import timeout for {} after 30.0s, PID: 4711", "DagBag import timeout for {} after 30.1s, PID: 48"),
+        ("<Thing object at 0x7f9a2c4e1d30>", "<Thing object at 0x7fb01c002fd0>"),
+        ("No file /tmp/7d44b1a8-0d6e-4f0b-9b3d-1f6f0c9a7e21", "No file /tmp/0b9a1c55-aa10-4c1f-8d5e-a1b2c3d4e5f6"),
+    ],
+    ids=["a process", "an address", "a random name"],
+)
+def test_an_error_whose_words_differ_each_time_is_one_error(first, second):
+    """Seen: a file that takes too long to import was reported every 15 minutes."""
+    path = "/dags/etl.py"
+    assert error_of(path, first.format(path)) == error_of(path, second.format(path))
+    assert error_of(path, first.format(path)) != error_of(path, "KeyError")

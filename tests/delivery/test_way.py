@@ -341,3 +341,55 @@ def test_where_a_refusal_cannot_be_written_down_its_slot_is_given_back(sender, u
     with pytest.raises(type(answer)):
         way.send(MESSAGE, key="key")
     assert set(state(sqlite_url)) == {"released"}
+
+
+def test_an_alert_that_is_throttled_is_tried_again_soon_whatever_pause_dialogtech_asks_for(sender, time):
+    """After a minute it would be worth nothing."""
+    way, api = sender(Throttled(retry_after=60.0), Throttled(retry_after=60.0))
+    begun = time.monotonic()
+    assert way.send(MESSAGE, key="alert", is_alert=True, max_wait=30.0).status == "sent"
+    first, second, third = (moment - begun for moment in api.requests)
+    assert first < 1.0
+    assert second - first == pytest.approx(2.2, abs=0.1)
+    assert third - second == pytest.approx(4.2, abs=0.1)
+
+
+def test_an_alert_leaves_soon_after_a_list_was_told_to_pause_and_the_list_does_not(sender, journal, time):
+    way, api = sender(Throttled(retry_after=60.0))
+    with pytest.raises(WaitTooLong):
+        way.send(MESSAGE, key="of a list", max_wait=5.0)
+    for n in range(3):
+        called = time.monotonic()
+        assert way.send(MESSAGE, key=f"alert {n}", is_alert=True, max_wait=30.0).status == "sent"
+        assert api.requests[-1] - called <= 2.5
+    held = journal.reserve(SlotRequest("another", ("5554332111",), "5556667777", "Hello"))
+    assert held.due - time.monotonic() > 50
+
+
+def test_an_alert_that_is_throttled_to_the_end_says_so(sender, time, sqlite_url):
+    way, api = sender(*[Throttled(retry_after=60.0)] * 9)
+    with pytest.raises((Throttled, WaitTooLong)):
+        way.send(MESSAGE, key="alert", is_alert=True, max_wait=30.0)
+    assert len(api.requests) >= 4
+    assert set(state(sqlite_url)) == {"throttled"}
+
+
+def test_a_message_that_keeps_its_far_slot_gets_it_whatever_two_lists_have_reserved_meanwhile(sender, journal, time):
+    """Seen: told 85, 75, 74, 74 and 74 s away, and never sent, while two lists went on."""
+    way, api = sender()
+    names = (f"{which} {n}" for n in range(1000) for which in ("one list", "another"))
+
+    def queue_up(count):
+        for _ in range(count):
+            journal.reserve(SlotRequest(next(names), ("5554332111",), "5556667777", "Hello"))
+
+    queue_up(70)
+    with pytest.raises(WaitTooLong) as kept:
+        way.send(MESSAGE, key="deferred", keep_beyond=60.0)
+    away = kept.value.sendable_at.timestamp() - time.now()
+    queue_up(70)
+    time.go_on(away - 8)  # as a trigger resumes a task
+    queue_up(10)
+    before = time.monotonic()
+    assert way.send(MESSAGE, key="deferred", keep_beyond=60.0).status == "sent"
+    assert api.requests[-1] - before <= 60.0 + SECOND

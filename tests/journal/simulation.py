@@ -107,7 +107,16 @@ class Schedule:
         for at, number in itertools.takewhile(lambda each: each[0] < BEGIN, times):
             id_ = next(self._count)
             name = digest(ACCOUNT, number)
-            row = {"id": id_, "number": name, "at": at, "state": "sent", "priority": 0, "displaced": 0, "created": at}
+            row = {
+                "id": id_,
+                "number": name,
+                "at": at,
+                "state": "sent",
+                "priority": 0,
+                "displaced": 0,
+                "created": at,
+                "updated": at,
+            }
             self.rows[id_] = row
             self.left.append((at, name, False))
 

@@ -32,10 +32,23 @@ def test_a_clock_that_was_set_forward_by_more_than_a_second_is_noticed(sqlite_ur
 def test_of_the_time_that_answers_take_all_counts_for_this_process(ahead, noticed):
     """Where in it the clock was read is not known: half of 0.4 s and half of 0.6 s may have passed besides."""
     readings = ClockReadings()
-    readings.accept(Reading(1000.0, 50.0, 0.4))
-    assert readings.compared(Reading(1020.0 + ahead, 70.0, 0.6)).ahead == pytest.approx(noticed)
+    readings.accept("account", Reading(1000.0, 50.0, 0.4))
+    assert readings.compared("account", Reading(1020.0 + ahead, 70.0, 0.6)).ahead == pytest.approx(noticed)
 
 
 def test_time_that_passes_is_no_clock_that_was_set(sqlite_url, time):
     reading = readings(Store(sqlite_url, clock=time.clock), between=lambda: time.go_on(86400.0))
     assert (reading.ahead, reading.now, reading.at) == (0.0, time.now(), time.monotonic())
+
+
+def test_each_account_has_it_noted_that_the_clock_was_set_and_once():
+    readings = ClockReadings()
+    readings.accept("one", Reading(1000.0, 50.0, 0.0))
+    assert readings.compared("one", Reading(1070.0, 60.0, 0.0)).ahead == 60.0
+    readings.accept("one", Reading(1070.0, 60.0, 0.0))
+    assert readings.compared("one", Reading(1071.0, 61.0, 0.0)).ahead == 0.0
+    assert readings.compared("another", Reading(1072.0, 62.0, 0.0)).ahead == 60.0
+    readings.accept("another", Reading(1072.0, 62.0, 0.0))
+    assert readings.compared("another", Reading(1073.0, 63.0, 0.0)).ahead == 0.0
+    assert readings.compared("one", Reading(1073.0, 63.0, 0.0)).ahead == 0.0
+    assert readings.compared("much later", Reading(1132.0, 122.0, 0.0)).ahead == 0.0

@@ -21,6 +21,7 @@ from airflow_provider_dialogtech.journal.records import (
     stored_key,
 )
 from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED
+from airflow_provider_dialogtech.journal.states import State
 
 NOW = 1_000_000.0
 NUMBER, RECIPIENT = "5554332111", "5556667777"
@@ -36,7 +37,7 @@ def a_planner(*, to=RECIPIENT, is_alert=False, **options) -> Planner:
 def a_row(id_=1, *, state="reserved", at=NOW + 5, **columns):
     number = a_planner().name_of(NUMBER)
     usual = {"account": "account", "number": number, "owner": "theirs", "digest": "d", "recipient_tail": "7777"}
-    times = {"deadline": at + 30, "created": min(at, NOW)}
+    times = {"deadline": at + 30, "created": min(at, NOW), "updated": min(at, NOW)}
     rest = {"recipient": a_planner().request.recipient_digest, "detail": "{}", "displaced": 0, "priority": 0}
     rest |= {"key": "k", "dag_id": "", "run_id": "", "task_id": "", "map_index": -1}
     return {"id": id_, "state": state, "at": at, **usual, **times, **rest, **columns}
@@ -178,11 +179,48 @@ def test_an_alert_heeds_a_pause_for_as_long_as_it_can_but_a_clock_set_ahead_in_a
     assert plan(a_planner(is_alert=True, longest_pause=2.0), account=unknown)[0].at == NOW + 60
 
 
+def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute_all_the_same():
+    """Seen: set back by 3 s, what the clock set ahead had hidden was taken for known."""
+    for unknown in (NOW + LONGEST_WINDOW + 3, NOW + 3600):
+        found, writes = plan(a_planner(), account=[0.0, 0.0, 0.0, unknown])
+        assert found.at == NOW + LONGEST_WINDOW
+        assert writes[1][1]["unknown"] == NOW + LONGEST_WINDOW
+
+
+def test_a_row_that_is_written_anew_notes_that_the_clock_was_set_ahead():
+    held = Reservation(1, "ours", NUMBER, NOW - 5, 45.0)
+    answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]")
+    writes = a_planner().restore(answer, Reading(NOW, 50.0, 0.01, 3600.0), State.SENT, "{}", held)
+    assert [write.sql for write in writes] == [
+        statements.ENSURE_ACCOUNT,
+        statements.CORRECT_ACCOUNT,
+        statements.INSERT,
+    ]
+
+
+def test_a_message_that_waited_long_for_its_slot_moves_back_with_the_clock_it_left_by():
+    """It was reserved a minute ago, so only its slot tells that it was written by the clock that was ahead."""
+    left = a_row(1, state="sent", at=NOW + 30, created=NOW - 20, updated=NOW + 30)
+    out = a_row(2, state="sending", at=NOW + 29, created=NOW - 20, updated=NOW + 29)
+    found, writes = plan(a_planner(), left, out, head_start=0.0)
+    by = 30 - statements.LEFT_EARLY
+    assert writes[0] == (statements.SHIFT_SLOTS, {"of_account": "account", "by": by})
+    assert found.at == pytest.approx(NOW + statements.LEFT_EARLY + SECOND)
+
+
+def test_what_is_about_to_leave_and_what_has_just_left_are_no_sign_of_a_clock_that_was_set():
+    rows = [a_row(1, state="sending", at=NOW + 9, created=NOW - 20, updated=NOW)]
+    rows.append(a_row(2, state="sent", at=NOW + 0.1, created=NOW - 20, updated=NOW))
+    rows.append(a_row(3, at=NOW + 50, created=NOW - 20, updated=NOW - 20))
+    _, writes = plan(a_planner(), *rows)
+    assert statements.SHIFT_SLOTS not in sql_of(writes)
+
+
 def test_a_pause_or_wider_windows_that_no_reply_can_have_set_are_void():
-    found, writes = plan(a_planner(), account=[0.1, NOW + 3600, NOW + 3600, NOW + 3600])
+    found, writes = plan(a_planner(), account=[0.1, NOW + 3600, NOW + 3600, 0.0])
     assert found.at == NOW + 0.1
     widened = NOW + statements.WIDENED_FOR
-    assert writes[1][1] == {"of_account": "account", "paused": NOW, "unknown": NOW, "widened": widened}
+    assert writes[1][1] == {"of_account": "account", "paused": NOW, "unknown": 0.0, "widened": widened}
     found, writes = plan(a_planner(), account=[0.1, NOW + 30, NOW + 30, 0.0])
     assert found.at == NOW + 30
     assert sql_of(writes) == [statements.INSERT]

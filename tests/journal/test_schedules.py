@@ -164,6 +164,25 @@ def test_lists_keep_their_share_beside_alerts(numbers):
     assert max(schedule.delays()) <= SLOWEST
 
 
+@pytest.mark.parametrize(("history", "slowest"), [(False, 2.5), (True, 5.0)])
+def test_beside_a_full_list_on_one_number_an_alert_every_five_seconds_is_out_within_moments(history, slowest):
+    """Seen: each alert ate from the reserve, and the slowest waited 12.3 s.
+
+    Where a list has just used all that it may, the reserve has to last until the first of its messages is a minute old.
+    """
+    for seed in range(4):
+        times = [1.0 + 5.0 * n for n in range(36)]
+        schedule = Schedule(random.Random(seed), 1, senders=24, alerts=times, seconds=185, history=history).run()
+        assert schedule.forgotten() == []
+        assert len(schedule.delays()) == 36
+        assert max(schedule.delays()) <= slowest
+        assert list(overruns(schedule.left, schedule.limits)) == []
+        for begin in (BEGIN + 60.5, BEGIN + 121):
+            left = [is_alert for at, _, is_alert in schedule.left if begin <= at < begin + 60.5]
+            assert len(left) >= SHARE * LIMITS.ordinary_per_minute
+            assert sum(left) == 12
+
+
 def alerts_within_the_reserve(chance, numbers, seconds):
     """Call alerts as often as the reserve allows in each minute, but not more than one in 4 s."""
     recent = [-100.0] * 4 * numbers

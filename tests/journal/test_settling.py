@@ -201,3 +201,12 @@ def test_an_outcome_keeps_its_detail(journal, time, sqlite_url):
     journal.settle(start(journal, time), "refused", {"result_description": "No credit"})
     (row,) = rows(sqlite_url)
     assert (row.state, json.loads(row.detail)) == ("refused", {"result_description": "No credit"})
+
+
+def test_messages_that_are_held_back_are_forgotten_as_well(journal, time, sqlite_url, monkeypatch):
+    monkeypatch.setattr(journal_module, "PRUNED_EVERY", 1)
+    for key in "123":
+        journal.reserve(SlotRequest(key, NUMBERS, "5556667777", "Hello", is_held_back=True))
+    time.go_on(91 * A_DAY)
+    journal.reserve(SlotRequest("4", NUMBERS, "5556667777", "Hello", is_held_back=True))
+    assert [row.state for row in rows(sqlite_url)] == ["held_back"]

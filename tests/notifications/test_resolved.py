@@ -10,9 +10,11 @@ import pytest
 from airflow_provider_dialogtech.alerts import deliver as recipient
 from airflow_provider_dialogtech.alerts import journals as fallback
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from airflow_provider_dialogtech.journal.schema import alerts
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from tests.alerts.conftest import ALICE, BOB, bodies, context_of, failure
 from tests.conftest import FROM_NUMBERS
+from tests.journal.looking import change
 
 failed = DialogTechSmsNotifier()
 works_again = DialogTechSmsNotifier(resolved=True)
@@ -225,3 +227,16 @@ def test_the_cooldown_of_the_failures_may_be_long(sandbox, alerting):
         DialogTechSmsNotifier(cooldown=timedelta(days=1))(failure())
         works_again(success())
     assert len(bodies(sandbox)) == 4
+
+
+def test_a_stale_local_file_does_not_tell_that_an_old_failure_is_over(sandbox, alerting, caplog):
+    """Seen: "works again, after 1 failure in 30 days". The shared journal may have told that long ago."""
+    with unavailable_journals(1):
+        failed(failure())
+        url = fallback.journal_in_airflow_home().url
+        a_month = timedelta(days=30).total_seconds()
+        for column in (alerts.c.claimed_at, alerts.c.cooldown_ends, alerts.c.failing_since):
+            change(url, alerts.update().values({column: column - a_month}))
+        works_again(success())
+    assert len(bodies(sandbox)) == 1
+    assert "is not needed" in caplog.text

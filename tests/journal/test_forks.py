@@ -1,0 +1,141 @@
+"""Processes that fork, or are spawned, while threads of their parent use the journal: nobody hangs or is misled."""
+
+import itertools
+import multiprocessing
+import os
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from airflow_provider_dialogtech.journal import sqlite
+from airflow_provider_dialogtech.journal.schema import accounts
+from airflow_provider_dialogtech.journal.store import Store
+from tests.journal.looking import rows
+from tests.journal.test_store import count, write
+
+CHILDREN, AT_ONCE, THREADS = 60, 6, 4
+SOON = 60.0
+
+
+@contextmanager
+def threads_that_write(store_url):
+    """Let threads of this process use the journal all the while; tell what went wrong with them."""
+    stop, failed, numbers = threading.Event(), [], itertools.count()
+    write(Store(store_url), "before")
+
+    def write_on():
+        while not stop.is_set():
+            try:
+                write(Store(store_url), f"parent {next(numbers)}")
+                count(Store(store_url))
+            except JournalUnavailable as error:
+                failed.append(error.reason)
+
+    threads = [threading.Thread(target=write_on) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield failed
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(SOON)
+    assert not [thread for thread in threads if thread.is_alive()]
+
+
+def use_journal(store_url, name, said):
+    try:
+        store = Store(store_url, patience=30)
+        write(store, name)
+        count(store)
+        said.put("works")
+    except JournalUnavailable as error:
+        said.put(error.reason)
+    except BaseException as error:
+        said.put(repr(error))
+
+
+def what_children_say(context, store_url, children):
+    """Start children, some at once; tell what each of them said. Who says nothing is killed, and named."""
+    said = []
+    for start in range(0, children, AT_ONCE):
+        queues = [context.SimpleQueue() for _ in range(min(AT_ONCE, children - start))]
+        processes = [
+            context.Process(target=use_journal, args=(store_url, f"child {start + n}", queue), daemon=True)
+            for n, queue in enumerate(queues)
+        ]
+        for process in processes:
+            process.start()
+        for process, queue in zip(processes, queues, strict=True):
+            process.join(SOON)
+            if process.is_alive():
+                process.kill()
+                process.join()
+                said.append("it hangs")
+            else:
+                said.append(queue.get() if not queue.empty() else f"it ended with {process.exitcode}")
+    return said
+
+
+@pytest.mark.parametrize(("method", "children"), [("fork", CHILDREN), ("spawn", 2)])
+def test_children_of_a_process_whose_threads_write_use_the_journal(store_url, method, children):
+    """Seen, of 60: 4 hung, 23 failed after a minute, and 12 were told that the sound file was damaged."""
+    with threads_that_write(store_url) as failed:
+        said = what_children_say(multiprocessing.get_context(method), store_url, children)
+    assert failed == []
+    allowed = {"works"}
+    if store_url.startswith("sqlite"):  # no write ends within the seconds that a fork waits on a very slow machine
+        allowed.add(forked_reason())
+    assert set(said) <= allowed
+    assert "works" in said
+    written = {row.account for row in rows(store_url, accounts)}
+    assert len([name for name in written if name.startswith("child")]) == said.count("works")
+
+
+def forked_reason():
+    forks = sqlite._Forks(is_safe=False)
+    with pytest.raises(JournalUnavailable) as raised, forks.connecting():
+        pass
+    return raised.value.reason
+
+
+def test_a_child_that_was_forked_while_a_connection_was_open_says_so_at_once(sqlite_url, monkeypatch):
+    monkeypatch.setattr(sqlite, "_FORK_SECONDS", 0.1)
+    write(Store(sqlite_url), "before")
+    with sqlite._forks.connecting():
+        pid = os.fork()
+        if pid == 0:
+            try:
+                write(Store(sqlite_url, patience=30), "child")
+            except JournalUnavailable as error:
+                os._exit(7 if "was forked while a thread of its parent used" in error.reason else 1)
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    write(Store(sqlite_url), "parent goes on")
+
+
+def test_two_threads_that_fork_at_once_wait_for_each_other(sqlite_url):
+    with threads_that_write(sqlite_url) as failed:
+        children: list[int] = []
+
+        def fork():
+            for _ in range(5):
+                pid = os.fork()
+                if pid == 0:
+                    try:
+                        write(Store(sqlite_url, patience=30), f"child {os.getpid()}")
+                    except BaseException:
+                        os._exit(1)
+                    os._exit(0)
+                children.append(pid)
+
+        forking = [threading.Thread(target=fork) for _ in range(2)]
+        for thread in forking:
+            thread.start()
+        for thread in forking:
+            thread.join(SOON)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    assert codes == [0] * 10
+    assert failed == []

@@ -1,0 +1,147 @@
+"""A clock that is set ahead is noted by whoever reads it first, and stays noted until a commit: on both stores."""
+
+import time
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
+from airflow_provider_dialogtech.journal.backend import Statement
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.store import Store
+from tests.journal.looking import database
+
+pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
+
+NUMBERS = ("5554332111", "5554332112", "5554332113", "5554332114")
+A_MINUTE = 55.0  # less what a busy machine takes
+# PostgreSQL finds a function of this name here before its own, once the path says so.
+_SET = """
+CREATE OR REPLACE FUNCTION public.statement_timestamp() RETURNS timestamptz LANGUAGE sql AS
+$$ SELECT pg_catalog.statement_timestamp() + interval '{ahead} seconds' $$
+"""
+
+
+class StoresClock:
+    """The clock of a store, which a test may set; and the processes that use the store."""
+
+    def __init__(self, url):
+        self._url = url
+        self._is_file = url.startswith("sqlite")
+        self._ahead = 0.0
+        if not self._is_file:
+            with database(url) as connection:
+                connection.exec_driver_sql(_SET.format(ahead=0))
+                name = connection.exec_driver_sql("SELECT current_database()").scalar()
+                connection.exec_driver_sql(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
+
+    def set(self, ahead):
+        self._ahead = ahead
+        if not self._is_file:
+            with database(self._url) as connection:
+                connection.exec_driver_sql(_SET.format(ahead=ahead))
+
+    def process(self, account="account", store=Store):
+        """A process of its own: it remembers for itself when it last read the clock."""
+        own = store(self._url, clock=Clock(now=lambda: time.time() + self._ahead), patience=1.0)
+        return MessageJournal(own, account, RateLimits())
+
+
+@pytest.fixture
+def clock(store_url):
+    return StoresClock(store_url)
+
+
+def a_request(key, **options):
+    return SlotRequest(key, NUMBERS, "5556667777", "Hello", **options)
+
+
+def send(journal, key):
+    held = journal.reserve(a_request(key))
+    time.sleep(max(0.0, held.due - time.monotonic() - 0.02))
+    assert journal.start(held, request_timeout=30)
+    journal.settle(held, "sent", {})
+    return held
+
+
+def find_already_sent(journal, _store):
+    assert isinstance(journal.reserve(a_request("sent before")), Record)
+
+
+def hold_back(journal, _store):
+    assert journal.reserve(a_request("held back", is_held_back=True)).state == "held_back"
+
+
+def wait_too_long(journal, _store):
+    with pytest.raises(WaitTooLong):
+        journal.reserve(a_request("too long"), max_wait=0.0)
+
+
+class FailingStore(Store):
+    fails = False
+
+    def locked(self, lock, question, plan, **options):
+        def plan_and_fail(row, reading):
+            answer, writes = plan(row, reading)
+            missing = Statement(sa.text("INSERT INTO this_table_does_not_exist VALUES (1)"), {})
+            return answer, [*writes, missing] if self.fails else writes
+
+        return super().locked(lock, question, plan_and_fail, **options)
+
+
+def fail_to_commit(journal, store):
+    store.fails = True
+    with pytest.raises(JournalUnavailable):
+        journal.reserve(a_request("failed"))
+    store.fails = False
+
+
+def record_what_was_lost(journal, _store):
+    held = Reservation(999, "ours", NUMBERS[0], time.time(), time.monotonic())
+    journal.bring_back(a_request("lost"), held, "sent", {})
+
+
+READERS = [find_already_sent, hold_back, wait_too_long, fail_to_commit, record_what_was_lost]
+
+
+@pytest.mark.parametrize("is_alert", [False, True], ids=["message", "alert"])
+@pytest.mark.parametrize("read", READERS)
+def test_a_clock_that_was_set_ahead_is_noted_also_where_nothing_is_reserved_by_it(clock, read, is_alert):
+    """Seen: 59 messages of one number within 60 s."""
+    journal = clock.process(store=FailingStore)
+    send(journal, "sent before")
+    clock.set(3600)
+    read(journal, journal._store)
+    held = clock.process().reserve(a_request("next", is_alert=is_alert)) if read is not fail_to_commit else None
+    held = held or journal.reserve(a_request("next", is_alert=is_alert))
+    assert held.due - time.monotonic() > A_MINUTE
+
+
+def test_a_clock_that_was_set_ahead_is_noted_for_each_account(clock):
+    journal = clock.process()
+    other = MessageJournal(journal._store, "another account", RateLimits())
+    send(other, "before")
+    send(journal, "also before")
+    clock.set(3600)
+    for each in (journal, other):
+        assert each.reserve(a_request(f"next {each is other}")).due - time.monotonic() > A_MINUTE
+
+
+def test_a_clock_that_is_set_ahead_and_a_little_back_is_still_noted(clock):
+    journal = clock.process()
+    send(journal, "before")
+    clock.set(3600)
+    journal.reserve(a_request("ahead"))
+    clock.set(3597)
+    assert clock.process().reserve(a_request("next")).due - time.monotonic() > A_MINUTE - 3
+
+
+def test_a_clock_that_is_set_back_makes_nobody_wait(clock):
+    journal = clock.process()
+    for n in range(2):
+        send(journal, f"before {n}")
+    clock.set(-3600)
+    assert journal.reserve(a_request("next")).due - time.monotonic() < 10
