@@ -17,14 +17,22 @@ from airflow_provider_dialogtech.api.connection import Connection, NoReply, NotL
 from airflow_provider_dialogtech.api.messages import LARGEST_LISTING, Message, listed_messages
 from airflow_provider_dialogtech.api.raw_reply import LARGEST_REPLY
 from airflow_provider_dialogtech.api.reply import ApiReply, NotDocumented, meaning_of
-from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, NotSent, Unreachable
-from airflow_provider_dialogtech.masking import Opaque, without_locals
+from airflow_provider_dialogtech.exceptions import (
+    DialogTechError,
+    InDoubt,
+    InvalidConnection,
+    InvalidMessage,
+    NotSent,
+    Unreachable,
+)
+from airflow_provider_dialogtech.masking import Opaque, scrub, without_locals
 
 T = TypeVar("T")
 
 
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0
+SHORTEST_SECRET = 12
 
 _HEADERS = {
     "User-Agent": f"airflow-provider-dialogtech/{__version__}",
@@ -59,6 +67,8 @@ class DialogTechClient:
     ) -> None:
         # A traceback may show this function's locals.
         self._keys = {"access_key": Opaque(access_key or ""), "secret_access_key": Opaque(secret_access_key or "")}
+        # A shorter one, as for tests, is also an ordinary word.
+        self._own_secret = Opaque(secret_access_key if len(secret_access_key or "") >= SHORTEST_SECRET else "")
         access_key = secret_access_key = ""
         url = Opaque(url)
         if not all(self._keys.values()):
@@ -84,6 +94,19 @@ class DialogTechClient:
     def host(self) -> str:
         """The API's host name."""
         return urlsplit(self._url).hostname or ""
+
+    @without_locals
+    def refuse_own_secret(self, message: str) -> None:
+        """Check that a message does not hold the secret access key.
+
+        :param message: the body.
+        :raises InvalidMessage: when it does, in any encoding.
+        """
+        if self._own_secret and scrub(message, self._own_secret) != message:
+            raise InvalidMessage(
+                "its body contains the secret access key of its own connection",
+                advice="Remove it. Data that Airflow renders as a template can read the connection.",
+            )
 
     def connect(self) -> ApiCall:
         """Open a connection for one message, without writing to it. It may stay idle for a while.

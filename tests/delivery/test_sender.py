@@ -18,6 +18,7 @@ from airflow_provider_dialogtech.delivery import sender as sender_module
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     InDoubt,
+    InvalidMessage,
     JournalUnavailable,
     Refused,
     Throttled,
@@ -27,6 +28,7 @@ from airflow_provider_dialogtech.exceptions import (
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.masking import encodings_of
 from tests.delivery.delivering import (
     GRACE,
     RECIPIENT,
@@ -39,6 +41,7 @@ from tests.delivery.delivering import (
     run,
     started,
 )
+from tests.journal.looking import rows
 
 
 def wait_for_arrival(sandbox, count=1):
@@ -82,6 +85,19 @@ def test_the_same_key_with_another_message_sends_nothing_and_says_so(sandbox, sq
     assert result.status == "already_sent"
     assert len(sandbox.messages()) == 1
     assert "Another message to …7777 was sent under this idempotency key, so nothing is sent now" in caplog.text
+
+
+def test_a_message_with_the_secret_of_its_own_connection_is_refused_before_anything_is_reserved(sandbox, sqlite_url):
+    sender = a_sender(sandbox, sqlite_url)
+    Store(sqlite_url).open()
+    forms = [form for form in encodings_of(sandbox.secret_access_key) if len(form) <= 200]
+    assert len(forms) > 5
+    for form in forms:
+        with pytest.raises(InvalidMessage, match="contains the secret access key") as raised:
+            sender.send(a_message(sandbox, f"Your code is {form}."), key=form)
+        assert sandbox.secret_access_key not in str(raised.value)
+    assert rows(sqlite_url) == []
+    assert sandbox.messages() == []
 
 
 def test_messages_arrive_no_faster_than_the_limits_allow(sandbox, store_url):

@@ -46,6 +46,9 @@ class Api:
         self._answers = list(answers)
         self._connecting = list(connecting)
 
+    def refuse_own_secret(self, message):
+        pass
+
     def connect(self):
         self.connected.append(self._time.monotonic())
         self._time.go_on(self._connecting.pop(0) if self._connecting else 0.0)
