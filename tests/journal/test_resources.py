@@ -158,8 +158,6 @@ def test_a_database_that_is_dropped_and_made_anew_is_used_by_a_process_that_outl
 
 @pytest.mark.usefixtures("no_slot_is_missed")
 def test_a_role_that_may_not_delete_settles_each_message(postgres_url, monkeypatch, caplog):
-    postgres, postgres_url, monkeypatch, caplog, no_slot_is_missed
-):
     """Seen: one of 16 failed, and the message was in doubt."""
     monkeypatch.setattr(journal_module, "PRUNED_EVERY", 1)
     Store(postgres_url).open()
