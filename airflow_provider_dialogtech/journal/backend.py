@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -47,7 +46,7 @@ class ClockReadings:
     def __init__(self) -> None:
         self._last: Reading | None = None
         self._set: Reading | None = None
-        self._accepted: dict[str, float] = {}
+        self._noted: dict[str, Reading] = {}
 
     def compared(self, account: str, reading: Reading) -> Reading:
         """Return a reading with what it is ahead of the one before.
@@ -55,7 +54,7 @@ class ClockReadings:
         :param account: whose messages it is read for.
         """
         ahead = self._ahead(reading)
-        if not ahead and self._set is not None and self._accepted.get(account, -math.inf) < self._set.at:
+        if not ahead and self._set is not None and self._noted.get(account) is not self._set:
             # Noticed, but not noted for this account. After a window's time that is no matter any more.
             ahead = self._set.ahead if reading.at - self._set.at < LONGEST_WINDOW else 0.0
         return replace(reading, ahead=ahead)
@@ -64,7 +63,8 @@ class ClockReadings:
         """Compare the next readings with this one: what follows from it for this account is committed."""
         if ahead := self._ahead(reading):
             self._set = replace(reading, ahead=ahead)
-        self._accepted[account] = reading.at
+        if self._set is not None and reading.at >= self._set.at:
+            self._noted[account] = self._set
         if self._last is None or reading.at >= self._last.at:
             self._last = reading
 

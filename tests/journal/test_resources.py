@@ -19,7 +19,7 @@ from airflow_provider_dialogtech.journal.store import Store
 from tests.journal.looking import database
 from tests.journal.test_store import QUESTION, an_account, count, write
 
-SOON = 30.0
+SOON = 10.0
 MANY = 300
 
 
