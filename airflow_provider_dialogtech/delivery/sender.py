@@ -50,8 +50,8 @@ LONGEST_LATE = 0.1
 
 PAUSE = 1.0
 LONGEST_PAUSE = 60.0
-# When DialogTech asks the account to pause, an alert is tried after this many seconds, then after twice as many, and so
-# on: a minute later it would be useless.
+# When DialogTech asks the account to pause, an alert waits this many seconds, and twice as many after each failed try:
+# a minute later it would be useless.
 ALERT_PAUSE = 1.0
 
 

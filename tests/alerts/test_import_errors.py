@@ -8,7 +8,7 @@ from airflow_provider_dialogtech.alerts import import_errors
 from airflow_provider_dialogtech.alerts.import_errors import Broken, body_of
 from airflow_provider_dialogtech.alerts.reported_errors import Reported, ReportedErrors
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
-from tests.alerts.conftest import ALICE, failure, texts
+from tests.alerts.conftest import ALICE, bodies, failure
 from tests.conftest import FROM_NUMBERS
 
 BEFORE = Reported(frozenset({"an earlier one"}), 1.0)
@@ -78,9 +78,11 @@ BROKEN = [Broken("etl.py", "KeyError: 'x'", "e")]
 @pytest.fixture
 def a_processor(monkeypatch, tmp_path):
     """A dag-processor with a home of its own, which tells of a file that cannot be parsed."""
-    monkeypatch.setattr(import_errors, "broken_after_commit", lambda error: BROKEN)
+    broken = list(BROKEN)
+    monkeypatch.setattr(import_errors, "broken_after_commit", lambda error: broken)
 
-    def tell(name="a processor"):
+    def tell(name="a processor", *, file=None):
+        broken[:] = BROKEN if file is None else [Broken(file, "KeyError: 'x'", f"that of {file}")]
         (tmp_path / name).mkdir(exist_ok=True)
         file = ReportedErrors.lock(str(tmp_path / name))
         try:
@@ -106,13 +108,19 @@ def test_a_broken_file_whose_alert_is_beyond_the_budget_is_not_taken_for_reporte
     assert_tried_again_soon(a_processor())
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": ALICE, "alert_budget": 2})
     assert a_processor().errors == {"e"}
-    assert len(texts(sandbox)) == 2
+    assert len(bodies(sandbox)) == 2
 
 
-def test_a_broken_file_that_another_machines_alert_suppressed_is_not_taken_for_reported(sandbox, alerting, a_processor):
+def test_of_two_dag_processors_on_one_journal_one_reports_what_both_see_and_each_what_it_alone_sees(
+    sandbox, alerting, a_processor
+):
+    """Seen: what one had reported suppressed the other's broken file, which was never reported."""
     assert a_processor("one machine").errors == {"e"}
-    assert_tried_again_soon(a_processor("another machine"))
-    assert len(texts(sandbox)) == 1
+    assert a_processor("another machine").errors == {"e"}
+    assert len(bodies(sandbox)) == 1
+    assert a_processor("another machine", file="other.py").errors == {"that of other.py"}
+    assert len(bodies(sandbox)) == 2
+    assert "other.py" in bodies(sandbox)[1]
 
 
 def test_a_broken_file_whose_alert_fails_is_not_taken_for_reported(sandbox, alerting, a_processor):

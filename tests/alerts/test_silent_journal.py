@@ -152,6 +152,7 @@ def test_an_abandoned_attempt_sends_nothing_and_suppresses_nothing(sandbox, monk
     left_behind[0].join(30)
     assert not left_behind[0].is_alive()
     assert bodies(sandbox) == ["hello"]
+    monkeypatch.setattr(fallback, "JOURNALS", [journals[0]._replace(seconds=60.0)])
     DialogTechSmsNotifier("hello")(failure())
     sent = bodies(sandbox)
     assert len(sent) == 2

@@ -230,6 +230,9 @@ def start_what_is_reserved(store_url, worker):
     moments = random.Random(worker)
     journal = MessageJournal(Store(store_url), ACCOUNT, FAST)
     count, threads = Counter(), []
+    # Something waits, however slowly this machine reserves, for alerts to displace.
+    for n in range(10):
+        journal.reserve(a_request(f"{worker} waits {n}"))
 
     def work(thread):
         for n in range(10**6):

@@ -51,7 +51,7 @@ def send(journal, key):
 
 def start(journal, held):
     assert isinstance(held, Reservation)
-    time.sleep(max(0.0, held.due - time.monotonic() - 0.03))
+    time.sleep(max(0.0, held.due - time.monotonic() - 0.3))
     return journal.start(held, request_timeout=2)
 
 
