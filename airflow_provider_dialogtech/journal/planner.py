@@ -105,8 +105,8 @@ class Planner:
         """
         _, writes = self._account(json.loads(row.account), reading)
         later = _later(row, reading, held)
-        freed = _freed(later) if isinstance(later, Record) else None
-        if freed is None:
+        freed = _freed(later)
+        if later is held or freed is None:
             return writes
         values = {"of_id": held.id, "of_owner": held.owner, "of_key": stored_key(self.request.key)}
         return [*writes, *freed, Statement(statements.GIVE_KEY, values)]

@@ -234,9 +234,12 @@ def _settled() -> Any:
     return _with_outcome("settle", at=messages.c.at + sa.func.coalesce(late, 0.0))
 
 
-def _with_outcome(step: str, **values: Any) -> Any:
+def _with_outcome(step: str, *, twice: bool = False, **values: Any) -> Any:
     allowed = sa.or_(
-        *(sa.and_(_outcome == outcome.value, _is_in(*states.may_settle(outcome, step))) for outcome in states.OUTCOMES)
+        *(
+            sa.and_(_outcome == outcome.value, _is_in(*states.may_settle(outcome, step), *([outcome] if twice else [])))
+            for outcome in states.OUTCOMES
+        )
     )
     return (
         messages.update()
@@ -245,8 +248,8 @@ def _with_outcome(step: str, **values: Any) -> Any:
     )
 
 
-SETTLE_LOST = _with_outcome("settle_lost")
-"""Bring a row forward whose `start` the journal has lost. Its owner knows that its request was sent."""
+SETTLE_LOST = _with_outcome("settle_lost", twice=True)
+"""Bring a row forward whose `start` the journal has lost. Its owner knows that its request was sent. Twice is once."""
 
 
 def _noted(insert: Any, account: Any, source: Any) -> Any:

@@ -106,13 +106,22 @@ def test_a_retry_that_waits_for_its_slot_finds_what_was_brought_back(sandbox, st
     assert (found.state, found.outcome) == ("sent", {"result": "success"})
 
 
-def test_a_start_that_came_back_is_recorded_once_though_the_answer_is_lost(sandbox, store_url, monkeypatch):
-    """The row is written anew in a step that is tried twice."""
+def test_a_key_that_a_retry_has_taken_and_given_up_comes_back_to_what_was_sent(sandbox, store_url):
     journal = a_journal(sandbox, store_url)
     held = journal.reserve(a_request(sandbox))
-    loses_the_row(store_url)
-    for _ in range(2):
-        assert journal.bring_back(a_request(sandbox), held, "sent", {}) == "its row"
+    change(store_url, messages.update().values(state="released", key=None))
+    journal.bring_back(a_request(sandbox), held, "sent", {})
+    assert journal.reserve(a_request(sandbox)).state == "sent"
+
+
+@pytest.mark.parametrize(("lose", "lost"), [(loses_the_row, "its row"), (loses_the_start, "that it had started")])
+def test_what_was_lost_is_recorded_once_though_the_answer_is_lost(sandbox, store_url, lose, lost):
+    """Each step may be tried twice."""
+    journal = a_journal(sandbox, store_url)
+    held = journal.reserve(a_request(sandbox))
+    lose(store_url)
+    assert journal.bring_back(a_request(sandbox), held, "sent", {}) == lost
+    journal.bring_back(a_request(sandbox), held, "sent", {})
     assert [(row.state, row.key is not None) for row in rows(store_url)] == [("sent", True)]
 
 
