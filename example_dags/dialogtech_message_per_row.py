@@ -5,8 +5,8 @@
 its own log, retries and result in XCom. The instances run in the connection's pool (`dialogtech_default`, 4 slots), so
 a long list does not block the tasks of other DAGs.
 
-Airflow renders expanded values as templates. So expand only data that you trust: a customer named `{{ … }}` would be
-executed. For other people's data use the list operator (`dialogtech_customers`), which renders no row.
+Airflow renders expanded values as templates. So expand only data that you trust: a template in a customer's name would
+be executed. For other people's data use the list operator (`dialogtech_customers`), which renders no row.
 
 With `expand` instead, every recipient gets the same message: `.partial(message="…").expand(to=["…", "…"])`.
 """
