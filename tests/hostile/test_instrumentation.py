@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
@@ -36,17 +36,18 @@ class Printing(sentry_sdk.transport.Transport):
 sentry_sdk.init(
     "http://key@127.0.0.1:9/1", transport=Printing, traces_sample_rate=1.0, send_default_pii=True, max_breadcrumbs=1000
 )
-what, url, method = sys.argv[1:]
+what, *urls = sys.argv[1:]
 with sentry_sdk.start_transaction(name="a task"):
-    try:
-        if what == "library":
-            import requests
-            requests.get(url, params=MESSAGE, timeout=5)
-        else:
-            a_client(url, timeout=2, http_method=method).send(**MESSAGE)
-    except DialogTechError as error:
-        sentry_sdk.capture_exception(error)
-    sentry_sdk.capture_message("the end")
+    for url in urls:
+        try:
+            if what == "library":
+                import requests
+                requests.get(url, params=MESSAGE, timeout=5)
+            else:
+                a_client(url, timeout=2, http_method=what).send(**MESSAGE)
+        except DialogTechError as error:
+            sentry_sdk.capture_exception(error)
+        sentry_sdk.capture_message("the end of one")
 sentry_sdk.flush()
 """
 
@@ -104,17 +105,17 @@ def test_no_function_of_a_library_gets_a_request_of_another_kind():
 
 
 @pytest.mark.parametrize("http_method", ["GET", "POST"])
-@pytest.mark.parametrize("behave", BEHAVIOURS.values(), ids=BEHAVIOURS)
-def test_sentry_gets_no_secret(behave, http_method):
-    with serving(behave) as server:
-        got = events_of("client", server.url, http_method)
-    assert "the end" in got
+def test_sentry_gets_no_secret(http_method):
+    with ExitStack() as servers:
+        urls = [servers.enter_context(serving(behave)).url for behave in BEHAVIOURS.values()]
+        got = events_of(http_method, *urls)
+    assert got.count('"the end of one"') >= len(urls)
     assert_silent(got)
 
 
 def test_this_sentry_would_get_what_a_library_sends():
     with serving(BEHAVIOURS["sent"]) as server:
-        assert MESSAGE["to"] in events_of("library", server.url, "GET")
+        assert MESSAGE["to"] in events_of("library", server.url)
 
 
 def events_of(*arguments: str) -> str:
