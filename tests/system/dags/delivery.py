@@ -25,14 +25,14 @@ ANOTHER_EACH_TIME = "Try {{ ti.try_number }} at {{ macros.datetime.now() }}"
 
 
 def keep_the_line_busy(context):
-    """Let another message take the number's only slot of a minute, eight seconds from now; in the first try only."""
+    """Let another message take the number's only slot of a minute, fifteen seconds from now; in the first try only."""
     settings = DialogTechHook(LONG_LINE).settings
     journal = MessageJournal(journal_store(), settings.account, settings.limits)
     held = journal.reserve(SlotRequest("another message", settings.from_numbers, "5556668888", "Hi"))
     if isinstance(held, Reservation):
         with sa.create_engine(config.journal_url()).begin() as connection:
             another_text = messages.update().where(messages.c.id == held.id)
-            connection.execute(another_text.values(at=held.at + 8, state="sent"))
+            connection.execute(another_text.values(at=held.at + 15, state="sent"))
 
 
 for dag_id, to in {"killed_alone": "5556667911", "killed_with_its_parents": "5556667912"}.items():
