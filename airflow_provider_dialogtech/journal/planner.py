@@ -89,8 +89,8 @@ class Planner:
         :param held: its reservation.
         """
         _, writes = self._account(json.loads(row.account), reading)
-        later = _later(row, reading, held)
-        if later is held:
+        later = _later(row, reading)
+        if later is not None and later.owner == held.owner:
             return writes  # only the answer was lost
         freed = _freed(later)
         slot = Slot(min(held.at, reading.now), self.request.numbers.index(held.number))
@@ -104,9 +104,9 @@ class Planner:
         The retry finds then that the message was sent, unless its own request may have left.
         """
         _, writes = self._account(json.loads(row.account), reading)
-        later = _later(row, reading, held)
+        later = _later(row, reading)
         freed = _freed(later)
-        if later is held or freed is None:
+        if freed is None or (later is not None and later.owner == held.owner):
             return writes
         values = {"of_id": held.id, "of_owner": held.owner, "of_key": stored_key(self.request.key)}
         return [*writes, *freed, Statement(statements.GIVE_KEY, values)]
@@ -142,9 +142,7 @@ class Planner:
         may_be_out = earlier.state is State.SENT or (earlier.state is State.IN_DOUBT and not self.resend)
         if is_elsewhere or may_be_out:
             return self._mismatch(earlier) or earlier, writes
-        if earlier.state is State.RESERVED:
-            return None, [Statement(statements.TAKE_OVER, of_row)]
-        return None, [*writes, Statement(statements.TAKE_KEY, {**of_row, "in_state": earlier.state.value})]
+        return None, [*writes, _taking_key(earlier)]
 
     def _is_ours_and_unsent(self, earlier: Record) -> bool:
         """Return whether this is the row of the reservation that this one replaces, and no byte of it was sent."""
@@ -266,23 +264,25 @@ class Planner:
         return number_name(self.account, number)
 
 
-def _later(row: Any, reading: Reading, held: Reservation) -> Record | Reservation | None:
-    """Return what has the key now: another attempt's record, this reservation itself, or nothing."""
+def _later(row: Any, reading: Reading) -> Record | None:
+    """Return the record of the attempt that has the key now."""
     found = json.loads(row.message)
-    later = Record.of([*found[0], reading.now]) if found else None
-    return held if later is not None and later.owner == held.owner else later
+    return Record.of([*found[0], reading.now]) if found else None
 
 
-def _freed(later: Record | Reservation | None) -> list[Statement] | None:
+def _freed(later: Record | None) -> list[Statement] | None:
     """Return what takes the key from another attempt; None where its request may have left."""
-    if not isinstance(later, Record):
+    if later is None:
         return []
-    of_row = {"of_id": later.id, "of_owner": later.owner}
-    if later.state is State.RESERVED:
-        return [Statement(statements.TAKE_OVER, of_row)]
-    if later.state in {State.SENDING, State.SENT, State.IN_DOUBT}:
-        return None
-    return [Statement(statements.TAKE_KEY, {**of_row, "in_state": later.state.value})]
+    return None if later.state in {State.SENDING, State.SENT, State.IN_DOUBT} else [_taking_key(later)]
+
+
+def _taking_key(earlier: Record) -> Statement:
+    """Return what takes the key from an earlier attempt."""
+    of_row = {"of_id": earlier.id, "of_owner": earlier.owner}
+    if earlier.state is State.RESERVED:
+        return Statement(statements.TAKE_OVER, of_row)
+    return Statement(statements.TAKE_KEY, {**of_row, "in_state": earlier.state.value})
 
 
 def _written(row: Mapping[str, Any]) -> float:
