@@ -402,26 +402,6 @@ class AlertGate:
         self._lock = digest(account, "alerts")
         self._budget = budget
 
-    def claim(
-        self,
-        dedup_key: str,
-        recipient: str,
-        cooldown: timedelta | None,
-        *,
-        about: str = "",
-        claim_id: str | None = None,
-    ) -> Claim | None:
-        """Claim an alert; None when it is suppressed.
-
-        :param dedup_key: what the alert is about.
-        :param recipient: the number it goes to.
-        :param cooldown: how long later alerts to this recipient are suppressed; None for not at all.
-        :param about: the task or DAG that it is about: several of them may share a dedup key.
-        :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
-        :raises JournalUnavailable: when the store cannot be used.
-        """
-        return self.decide(dedup_key, recipient, cooldown, about=about, claim_id=claim_id).claim
-
     def decide(
         self,
         dedup_key: str,
@@ -431,7 +411,15 @@ class AlertGate:
         about: str = "",
         claim_id: str | None = None,
     ) -> Decision:
-        """Do the same, and say why an alert is suppressed."""
+        """Claim an alert, or say why it is suppressed.
+
+        :param dedup_key: what the alert is about.
+        :param recipient: the number it goes to.
+        :param cooldown: how long later alerts to this recipient are suppressed; None for not at all.
+        :param about: the task or DAG that it is about: several of them may share a dedup key.
+        :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
+        :raises JournalUnavailable: when the store cannot be used.
+        """
         return self._decide(Claiming(self._wanted(dedup_key, recipient, about, claim_id), cooldown))
 
     def resolve(
@@ -454,7 +442,7 @@ class AlertGate:
         :param about: the task or DAG that works again.
         :param same_only: whether it is sent only where the last message was about that task or DAG.
         :param recent: whether it is sent only where the last failure was at most so long ago.
-        :param claim_id: as for `claim`.
+        :param claim_id: as for `decide`.
         :raises JournalUnavailable: when the store cannot be used.
         """
         return self._decide(Resolving(self._wanted(dedup_key, recipient, about, claim_id), same_only, recent)).claim

@@ -151,16 +151,16 @@ def test_a_message_found_overdue_whose_answer_is_lost_is_in_doubt(journal, cut_o
 
 def test_an_alerts_claim_whose_answer_is_lost_is_made_once(proxy, cut_once):
     gate = AlertGate(Store(proxy.url), ACCOUNT)
-    gate.claim("warm-up", "5556667777", None)
+    gate.decide("warm-up", "5556667777", None)
     cut_once()
-    claim = gate.claim("k", "5556667777", None)
+    claim = gate.decide("k", "5556667777", None).claim
     assert claim is not None
     assert claim.suppressed == 0
 
 
 def test_the_message_that_failures_are_over_is_claimed_once_though_the_answer_is_lost(journal, proxy, cut_once):
     gate = AlertGate(Store(proxy.url), ACCOUNT)
-    settle(journal, reserve(journal, gate.claim("k", "5556667777", None).id))
+    settle(journal, reserve(journal, gate.decide("k", "5556667777", None).claim.id))
     cut_once()
     assert gate.resolve("k", "5556667777").recovery.failures == 1
     assert gate.resolve("k", "5556667777") is None

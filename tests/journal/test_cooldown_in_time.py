@@ -33,7 +33,7 @@ def send(store, gate, time):
     """Claim an alert and send its text."""
 
     def send(key=FAILED, cooldown=A_QUARTER, **options):
-        claim = gate.claim(key, ALICE, cooldown, **options)
+        claim = gate.decide(key, ALICE, cooldown, **options).claim
         journal, request = (
             MessageJournal(store, "account", RateLimits()),
             SlotRequest(claim.id, ("5554332111",), ALICE, "x"),
@@ -53,14 +53,14 @@ def send(store, gate, time):
 def test_a_recipient_is_texted_again_once_the_cooldown_is_over(gate, send, time, after, is_sent):
     send()
     time.go_on(after)
-    assert (gate.claim(FAILED, ALICE, A_QUARTER) is not None) == is_sent
+    assert (gate.decide(FAILED, ALICE, A_QUARTER).claim is not None) == is_sent
 
 
 @pytest.mark.parametrize(("after", "is_sent"), [(59.0, False), (60.0, True)])
 def test_a_claim_that_nobody_sends_mutes_for_a_minute(gate, time, after, is_sent):
-    gate.claim(FAILED, ALICE, A_QUARTER)
+    gate.decide(FAILED, ALICE, A_QUARTER)
     time.go_on(after)
-    assert (gate.claim(FAILED, ALICE, A_QUARTER) is not None) == is_sent
+    assert (gate.decide(FAILED, ALICE, A_QUARTER).claim is not None) == is_sent
 
 
 @pytest.mark.parametrize(("after", "is_sent"), [(599.0, False), (600.0, True)])
@@ -68,12 +68,12 @@ def test_a_message_counts_in_the_budget_for_ten_minutes(gate, send, time, after,
     for key in "123":
         send(key)
     time.go_on(after)
-    assert (gate.claim("4", ALICE, A_QUARTER) is not None) == is_sent
+    assert (gate.decide("4", ALICE, A_QUARTER).claim is not None) == is_sent
 
 
 def test_a_recipient_gets_ten_messages_in_that_time_unless_it_is_said_otherwise(store):
     gate = AlertGate(store, "account")
-    claims = [gate.claim(str(n), ALICE, A_QUARTER) for n in range(12)]
+    claims = [gate.decide(str(n), ALICE, A_QUARTER).claim for n in range(12)]
     assert [claim is not None for claim in claims] == [True] * 10 + [False] * 2
 
 
@@ -81,24 +81,24 @@ def test_a_recipient_gets_ten_messages_in_that_time_unless_it_is_said_otherwise(
 def test_a_message_that_a_clock_ahead_has_granted_does_not_count_in_the_budget(gate, time, ahead, counts):
     time.set(ahead)
     for key in "123":
-        gate.claim(key, ALICE, A_QUARTER)
+        gate.decide(key, ALICE, A_QUARTER)
     time.set(-ahead)
-    assert (gate.claim("4", ALICE, A_QUARTER) is None) == counts
+    assert (gate.decide("4", ALICE, A_QUARTER).claim is None) == counts
 
 
 @pytest.mark.parametrize(("after", "left"), [(600.0, 2), (600.5, 1), (-599.0, 2), (-601.0, 1)])
 def test_grants_that_count_no_more_are_removed(gate, time, sqlite_url, after, left):
-    gate.claim("1", ALICE, A_QUARTER)
+    gate.decide("1", ALICE, A_QUARTER)
     time.go_on(after)
-    gate.claim("2", ALICE, A_QUARTER)
+    gate.decide("2", ALICE, A_QUARTER)
     assert len(rows(sqlite_url, alert_grants)) == left
 
 
 @pytest.mark.parametrize(("after", "left"), [(90 * A_DAY - 1, 2), (90 * A_DAY, 2), (90 * A_DAY + 1, 1)])
 def test_an_alert_that_was_quiet_for_ninety_days_is_forgotten(gate, time, sqlite_url, after, left):
-    gate.claim("1", ALICE, None)
+    gate.decide("1", ALICE, None)
     time.go_on(after)
-    gate.claim("2", ALICE, None, claim_id="0" * 32)
+    gate.decide("2", ALICE, None, claim_id="0" * 32)
     assert len(rows(sqlite_url, alerts)) == left
 
 
@@ -107,37 +107,37 @@ def test_what_was_counted_is_told_with_the_time_of_the_first(gate, send, time):
     time.go_on(100)
     first = time.now()
     for _ in range(3):
-        assert gate.claim(FAILED, ALICE, A_QUARTER) is None
+        assert gate.decide(FAILED, ALICE, A_QUARTER).claim is None
         time.go_on(10)
     time.go_on(900)
-    claim = gate.claim(FAILED, ALICE, A_QUARTER)
+    claim = gate.decide(FAILED, ALICE, A_QUARTER).claim
     assert (claim.suppressed, claim.since.timestamp()) == (3, pytest.approx(first))
 
 
 def test_what_a_clock_ahead_has_counted_is_told_with_the_time_of_the_next(gate, send, time):
     send()
     time.set(500)
-    assert gate.claim(FAILED, ALICE, A_QUARTER) is None
+    assert gate.decide(FAILED, ALICE, A_QUARTER).claim is None
     time.set(-500)
-    assert gate.claim(FAILED, ALICE, A_QUARTER) is None
+    assert gate.decide(FAILED, ALICE, A_QUARTER).claim is None
     second = time.now()
     time.go_on(1000)
-    claim = gate.claim(FAILED, ALICE, A_QUARTER)
+    claim = gate.decide(FAILED, ALICE, A_QUARTER).claim
     assert (claim.suppressed, claim.since.timestamp()) == (2, pytest.approx(second))
 
 
 def test_a_claim_that_is_given_back_is_told_with_the_next_and_since_it_was_made(gate, time, sqlite_url):
     made = time.now()
-    claim = gate.claim(FAILED, ALICE, A_QUARTER)
+    claim = gate.decide(FAILED, ALICE, A_QUARTER).claim
     time.go_on(20)
-    assert gate.claim(FAILED, ALICE, A_QUARTER) is None
+    assert gate.decide(FAILED, ALICE, A_QUARTER).claim is None
     gate.release(claim)
     (row,) = rows(sqlite_url, alerts)
     assert (row.claim, row.reported, row.reported_since) == (None, 0, None)
-    again = gate.claim(FAILED, ALICE, A_QUARTER)
+    again = gate.decide(FAILED, ALICE, A_QUARTER).claim
     assert (again.suppressed, again.since.timestamp()) == (2, pytest.approx(made))
     gate.release(again)
-    third = gate.claim(FAILED, ALICE, A_QUARTER)
+    third = gate.decide(FAILED, ALICE, A_QUARTER).claim
     assert (third.suppressed, third.since.timestamp()) == (3, pytest.approx(made))
 
 
@@ -145,7 +145,7 @@ def test_a_message_that_failures_are_over_and_that_is_given_back_is_no_failure(g
     begun = time.now()
     send(about="load")
     time.go_on(100)
-    assert gate.claim(FAILED, ALICE, A_QUARTER, about="load") is None
+    assert gate.decide(FAILED, ALICE, A_QUARTER, about="load").claim is None
     second = time.now()
     time.go_on(100)
     resolved = gate.resolve(FAILED, ALICE, about="load")
@@ -155,7 +155,7 @@ def test_a_message_that_failures_are_over_and_that_is_given_back_is_no_failure(g
     assert (again.recovery.failures, again.recovery.lasted.total_seconds()) == (2, pytest.approx(200))
     gate.release(again)
     time.go_on(900)
-    claim = gate.claim(FAILED, ALICE, A_QUARTER)
+    claim = gate.decide(FAILED, ALICE, A_QUARTER).claim
     assert (claim.suppressed, claim.since.timestamp()) == (1, pytest.approx(second))
     assert begun < second
 
@@ -164,9 +164,9 @@ def test_where_the_budget_is_used_up_the_first_failure_is_counted_from_its_time_
     for key in "123":
         send(key)
     first = time.now()
-    assert gate.claim(FAILED, ALICE, A_QUARTER) is None
+    assert gate.decide(FAILED, ALICE, A_QUARTER).claim is None
     time.go_on(600)
-    claim = gate.claim(FAILED, ALICE, A_QUARTER)
+    claim = gate.decide(FAILED, ALICE, A_QUARTER).claim
     assert (claim.suppressed, claim.since.timestamp()) == (1, pytest.approx(first))
-    send_failures = gate.claim("5", ALICE, A_QUARTER)
+    send_failures = gate.decide("5", ALICE, A_QUARTER).claim
     assert send_failures.suppressed == 0

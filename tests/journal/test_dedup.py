@@ -56,33 +56,33 @@ def send(store, claim, outcome="sent"):
 
 
 def test_the_first_alert_is_sent_and_the_others_are_counted(gate, store, set_back):
-    first = gate.claim("dag failed", ALICE, COOLDOWN)
+    first = gate.decide("dag failed", ALICE, COOLDOWN).claim
     assert (first.suppressed, first.since) == (0, None)
     send(store, first)
-    assert [gate.claim("dag failed", ALICE, COOLDOWN) for _ in range(137)] == [None] * 137
+    assert [gate.decide("dag failed", ALICE, COOLDOWN).claim for _ in range(137)] == [None] * 137
     set_back(15 * 60 + 1)
-    then = gate.claim("dag failed", ALICE, COOLDOWN)
+    then = gate.decide("dag failed", ALICE, COOLDOWN).claim
     assert then.suppressed == 137
     assert then.since.timestamp() == pytest.approx(time.time() - 15 * 60 - 1, abs=30)
 
 
 def test_what_one_message_has_told_the_next_does_not_count_again(gate, store, set_back):
-    send(store, gate.claim("dag failed", ALICE, COOLDOWN))
-    gate.claim("dag failed", ALICE, COOLDOWN)
+    send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim)
+    gate.decide("dag failed", ALICE, COOLDOWN)
     set_back(1000)
-    send(store, gate.claim("dag failed", ALICE, COOLDOWN))
+    send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim)
     set_back(1000)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 0
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim.suppressed == 0
 
 
 @pytest.mark.parametrize(("key", "recipient"), [("dag recovered", ALICE), ("dag failed", BOB)])
 def test_another_event_or_another_person_is_told_as_well(gate, key, recipient):
-    gate.claim("dag failed", ALICE, COOLDOWN)
-    assert gate.claim(key, recipient, COOLDOWN) is not None
+    gate.decide("dag failed", ALICE, COOLDOWN)
+    assert gate.decide(key, recipient, COOLDOWN).claim is not None
 
 
 def test_without_a_cooldown_each_alert_is_sent(gate):
-    assert all(gate.claim("dag failed", ALICE, None) for _ in range(5))
+    assert all(gate.decide("dag failed", ALICE, None).claim for _ in range(5))
 
 
 def test_of_sixteen_at_once_one_sends(store):
@@ -90,7 +90,7 @@ def test_of_sixteen_at_once_one_sends(store):
 
     def claim(_):
         barrier.wait()
-        return AlertGate(store, ACCOUNT).claim("dag failed", ALICE, COOLDOWN)
+        return AlertGate(store, ACCOUNT).decide("dag failed", ALICE, COOLDOWN).claim
 
     with ThreadPoolExecutor(16) as pool:
         claims = list(pool.map(claim, range(16)))
@@ -98,67 +98,67 @@ def test_of_sixteen_at_once_one_sends(store):
 
 
 def test_a_message_certainly_not_sent_releases_its_claim_and_keeps_the_count(gate):
-    first = gate.claim("dag failed", ALICE, COOLDOWN)
-    gate.claim("dag failed", ALICE, COOLDOWN)
+    first = gate.decide("dag failed", ALICE, COOLDOWN).claim
+    gate.decide("dag failed", ALICE, COOLDOWN)
     gate.release(first)
-    second = gate.claim("dag failed", ALICE, COOLDOWN)
+    second = gate.decide("dag failed", ALICE, COOLDOWN).claim
     assert second.suppressed == 2
     gate.release(second)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 3
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim.suppressed == 3
 
 
 def test_a_released_claim_costs_no_budget(gate):
     for _ in range(20):
-        gate.release(gate.claim("dag failed", ALICE, COOLDOWN))
-    assert gate.claim("dag failed", ALICE, COOLDOWN) is not None
+        gate.release(gate.decide("dag failed", ALICE, COOLDOWN).claim)
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim is not None
 
 
 def test_a_late_release_does_not_take_the_claim_of_another(gate, store, set_back):
-    late = gate.claim("dag failed", ALICE, COOLDOWN)
+    late = gate.decide("dag failed", ALICE, COOLDOWN).claim
     set_back(LEASE + 1)
-    now = gate.claim("dag failed", ALICE, COOLDOWN)
+    now = gate.decide("dag failed", ALICE, COOLDOWN).claim
     gate.release(late)
     send(store, now)
-    assert gate.claim("dag failed", ALICE, COOLDOWN) is None
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim is None
 
 
 def test_a_callback_killed_while_it_waited_mutes_nobody_after_its_lease(gate, store, set_back):
-    assert gate.claim("dag failed", ALICE, COOLDOWN)
-    assert gate.claim("dag failed", ALICE, COOLDOWN) is None
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim is None
     set_back(LEASE + 1)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 2
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim.suppressed == 2
 
 
 @pytest.mark.parametrize("outcome", ["sent", "in_doubt"])
 def test_a_message_that_may_be_out_keeps_its_claim_after_the_lease(gate, store, outcome, set_back):
-    send(store, gate.claim("dag failed", ALICE, COOLDOWN), outcome)
+    send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim, outcome)
     set_back(LEASE + 1)
-    assert gate.claim("dag failed", ALICE, COOLDOWN) is None
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim is None
 
 
 @pytest.mark.parametrize("outcome", ["refused", "throttled"])
 def test_a_message_that_was_refused_frees_its_claim_after_the_lease(gate, store, outcome, set_back):
-    send(store, gate.claim("dag failed", ALICE, COOLDOWN), outcome)
+    send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim, outcome)
     set_back(LEASE + 1)
-    assert gate.claim("dag failed", ALICE, COOLDOWN) is not None
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim is not None
 
 
 def test_the_budget_of_a_person_bounds_all_alerts_together_and_the_last_one_knows_it(store, set_back):
     gate = AlertGate(store, ACCOUNT, budget=3)
-    claims = [gate.claim(f"dag {n}", ALICE, COOLDOWN) for n in range(5)]
+    claims = [gate.decide(f"dag {n}", ALICE, COOLDOWN).claim for n in range(5)]
     assert [claim and claim.is_last for claim in claims] == [False, False, True, None, None]
-    assert gate.claim("dag 0", BOB, COOLDOWN) is not None
+    assert gate.decide("dag 0", BOB, COOLDOWN).claim is not None
     set_back(BUDGET_SECONDS + 1)
-    assert gate.claim("dag 4", ALICE, COOLDOWN).suppressed == 1
+    assert gate.decide("dag 4", ALICE, COOLDOWN).claim.suppressed == 1
 
 
 def test_accounts_share_no_alerts(store):
-    AlertGate(store, ACCOUNT).claim("dag failed", ALICE, COOLDOWN)
-    assert AlertGate(store, digest("account", "another key")).claim("dag failed", ALICE, COOLDOWN) is not None
+    AlertGate(store, ACCOUNT).decide("dag failed", ALICE, COOLDOWN)
+    assert AlertGate(store, digest("account", "another key")).decide("dag failed", ALICE, COOLDOWN).claim is not None
 
 
 def test_nothing_stored_for_an_alert_shows_whom_it_goes_to(gate, store_url):
-    gate.claim(f"dag failed for {BOB}", ALICE, COOLDOWN)
+    gate.decide(f"dag failed for {BOB}", ALICE, COOLDOWN)
     stored = repr(rows(store_url, alerts)) + repr(rows(store_url, alert_grants))
     assert ALICE not in stored
     assert BOB not in stored
@@ -166,84 +166,84 @@ def test_nothing_stored_for_an_alert_shows_whom_it_goes_to(gate, store_url):
 
 def test_a_claim_that_is_made_again_after_a_lost_answer_is_the_same_claim(store, set_back):
     gate = AlertGate(store, ACCOUNT, budget=2)
-    send(store, gate.claim("dag failed", ALICE, COOLDOWN))
-    gate.claim("dag failed", ALICE, COOLDOWN)
+    send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim)
+    gate.decide("dag failed", ALICE, COOLDOWN)
     set_back(1000)
-    first = gate.claim("dag failed", ALICE, COOLDOWN, claim_id="ab" * 16)
-    assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id="ab" * 16) == first
+    first = gate.decide("dag failed", ALICE, COOLDOWN, claim_id="ab" * 16).claim
+    assert gate.decide("dag failed", ALICE, COOLDOWN, claim_id="ab" * 16).claim == first
     assert first.suppressed == 1
 
 
 def test_a_claim_that_is_made_again_without_a_cooldown_costs_the_budget_once(store):
     gate = AlertGate(store, ACCOUNT, budget=3)
     for token in ("a", "a", "b", "b"):
-        assert not gate.claim("dag failed", ALICE, None, claim_id=token).is_last
-    assert gate.claim("dag failed", ALICE, None, claim_id="c").is_last
+        assert not gate.decide("dag failed", ALICE, None, claim_id=token).claim.is_last
+    assert gate.decide("dag failed", ALICE, None, claim_id="c").claim.is_last
 
 
 def test_an_alert_that_is_counted_again_after_a_lost_answer_counts_once(gate, store, set_back):
-    send(store, gate.claim("dag failed", ALICE, COOLDOWN))
+    send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim)
     for token in ("a", "a", "b", "b"):
-        assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id=token) is None
+        assert gate.decide("dag failed", ALICE, COOLDOWN, claim_id=token).claim is None
     set_back(1000)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 2
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim.suppressed == 2
 
 
 def test_a_claim_made_again_leaves_what_is_to_be_told_to_the_one_that_was_made_since(gate):
-    gate.claim("dag failed", ALICE, None, claim_id="a")
-    assert gate.claim("dag failed", ALICE, None, claim_id="b").suppressed == 1
-    assert gate.claim("dag failed", ALICE, None, claim_id="a").suppressed == 0
+    gate.decide("dag failed", ALICE, None, claim_id="a")
+    assert gate.decide("dag failed", ALICE, None, claim_id="b").claim.suppressed == 1
+    assert gate.decide("dag failed", ALICE, None, claim_id="a").claim.suppressed == 0
 
 
 def test_a_claim_given_back_twice_counts_once(gate):
-    claim = gate.claim("dag failed", ALICE, COOLDOWN)
+    claim = gate.decide("dag failed", ALICE, COOLDOWN).claim
     gate.release(claim)
     gate.release(claim)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 1
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim.suppressed == 1
 
 
 def test_a_clock_a_year_ahead_for_a_moment_mutes_nobody(gate, store, store_url, set_back):
-    send(store, gate.claim("dag 0", ALICE, COOLDOWN))
+    send(store, gate.decide("dag 0", ALICE, COOLDOWN).claim)
     for n in range(1, 10):
-        gate.claim(f"dag {n}", ALICE, COOLDOWN)
+        gate.decide(f"dag {n}", ALICE, COOLDOWN)
     set_back(-365 * 86400)
-    assert gate.claim("dag 0", ALICE, COOLDOWN) is not None
-    assert gate.claim("another dag", ALICE, COOLDOWN) is not None
+    assert gate.decide("dag 0", ALICE, COOLDOWN).claim is not None
+    assert gate.decide("another dag", ALICE, COOLDOWN).claim is not None
     set_back(1000)
-    assert gate.claim("dag 0", ALICE, COOLDOWN) is not None
+    assert gate.decide("dag 0", ALICE, COOLDOWN).claim is not None
 
 
 def test_what_was_counted_by_a_clock_ahead_is_not_said_to_have_been_in_the_future(gate, store, set_back):
-    send(store, gate.claim("dag failed", ALICE, COOLDOWN))
-    gate.claim("dag failed", ALICE, COOLDOWN)
+    send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim)
+    gate.decide("dag failed", ALICE, COOLDOWN)
     set_back(-365 * 86400)
-    claim = gate.claim("dag failed", ALICE, COOLDOWN)
+    claim = gate.decide("dag failed", ALICE, COOLDOWN).claim
     assert claim.suppressed == 1
     assert claim.since.timestamp() <= time.time() + 1
 
 
 def test_a_message_that_the_journal_has_forgotten_was_told(gate, store, store_url, set_back):
-    send(store, gate.claim("dag failed", ALICE, COOLDOWN))
+    send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim)
     change(store_url, messages.delete())
     set_back(3 * 86400)
-    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 0
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim.suppressed == 0
 
 
 def test_alerts_that_nobody_needs_any_more_are_removed(gate, store_url, set_back):
-    gate.claim("a dag of last year", ALICE, COOLDOWN)
+    gate.decide("a dag of last year", ALICE, COOLDOWN)
     set_back(365 * 86400)
-    gate.claim("dag failed", ALICE, COOLDOWN, claim_id="0" * 32)
+    gate.decide("dag failed", ALICE, COOLDOWN, claim_id="0" * 32)
     assert len(rows(store_url, alerts)) == 1
 
 
 def test_an_alert_that_was_only_counted_is_not_removed(store, store_url, set_back):
     gate = AlertGate(store, ACCOUNT, budget=1)
-    gate.claim("dag 1", ALICE, COOLDOWN)
-    gate.claim("dag 2", ALICE, COOLDOWN)
+    gate.decide("dag 1", ALICE, COOLDOWN)
+    gate.decide("dag 2", ALICE, COOLDOWN)
     set_back(BUDGET_SECONDS + 1)
-    gate.claim("dag 3", ALICE, COOLDOWN, claim_id="0" * 32)
+    gate.decide("dag 3", ALICE, COOLDOWN, claim_id="0" * 32)
     set_back(BUDGET_SECONDS + 1)
-    assert gate.claim("dag 2", ALICE, COOLDOWN).suppressed == 1
+    assert gate.decide("dag 2", ALICE, COOLDOWN).claim.suppressed == 1
 
 
 def test_no_lock_is_held_while_an_alert_decides(postgres, postgres_url, monkeypatch):
@@ -255,8 +255,8 @@ def test_no_lock_is_held_while_an_alert_decides(postgres, postgres_url, monkeypa
         return decide(claiming, row)
 
     monkeypatch.setattr(Claiming, "decide", looking)
-    gate.claim("dag failed", ALICE, COOLDOWN)
-    gate.claim("dag failed", ALICE, COOLDOWN)
+    gate.decide("dag failed", ALICE, COOLDOWN)
+    gate.decide("dag failed", ALICE, COOLDOWN)
     assert [int(re.search(r"\d+", said).group()) for said in held] == [0, 0]
 
 
@@ -266,30 +266,30 @@ def test_an_alert_that_somebody_else_claims_meanwhile_is_suppressed(store, monke
     def claim_first(claiming, row):
         if not other:
             other.append("claims")
-            other.append(gate.claim("dag failed", ALICE, COOLDOWN, claim_id="b" * 32))
+            other.append(gate.decide("dag failed", ALICE, COOLDOWN, claim_id="b" * 32).claim)
         return decide(claiming, row)
 
     monkeypatch.setattr(Claiming, "decide", claim_first)
-    assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id="a" * 32) is None
+    assert gate.decide("dag failed", ALICE, COOLDOWN, claim_id="a" * 32).claim is None
     assert other[1].id == "b" * 32
     gate.release(other[1])
-    assert gate.claim("dag failed", ALICE, COOLDOWN).suppressed == 2
+    assert gate.decide("dag failed", ALICE, COOLDOWN).claim.suppressed == 2
 
 
 def test_what_is_suppressed_while_another_alert_is_claimed_is_reported_once(store, set_back, monkeypatch):
     gate, decide, seen = AlertGate(store, ACCOUNT), Claiming.decide, []
-    send(store, gate.claim("dag failed", ALICE, COOLDOWN))
+    send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim)
 
     def suppress_first(claiming, row):
         if claiming.id == "c" * 32 and not seen:
             seen.append("suppresses")
             monkeypatch.setattr(Claiming, "decide", decide)
-            assert AlertGate(store, ACCOUNT, budget=0).claim("dag failed", ALICE, COOLDOWN) is None
+            assert AlertGate(store, ACCOUNT, budget=0).decide("dag failed", ALICE, COOLDOWN).claim is None
         return decide(claiming, row)
 
     monkeypatch.setattr(Claiming, "decide", suppress_first)
     set_back(1000)
-    assert gate.claim("dag failed", ALICE, COOLDOWN, claim_id="c" * 32).suppressed == 1
+    assert gate.decide("dag failed", ALICE, COOLDOWN, claim_id="c" * 32).claim.suppressed == 1
 
 
 def test_a_budget_is_kept_by_alerts_of_many_kinds_at_once(store):
@@ -297,7 +297,7 @@ def test_a_budget_is_kept_by_alerts_of_many_kinds_at_once(store):
 
     def claim(number):
         barrier.wait()
-        return AlertGate(store, ACCOUNT, budget=3).claim(f"dag {number}", ALICE, COOLDOWN)
+        return AlertGate(store, ACCOUNT, budget=3).decide(f"dag {number}", ALICE, COOLDOWN).claim
 
     with ThreadPoolExecutor(16) as pool:
         claims = [claim for claim in pool.map(claim, range(16)) if claim is not None]

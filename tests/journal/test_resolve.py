@@ -30,7 +30,7 @@ def set_all_back(store_url, set_back):
 @pytest.fixture
 def told(gate, store):
     """A failure that Alice was told of."""
-    send(store, gate.claim(FAILED, ALICE, COOLDOWN, about="load"))
+    send(store, gate.decide(FAILED, ALICE, COOLDOWN, about="load").claim)
 
 
 def contents(store_url):
@@ -39,7 +39,7 @@ def contents(store_url):
 
 def test_it_is_told_once_and_counts_what_was_suppressed(gate, store, told, set_all_back):
     for _ in range(2):
-        assert gate.claim(FAILED, ALICE, COOLDOWN) is None
+        assert gate.decide(FAILED, ALICE, COOLDOWN).claim is None
     set_all_back(42 * 60)
     resolved = gate.resolve(FAILED, ALICE)
     assert resolved.recovery.failures == 3
@@ -49,10 +49,10 @@ def test_it_is_told_once_and_counts_what_was_suppressed(gate, store, told, set_a
 
 
 def test_failures_over_several_cooldowns_are_counted_together(gate, store, told, set_all_back):
-    gate.claim(FAILED, ALICE, COOLDOWN)
+    gate.decide(FAILED, ALICE, COOLDOWN)
     set_all_back(1000)
-    send(store, gate.claim(FAILED, ALICE, COOLDOWN))
-    gate.claim(FAILED, ALICE, COOLDOWN)
+    send(store, gate.decide(FAILED, ALICE, COOLDOWN).claim)
+    gate.decide(FAILED, ALICE, COOLDOWN)
     set_all_back(1000)
     resolved = gate.resolve(FAILED, ALICE)
     assert resolved.recovery.failures == 4
@@ -76,29 +76,29 @@ def test_where_nothing_was_told_it_costs_one_read_without_a_lock(gate, store, mo
 
 def test_a_failure_that_was_only_counted_was_not_told(store, set_back):
     gate = AlertGate(store, ACCOUNT, budget=1)
-    send(store, gate.claim("another dag failed", ALICE, COOLDOWN))
-    assert gate.claim(FAILED, ALICE, COOLDOWN) is None
+    send(store, gate.decide("another dag failed", ALICE, COOLDOWN).claim)
+    assert gate.decide(FAILED, ALICE, COOLDOWN).claim is None
     set_back(BUDGET_SECONDS + 1)
     assert gate.resolve(FAILED, ALICE) is None
-    assert gate.claim(FAILED, ALICE, COOLDOWN).suppressed == 1
+    assert gate.decide(FAILED, ALICE, COOLDOWN).claim.suppressed == 1
 
 
 @pytest.mark.parametrize("outcome", ["refused", "throttled"])
 def test_a_failure_whose_message_was_not_sent_was_not_told(gate, store, outcome, set_back):
-    send(store, gate.claim(FAILED, ALICE, COOLDOWN), outcome)
+    send(store, gate.decide(FAILED, ALICE, COOLDOWN).claim, outcome)
     assert gate.resolve(FAILED, ALICE) is None
     set_back(LEASE + 1)
     assert gate.resolve(FAILED, ALICE) is None
 
 
 def test_a_failure_whose_message_may_be_out_was_told(gate, store):
-    send(store, gate.claim(FAILED, ALICE, COOLDOWN), "in_doubt")
+    send(store, gate.decide(FAILED, ALICE, COOLDOWN).claim, "in_doubt")
     assert gate.resolve(FAILED, ALICE) is not None
 
 
 def test_a_failure_whose_message_is_about_to_leave_is_told_before_it_is_over(gate, store, told, set_back):
     set_back(1000)
-    waiting = gate.claim(FAILED, ALICE, COOLDOWN)
+    waiting = gate.decide(FAILED, ALICE, COOLDOWN).claim
     assert gate.resolve(FAILED, ALICE) is None
     send(store, waiting)
     assert gate.resolve(FAILED, ALICE).recovery.failures == 2
@@ -106,35 +106,35 @@ def test_a_failure_whose_message_is_about_to_leave_is_told_before_it_is_over(gat
 
 def test_where_the_last_failure_was_not_told_an_earlier_one_was(gate, told, set_back):
     set_back(1000)
-    gate.release(gate.claim(FAILED, ALICE, COOLDOWN))
+    gate.release(gate.decide(FAILED, ALICE, COOLDOWN).claim)
     assert gate.resolve(FAILED, ALICE).recovery.failures == 2
 
 
 def test_the_next_failure_begins_anew_without_a_cooldown(gate, store, told):
-    gate.claim(FAILED, ALICE, COOLDOWN)
+    gate.decide(FAILED, ALICE, COOLDOWN)
     send(store, gate.resolve(FAILED, ALICE))
-    again = gate.claim(FAILED, ALICE, COOLDOWN)
+    again = gate.decide(FAILED, ALICE, COOLDOWN).claim
     assert (again.suppressed, again.since) == (0, None)
     send(store, again)
-    assert gate.claim(FAILED, ALICE, COOLDOWN) is None
+    assert gate.decide(FAILED, ALICE, COOLDOWN).claim is None
     assert gate.resolve(FAILED, ALICE).recovery.failures == 2
 
 
 def test_the_next_failure_without_budget_begins_anew_too(store, set_back):
     gate = AlertGate(store, ACCOUNT, budget=2)
-    send(store, gate.claim(FAILED, ALICE, COOLDOWN))
-    gate.claim(FAILED, ALICE, COOLDOWN)
+    send(store, gate.decide(FAILED, ALICE, COOLDOWN).claim)
+    gate.decide(FAILED, ALICE, COOLDOWN)
     send(store, gate.resolve(FAILED, ALICE))
     for token in ("a", "a", "b"):
-        assert gate.claim(FAILED, ALICE, COOLDOWN, claim_id=token) is None
+        assert gate.decide(FAILED, ALICE, COOLDOWN, claim_id=token).claim is None
     assert gate.resolve(FAILED, ALICE) is None
     set_back(BUDGET_SECONDS + 1)
-    assert gate.claim(FAILED, ALICE, COOLDOWN).suppressed == 2
+    assert gate.decide(FAILED, ALICE, COOLDOWN).claim.suppressed == 2
 
 
 def test_without_budget_the_failures_stay_open_until_there_is_some(store, set_back, store_url):
     gate = AlertGate(store, ACCOUNT, budget=1)
-    send(store, gate.claim(FAILED, ALICE, COOLDOWN))
+    send(store, gate.decide(FAILED, ALICE, COOLDOWN).claim)
     before = contents(store_url)
     assert gate.resolve(FAILED, ALICE) is None
     assert contents(store_url) == before
@@ -143,7 +143,7 @@ def test_without_budget_the_failures_stay_open_until_there_is_some(store, set_ba
 
 
 def test_a_message_that_was_not_sent_leaves_the_failures_open(gate, store, told):
-    gate.claim(FAILED, ALICE, COOLDOWN)
+    gate.decide(FAILED, ALICE, COOLDOWN)
     first = gate.resolve(FAILED, ALICE)
     for _ in range(2):
         gate.release(first)
@@ -151,15 +151,15 @@ def test_a_message_that_was_not_sent_leaves_the_failures_open(gate, store, told)
 
 
 def test_a_failure_after_a_message_that_was_not_sent_tells_what_was_suppressed(gate, told):
-    gate.claim(FAILED, ALICE, COOLDOWN)
+    gate.decide(FAILED, ALICE, COOLDOWN)
     gate.release(gate.resolve(FAILED, ALICE))
-    again = gate.claim(FAILED, ALICE, COOLDOWN)
+    again = gate.decide(FAILED, ALICE, COOLDOWN).claim
     assert again.suppressed == 1
     assert again.since is not None
 
 
 def test_a_callback_killed_before_its_message_left_leaves_the_failures_open(gate, told, set_back):
-    gate.claim(FAILED, ALICE, COOLDOWN)
+    gate.decide(FAILED, ALICE, COOLDOWN)
     gate.resolve(FAILED, ALICE)
     assert gate.resolve(FAILED, ALICE) is None
     set_back(LEASE + 1)
@@ -174,9 +174,9 @@ def test_a_message_that_may_be_out_is_not_told_again(gate, store, told, set_back
 
 def test_a_late_release_changes_nothing_of_the_failures_that_came_since(gate, store, told):
     late = gate.resolve(FAILED, ALICE)
-    send(store, gate.claim(FAILED, ALICE, COOLDOWN))
+    send(store, gate.decide(FAILED, ALICE, COOLDOWN).claim)
     gate.release(late)
-    assert gate.claim(FAILED, ALICE, COOLDOWN) is None
+    assert gate.decide(FAILED, ALICE, COOLDOWN).claim is None
     assert gate.resolve(FAILED, ALICE).recovery.failures == 2
 
 
@@ -191,7 +191,7 @@ def test_that_of_which_the_failure_was_told_ends_it(gate, told):
 
 def test_a_claim_that_is_made_again_after_a_lost_answer_is_the_same_claim(store, store_url):
     gate = AlertGate(store, ACCOUNT, budget=2)
-    send(store, gate.claim(FAILED, ALICE, COOLDOWN))
+    send(store, gate.decide(FAILED, ALICE, COOLDOWN).claim)
     first = gate.resolve(FAILED, ALICE, claim_id="a")
     assert first.is_last
     again = gate.resolve(FAILED, ALICE, claim_id="a")
@@ -205,7 +205,7 @@ def test_a_failure_that_is_suppressed_meanwhile_is_counted(store, told, monkeypa
 
     def suppress_first(resolving, row):
         if not seen:
-            seen.append(gate.claim(FAILED, ALICE, COOLDOWN))
+            seen.append(gate.decide(FAILED, ALICE, COOLDOWN).claim)
         return decide(resolving, row)
 
     monkeypatch.setattr(Resolving, "decide", suppress_first)

@@ -163,20 +163,20 @@ def test_the_messages_of_an_earlier_version_count_in_the_windows(old_journal, sa
 
 def test_the_cooldown_of_an_alert_holds(old_journal):
     gate = AlertGate(Store(old_journal), ACCOUNT)
-    assert gate.claim("told", RECIPIENT, HOUR) is None
-    assert gate.claim("told", RECIPIENT, None).suppressed == 2
+    assert gate.decide("told", RECIPIENT, HOUR).claim is None
+    assert gate.decide("told", RECIPIENT, None).claim.suppressed == 2
 
 
 def test_an_alert_that_was_given_back_is_sent_and_counts_the_one_before(old_journal):
-    claim = AlertGate(Store(old_journal), ACCOUNT).claim("given back", RECIPIENT, HOUR)
+    claim = AlertGate(Store(old_journal), ACCOUNT).decide("given back", RECIPIENT, HOUR).claim
     assert claim.suppressed == 1
     assert claim.since is not None
 
 
 def test_the_budget_of_a_recipient_counts_the_alerts_of_an_earlier_version(old_journal):
     gate = AlertGate(Store(old_journal), ACCOUNT, budget=2)
-    assert gate.claim("a new one", RECIPIENT, HOUR).is_last
-    assert gate.claim("another", RECIPIENT, HOUR) is None
+    assert gate.decide("a new one", RECIPIENT, HOUR).claim.is_last
+    assert gate.decide("another", RECIPIENT, HOUR).claim is None
 
 
 def test_an_upgraded_journal_is_made_as_a_fresh_one_is(older_journal, tmp_path, request):
@@ -338,7 +338,7 @@ def test_the_rights_in_the_docs_are_enough_and_no_more(postgres_url, sandbox):
     Store(owner).open()
     assert send(sandbox, writer, "key").status == "sent"
     assert send(sandbox, writer, "key").status == "already_sent"
-    assert AlertGate(Store(writer), ACCOUNT).claim("alert", RECIPIENT, HOUR) is not None
+    assert AlertGate(Store(writer), ACCOUNT).decide("alert", RECIPIENT, HOUR).claim is not None
     with pytest.raises(sa.exc.ProgrammingError), database(writer) as connection:
         connection.exec_driver_sql("DROP TABLE dialogtech_messages")
 

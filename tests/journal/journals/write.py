@@ -47,10 +47,10 @@ def write(store_url: str, sandbox) -> None:
     journal.reserve(a_request("reserved"))
     gate = AlertGate(store, ACCOUNT)
     time.sleep(1.1)
-    claim = gate.claim("told", RECIPIENT, timedelta(hours=1))
+    claim = gate.decide("told", RECIPIENT, timedelta(hours=1)).claim
     sender.send(message, key=claim.id)
-    gate.claim("told", RECIPIENT, timedelta(hours=1))
-    gate.release(gate.claim("given back", RECIPIENT, timedelta(hours=1)))
+    gate.decide("told", RECIPIENT, timedelta(hours=1))
+    gate.release(gate.decide("given back", RECIPIENT, timedelta(hours=1)).claim)
 
 
 def a_request(key: str) -> SlotRequest:
