@@ -34,7 +34,8 @@ class Metadata:
 
     def dags(self) -> set[str]:
         """Return the ids of the parsed DAGs."""
-        return {row[0] for row in self.rows("SELECT dag_id FROM serialized_dag")}
+        # Airflow 2 writes the serialized DAG first, and a DAG that is not in `dag` yet cannot be triggered.
+        return {row[0] for row in self.rows("SELECT dag_id FROM dag JOIN serialized_dag USING (dag_id)")}
 
     def import_errors(self) -> list[str]:
         """Return why DAG files could not be imported."""
