@@ -77,6 +77,7 @@ def _dry_run(hook: DialogTechHook, to: str, message: str, given: str | None) -> 
     from airflow_provider_dialogtech.settings.journal import journal_store
 
     sms = hook.compose(to, message)
+    hook.get_conn().refuse_own_secret(sms.whole)
     key = uuid.uuid4().hex if given is None else given_key(given)
     settings = hook.settings
     is_held_back = settings.only_to is not None and sms.to not in settings.only_to
