@@ -20,7 +20,10 @@ python_version := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.versi
 installed = $(call venv,$(1))/.installed-$(lastword $(python_version))
 compiled = $(call venv,$(1))/.compiled-$(lastword $(python_version))
 bin := $(call venv,$(NEWEST))/bin
-# What builds the documentation and the packages needs no Airflow.
+# What builds the packages is in an environment of its own, and each file in it has a known hash.
+building := .venv-build/.installed-$(lastword $(python_version))
+building_bin := .venv-build/bin
+# What builds the documentation and checks the packages needs no Airflow.
 publishing := .venv-publish/.installed-$(lastword $(python_version))
 publishing_bin := .venv-publish/bin
 # The tracers, in an environment without Airflow.
@@ -86,18 +89,19 @@ mutate: $(call installed,$(NEWEST)) ## break the code at random and name what no
 docs: $(publishing) ## build the documentation's site into site/; a wrong link is an error
 	NO_MKDOCS_2_WARNING=1 $(publishing_bin)/mkdocs build --strict --quiet
 
-build: $(publishing) ## build the wheel and the sdist into dist/, and check their contents
+build: $(building) $(publishing) ## build the wheel and the sdist into dist/, and check their contents
 	rm -rf dist
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(publishing_bin)/uv build --quiet --no-build-isolation \
-		--python $(publishing_bin)/python --out-dir dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(building_bin)/uv build --quiet --no-build-isolation \
+		--python $(building_bin)/python --out-dir dist
 	$(publishing_bin)/twine check --strict dist/*.whl dist/*.tar.gz
 	$(publishing_bin)/check-wheel-contents dist/*.whl
 
-lint: $(call installed,$(NEWEST)) ## style, types and the direction of imports
+lint: $(call installed,$(NEWEST)) ## style, types, the direction of imports, and the workflows
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/lint-imports
+	$(bin)/zizmor --offline --quiet .github
 
 format: $(call installed,$(NEWEST)) ## write the code in the one style
 	$(bin)/ruff check --fix .
@@ -114,6 +118,14 @@ constraints: $(call installed,$(NEWEST)) ## look up the newest packages that go 
 		--group publish --group docs --output-file constraints/publish.txt -
 	@$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate \
 		--group tracers --output-file constraints/tracers.txt
+	@$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate --generate-hashes \
+		--group build --output-file constraints/build.txt
+
+$(building): constraints/build.txt
+	@$(PYTHON) -m venv --clear .venv-build
+	@$(building_bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		-r constraints/build.txt
+	@touch $@
 
 $(publishing): pyproject.toml constraints/publish.txt
 	@$(PYTHON) -m venv --clear .venv-publish
