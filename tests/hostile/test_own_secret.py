@@ -5,6 +5,7 @@ A customer whose name Airflow renders as a template gets it that way.
 
 import base64
 import html
+import json
 from types import SimpleNamespace
 from urllib.parse import quote
 
@@ -136,3 +137,19 @@ def test_an_alert_goes_out_without_it(sandbox, connect_sandbox, encode, monkeypa
     (arrived,) = sandbox.accepted()
     assert arrived["message"].startswith("etl failed: ***")
     assert not holds_secret(arrived["message"], sandbox.secret_access_key)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        lambda: DialogTechSendSmsOperator(task_id="send", to=TO, message="Hi"),
+        lambda: DialogTechSendBulkSmsOperator(task_id="send", recipients=[{"to": TO}], message="Hi"),
+    ],
+)
+def test_the_attributes_of_a_task_show_no_key(sandbox, sandbox_connection, monkeypatch, tmp_path, operator):
+    """OpenLineage sends them with `include_full_task_info`."""
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'journal.db'}")
+    task = operator()
+    task.execute(CONTEXT)
+    shown = json.dumps(vars(task), default=repr, skipkeys=True) + json.dumps(vars(task.hook), default=repr)
+    assert not holds_secret(shown, sandbox.secret_access_key, sandbox.access_key)
