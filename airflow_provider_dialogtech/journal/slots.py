@@ -153,7 +153,8 @@ class AccountSlots:
                 sorted([*self._left.get(number, ()), *(place.at for place in self._places if place.number == number)]),
             ),
         )
-        waiting = [place for place in self._places if place.may_move and abs(place.at - at) < LONGEST_WINDOW + LONG_MARGIN]
+        reach = LONGEST_WINDOW + LONG_MARGIN
+        waiting = [place for place in self._places if place.may_move and abs(place.at - at) < reach]
         gone: list[TakenSlot] = []
         for place in sorted(waiting, key=lambda place: abs(place.at - at)):
             if not line.is_crowded(at):
