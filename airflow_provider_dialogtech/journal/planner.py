@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -53,7 +53,7 @@ class Planner:
         :param head_start: how many seconds the slot must be away at least.
         """
         now = reading.now
-        rows = [dict(zip(statements.SLOT_COLUMNS, values, strict=True)) for values in json.loads(row.slots)]
+        rows, left = _read_slots(row)
         found = json.loads(row.message)
         earlier = Record.of([*found[0], now]) if found else None
         earlier, writes = self._follow_clock(now, rows, earlier)
@@ -72,7 +72,7 @@ class Planner:
         if self.request.is_held_back:
             insert = self._insert(row.next_id, Slot(now, 0), now, None, State.HELD_BACK)
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, insert]
-        slot = self._slot(rows, now, head_start, account, without=earlier)
+        slot = self._slot(rows, left, now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
             return _too_long(slot.at, self.max_wait), writes
         writes += [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
@@ -190,6 +190,7 @@ class Planner:
     def _slot(
         self,
         rows: list[dict[str, Any]],
+        left: Mapping[str, Sequence[float]],
         now: float,
         head_start: float,
         account: Mapping[str, float],
@@ -212,7 +213,7 @@ class Planner:
             and not (row["state"] == State.RESERVED and row["at"] < now - records.ABANDONED)
         ]
         extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0
-        slots = AccountSlots(taken, self.limits, extra_margin)
+        slots = AccountSlots(taken, self.limits, extra_margin, left)
         find = slots.slot_for_alert if self.request.is_alert else slots.slot
         numbers = [self.name_of(number) for number in self.request.numbers]
         pause = account["paused_until"]
@@ -262,6 +263,15 @@ class Planner:
     def name_of(self, number: str) -> str:
         """Return the journal's name of one of the account's numbers."""
         return number_name(self.account, number)
+
+
+def _read_slots(row: Any) -> tuple[list[dict[str, Any]], dict[str, list[float]]]:
+    """Return the messages whose state or slot matters, and when the others left, ascending, by their number."""
+    rows, left = [], {}
+    for number, times, undecided in json.loads(row.slots):
+        left[number] = sorted(time / statements.MICROSECONDS for time in json.loads(times))
+        rows += [dict(zip(statements.SLOT_COLUMNS, values, strict=True)) for values in json.loads(undecided)]
+    return rows, left
 
 
 def _later(row: Any, reading: Reading) -> Record | None:

@@ -46,7 +46,7 @@ def a_row(id_=1, *, state="reserved", at=NOW + 5, **columns):
 def plan(planner, *rows, earlier=None, account=None, head_start=0.1, ahead=0.0):
     answer = SimpleNamespace(
         next_id=100,
-        slots=json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows]),
+        slots=json.dumps([["any", "[]", json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows])]]),
         message=json.dumps([[earlier[name] for name in COLUMNS]] if earlier else []),
         account=json.dumps([account] if account else []),
     )
