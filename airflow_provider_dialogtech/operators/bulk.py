@@ -134,6 +134,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         try:
             compose = self._composer(context)
             rows = Rows.of(self.recipients)
+            rows.require_columns()
             report = Report(rows, detailed=self.detailed)
             with pushing_summary(report, context["ti"] if self.do_xcom_push else None):
                 checked = check_rows(rows, compose, stop.check)

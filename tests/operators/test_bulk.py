@@ -105,7 +105,7 @@ def test_every_bad_row_is_named_in_one_error_before_anything_is_sent(sandbox, sa
     words = str(raised.value)
     assert "4 of 5 rows cannot be sent" in words
     assert all(f"row {index} " in words for index in (2, 3, 4, 5))
-    assert "'recipient' has no attribute 'name'" in words
+    assert "it has no `name`; its columns are to" in words
     assert sandbox.messages() == []
 
 
