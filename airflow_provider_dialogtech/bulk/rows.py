@@ -103,7 +103,10 @@ class Row:
     @property
     def to(self) -> str:
         """Its phone number, shortened."""
-        to = cell(self.values, "to", None)
+        try:
+            to = cell(self.values, "to", None)
+        except InvalidMessage:
+            to = None
         # A value of another type is not a number, and may be too large to search for one.
         return mask_number(safe_str(to, _LONGEST_MASKED) if isinstance(to, str | int) else "")
 
@@ -172,7 +175,7 @@ def _in_one_line(rows: Sequence[FailedRow], most: int) -> str:
         return str(rows[0])
     more = f" and {len(rows) - most} more" if len(rows) > most else ""
     places = ", ".join(f"{failed.row} (to {failed.to})" for failed in rows[:most])
-    return f"rows {places}{more}: {rows[0].reason}"
+    return f"{rows[0].reason}: rows {places}{more}"
 
 
 def _rows_of(given: Iterable[Any]) -> list[Any]:

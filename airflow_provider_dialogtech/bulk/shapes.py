@@ -137,7 +137,7 @@ def cell(row: Mapping[Any, Any], name: str, default: Any = _REQUIRED) -> Any:
     :param name: the name.
     :param default: the value of a column that does not exist.
     :raises KeyError: when no column has the name, and `default` is not given.
-    :raises InvalidMessage: when several have it, and their values differ.
+    :raises InvalidMessage: when several have it, and more than one of them is not empty.
     """
     if name in row:
         return row[name]
@@ -147,10 +147,10 @@ def cell(row: Mapping[Any, Any], name: str, default: Any = _REQUIRED) -> Any:
         if default is _REQUIRED:
             raise KeyError(name)
         return default
-    present = [value for value in found if not is_missing(value)] or found
-    if any(type(value) is not type(present[0]) or value != present[0] for value in present):
-        raise InvalidMessage(f"{len(found)} of its columns are called `{name}`: rename all but one")
-    return present[0]
+    present = [value for value in found if not is_missing(value)]
+    if len(present) > 1:
+        raise InvalidMessage(f"{len(present)} of its columns are called `{name}`: rename all but one")
+    return (present or found)[0]
 
 
 def fold(name: object) -> str:

@@ -57,7 +57,7 @@ class RowTemplate:
         :param options: the other arguments of `SmsMessage.create`.
         :raises InvalidMessage: when the row is invalid.
         """
-        from airflow_provider_dialogtech.sms.message import SmsMessage
+        from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
         if spilled(row):
             raise InvalidMessage("it has more cells than there are columns: put a cell that has a comma into quotes")
@@ -65,7 +65,8 @@ class RowTemplate:
             to = cell(row, "to")
         except KeyError:
             raise InvalidMessage("it has no `to`, which is where its phone number belongs") from None
-        return SmsMessage.create(to=number_of(to), message=self.render(row), **options)
+        recipient = normalize_number(number_of(to), "to")
+        return SmsMessage.create(to=recipient, message=self.render(row), **options)
 
     @without_locals
     def render(self, row: Mapping[str, Any]) -> str:

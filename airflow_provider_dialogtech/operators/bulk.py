@@ -60,7 +60,8 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
     :param from_: the DialogTech number to send from; by default that of the connection's `from_numbers` with the
         earliest slot. (templated)
     :param max_failures: how many messages may fail without failing the task, which fails after all were tried.
-    :param invalid: what to do with invalid rows: `fail` before anything is sent, or `skip` and report them.
+    :param invalid: what to do with invalid rows: `fail` before anything is sent, or `skip` and report them. A list
+        without a valid row fails.
     :param in_doubt: what to do with messages that an earlier try may have sent: `fail`, or `resend` and risk that they
         arrive twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
@@ -139,7 +140,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             with pushing_summary(report, context["ti"] if self.do_xcom_push else None):
                 checked = check_rows(rows, compose, stop.check)
                 report.note_check(checked)
-                if self.invalid == "fail":
+                if self.invalid == "fail" or not checked.count:
                     checked.require_all_good()
                 checked.log()
                 self._send(messages_of(checked, compose, report, context), report, stop, context)
