@@ -53,10 +53,10 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
     sent. It pushes to XCom, even when it fails, how many messages were sent, which were not, and why.
 
     :param recipients: a list, or an XCom of one, of numbers, contacts, or mappings with `to`, an optional `id` and the
-        row's values for `message`. Rows with the same recipient and different messages each need an `id`, such as an
-        order number. (templated)
+        row's values for `message`; or a data frame. Rows with the same recipient and different messages each need an
+        `id`, such as an order number. (templated)
     :param message: the body, at most 256 characters, or the path of a `.sms` file with it. It is rendered for each row,
-        with the row as `recipient` beside Airflow's variables. An undefined value makes the row invalid.
+        with the row as `recipient` beside Airflow's variables. An undefined or missing value makes the row invalid.
     :param from_: the DialogTech number to send from; by default that of the connection's `from_numbers` with the
         earliest slot. (templated)
     :param max_failures: how many messages may fail without failing the task, which fails after all were tried.
