@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_dialogtech.masking import Opaque
+from airflow_provider_dialogtech.spelling import misspelt, shown
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,35 @@ EXTRA_FIELDS = (
 )
 
 FIELDS = {field.name: field for field in EXTRA_FIELDS}
+
+
+# What people write for a key of the extra, or write there although it has a field of its own.
+_MEANT = {
+    "from": "from_numbers",
+    "sender": "from_numbers",
+    "to": "alert_to",
+    "recipients": "alert_to",
+    "access_key": "the field login",
+    "login": "the field login",
+    "secret_access_key": "the field password",
+    "password": "the field password",
+    "api_url": "the field host",
+    "url": "the field host",
+    "host": "the field host",
+}
+
+
+def unknown_keys(extra: Mapping[str, Any]) -> str:
+    """Return the problem with an extra's unknown keys; empty when it has none.
+
+    :param extra: the extra.
+    """
+    unknown = [name for name in extra if name not in FIELDS]
+    for name in unknown:
+        inside = json_object(extra[name]) or extra[name]
+        if isinstance(inside, Mapping) and not FIELDS.keys().isdisjoint(inside):
+            return f"the extra has its keys inside another one, {shown(name)}; write them directly into the extra"
+    return f"the extra has {misspelt('key', unknown, FIELDS, _MEANT)}" if unknown else ""
 
 
 LONGEST_EXTRA = 65_536
