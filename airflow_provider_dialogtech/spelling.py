@@ -28,8 +28,8 @@ def misspelt(kind: str, names: Iterable[str], known: Iterable[str], aliases: Map
     more = f" and {len(listed) - _MOST_SHOWN} more" if len(listed) > _MOST_SHOWN else ""
     # Without a near name, the known ones say what may be meant.
     all_known = "" if any(near for _, near in named) else f" (known: {', '.join(meant.values())})"
-    noun = f"an unknown {kind}" if len(listed) == 1 else f"unknown {kind}s"
-    return f"{noun} {', '.join(name + near for name, near in named)}{more}{all_known}"
+    nouns = f"an unknown {kind}" if len(listed) == 1 else f"unknown {kind}s"
+    return f"{nouns} {', '.join(name + near for name, near in named)}{more}{all_known}"
 
 
 def normalized(name: str) -> str:

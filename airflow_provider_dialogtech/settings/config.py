@@ -27,9 +27,9 @@ _LONGEST_VALUE = 10_000
 # Airflow reads these from the provider's metadata.
 OPTIONS: dict[str, dict[str, Any]] = {
     "journal_url": {
-        "description": "The SQLAlchemy URL of the delivery journal: a SQLite file with its whole path (one machine) or a "
-        "PostgreSQL database (several machines). Empty: a SQLite file in AIRFLOW_HOME. `journal_url_cmd` and `journal_url_secret` "
-        "work as for Airflow's own secrets.",
+        "description": "The SQLAlchemy URL of the delivery journal: a SQLite file with its whole path (one machine) or "
+        "a PostgreSQL database (several machines). Empty: a SQLite file in AIRFLOW_HOME. `journal_url_cmd` and "
+        "`journal_url_secret` work as for Airflow's own secrets.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "postgresql+psycopg2://dialogtech:password@journal.example.com/dialogtech",
