@@ -51,8 +51,12 @@ except ImportError:
 
 try:  # Airflow 3.2
     from airflow.sdk.bases.decorator import determine_kwargs
+
+    REPORTS_FAILED_TASK = True  # a DAG's failure callback gets the task that failed
 except ImportError:
     from airflow.utils.operator_helpers import determine_kwargs
+
+    REPORTS_FAILED_TASK = False
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
@@ -82,6 +86,7 @@ def stats() -> Any:
 
 __all__ = [
     "HAS_PAGES",
+    "REPORTS_FAILED_TASK",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
