@@ -18,7 +18,7 @@ from airflow_provider_dialogtech.alerts.question import answer_link, question_bo
 from airflow_provider_dialogtech.alerts.text import built_in_body, dag_id_of, identity_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, plural
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.masking import clean, safe_repr, safe_str, type_name
+from airflow_provider_dialogtech.masking import clean, place_of, safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import origin_of
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class _Rendered:
         try:
             return str(self._render("dialogtech_conn_id"))
         except Exception as error:
-            log.error("The template of `dialogtech_conn_id` failed (%s); it is used as it is.", type_name(error))  # noqa: TRY400
+            log.error("The template of `dialogtech_conn_id` failed (%s); it is used as it is.", place_of(error))  # noqa: TRY400
             return str(self._notifier.dialogtech_conn_id)
 
     def _alert(self) -> Alert | None:
@@ -186,7 +186,9 @@ class _Rendered:
         except Exception as error:
             # The alert is sent whatever the context holds.
             name = type_name(error)
-            log.error("The context of an alert cannot be read (%s); the alert is sent without details.", name)  # noqa: TRY400
+            log.error(  # noqa: TRY400
+                "The context of an alert cannot be read (%s); the alert is sent without details.", place_of(error)
+            )
         return Alert(
             subject="a task or DAG",
             body=f"Airflow: a task or DAG called for an alert, but its details cannot be read ({name})",
@@ -235,7 +237,7 @@ class _Rendered:
         except Exception as error:
             # Only the type: the error's message may quote the template's variables.
             name = type_name(error)
-            problem = f"failed ({name})"
+            problem = f"failed ({place_of(error)})"
         log.error("The %s of the alert's message %s; the built-in message is sent instead.", kind, problem)
         return "", f" (message {kind}: {name})"
 
@@ -243,8 +245,8 @@ class _Rendered:
         try:
             rendered = self._render("to")
         except Exception as error:
-            name = type_name(error)
-            log.error("The template of `to` failed (%s); the alert goes to the connection's alert_to.", name)  # noqa: TRY400
+            place = place_of(error)
+            log.error("The template of `to` failed (%s); the alert goes to the connection's alert_to.", place)  # noqa: TRY400
             return []
         listed = rendered if isinstance(rendered, (list, tuple, set)) else [rendered]
         numbers = [number for each in listed if each is not None for number in _numbers_in(each)]
@@ -258,7 +260,7 @@ class _Rendered:
             given = self._render("dedup_key")
             given = None if given is None else str(given)
         except Exception as error:
-            log.error("The template of `dedup_key` failed (%s); the default key is used.", type_name(error))  # noqa: TRY400
+            log.error("The template of `dedup_key` failed (%s); the default key is used.", place_of(error))  # noqa: TRY400
             given = None
         return None if given is None else json.dumps(["given", given])
 
@@ -351,5 +353,5 @@ def _cooldown(given: timedelta | float | None) -> timedelta | None:
 
 def _log_failure(error: Exception) -> None:
     """Log why no message was sent. Only this package's errors are certain to hold no secret."""
-    reason = f"{error.reason}. {error.advice}" if isinstance(error, DialogTechError) else type(error).__name__
+    reason = f"{error.reason}. {error.advice}" if isinstance(error, DialogTechError) else place_of(error)
     log.error("An alert failed, so no message was sent: %s", reason)

@@ -529,7 +529,7 @@ def test_a_function_that_returns_no_text_sends_the_built_in_message(sandbox, ale
 def test_a_function_that_fails_sends_the_built_in_message(sandbox, alerting, caplog):
     DialogTechSmsNotifier(lambda context: context["nobody"])(failure())
     assert bodies(sandbox)[0].endswith(" (message function: KeyError)")
-    assert "The function of the alert's message failed (KeyError)" in caplog.text
+    assert "The function of the alert's message failed (KeyError in <lambda>, notifications/test_sms.py" in caplog.text
 
 
 def test_a_function_that_returns_a_number_sends_it(sandbox, alerting):
