@@ -260,11 +260,15 @@ def name_within(value: Any, field: Field) -> str | None:
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 
-HIDDEN_FIELDS = ["port", "schema"]
+HIDDEN_FIELDS = ["schema"]
 RELABELING = {"login": "Access key", "password": "Secret access key", "host": "API URL"}
 PLACEHOLDERS = {
     "login": "from the account's Key Manager",
+    # Airflow 3.3 shows the extra fields only after a click, and takes no placeholder for the description.
+    "password": "from there, too; next: From numbers, in the extra fields below",
     "host": "empty for https://secure.dialogtech.com/ibp_api.php",
+    # Without it, the button fails with "Bad Request".
+    "port": "empty; on Airflow 3.3 write 0, for the button Test",
 }
 
 
