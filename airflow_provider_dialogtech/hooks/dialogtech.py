@@ -43,7 +43,8 @@ class DialogTechHook(BaseHook):
 
         DialogTechHook().send_sms(to="(555) 666-7777", message="The nightly load is done.")
 
-    :param dialogtech_conn_id: the connection of type `dialogtech`, which holds the account's keys.
+    :param dialogtech_conn_id: the connection of type `dialogtech`, which holds the account's keys; by default
+        `dialogtech_default`.
     :param conn_id: another name for `dialogtech_conn_id`.
     :raises InvalidConnection: when the two name different connections.
     """

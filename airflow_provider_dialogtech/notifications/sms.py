@@ -154,6 +154,7 @@ class DialogTechSmsNotifier(BaseNotifier):
 
 
 send_dialogtech_sms_notification = DialogTechSmsNotifier
+"""Another name for `DialogTechSmsNotifier`, as the notifiers of other providers have one."""
 
 
 class _Rendered:
