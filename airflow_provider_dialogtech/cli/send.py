@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.cli.output import print_record, print_rows, running_command
+from airflow_provider_dialogtech.exceptions import InDoubt, how_to_settle
 from airflow_provider_dialogtech.journal.records import Record, Reservation
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import mask_number
@@ -21,14 +22,21 @@ def send(arguments: Namespace) -> None:
     """Send a message, or show how it would be sent."""
     with running_command():
         hook = hook_of(arguments.conn_id)
-        if arguments.dry_run:
-            record = _dry_run(hook, arguments)
-        else:
-            result = hook.send_sms(
-                to=arguments.to, message=arguments.message, idempotency_key=arguments.idempotency_key
-            )
-            record = {name: value for name, value in result.items() if name != "xml"}
+        record = _dry_run(hook, arguments) if arguments.dry_run else _sent(hook, arguments)
     print_record(record, arguments.output)
+
+
+def _sent(hook: DialogTechHook, arguments: Namespace) -> dict[str, object]:
+    try:
+        result = hook.send_sms(to=arguments.to, message=arguments.message, idempotency_key=arguments.idempotency_key)
+    except InDoubt as error:
+        # The command has no in_doubt.
+        other = " with another --idempotency-key" if arguments.idempotency_key else ""
+        advice = how_to_settle("this recipient and time", "the message", "it", again=f"run this command again{other}")
+        doubt = InDoubt(error.reason, advice=("Nothing was sent now. " if error.earlier else "") + advice, to=error.to)
+    else:
+        return {name: value for name, value in result.items() if name != "xml"}
+    raise doubt
 
 
 def _status(found: Record | Reservation) -> str:
