@@ -14,6 +14,7 @@ import reprlib
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from html import escape
+from traceback import clear_frames, extract_tb
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, quote_plus, unquote
 
@@ -193,7 +194,10 @@ def opaque(value: Any) -> Any:
 
 
 def without_locals(function: Callable[P, T]) -> Callable[P, T]:
-    """Remove the traceback, the cause and the context from what a function raises: their locals show secrets."""
+    """Remove the locals, the cause and the context from what a function raises: they show secrets.
+
+    The file, the line and the function of each frame stay.
+    """
 
     @wraps(function)
     def discreet(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -204,7 +208,8 @@ def without_locals(function: Callable[P, T]) -> Callable[P, T]:
         # Outside the except block, so that the error does not become its own context.
         del args, kwargs
         raised.__cause__ = raised.__context__ = None
-        raise raised.with_traceback(None)
+        clear_frames(raised.__traceback__)
+        raise raised
 
     return discreet
 
@@ -237,3 +242,12 @@ def type_name(thing: object) -> str:
         return str(type(thing).__name__)[:_LONGEST_NAME]
     except Exception:
         return "object"
+
+
+def place_of(error: BaseException) -> str:
+    """Return an error's type and place, without its message: `KeyError in words, dags/etl.py line 7`."""
+    try:
+        frame = extract_tb(error.__traceback__)[-1]
+    except Exception:  # of any kind: an error may have no frames, and its attributes may raise
+        return type_name(error)
+    return f"{type_name(error)} in {frame.name}, {'/'.join(frame.filename.split('/')[-2:])} line {frame.lineno}"

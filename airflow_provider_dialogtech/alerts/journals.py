@@ -121,7 +121,7 @@ def is_ours_alone(directory: Path) -> bool:
 def _file_in(directory: Path) -> Store:
     from airflow_provider_dialogtech.journal.store import Store
 
-    url: Any = config.file_url(str(directory / _FILE))
+    url: Any = config.file_url(str((directory / _FILE).absolute()))
     return Store(url, patience=LOCAL_PATIENCE)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.cli.output import print_record, print_rows, running_command
-from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.exceptions import InDoubt, InvalidMessage, how_to_settle
 from airflow_provider_dialogtech.journal.records import Record, Reservation
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import mask_number
@@ -34,9 +34,21 @@ def send(arguments: Namespace) -> None:
         if arguments.dry_run:
             record = _dry_run(hook, to, message, arguments.idempotency_key)
         else:
-            result = hook.send_sms(to=to, message=message, idempotency_key=arguments.idempotency_key)
-            record = {name: value for name, value in result.items() if name != "xml"}
+            record = _sent(hook, to, message, arguments.idempotency_key)
     print_record(record, arguments.output)
+
+
+def _sent(hook: DialogTechHook, to: str, message: str, key: str | None) -> dict[str, object]:
+    try:
+        result = hook.send_sms(to=to, message=message, idempotency_key=key)
+    except InDoubt as error:
+        # The command has no in_doubt.
+        other = " with another --idempotency-key" if key else ""
+        advice = how_to_settle("this recipient and time", "the message", "it", again=f"run this command again{other}")
+        doubt = InDoubt(error.reason, advice=("Nothing was sent now. " if error.earlier else "") + advice, to=error.to)
+    else:
+        return {name: value for name, value in result.items() if name != "xml"}
+    raise doubt
 
 
 def _number_and_body(to: str, message: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from airflow_provider_dialogtech.delivery.attempts import (
 )
 from airflow_provider_dialogtech.delivery.result import SendResult, detail_of, record_outcome
 from airflow_provider_dialogtech.exceptions import (
+    BadCredentials,
     DialogTechError,
     InDoubt,
     JournalUnavailable,
@@ -263,6 +264,8 @@ class SmsSender:
                 attempts.unsent = held
             raise
         except Refused as error:
+            if not isinstance(error, BadCredentials):
+                error.reason += f" (from {mask_number(held.number)})"
             self._requests[key] = error
             if not self._outcomes.settle(attempts, held, "refused", {"result_description": error.description}, sent_at):
                 attempts.unsent = held

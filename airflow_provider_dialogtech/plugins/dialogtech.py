@@ -16,6 +16,7 @@ from airflow_provider_dialogtech._compat import HAS_PAGES
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
+from airflow_provider_dialogtech.plugins.retention import keep_retention
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.config import PREFIX, page_path
 from airflow_provider_dialogtech.settings.identity import MAP_INDEX_VARIABLE
@@ -88,6 +89,8 @@ class Listener:
             log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
         with suppress(Exception):
             _warn_of_a_taken_directory()
+        if getattr(component, "job_type", None) == "SchedulerJob":
+            keep_retention()
 
     @hookimpl
     def on_new_dag_import_error(self, filename: str, stacktrace: str) -> None:

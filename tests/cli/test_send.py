@@ -151,7 +151,20 @@ def test_a_message_in_doubt_ends_with_exit_code_3(run, sandbox, sandbox_connecti
     sandbox.fault("reset_after_accept")
     ran = run(*SEND)
     assert ran.code == 3
-    assert ran.err.splitlines()[-1].startswith("The message to …7777 may have been sent")
+    last = ran.err.splitlines()[-1]
+    assert last.startswith("The message to …7777 may have been sent")
+    assert last.endswith("`messages resolve` settles it. Or, to send it again in any case, run this command again.")
+
+
+def test_a_message_in_doubt_under_a_key_is_sent_again_under_another(run, sandbox, sandbox_connection):
+    sandbox.fault("reset_after_accept")
+    for nothing_now in (False, True):
+        ran = run(*SEND, "--idempotency-key", "nightly")
+        assert ran.code == 3
+        last = ran.err.splitlines()[-1]
+        assert last.endswith("run this command again with another --idempotency-key.")
+        assert ("Nothing was sent now." in last) is nothing_now
+        assert "in_doubt=" not in last
 
 
 def test_remarks_go_to_stderr(run, sandbox_connection, sandbox):
