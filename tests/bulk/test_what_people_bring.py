@@ -5,6 +5,7 @@ import io
 from collections import UserDict, namedtuple
 from datetime import datetime, timezone
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -139,6 +140,7 @@ SENT = {
     "named tuples": ([Customer(ADA, "Ada"), Customer(GRACE, "Grace")], both()),
     "rows with keys": ([DatabaseRow(to=ADA, name="Ada")], {ADA: "Hi Ada"}),
     "another mapping": ([UserDict(to=ADA, name="Ada")], {ADA: "Hi Ada"}),
+    "JSON with a byte order mark": ('\ufeff[{"to": "5556667777", "name": "Ada"}]', {ADA: "Hi Ada"}),
     "JSON": ('[{"to": "5556667777", "name": "Ada"}]', {ADA: "Hi Ada"}),
     "a JSON list with a blank line": (' [{"to": 5556667777, "name": "Ada"}]\n', {ADA: "Hi Ada"}),
     "a set": ({ADA}, {ADA: "Hi you"}),
@@ -261,6 +263,26 @@ REFUSED = {
     "a path": ("/data/customers.csv", f"{NO_LIST}a string that is not a JSON list. For the path of a file give its"),
     "a JSON object": ('{"to": "5556667777"}', f"{NO_LIST}a string that is not a JSON list. For one row give [row]."),
     "one number as text": (ADA, f"{NO_LIST}a string that is not a JSON list. For one number give [number]."),
+    "an open file": (io.StringIO("to,name\n5556667777,Ada\n"), f"{NO_LIST}StringIO. For a file give its rows"),
+    "the path of a file": (Path("/data/customers.csv"), f"{NO_LIST}PosixPath. For a file give its rows: list(csv.Dict"),
+    "an answer with a list inside": ({"records": [{"to": ADA}]}, f"{NO_LIST}dict. For the list inside it give mapping"),
+    "objects": (
+        [SimpleNamespace(to=ADA), SimpleNamespace(to=GRACE)],
+        "Nothing was sent: the rows are of type SimpleNamespace, which has no names of columns. Give mappings: [{",
+    ),
+    "the rows of a data frame, with their index": (
+        [(0, PolarsFrame()), (1, PolarsFrame())],
+        "Nothing was sent: the rows are those of frame.iterrows(). Give the data frame itself.",
+    ),
+    "columns without names": (
+        [{0: ADA, 1: "Ada"}],
+        "Nothing was sent: the columns of the recipients have numbers for names. Name them, one of them",
+    ),
+    "Excel's separator": (
+        read("sep=;\nto;name\n5556667777;Ada\n"),
+        "Nothing was sent: the first line of the recipients' file names its separator. Skip it with next(file), then",
+    ),
+    "a name that was not decoded": ([{"to": ADA, "name": "Zo\ufffd"}], f"{ONE_BAD}character 6 of `message` is U+FFFD"),
     "a number": (5556667777, f"{NO_LIST}int. Give a list"),
     "a blank row in the middle": (
         read("to,name\n5556667777,Ada\n,\n5556668888,Grace\n"),
@@ -355,8 +377,9 @@ def test_a_value_missing_deeper_in_a_row_is_refused(outcome):
     assert refusal.startswith(f"{ONE_BAD}in its message, an expression is None; if it may be, add")
 
 
-def test_the_whole_row_is_no_text(outcome):
-    assert outcome([{"to": ADA}], "Hi {{ recipient }}").startswith(f"{ONE_BAD}`recipient` is the whole row")
+@pytest.mark.parametrize("message", ["Hi {{ recipient }}", "Hi {% for each in recipient %}{{ each }}{% endfor %}"])
+def test_the_whole_row_is_no_text(outcome, message):
+    assert outcome([{"to": ADA, "": ""}], message).startswith(f"{ONE_BAD}`recipient` is the whole row")
 
 
 @pytest.mark.parametrize("name", REFUSED)
