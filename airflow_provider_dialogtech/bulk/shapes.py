@@ -188,7 +188,9 @@ def column_names(row: Mapping[Any, Any]) -> str:
 
 
 def wrong_columns(rows: Sequence[Any]) -> tuple[str, str] | None:
-    """Return what is wrong with a list none of whose rows has a `to`, and the line that makes it right.
+    """Return what is wrong with a list none of whose rows has a `to`, and the line that makes it right; else None.
+
+    A list whose file was decoded wrongly is wrong also with a `to`: its names would be sent so.
 
     :param rows: the rows.
     """
@@ -202,7 +204,10 @@ def wrong_columns(rows: Sequence[Any]) -> tuple[str, str] | None:
         kind = type(first)
         is_value = first is None or isinstance(first, str | Number | bytes)
         return None if is_value or any(type(row) is not kind for row in rows) else _objects(first)
-    return None if any(_has_to(row) for row in rows) else _headless(columns)
+    names = [name for name in columns if isinstance(name, str)]
+    if problem := _decoded_wrongly("".join(names)):
+        return problem
+    return None if any(_has_to(row) for row in rows) else _headless(columns, names)
 
 
 def _has_to(row: Any) -> bool:
@@ -236,12 +241,16 @@ def _nameless(first: Sequence[Any]) -> tuple[str, str]:
     return reason, advice
 
 
-def _headless(columns: Mapping[Any, Any]) -> tuple[str, str]:
-    names = [name for name in columns if isinstance(name, str)]
+def _headless(columns: Mapping[Any, Any], names: Sequence[str]) -> tuple[str, str]:
+    whole = "".join(names)
     if columns and not names:
         return "the columns of the recipients have numbers for names", 'Name them, one of them "to".'
-    if problem := _read_wrongly(names):
-        return problem
+    if whole.casefold().startswith("sep="):
+        return "the first line of the recipients' file names its separator", "Skip it with next(file), then read on."
+    for separator, called in (("\t", "tabs"), (";", "semicolons"), ("|", "bars")):
+        if len(names) == 1 and separator in whole:
+            reason = f"the file of the recipients is separated by {called}, and was read as one column"
+            return reason, f"Read it with csv.DictReader(file, delimiter={json.dumps(separator)})."
     if any(AS_PEOPLE_WRITE.fullmatch(name) and sum(map(str.isdigit, name)) >= _FEWEST_DIGITS for name in names):
         reason = "the file of the recipients has no header: its first row is taken for the names of the columns"
         return reason, 'Name the columns: csv.DictReader(file, fieldnames=["to", "name"]).'
@@ -249,17 +258,10 @@ def _headless(columns: Mapping[Any, Any]) -> tuple[str, str]:
     return reason, "Rename the column that has the phone numbers to `to`."
 
 
-def _read_wrongly(names: Sequence[str]) -> tuple[str, str] | None:
-    whole = "".join(names)
-    if "\0" in whole or whole.startswith(("ÿþ", "þÿ")):
+def _decoded_wrongly(names: str) -> tuple[str, str] | None:
+    if "\0" in names or names.startswith(("ÿþ", "þÿ")):
         return "the file of the recipients is in UTF-16", 'Read it with open(path, encoding="utf-16").'
-    if whole.startswith("ï»¿"):
+    if names.startswith("ï»¿"):
         reason = "the file of the recipients is in UTF-8, and was read in another encoding"
         return reason, 'Read it with open(path, encoding="utf-8-sig").'
-    if whole.casefold().startswith("sep="):
-        return "the first line of the recipients' file names its separator", "Skip it with next(file), then read on."
-    for separator, called in (("\t", "tabs"), (";", "semicolons"), ("|", "bars")):
-        if len(names) == 1 and separator in whole:
-            reason = f"the file of the recipients is separated by {called}, and was read as one column"
-            return reason, f"Read it with csv.DictReader(file, delimiter={json.dumps(separator)})."
     return None

@@ -222,6 +222,10 @@ REFUSED = {
         "Nothing was sent: the file of the recipients is in UTF-8, and was read in another encoding. Read it with "
         'open(path, encoding="utf-8-sig").',
     ),
+    "UTF-8 read as cp1252, with another column first": (
+        read("name,to\nZoë,5556667777\n", read_as="cp1252"),
+        "Nothing was sent: the file of the recipients is in UTF-8, and was read in another encoding. Read it with ",
+    ),
     "a comma without quotes": (read("to,name\n5556667777,King,Ada\n"), f"{ONE_BAD}it has more cells than there are"),
     "two columns of one name": (
         [{"To": ADA, "TO": GRACE, "name": "Ada"}],
