@@ -65,17 +65,27 @@ def _records_of(recipients: Any) -> Iterable[Any] | None:
     name, arguments = next((call for call in calls if hasattr(kind, call[0])), ("", ()))
     if not name:
         return None
+    if name == "to_dict" and len(set(recipients.columns)) < len(recipients.columns):
+        raise InvalidMessage("two columns of the data frame have one name", advice="Rename one.", before_any=True)
     return (row for row in getattr(recipients, name)(*arguments))
 
 
 def _instead_of_text(text: str) -> str:
+    if text.startswith("{"):
+        return _instead_of_object(text)
     if "\n" in text:
         return "For the text of a CSV file give list(csv.DictReader(io.StringIO(text)))."
     if re.search(r"\.\w{2,5}\Z", text):
         return f"For the path of a file give its rows: {_READ_CSV}."
-    if text.startswith("{"):
-        return "For one row give [row]."
     return "For one number give [number]."
+
+
+def _instead_of_object(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return "For JSON lines give [json.loads(line) for line in text.splitlines()]."
+    return _instead_of_mapping(found)
 
 
 def _instead_of(recipients: Any) -> str:
@@ -87,6 +97,8 @@ def _instead_of(recipients: Any) -> str:
         return "For the bytes of a CSV file give list(csv.DictReader(io.StringIO(data.decode()))), or decode JSON."
     if isinstance(recipients, PathLike) or hasattr(type(recipients), "read"):
         return f"For a file give its rows: {_READ_CSV}."
+    if hasattr(type(recipients), "collect"):
+        return "For a lazy data frame give frame.collect()."
     return "Give a list, such as the mappings of a query's rows, or a data frame of pandas."
 
 

@@ -84,6 +84,10 @@ class PolarsFrame(PandasFrame):
         return PandasFrame.to_dict(self, "records")
 
 
+class TwiceNamedFrame(PandasFrame):
+    columns = property(lambda self: ("to", "to"))
+
+
 class DatabaseRow:
     """A row as BigQuery and sqlite3 return it: with keys, and no mapping."""
 
@@ -234,7 +238,7 @@ REFUSED = {
     "a missing number": (read("to,name\n,Ada\n"), f"{NUMBER}…): `to` is empty"),
     "a missing number of pandas": ([{"to": NAN, "name": "Ada"}], f"{NUMBER}…): `to` is empty"),
     "a number that is not available": ([{"to": "#N/A", "name": "Ada"}], f"{NUMBER}…): `to` says #N/A, as if it were"),
-    "a float that lost a digit": (read("to,name\n555666707.0,Ada\n"), f"{NUMBER}…7070): `to` …6707 is a decimal num"),
+    "a float that lost a digit": (read("to,name\n555666707.0,Ada\n"), f"{NUMBER}…6707): `to` …6707 is a decimal num"),
     "scientific notation": (read("to,name\n5.55667E+09,Ada\n"), f"{NUMBER}…6709): `to` … is in scientific notation"),
     "little scientific notation": (read("to,name\n5.6E+09,Ada\n"), f"{NUMBER}…5609): `to` … is in scientific notation"),
     "thousands": (read('to,name\n"5,556,667,777",Ada\n'), f"{NUMBER}…7777): `to` …7777 is written with commas between"),
@@ -267,6 +271,18 @@ REFUSED = {
     "a path": ("/data/customers.csv", f"{NO_LIST}a string that is not a JSON list. For the path of a file give its"),
     "a JSON object": ('{"to": "5556667777"}', f"{NO_LIST}a string that is not a JSON list. For one row give [row]."),
     "one number as text": (ADA, f"{NO_LIST}a string that is not a JSON list. For one number give [number]."),
+    "a data frame with two columns of one name": (
+        TwiceNamedFrame((ADA, "Ada")),
+        "Nothing was sent: two columns of the data frame have one name. Rename one.",
+    ),
+    "the JSON of a data frame": (
+        '{"to": {"0": "5556667777"}, "name": {"0": "Ada"}}',
+        f"{NO_LIST}a string that is not a JSON list. For a data frame's dict give its rows",
+    ),
+    "JSON lines": (
+        '{"to": "5556667777"}\n{"to": "5556668888"}\n',
+        f"{NO_LIST}a string that is not a JSON list. For JSON lines give [json.loads(line) for line in",
+    ),
     "an open file": (io.StringIO("to,name\n5556667777,Ada\n"), f"{NO_LIST}StringIO. For a file give its rows"),
     "the path of a file": (Path("/data/customers.csv"), f"{NO_LIST}PosixPath. For a file give its rows: list(csv.Dict"),
     "an answer with a list inside": ({"records": [{"to": ADA}]}, f"{NO_LIST}dict. For the list inside it give mapping"),
