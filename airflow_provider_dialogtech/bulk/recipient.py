@@ -7,11 +7,8 @@ from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, UndefinedError
 
-from airflow_provider_dialogtech.bulk.shapes import cell, column_names
+from airflow_provider_dialogtech.bulk.shapes import cell, column_names, whole
 from airflow_provider_dialogtech.sms.missing import is_missing, missing_word
-
-# A float counts whole numbers exactly up to here.
-_LARGEST_WHOLE = 2**53
 
 
 class BadCell(UndefinedError):
@@ -38,10 +35,7 @@ class Recipient:
             return StrictUndefined(f"it has no `{name}`; its columns are {column_names(self._row)}", exc=BadCell)
         if is_missing(value):
             return Missing(_in_words(name, value), exc=BadCell)
-        # A data frame has floats in a column of whole numbers where one is missing.
-        if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE:
-            return int(value)
-        return value
+        return whole(value)
 
     def __str__(self) -> str:
         raise BadCell("`recipient` is the whole row: name a column, as in {{ recipient.to }}")
@@ -67,6 +61,11 @@ class Missing(StrictUndefined):
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(None)
+
+
+def is_none(value: object) -> bool:
+    """Jinja's test `none`, which a missing value passes."""
+    return value is None or isinstance(value, Missing)
 
 
 def _in_words(name: str, value: object) -> str:

@@ -19,7 +19,7 @@ from airflow_provider_dialogtech._compat import (
 )
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, InvalidMessage, Refused
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.masking import type_name
+from airflow_provider_dialogtech.masking import mask_numbers, type_name
 from airflow_provider_dialogtech.settings.config import page_path, pool_of
 
 if TYPE_CHECKING:
@@ -114,18 +114,26 @@ class PooledOperator(BaseOperator):
 
     def _rendered(self, name: str, given: str, context: Context, environment: Any) -> str | None:
         """Return a rendered argument: a text, or None where its whole template is None."""
-        from airflow_provider_dialogtech.settings.templates import BadPiece, template_of, text_of, value_of
+        from jinja2 import TemplateError
 
+        from airflow_provider_dialogtech.settings import templates
+
+        in_braces = templates.in_single_braces(given, context.__contains__) if name == "message" else None
+        problem = InvalidMessage(f"`message` {in_braces}")
         try:
-            template = template_of(environment, given, self.template_ext if name == "message" else ())
-            value = value_of(template, context)
-            return None if value is None else text_of(value)
+            if in_braces is None:
+                template = templates.template_of(environment, given, self.template_ext if name == "message" else ())
+                value = templates.value_of(template, context)
+                return None if value is None else templates.text_of(value)
         except InvalidMessage as error:
             problem = error
-        except BadPiece as error:
+        except templates.BadPiece as error:
             problem = InvalidMessage(f"in the template of `{name}`, {error.message}", advice=error.advice)
         except Exception as error:
-            log.error("The template of `%s` cannot be rendered (%s).", name, type_name(error))  # noqa: TRY400
+            # Only Jinja's own errors quote no values.
+            words = f": {mask_numbers(str(error))}" if isinstance(error, TemplateError) else ""
+            reason = f"the template of `{name}` cannot be rendered ({type_name(error)}{words})"
+            log.error("Nothing was sent: %s.", reason)  # noqa: TRY400
             raise
         raise ending_of(problem)
 
