@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.bulk.shapes import cell, spilled
@@ -73,7 +73,12 @@ class RowTemplate:
         if problem := in_single_braces(self._suspect, lambda name: self._is_known(name, row)):
             raise InvalidMessage(f"its message {problem}")
         recipient = normalize_number(number_of(to), "to")
-        return SmsMessage.create(to=recipient, message=self.render(row), **options)
+        body = self.render(row)
+        if found := _DECODED_WRONGLY.search(body):
+            raise InvalidMessage(
+                f"its message has {found[0]}, which is UTF-8 in another encoding: open the file with utf-8-sig"
+            )
+        return SmsMessage.create(to=recipient, message=body, **options)
 
     def _is_known(self, name: str, row: Mapping[str, Any]) -> bool:
         return name == "recipient" or name in self._context or _has(row, name)
@@ -116,10 +121,10 @@ def _beginning(pieces: Iterable[Any]) -> str:
 
     taken, length = [], 0
     for piece in pieces:
-        if isinstance(piece, list | tuple | Mapping | Set):
+        taken.append(text := text_of(piece))
+        if isinstance(piece, Collection) and not isinstance(piece, str):
             advice = "Write one of its values, or {{ … | join(', ') }}."
             raise BadPiece(f"an expression is a {type_name(piece)}", advice=advice)
-        taken.append(text := text_of(piece))
         length += len(text)
         if length > LONGEST_READ:
             break
@@ -159,6 +164,8 @@ def _strings_in(row: Mapping[str, Any]) -> list[str]:
 
 _ABSENT = object()
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
+# é, £, ’ and emoji as cp1252 shows them. Text has no such letters side by side, and nothing that may stand behind Ã.
+_DECODED_WRONGLY = re.compile("[ÃÂ][¡-º¼-¿]|â€|ðŸ")
 _LONGEST_WORDS = 150
 LONGEST_READ = 10_000
 _MOST_VALUES = 1_000

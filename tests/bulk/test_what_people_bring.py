@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections import UserDict, namedtuple
+from collections import UserDict, deque, namedtuple
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -163,6 +163,10 @@ SENT = {
     "a person called Nan": ([{"to": ADA, "name": "Nan"}, {"to": GRACE, "name": "NA"}], both("Nan", "NA")),
     "a code like an error": ([{"to": ADA, "name": "#WIN!"}, {"to": GRACE, "name": "#5!"}], both("#WIN!", "#5!")),
     "Err as a name": ([{"to": ADA, "name": "Err"}, {"to": GRACE, "name": "#1"}], both("Err", "#1")),
+    "Portuguese capitals": (
+        [{"to": ADA, "name": "“IRMÃ” JOÃO"}, {"to": GRACE, "name": "«Â»"}],
+        both("“IRMÃ” JOÃO", "«Â»"),
+    ),
     "an order with zeros": ([{"to": ADA, "name": "0012"}, {"to": GRACE, "name": "5.0"}], both("0012", "5.0")),
     "an accent written in two ways": ([{"to": ADA, "pre\u0301nom": "Zoé"}], {ADA: "Hi Zoé"}),
     "a full-width header": ([{"ｔｏ": ADA, "name": "Ada"}], {ADA: "Hi Ada"}),
@@ -364,6 +368,15 @@ REFUSED = {
     ),
     "bytes in a cell": ([{"to": ADA, "name": b"Ada"}], f"{ONE_BAD}in its message, an expression is bytes; decode it"),
     "DynamoDB's values": ([{"to": ADA, "name": {"S": "Ada"}}], f"{ONE_BAD}in its message, an expression is a dict; "),
+    "an array in a cell": ([{"to": ADA, "name": deque("ab")}], f"{ONE_BAD}in its message, an expression is a deque; "),
+    "UTF-8 read as cp1252, in a name": (
+        read("to,name\n5556667777,Zoë\n5556668888,Ada\n", "utf-8", "cp1252"),
+        "Nothing was sent: 1 of 2 rows cannot be sent: row 1 (to …7777): its message has Ã«, which is UTF-8 in another",
+    ),
+    "UTF-8 read as latin-1, in a price": (
+        [{"to": ADA, "name": "£5".encode().decode("latin-1")}],
+        f"{ONE_BAD}its message has Â£, which is UTF-8 in another encoding: open the file with utf-8-sig. Correct",
+    ),
     "a list in a cell": ([{"to": ADA, "name": []}], f"{ONE_BAD}in its message, an expression is a list; write one of"),
     "an object in a cell": ([{"to": ADA, "name": object()}], f"{ONE_BAD}in its message, an expression is an object"),
     "Excel's separator": (
