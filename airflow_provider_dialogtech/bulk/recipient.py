@@ -33,9 +33,7 @@ class Recipient:
             value = cell(self._row, name)
         except KeyError:
             return StrictUndefined(f"it has no `{name}`; its columns are {column_names(self._row)}", exc=BadCell)
-        if is_missing(value):
-            return Missing(_in_words(name, value), exc=BadCell)
-        return whole(value)
+        return _seen(value, name, "recipient")
 
     def __str__(self) -> str:
         raise BadCell("`recipient` is the whole row: name a column, as in {{ recipient.to }}")
@@ -68,8 +66,26 @@ def is_none(value: object) -> bool:
     return value is None or isinstance(value, Missing)
 
 
-def _in_words(name: str, value: object) -> str:
+def _seen(value: Any, name: Any, inside: str) -> Any:
+    """Return a value with `Missing` for each missing one in it.
+
+    :param value: the value.
+    :param name: its name, or its index in a list.
+    :param inside: the expression of what it is in.
+    """
+    is_name = isinstance(name, str) and name.isidentifier()
+    written = f"{inside}.{name}" if is_name else f"{inside}[{name!r}]"
+    if is_missing(value):
+        shown = name if inside == "recipient" else written.removeprefix("recipient.")
+        return Missing(_in_words(shown, value, written), exc=BadCell)
+    if isinstance(value, Mapping):
+        return {key: _seen(each, key, written) for key, each in value.items()}
+    if type(value) in {list, tuple}:
+        return [_seen(each, index, written) for index, each in enumerate(value)]
+    return whole(value)
+
+
+def _in_words(name: str, value: object, written: str) -> str:
     word = missing_word(value)
     problem = "is empty" if word is None else f"says {word}, as if it were empty"
-    written = f"recipient.{name}" if name.isidentifier() else f"recipient[{name!r}]"
     return f"its `{name}` {problem}; if it may be, write {{{{ {written} | default('…') }}}}"

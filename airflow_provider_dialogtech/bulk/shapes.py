@@ -89,7 +89,7 @@ def _instead_of_object(text: str) -> str:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        return "For JSON lines give [json.loads(line) for line in text.splitlines()]."
+        return "For JSON lines give [json.loads(line) for line in text.splitlines()]." if "\n" in text else ""
     return _instead_of_mapping(found)
 
 
@@ -260,7 +260,9 @@ def _nameless(first: Sequence[Any]) -> tuple[str, str]:
     if hasattr(type(first[-1]) if first else None, "to_dict"):
         return "the rows are those of frame.iterrows()", "Give the data frame itself."
     kind = f"{type_name(first)}s"
-    if any(isinstance(value, Mapping | list | tuple) for value in first):
+    if any(isinstance(value, Mapping | list | tuple) for value in first) or (
+        len(first) > 1 and all(map(_is_number, first))
+    ):
         return (
             f"the rows are {kind} of rows, such as those of mapped tasks",
             "Give [row for rows in lists for row in rows].",
@@ -286,11 +288,16 @@ def _headless(columns: Mapping[Any, Any], names: Sequence[str]) -> tuple[str, st
         if separator in whole and (len(names) == 1 or any(map(_is_header, names))):
             reason = f"the file of the recipients is separated by {called}, and was read as one column"
             return reason, f"Read it with csv.DictReader(file, delimiter={json.dumps(separator)})."
-    if any(AS_PEOPLE_WRITE.fullmatch(name) and sum(map(str.isdigit, name)) >= _FEWEST_DIGITS for name in names):
+    if any(map(_is_number, names)):
         reason = "the file of the recipients has no header: its first row is taken for the names of the columns"
         return reason, 'Name the columns: csv.DictReader(file, fieldnames=["to", "name"]).'
     reason = f"the recipients have no column `to`; their columns are {column_names(columns)}"
     return reason, "Rename the column that has the phone numbers to `to`."
+
+
+def _is_number(value: object) -> bool:
+    written = str(value) if isinstance(value, str | int) else ""
+    return sum(map(str.isdigit, written)) >= _FEWEST_DIGITS and AS_PEOPLE_WRITE.fullmatch(written) is not None
 
 
 def _is_header(line: str) -> bool:

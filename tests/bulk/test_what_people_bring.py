@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_dialogtech._compat import AirflowFailException
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator
+from airflow_provider_dialogtech.sms.missing import missing_word
 
 try:
     from airflow.sdk import DAG
@@ -288,6 +289,11 @@ REFUSED = {
         [[{"to": ADA}], [{"to": GRACE}]],
         "Nothing was sent: the rows are lists of rows, such as those of mapped tasks. Give [row for rows in lists for",
     ),
+    "lists of numbers": (
+        [[ADA, GRACE]],
+        "Nothing was sent: the rows are lists of rows, such as those of mapped tasks. Giv",
+    ),
+    "the text of a Python dict": ("{'to': '5'}", f"{NO_LIST}a string that is not a JSON list. A template gives a list"),
     "a skipped task": (None, f"{NO_LIST}NoneType. The task that returns them was skipped or returned nothing: let it"),
     "one row": ({"to": ADA, "name": "Ada"}, f"{NO_LIST}dict. For one row give [row]."),
     "a dict of pandas": ({"to": {0: ADA}, "name": {0: "Ada"}}, f"{NO_LIST}dict. For a data frame's dict give its rows"),
@@ -475,10 +481,35 @@ def test_no_filter_makes_something_of_a_missing_cell(outcome, expression):
     assert outcome([row], f"Hi {{{{ {expression} }}}}").startswith(f"{ONE_BAD}its `")
 
 
-def test_a_value_missing_deeper_in_a_row_is_refused(outcome):
-    row = {"to": ADA, "address": {"city": None}}
-    refusal = outcome([row], "To {{ recipient.address.city }}")
-    assert refusal.startswith(f"{ONE_BAD}in its message, an expression is None; if it may be, add")
+@pytest.mark.parametrize("name", MISSING)
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        (
+            "To {{ recipient.address.city }}",
+            "`address.city` {}; if it may be, write {{{{ recipient.address.city | default('…') }}}}",
+        ),
+        (
+            "{% for one in recipient.orders %}{{ one['n o'] }}{% endfor %}",
+            "`orders[1]['n o']` {}; if it may be, write {{{{ recipient.orders[1]['n o'] ",
+        ),
+        ("To {{ recipient.tags | join(', ') }}", "`tags[1]` {}; if it may be, write {{{{ recipient.tags[1] | default"),
+    ],
+)
+def test_a_value_missing_deeper_in_a_row_is_refused(outcome, name, message, named):
+    value = MISSING[name]
+    row = {"to": ADA, "address": {"city": value}, "orders": [{"n o": 1}, {"n o": value}], "tags": ("a", value)}
+    refusal = outcome([row], message)
+    word = missing_word(value)
+    assert refusal.startswith(
+        f"{ONE_BAD}its " + named.format(f"says {word}, as if it were empty" if word else "is empty")
+    )
+
+
+def test_a_value_deeper_in_a_row_is_sent(outcome):
+    row = {"to": ADA, "tags": ("a", "", 5.0), "address": UserDict(city="Rome", items=None), "point": Customer(1, 2)}
+    message = "{{ recipient.tags | select | join }} {{ recipient.address.city }} {{ recipient.point.name }}"
+    assert outcome([row], message) == {ADA: "a5 Rome 2"}
 
 
 @pytest.mark.parametrize("message", ["Hi {{ recipient }}", "Hi {% for each in recipient %}{{ each }}{% endfor %}"])

@@ -118,6 +118,20 @@ def test_an_undefined_name_fails_as_in_any_operator(dag, caplog):
     assert caplog.records[0].getMessage() == words
 
 
+def test_a_template_in_a_list_that_fails_is_named(dag, caplog):
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=[{"to": "{{ nmae }}"}], message="Hi")
+    with pytest.raises(jinja2.UndefinedError, match="'nmae' is undefined"):
+        rendered(task, dag)
+    words = "Nothing was sent: the template of `recipients` cannot be rendered (UndefinedError: 'nmae' is undefined)."
+    assert words in [record.getMessage() for record in caplog.records]
+
+
+def test_a_value_missing_inside_a_text_of_a_list_is_refused_by_the_argument(dag):
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=["+1 {{ params.to }}"], message="Hi")
+    with pytest.raises(AirflowFailException, match=r"in the template of `recipients`, an expression is None\."):
+        rendered(task, dag, params={"to": None})
+
+
 def test_the_words_of_other_errors_are_not_logged(dag, caplog):
     with pytest.raises(ValueError, match="could not convert"):
         rendered(single(message="{{ convert(params.name) }}"), dag, params={"name": "Ada"}, convert=float)
