@@ -174,7 +174,7 @@ class MessageJournal:
         :param took: seconds from the slot to the reply. After markedly more than usual the message may have arrived
             late, so its row moves to when the reply came.
         :param pause: for how many seconds all messages of the account are held back.
-        :param timeout: for how many seconds at most to try.
+        :param timeout: for how many seconds at most to try, in all.
         :return: whether its row has an outcome now, this one or what a person has said of it meanwhile; not where the
             journal has lost the row, or its start.
         :raises JournalUnavailable: when the journal cannot be used.
@@ -186,9 +186,10 @@ class MessageJournal:
         writes = [Statement(getattr(statements, name), values) for name in names]
         if outcome == "throttled":
             self.recorder.count(THROTTLED_REPLIES)
+        remaining = self._countdown(timeout)
         with self._timed("settle"):
             changed = self._store.do(*writes, timeout=timeout, sleep=sleep, insist=True)
-        if not changed and not self._is_settled(held, timeout=timeout, sleep=sleep):
+        if not changed and not self._is_settled(held, timeout=remaining(), sleep=sleep):
             return False
         self._prune(held.id)
         return True
@@ -212,6 +213,7 @@ class MessageJournal:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
+        remaining = self._countdown(timeout)
         has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
         planner = Planner(request, self._account, self._limits, owner=held.owner, readings=self._store.readings)
 
@@ -223,7 +225,7 @@ class MessageJournal:
         if not has_row or outcome in {"sent", "in_doubt"}:
             key = stored_key(request.key)
             question = Statement(statements.BEFORE_RESERVING, {"of_account": self._account, "of_key": key})
-            self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
+            self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
         return "that it had started" if has_row else "its row"
 
     def release(
@@ -263,6 +265,11 @@ class MessageJournal:
         rows = self._store.ask(Statement(statements.GET, {"of_id": held.id}), **options)
         before_start = {State.RESERVED, State.RELEASED}
         return any(row.owner == held.owner and row.state not in before_start for row in rows)
+
+    def _countdown(self, timeout: float | None) -> Callable[[], float]:
+        """Return what tells how many seconds remain for the next of several steps."""
+        until = self._store.clock.monotonic() + (self._store.patience if timeout is None else timeout)
+        return lambda: max(0.0, until - self._store.clock.monotonic())
 
     def _prune(self, id_: int) -> None:
         """Now and then, forget a few messages whose time is over. No message fails for it."""
