@@ -190,34 +190,30 @@ def judge(cell: Cell, times: Sequence[float], arrived: list[dict[str, Any]], det
         measured.texts = len(texts)
         told = [(text["at"], text["from"]) for text in accepted if text["to"] == ALERT_TO]
         measured.possible = possible_texts(texts[0], times[-1], cell.numbers, told)
+        if details:
+            print(f"  {cell}: the lists sent {len(texts) * 60 / (times[-1] - texts[0]):.1f} messages per minute")
     return measured
 
 
 def possible_texts(begun: float, ended: float, numbers: int, alerts: list[tuple[float, str]]) -> int:
-    """Count what the vendor's limits and the reserve for alerts leave, without any margin, beside alerts that left.
-
-    Where more leave than the reserve, the lists pay for these.
-    """
+    """Count what the vendor's limits and the reserve for alerts leave, without any margin, beside alerts that left."""
     of_account = (Window(LIMITS.account_per_second, 1.0),)
-    of_number = (
-        Window(LIMITS.number_per_second, 1.0),
-        Window(LIMITS.number_per_minute, 60.0),
-        Window(LIMITS.ordinary_per_minute, 60.0),
-    )
+    of_number = (Window(LIMITS.number_per_second, 1.0), Window(LIMITS.number_per_minute, 60.0))
+    of_lists = (Window(LIMITS.ordinary_per_minute, 60.0),)
     all_times = sorted(at for at, _ in alerts)
     by_number = {name: sorted(at for at, number in alerts if number == name) for name in numbers_of(numbers)}
-    ordinary = dict.fromkeys(by_number, 0)
-    last = begun
+    ordinary: dict[str, list[float]] = {name: [] for name in by_number}
+    count, last = 0, begun
     while True:
         found = []
         for name, times in by_number.items():
-            at = earliest_send_time(last, [(of_account, all_times), (of_number, times)])
-            found.append((at, ordinary[name], name))
+            occupied = [(of_account, all_times), (of_number, times), (of_lists, ordinary[name])]
+            found.append((earliest_send_time(last, occupied), len(ordinary[name]), name))
         last, _, name = min(found)
         if last > ended:
-            return sum(ordinary.values())
-        ordinary[name] += 1
-        for line in (all_times, by_number[name]):
+            return count
+        count += 1
+        for line in (all_times, by_number[name], ordinary[name]):
             line.append(last)
             line.sort()
 

@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.journal import statements
 from airflow_provider_dialogtech.journal.backend import Reading, Statement
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
-from airflow_provider_dialogtech.journal.planner import Planner
+from airflow_provider_dialogtech.journal.planner import Answer, Planner
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, stored_key
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
@@ -34,6 +34,8 @@ LATEST_START = 0.1
 ONE_STEP = 5.0
 
 PRUNED_EVERY = 16
+
+_SET_AGAIN = "the delivery journal's clock is set again and again"
 
 
 class MessageJournal:
@@ -105,7 +107,7 @@ class MessageJournal:
         )
         read: list[float] = []
 
-        def plan(row: Any, reading: Reading) -> tuple[Reservation | Record | DialogTechError, list[Statement]]:
+        def plan(row: Any, reading: Reading) -> tuple[Answer | None, list[Statement]]:
             read[:] = [reading.at]
             self.timing.first_answer(reading.took)
             return planner.plan(row, reading, self.timing.head_start(connect))
@@ -113,9 +115,11 @@ class MessageJournal:
         sql = statements.BEFORE_RESERVING_FOR_ALERT if request.is_alert else statements.BEFORE_RESERVING
         question = Statement(sql, {"of_account": self._account, "of_key": stored_key(request.key)})
         with self._turn(is_alert=request.is_alert, max_wait=max_wait) as timeout, self._timed("reserve"):
-            answer = self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
-        if isinstance(answer, DialogTechError):
-            raise answer
+            remaining, answer = self._countdown(timeout), None
+            while answer is None and remaining() > 0:
+                answer = self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
+        if answer is None or isinstance(answer, DialogTechError):
+            raise answer or JournalUnavailable(_SET_AGAIN)
         if isinstance(answer, Reservation):
             self.timing.committed(self._store.clock.monotonic() - read[0])
         else:
@@ -330,6 +334,6 @@ def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits
     store.timing.first_answer(took)
     planner = Planner(request, account, limits, owner="")
     answer, _ = planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
-    if isinstance(answer, DialogTechError):
-        raise answer
+    if answer is None or isinstance(answer, DialogTechError):
+        raise answer or JournalUnavailable(_SET_AGAIN)
     return answer

@@ -81,6 +81,23 @@ def test_the_time_that_the_steps_take_is_no_waiting(max_wait, is_taken):
         assert writes == []
 
 
+@pytest.mark.parametrize("state", ["reserved", "in_doubt", "throttled"])
+def test_what_has_to_wait_too_long_takes_nothing_from_an_earlier_attempt(state):
+    """Seen: it released the reservation of another process, and reserved nothing itself."""
+    busy = [a_row(id_, state="sent", at=NOW - 40 + id_) for id_ in range(36)]
+    found, writes = plan(a_planner(max_wait=1.0, resend=True), *busy, earlier=a_row(99, state=state, at=NOW + 10))
+    assert isinstance(found, WaitTooLong)
+    assert writes == []
+
+
+def test_what_has_to_wait_too_long_still_says_that_an_earlier_attempt_is_in_doubt():
+    busy = [a_row(id_, state="sent", at=NOW - 40 + id_) for id_ in range(36)]
+    overdue = a_row(99, state="sending", at=NOW - 60, deadline=NOW - GRACE - 1)
+    found, writes = plan(a_planner(max_wait=1.0, resend=True), *busy, earlier=overdue)
+    assert isinstance(found, WaitTooLong)
+    assert sql_of(writes) == [statements.DOUBT]
+
+
 def sql_of(writes):
     return [sql for sql, _ in writes]
 
@@ -145,7 +162,7 @@ def test_after_the_clock_was_set_back_only_what_it_had_written_while_ahead_moves
     before = a_row(1, state="sent", at=NOW - 10, created=NOW - 11)
     ahead = a_row(2, state="sent", at=NOW + 3599, created=NOW + 3600)
     found, writes = plan(a_planner(), before, ahead, head_start=0.0)
-    assert writes[0] == (statements.SHIFT_SLOTS, {"of_account": "account", "by": 3600.0})
+    assert writes[0] == (statements.SHIFT_BACK, {"of_account": "account", "by": 3600.0})
     assert found.at == pytest.approx(NOW - 1 + SECOND)
     # 40 messages before the step still count as what they are: ten seconds old.
     rows = [a_row(id_, state="sent", at=NOW - 10, created=NOW - 11) for id_ in range(36)]
@@ -212,13 +229,20 @@ def test_a_clock_set_ahead_is_noted_whatever_else_is_decided(planner, earlier):
     assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
 
 
-def test_an_alert_heeds_a_pause_for_as_long_as_it_can_but_a_clock_set_ahead_in_any_case():
+def test_an_alert_heeds_a_pause_for_as_long_as_it_can():
     paused = an_account(paused=NOW + 60)
     assert plan(a_planner(is_alert=True, longest_pause=2.0), account=paused)[0].at == NOW + 2
     assert plan(a_planner(is_alert=True, longest_pause=2.0), account=an_account(paused=NOW + 1))[0].at == NOW + 1
     assert plan(a_planner(), account=paused)[0].at == NOW + 60
+
+
+def test_an_alert_does_not_wait_where_the_clock_was_set_ahead_but_asks_anew_for_what_had_been_hidden():
     unknown = an_account(unknown=NOW + 60)
-    assert plan(a_planner(is_alert=True, longest_pause=2.0), account=unknown)[0].at == NOW + 60
+    assert plan(a_planner(is_alert=True), account=unknown)[0].at == NOW + 0.1
+    found, writes = plan(a_planner(is_alert=True), account=an_account(), step=3600.0)
+    assert found is None
+    assert sql_of(writes) == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT, statements.SHIFT_AHEAD]
+    assert writes[-1][1]["by"] == pytest.approx(3600.0)
 
 
 def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute_all_the_same():
@@ -237,6 +261,7 @@ def test_a_row_that_is_written_anew_notes_that_the_clock_was_set_ahead():
     assert [write.sql for write in writes] == [
         statements.ENSURE_ACCOUNT,
         statements.CORRECT_ACCOUNT,
+        statements.SHIFT_AHEAD,
         statements.INSERT,
     ]
 
@@ -247,7 +272,7 @@ def test_a_message_that_waited_long_for_its_slot_moves_back_with_the_clock_it_le
     out = a_row(2, state="sending", at=NOW + 29, created=NOW - 20, updated=NOW + 29)
     found, writes = plan(a_planner(), left, out, head_start=0.0)
     by = 30 - statements.LEFT_EARLY
-    assert writes[0] == (statements.SHIFT_SLOTS, {"of_account": "account", "by": by})
+    assert writes[0] == (statements.SHIFT_BACK, {"of_account": "account", "by": by})
     assert found.at == pytest.approx(NOW + statements.LEFT_EARLY + SECOND)
 
 
@@ -256,7 +281,7 @@ def test_what_is_about_to_leave_and_what_has_just_left_are_no_sign_of_a_clock_th
     rows.append(a_row(2, state="sent", at=NOW + 0.1, created=NOW - 20, updated=NOW))
     rows.append(a_row(3, at=NOW + 50, created=NOW - 20, updated=NOW - 20))
     _, writes = plan(a_planner(), *rows)
-    assert statements.SHIFT_SLOTS not in sql_of(writes)
+    assert statements.SHIFT_BACK not in sql_of(writes)
 
 
 def test_a_pause_or_wider_windows_that_no_reply_can_have_set_are_void():
@@ -365,7 +390,7 @@ def test_the_number_whose_slot_comes_first_is_taken():
 @pytest.mark.parametrize(("created", "is_shifted"), [(NOW + 0.0005, False), (NOW + 0.002, True)])
 def test_less_than_a_millisecond_is_no_clock_that_was_set(created, is_shifted):
     _, writes = plan(a_planner(), a_row(state="sent", at=NOW, created=created))
-    assert (statements.SHIFT_SLOTS in sql_of(writes)) == is_shifted
+    assert (statements.SHIFT_BACK in sql_of(writes)) == is_shifted
 
 
 def test_what_was_written_at_this_very_moment_stays_where_it_is_when_the_clock_was_set_back():
