@@ -92,7 +92,9 @@ class Planner:
         if later is not None and later.owner == held.owner:
             return writes  # only the answer was lost
         freed = _freed(later)
-        slot = Slot(min(held.at, reading.now), self.request.numbers.index(held.number))
+        # By this clock: the journal's may have been set since.
+        left = reading.now + min(0.0, held.due - reading.at)
+        slot = Slot(left, self.request.numbers.index(held.number))
         insert = self._insert(row.next_id, slot, reading.now, None, state)
         values = {**insert.values, "detail": detail, "key": None if freed is None else insert.values["key"]}
         return [*writes, *(freed or ()), Statement(insert.sql, values)]
@@ -215,10 +217,11 @@ class Planner:
             return account, []
         of_account = {"of_account": self.account}
         new = {"paused": paused, "widened": widened, "unknown": unknown, "set_by": set_by}
+        # The messages before the account, as `settle` locks them.
         return corrected, [
+            *followed,
             Statement(statements.ENSURE_ACCOUNT, of_account),
             Statement(statements.CORRECT_ACCOUNT, {**of_account, **new}),
-            *followed,
         ]
 
     def _slot(

@@ -179,8 +179,8 @@ def test_a_message_that_is_being_sent_moves_back_with_the_clock_that_started_it(
 def test_a_clock_set_ahead_makes_the_account_wait_for_a_minute():
     found, writes = plan(a_planner(), account=an_account(set_by=-5.0), step=3595.0)
     assert found.at == NOW + LONGEST_WINDOW
-    assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
-    assert (writes[1][1]["unknown"], writes[1][1]["set_by"]) == (NOW + LONGEST_WINDOW, pytest.approx(3595.0))
+    assert sql_of(writes)[:3] == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert (writes[2][1]["unknown"], writes[2][1]["set_by"]) == (NOW + LONGEST_WINDOW, pytest.approx(3595.0))
 
 
 def test_a_step_that_another_process_has_noted_is_noted_no_more():
@@ -193,13 +193,13 @@ def test_a_step_that_another_process_has_noted_is_noted_no_more():
 def test_what_another_process_has_noted_too_little_of_prolongs_the_pause_by_the_rest(unknown, corrected):
     """It knew the clock only from messages in the future. Where the pause ends, some may have been started already."""
     _, writes = plan(a_planner(), account=an_account(unknown=NOW + unknown, set_by=3595.0), step=3600.0)
-    assert (writes[1][1]["unknown"], writes[1][1]["set_by"]) == pytest.approx((NOW + corrected, 3600.0))
+    assert (writes[2][1]["unknown"], writes[2][1]["set_by"]) == pytest.approx((NOW + corrected, 3600.0))
 
 
 def test_a_step_back_that_only_other_processes_saw_is_noticed_once_the_clock_is_right_again():
     found, writes = plan(a_planner(), account=an_account(set_by=-3595.0), step=0.0)
     assert found.at == NOW + LONGEST_WINDOW
-    assert writes[1][1]["set_by"] == pytest.approx(0.0)
+    assert writes[2][1]["set_by"] == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(("step", "set_by"), [(None, -3595.0), (-3600.0, -3600.0), (0.0, 0.0)])
@@ -226,7 +226,7 @@ def test_a_step_back_is_noted_as_the_process_knows_it_and_else_as_the_messages_s
 )
 def test_a_clock_set_ahead_is_noted_whatever_else_is_decided(planner, earlier):
     _, writes = plan(planner, earlier=earlier, step=3600.0)
-    assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert sql_of(writes)[:3] == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
 
 
 def test_an_alert_heeds_a_pause_for_as_long_as_it_can():
@@ -241,8 +241,8 @@ def test_an_alert_does_not_wait_where_the_clock_was_set_ahead_but_asks_anew_for_
     assert plan(a_planner(is_alert=True), account=unknown)[0].at == NOW + 0.1
     found, writes = plan(a_planner(is_alert=True), account=an_account(), step=3600.0)
     assert found is None
-    assert sql_of(writes) == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT, statements.SHIFT_AHEAD]
-    assert writes[-1][1]["by"] == pytest.approx(3600.0)
+    assert sql_of(writes) == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert writes[0][1]["by"] == pytest.approx(3600.0)
 
 
 def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute_all_the_same():
@@ -254,16 +254,17 @@ def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute
 
 
 def test_a_row_that_is_written_anew_notes_that_the_clock_was_set_ahead():
-    held = Reservation(1, "ours", NUMBER, NOW - 5, 45.0)
+    held = Reservation(1, "ours", NUMBER, NOW - 3605, 45.0)
     answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]")
     planner = a_planner(readings=reading_before(3600.0))
     writes = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
     assert [write.sql for write in writes] == [
+        statements.SHIFT_AHEAD,
         statements.ENSURE_ACCOUNT,
         statements.CORRECT_ACCOUNT,
-        statements.SHIFT_AHEAD,
         statements.INSERT,
     ]
+    assert writes[-1].values["at"] == NOW - 5
 
 
 def test_a_message_that_waited_long_for_its_slot_moves_back_with_the_clock_it_left_by():
