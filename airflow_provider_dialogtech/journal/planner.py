@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -18,6 +19,9 @@ from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
 
 # Times pass through JSON, which may round them.
 _CLOCK_ERROR = 0.001
+
+# So long after the clock was found to be set, what had left by then, or was about to, is in no window of a second.
+_SECOND_PASSED = 1.6
 
 Answer = Reservation | Record | DialogTechError
 
@@ -250,14 +254,18 @@ class Planner:
             and not (row["state"] == State.RESERVED and row["at"] < now - records.ABANDONED)
         ]
         extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0
-        slots = AccountSlots(taken, self.limits, extra_margin, left)
+        unknown, only_alerts_since = account["unknown_until"], math.inf
+        if self.request.is_alert and self.limits.of_reserve() and unknown > now:
+            # The minute before may not be known quite well, but the reserve was free in it.
+            only_alerts_since = unknown - LONGEST_WINDOW
+            unknown = only_alerts_since + _SECOND_PASSED
+        slots = AccountSlots(taken, self.limits, extra_margin, left, only_alerts_since)
         find = slots.slot_for_alert if self.request.is_alert else slots.slot
         numbers = [self.name_of(number) for number in self.request.numbers]
         pause = account["paused_until"]
         if self.longest_pause is not None:
             pause = min(pause, now + self.longest_pause)
-        # An alert goes by what is known of the last minute, though that may have been moved by a little too much.
-        not_before = max(now + head_start, pause, 0.0 if self.request.is_alert else account["unknown_until"])
+        not_before = max(now + head_start, pause, unknown)
         found = find(numbers, not_before)
         if unused is None or unused.state is not State.RESERVED or unused.number not in numbers:
             return found

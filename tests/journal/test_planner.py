@@ -236,9 +236,26 @@ def test_an_alert_heeds_a_pause_for_as_long_as_it_can():
     assert plan(a_planner(), account=paused)[0].at == NOW + 60
 
 
-def test_an_alert_does_not_wait_where_the_clock_was_set_ahead_but_asks_anew_for_what_had_been_hidden():
-    unknown = an_account(unknown=NOW + 60)
-    assert plan(a_planner(is_alert=True), account=unknown)[0].at == NOW + 0.1
+@pytest.mark.parametrize(("ago", "seconds"), [(0.0, 1.6), (1.0, 0.6), (1.5, 0.1), (60.0, 0.1)])
+def test_an_alert_waits_for_hardly_more_than_a_second_after_the_clock_was_set_ahead(ago, seconds):
+    account = an_account(unknown=NOW + LONGEST_WINDOW - ago)
+    assert plan(a_planner(is_alert=True), account=account)[0].at == pytest.approx(NOW + seconds)
+
+
+def test_in_the_minute_after_the_clock_was_set_ahead_alerts_keep_to_their_reserve():
+    """What left before may not be known."""
+    account = an_account(unknown=NOW + LONGEST_WINDOW - 20)
+    before = [a_row(id_, state="sent", at=NOW - 25 - id_, priority=1) for id_ in range(4)]
+    alerts = [a_row(10 + id_, state="sent", at=NOW - 15 + id_, priority=1) for id_ in range(4)]
+    for rows, at in ((alerts[:3], NOW + 0.1), (alerts, NOW - 15 + LONGEST_WINDOW)):
+        assert plan(a_planner(is_alert=True), *before, *rows, account=account)[0].at == pytest.approx(at)
+    found, _ = plan(a_planner(), *before, *alerts, account=account)
+    assert found.at == NOW + LONGEST_WINDOW - 20
+    no_reserve = replace(a_planner(is_alert=True), limits=RateLimits(alert_reserve=0))
+    assert plan(no_reserve, account=account)[0].at == NOW + LONGEST_WINDOW - 20
+
+
+def test_an_alert_asks_anew_for_what_a_clock_that_was_set_ahead_had_hidden():
     found, writes = plan(a_planner(is_alert=True), account=an_account(), step=3600.0)
     assert found is None
     assert sql_of(writes) == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
