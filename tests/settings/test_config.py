@@ -106,8 +106,8 @@ def test_a_misspelt_name_in_airflow_cfg_is_refused(section, option, words):
     from airflow.configuration import conf
 
     had_section = section in conf.sections()
-    # Not by its own `set` and `remove_option`, which write names in lower case.
-    conf.read_dict({section: {option: "x"}})
+    # As from the file: its own `set` and `remove_option` write names in lower case.
+    conf.read_string(f"[{section}]\n{option} = x")
     try:
         with pytest.raises(InvalidConnection) as refused:
             config.alert_on()
