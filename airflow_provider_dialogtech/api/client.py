@@ -25,14 +25,13 @@ from airflow_provider_dialogtech.exceptions import (
     NotSent,
     Unreachable,
 )
-from airflow_provider_dialogtech.masking import Opaque, mask_numbers, scrub, without_locals
+from airflow_provider_dialogtech.masking import Opaque, holds_secret, mask_numbers, scrub, without_locals
 
 T = TypeVar("T")
 
 
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0
-SHORTEST_SECRET = 12
 _LONGEST_PATH = 80
 
 _HEADERS = {
@@ -68,8 +67,6 @@ class DialogTechClient:
     ) -> None:
         # A traceback may show this function's locals.
         self._keys = {"access_key": Opaque(access_key or ""), "secret_access_key": Opaque(secret_access_key or "")}
-        # A shorter one, as for tests, is also an ordinary word.
-        self._own_secret = Opaque(secret_access_key if len(secret_access_key or "") >= SHORTEST_SECRET else "")
         access_key = secret_access_key = ""
         url = Opaque(url)
         if not all(self._keys.values()):
@@ -98,14 +95,15 @@ class DialogTechClient:
 
     @without_locals
     def refuse_own_secret(self, message: str) -> None:
-        """Check that a message does not hold the secret access key.
+        """Check that a message holds neither of the keys.
 
         :param message: the body.
         :raises InvalidMessage: when it does, in any encoding.
         """
-        if self._own_secret and scrub(message, self._own_secret) != message:
+        if holds_secret(message, *self._keys.values()):
+            key = next(name for name, key in reversed(self._keys.items()) if holds_secret(message, key))
             raise InvalidMessage(
-                "its body contains the secret access key of its own connection",
+                f"its body contains the {key.replace('_', ' ')} of its own connection",
                 advice="Remove it. Data that Airflow renders as a template can read the connection.",
             )
 

@@ -42,6 +42,7 @@ class SmsMessage:
     :param encoding: `GSM-7` or `UCS-2`.
     :param segments: the number of SMS segments that are sent and billed.
     :param remarks: lines for the log, without the body and without full phone numbers.
+    :param whole: the body before it was truncated.
     """
 
     # The types of these fields hide the body and the numbers in logs that show this object.
@@ -51,6 +52,7 @@ class SmsMessage:
     encoding: str
     segments: int
     remarks: tuple[str, ...]
+    whole: Opaque
 
     @classmethod
     @without_locals
@@ -86,7 +88,8 @@ class SmsMessage:
         body = _fitted(whole, on_too_long)
         size = measure(body)
         cut_from = len(written) if len(written) > LONGEST_READ else len(whole)
-        return cls(recipient, senders, Opaque(body), size.encoding, size.segments, _remarks(cut_from, body, size))
+        remarks = _remarks(cut_from, body, size)
+        return cls(recipient, senders, Opaque(body), size.encoding, size.segments, remarks, Opaque(whole))
 
 
 def _senders(from_numbers: Sequence[object], recipient: Number) -> tuple[Number, ...]:
