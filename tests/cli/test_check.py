@@ -83,7 +83,8 @@ def test_a_host_that_refuses_is_reported(check, connection, unused_port, pool):
         ({"conn_type": "aws"}, "the conn_type must be dialogtech, not 'aws'"),
     ],
 )
-def test_a_misspelt_key_and_another_type_are_reported(check, connect_sandbox, sandbox, pool, fields, words):
+@pytest.mark.usefixtures("pool")
+def test_a_misspelt_key_and_another_type_are_reported(check, connect_sandbox, sandbox, fields, words):
     connect_sandbox(**fields)
     code, found = check()
     assert (code, found["connection"][""], found["connection"]["found"]) == (1, "✗", words)
