@@ -84,7 +84,7 @@ def mend_copies(path: Path) -> None:
     :param path: the file that they are copies of.
     """
     with suppress(OSError):
-        for other in sorted(path.parent.iterdir()):
+        for other in path.parent.iterdir():
             if other.name.startswith(path.name):
                 with suppress(NotPrivate):
                     check_private(other)
@@ -107,7 +107,10 @@ def _check_folder(folder: Path) -> None:
     except OSError:
         return
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        raise NotPrivate(f"every user can write to the folder {folder}", "Take that right away (chmod o-w)")
+        raise NotPrivate(
+            f"every user can write to the folder {folder}",
+            "Take that right away (chmod o-w), or use a folder that only this user can write to",
+        )
 
 
 def _mend(path: Path, mode: int) -> None:
