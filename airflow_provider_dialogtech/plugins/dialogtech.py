@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -16,9 +14,8 @@ from airflow_provider_dialogtech._compat import HAS_PAGES
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
-from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings import config, host
 from airflow_provider_dialogtech.settings.config import PREFIX, page_path
-from airflow_provider_dialogtech.settings.identity import MAP_INDEX_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +68,9 @@ class Listener:
 
     @hookimpl
     def on_starting(self, component: Any) -> None:
-        # Scheduler, dag-processor and triggerer start as a Job. A task's process does not, and from Airflow 3 on it
-        # must not access the database.
-        if type(component).__name__ != "Job":
+        # Scheduler, dag-processor and triggerer start as a Job. In Airflow 3 a task's process does not, and must not
+        # access the database. In Airflow 2 each task has a Job too, whose type is not set yet.
+        if type(component).__name__ != "Job" or host.is_called_by(host.TASK_COMMAND):
             return
         # A failure here must not stop a component of Airflow.
         try:
@@ -94,13 +91,6 @@ class Listener:
     @hookimpl
     def on_existing_dag_import_error(self, filename: str, stacktrace: str) -> None:
         self._import_errors.note(filename, stacktrace, is_new=False)
-
-    @hookimpl
-    def on_task_instance_running(self, task_instance: Any) -> None:
-        # Airflow passes a task's DAG, run and task id to the processes it starts, but not its map index. Without it,
-        # the instances of a mapped task would share one idempotency key.
-        with suppress(Exception):  # of any kind: a failure here must not stop a task
-            os.environ[MAP_INDEX_VARIABLE] = str(int(task_instance.map_index))
 
 
 def _create_pools() -> None:
@@ -125,7 +115,7 @@ class _Page:
 
 
 class DialogTechPlugin(AirflowPlugin):
-    """Creates the connections' pools, passes the map index to a task's processes, and adds the page "Messages"."""
+    """Creates the connections' pools, sends alerts about broken DAG files, and adds the page "Messages"."""
 
     name = "dialogtech"
     listeners = [Listener()]  # noqa: RUF012 - as Airflow declares it
