@@ -46,7 +46,8 @@ class DialogTechSmsNotifier(BaseNotifier):
         @dag(default_args={"on_failure_callback": DialogTechSmsNotifier(to="(555) 666-7777")})
 
     It works as any callback of a task or a DAG, and (Airflow 3.1) as a deadline alert's `AsyncCallback`. It never
-    raises, takes at most 45 seconds, and logs the outcome of each message. Several tasks may share one instance.
+    raises, takes at most 45 seconds (less where Airflow allows less), and logs the outcome of each message. Several
+    tasks may share one instance.
 
     :param message: the body; by default what happened, to what, when, in which run, at which try, and why. A body that
         is too long is cut. (templated)
@@ -147,7 +148,7 @@ class _Rendered:
         from airflow_provider_dialogtech.alerts.deliver import deliver
 
         if self.alert is not None:
-            deliver(self.alert, self.recipients or self.hook.settings.alert_to, self.hook)
+            deliver(self.alert, self.recipients or self.hook.settings.alert_to, self.hook, self._context)
 
     def _conn_id(self) -> str:
         try:
