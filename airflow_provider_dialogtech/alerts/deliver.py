@@ -178,6 +178,7 @@ _USED_UP = "is suppressed, because alert_budget is used up for 10 minutes at mos
 _NOTHING_TO_RESOLVE = "is not needed: no alert about a failure was sent before, or alert_budget is used up."
 _UNCOUNTED = "The next alert does not count this one."
 _COUNTED = "The next alert about the same counts this one."
+_TOLD_BEFORE = "is not needed: another alert about this run was sent to it."
 _DECIDED_BY_NEXT = "is decided %s, because %s failed (%s)."
 
 
@@ -303,7 +304,9 @@ class RecipientAlert:
     def _claim_from(self, gate: AlertGate, recent: timedelta | None) -> Claim | None:
         alert = self.alert
         if alert.resolves is None:
-            self.decision = gate.decide(alert.dedup_key, self.number, alert.cooldown, about=alert.about)
+            if alert.once_per_run and gate.has_told(self.number, alert.run, alert.cooldown or timedelta(0)):
+                return None
+            self.decision = gate.decide(alert.dedup_key, self.number, alert.cooldown, about=alert.about, run=alert.run)
             return self.decision.claim
         same_only = not alert.resolves.otherwise
         return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only, recent=recent)
@@ -311,7 +314,7 @@ class RecipientAlert:
     def _log_no_claim(self) -> None:
         if self.decision is None:
             self.outcome = "not_needed"
-            self._log(logging.INFO, _NOTHING_TO_RESOLVE)
+            self._log(logging.INFO, _TOLD_BEFORE if self.alert.once_per_run else _NOTHING_TO_RESOLVE)
             return
         self.outcome = "suppressed"
         if self.decision.is_used_up or self.decision.cooldown_ends is None:

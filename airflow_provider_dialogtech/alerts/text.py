@@ -54,10 +54,10 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
     """Name what an alert is about: `etl.load`, or `DAG etl`."""
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
-        return f"DAG {_clip(dag_id_of(context))}"
+        return f"DAG {clip(dag_id_of(context))}"
     map_index = _of(ti, "map_index")
     place = f"[{safe_str(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
-    return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{place}"
+    return f"{clip(_of(ti, 'dag_id'))}.{clip(_of(ti, 'task_id'))}{place}"
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:
@@ -73,6 +73,13 @@ def dag_id_of(context: Mapping[str, Any]) -> str:
     owners = [context.get(name) for name in ("ti", "dag", "dag_run")]
     found = next((found for owner in owners if (found := _of(owner, "dag_id")) is not None), "?")
     return safe_str(found, _LONGEST_ID) or "?"
+
+
+def run_id_of(context: Mapping[str, Any]) -> str:
+    """Return the id of a context's run; empty where it has none."""
+    run = context.get("dag_run")
+    run_id = context.get("run_id") or _of(run, "run_id") or _of(run, "dag_run_id")
+    return safe_str(run_id, _LONGEST_ID) if run_id else ""
 
 
 def built_in_body(event: str, context: Mapping[str, Any]) -> str:
@@ -160,7 +167,8 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() or char in "\n\r" else " " for char in text).strip()
 
 
-def _clip(name: object) -> str:
+def clip(name: object) -> str:
+    """Shorten a name."""
     # Neither a log nor a message can encode a lone surrogate.
     text = safe_str(name, _LONGEST_ID).encode(errors="replace").decode() or "?"
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
@@ -202,8 +210,8 @@ def _which_try(event: str, context: Mapping[str, Any]) -> str:
 
 
 def _which_run(context: Mapping[str, Any]) -> str:
-    run_id = context.get("run_id") or _of(context.get("dag_run"), "run_id") or _of(context.get("dag_run"), "dag_run_id")
-    return f"run {_clip(_RUN_TIME.sub(_SHORT_RUN_TIME, safe_str(run_id, _LONGEST_ID)).strip())}" if run_id else ""
+    run_id = run_id_of(context)
+    return f"run {clip(_RUN_TIME.sub(_SHORT_RUN_TIME, run_id).strip())}" if run_id else ""
 
 
 def _why(event: str, context: Mapping[str, Any]) -> str:
@@ -216,10 +224,11 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
     if event == "sla":
         return " ".join(safe_str(context.get("task_list", ""), LONGEST_ERROR_READ).split())
     error = context.get("exception") if event in {"failed", "retry"} else None
-    return _first_words(error) if error is not None else ""
+    return first_words(error) if error is not None else ""
 
 
-def _first_words(error: object) -> str:
+def first_words(error: object) -> str:
+    """Return an error's type and the beginning of its message, with secrets and phone numbers masked."""
     words = _or_nothing(lambda: _scrubbed(error))
     if issubclass(type(error), str):  # isinstance would read the error's __class__, which may raise
         return words

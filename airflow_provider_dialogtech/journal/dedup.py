@@ -237,6 +237,7 @@ class Claiming:
 
     wanted: Wanted
     cooldown: timedelta | None
+    run: Wanted | None = None
 
     @property
     def id(self) -> str:
@@ -279,7 +280,7 @@ class Claiming:
             about=self.wanted.about,
         )
         grant = self.wanted.grant(alert_statements.GRANT_FIRST, seen_granted=granted)
-        return (grant, *self.wanted.tidying(), claim)
+        return (*self._notes(), grant, *self.wanted.tidying(), claim)
 
     def _claimed(self, seen: StoredAlert, alert: StoredAlert, row: Any, *, sent: bool) -> Decision:
         reported, since = unsent(alert, row.now, sent=sent)
@@ -298,7 +299,15 @@ class Claiming:
             sent_before=int(alert.sent_before or (alert.claim is not None and sent)),
             about=self.wanted.about,
         )
-        return Decision(self._claim(reported, since, row), self.wanted.write_claim(seen, claimed, row))
+        writes = (*self._notes(), *self.wanted.write_claim(seen, claimed, row))
+        return Decision(self._claim(reported, since, row), writes)
+
+    def _notes(self) -> tuple[Statement, ...]:
+        """Return what notes that the message tells its recipient about a run."""
+        if self.run is None:
+            return ()
+        values = {"message_key": stored_key(self.id)}
+        return tuple(self.run.write(sql, **values) for sql in (alert_statements.NOTE, alert_statements.NOTE_FIRST))
 
     def _suppress(self, seen: StoredAlert, alert: StoredAlert, now: float) -> Statement:
         if alert == seen:
@@ -409,6 +418,7 @@ class AlertGate:
         cooldown: timedelta | None,
         *,
         about: str = "",
+        run: str = "",
         claim_id: str | None = None,
     ) -> Decision:
         """Claim an alert, or say why it is suppressed.
@@ -417,10 +427,29 @@ class AlertGate:
         :param recipient: the number it goes to.
         :param cooldown: how long later alerts to this recipient are suppressed; None for not at all.
         :param about: the task or DAG that it is about: several of them may share a dedup key.
+        :param run: the run that it is about, noted for `has_told`; empty for none.
         :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
         :raises JournalUnavailable: when the store cannot be used.
         """
-        return self._decide(Claiming(self._wanted(dedup_key, recipient, about, claim_id), cooldown))
+        wanted = self._wanted(dedup_key, recipient, about, claim_id)
+        return self._decide(Claiming(wanted, cooldown, self._of_run(run, recipient, wanted.id) if run else None))
+
+    def has_told(self, recipient: str, run: str, within: timedelta) -> bool:
+        """Return whether a recipient was told about a run, or is about to be.
+
+        :param recipient: the number.
+        :param run: the run, as it was given to `decide`.
+        :param within: since when.
+        :raises JournalUnavailable: when the store cannot be used.
+        """
+        row = self._store.ask(self._of_run(run, recipient).question)[0]
+        told = StoredAlert.of(row)
+        if told is None or told.claimed_at <= row.now - within.total_seconds():
+            return False
+        return row.message_state in {State.RESERVED, *_MAY_BE_OUT}
+
+    def _of_run(self, run: str, recipient: str, claim_id: str | None = None) -> Wanted:
+        return self._wanted(f"run {run}", recipient, "", claim_id)
 
     def resolve(
         self,

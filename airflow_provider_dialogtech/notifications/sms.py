@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import BaseNotifier
-from airflow_provider_dialogtech.alerts.alert import ENDED_BY, Alert, recovery_alert
+from airflow_provider_dialogtech.alerts.alert import ENDED_BY, Alert, failed_run, recovery_alert
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
+from airflow_provider_dialogtech.alerts.failed_run import failed_run_body
 from airflow_provider_dialogtech.alerts.question import answer_link, question_body, question_key
 from airflow_provider_dialogtech.alerts.text import built_in_body, dag_id_of, identity_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, plural
@@ -133,6 +134,16 @@ class DialogTechSmsNotifier(BaseNotifier):
 send_dialogtech_sms_notification = DialogTechSmsNotifier
 
 
+class FailedRunNotifier(DialogTechSmsNotifier):
+    """The notifier of `alert_on = dag_failed`: tells of a failed run who was not told of it by another notifier.
+
+    :param dialogtech_conn_id: the connection of type `dialogtech`.
+    """
+
+    def __init__(self, dialogtech_conn_id: str) -> None:
+        super().__init__(dialogtech_conn_id=dialogtech_conn_id, event="dag_failed")
+
+
 class _Rendered:
     """A notifier's fields, rendered for one context. The notifier is not changed, because tasks may share it."""
 
@@ -184,7 +195,7 @@ class _Rendered:
         is_question = event == "asked" and not body
         return Alert(
             subject=f"{subject_of(event, self._context)} ({event})",
-            body=body or (question_body if is_question else partial(built_in_body, event))(self._context),
+            body=body or self._built_in(event)(self._context),
             # A question may take two segments, because its link is not cut.
             built_in=not body and not is_question,
             note=note + (answer_link(self._context) if is_question else ""),
@@ -192,7 +203,18 @@ class _Rendered:
             cooldown=self._notifier.cooldown,
             origin=origin_of(self._context),
             about=identity_of(event, self._context),
+            run=failed_run(event, self._context),
+            once_per_run=self._is_about_run,
         )
+
+    @property
+    def _is_about_run(self) -> bool:
+        return isinstance(self._notifier, FailedRunNotifier)
+
+    def _built_in(self, event: str) -> Callable[[Mapping[str, Any]], str]:
+        if self._is_about_run:
+            return failed_run_body
+        return question_body if event == "asked" else partial(built_in_body, event)
 
     def _body(self) -> tuple[str, str]:
         """Return the body, empty for the built-in one, and a note where its template failed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +12,7 @@ from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_dialogtech._compat import HAS_PAGES
+from airflow_provider_dialogtech.alerts.failed_run import note_failure
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
@@ -91,6 +93,18 @@ class Listener:
     @hookimpl
     def on_existing_dag_import_error(self, filename: str, stacktrace: str) -> None:
         self._import_errors.note(filename, stacktrace, is_new=False)
+
+    @hookimpl
+    def on_task_instance_failed(self, task_instance: Any, error: object) -> None:
+        # A failure here must not change what becomes of the task.
+        with suppress(Exception):
+            if "dag_failed" in config.alert_on() and _is_in_its_process(task_instance):
+                note_failure(task_instance, error)
+
+
+def _is_in_its_process(task_instance: Any) -> bool:
+    """Return whether a task fails in its own process: where a person marks it as failed, it has no error."""
+    return type(task_instance).__name__ == "RuntimeTaskInstance" or host.is_called_by(host.TASK_COMMAND)
 
 
 def _create_pools() -> None:

@@ -7,7 +7,7 @@ a DAG callback, and the scheduler runs none of this package's code.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from typing import Any
 
@@ -62,19 +62,15 @@ def _allow_end_from_trigger(dag: Any) -> None:
 
 
 def _add_notifier(dag: Any) -> None:
-    from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+    from airflow_provider_dialogtech.notifications.sms import FailedRunNotifier
 
-    if any(isinstance(callback, DialogTechSmsNotifier) for callback in _failure_callbacks(dag)):
+    callbacks = _listed(dag.on_failure_callback)
+    if any(isinstance(callback, FailedRunNotifier) for callback in callbacks):
         return
-    notifier = DialogTechSmsNotifier(dialogtech_conn_id=config.alert_conn_id(), event="dag_failed")
-    dag.on_failure_callback = [*_listed(dag.on_failure_callback), notifier]
+    # The last one: the DAG's own notifiers come first.
+    dag.on_failure_callback = [*callbacks, FailedRunNotifier(config.alert_conn_id())]
     # The scheduler requests a DAG's callbacks only if the serialized DAG has this flag.
     dag.has_on_failure_callback = True
-
-
-def _failure_callbacks(dag: Any) -> Iterator[Any]:
-    for owner in (dag, *dag.tasks):
-        yield from _listed(getattr(owner, "on_failure_callback", None))
 
 
 def _listed(callbacks: Any) -> list[Any]:
