@@ -49,9 +49,9 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8
 # The callback ends this many seconds before Airflow ends it. In the first half, what was not sent is written into the
 # journal; in the second, each message's outcome into the log.
-MARGIN = 3.0
+MARGIN = 1.5
 # A callback whose time is used up by earlier ones takes this long all the same, to have its alert counted.
-LEAST_BOOKKEEPING = 1.0
+LEAST_BOOKKEEPING = 0.75
 
 _TIME_IS_OVER = "the callback's time is over"
 _IS_TERMINATED = "Airflow ends this process"

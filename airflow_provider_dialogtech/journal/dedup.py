@@ -435,7 +435,7 @@ class AlertGate:
         return self._decide(Claiming(wanted, cooldown, self._of_run(run, recipient, wanted.id) if run else None))
 
     def has_told(self, recipient: str, run: str, within: timedelta) -> bool:
-        """Return whether a recipient was told about a run, or is about to be.
+        """Return whether a recipient was told about a run, or is about to be, through any account.
 
         :param recipient: the number.
         :param run: the run, as it was given to `decide`.
@@ -448,8 +448,9 @@ class AlertGate:
             return False
         return row.message_state in {State.RESERVED, *_MAY_BE_OUT}
 
-    def _of_run(self, run: str, recipient: str, claim_id: str | None = None) -> Wanted:
-        return self._wanted(f"run {run}", recipient, "", claim_id)
+    def _of_run(self, run: str, recipient: str, claim_id: str = "") -> Wanted:
+        # Whichever account told the recipient.
+        return Wanted(claim_id, digest("run", run, recipient), "", "", self._budget)
 
     def resolve(
         self,

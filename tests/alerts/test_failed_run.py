@@ -120,6 +120,14 @@ def test_who_was_told_of_the_run_by_another_notifier_is_not_told_again(sandbox, 
     assert "the message to …7777 is not needed: another alert about this run was sent to it." in caplog.text
 
 
+def test_it_does_not_matter_through_which_account_they_were_told(sandbox, connect_sandbox, people, tasks):
+    DialogTechSmsNotifier(to=ALICE)(failure(run_id=RUN))
+    connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "alert_to": [ALICE, BOB], "account": "another"})
+    run_fails()
+    assert len(bodies(sandbox, to=ALICE)) == 1
+    assert len(bodies(sandbox, to=BOB)) == 1
+
+
 @pytest.mark.parametrize(
     ("context", "arguments"),
     [

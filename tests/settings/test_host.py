@@ -54,8 +54,8 @@ def test_in_the_dag_processor_the_age_of_its_process_counts(monkeypatch):
     section = "CORE" if airflow_version.startswith("2.") else "DAG_PROCESSOR"
     monkeypatch.setenv(f"AIRFLOW__{section}__DAG_FILE_PROCESSOR_TIMEOUT", "70")
     monkeypatch.setattr(host, "_age_of_process", lambda: 30.0)
-    assert called_by(DAG_PROCESSOR, {"reason": "task_failure"}) == 40.0
-    assert called_by(DAG_PROCESSOR, a_task(1)) == 40.0
+    assert called_by(DAG_PROCESSOR, {"reason": "task_failure"}) == 38.0
+    assert called_by(DAG_PROCESSOR, a_task(1)) == 38.0
 
 
 @pytest.mark.parametrize("age", [-3.0, 1e9])
