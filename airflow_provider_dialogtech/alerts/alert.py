@@ -40,6 +40,7 @@ class Alert:
     :param origin: the task that it is about, for the journal.
     :param about: identifies the task or DAG, which may share the dedup key with others.
     :param run: identifies the run that failed, or in which a task failed; empty for any other alert.
+    :param is_whole_run: whether it is about the run itself, not about one of its tasks.
     :param once_per_run: whether nobody gets it who got another alert with the same `run` within the cooldown.
     :param resolves: set where the alert resolves failures.
     """
@@ -53,6 +54,7 @@ class Alert:
     origin: Origin = NO_TASK
     about: str = ""
     run: str = ""
+    is_whole_run: bool = False
     once_per_run: bool = False
     resolves: Resolves | None = None
 

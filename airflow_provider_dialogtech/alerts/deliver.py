@@ -304,9 +304,17 @@ class RecipientAlert:
     def _claim_from(self, gate: AlertGate, recent: timedelta | None) -> Claim | None:
         alert = self.alert
         if alert.resolves is None:
-            if alert.once_per_run and gate.has_told(self.number, alert.run, alert.cooldown or timedelta(0)):
+            within = alert.cooldown or timedelta(0)
+            if alert.once_per_run and gate.has_told(alert.dedup_key, self.number, alert.run, within):
                 return None
-            self.decision = gate.decide(alert.dedup_key, self.number, alert.cooldown, about=alert.about, run=alert.run)
+            self.decision = gate.decide(
+                alert.dedup_key,
+                self.number,
+                alert.cooldown,
+                about=alert.about,
+                run=alert.run,
+                is_whole_run=alert.is_whole_run,
+            )
             return self.decision.claim
         same_only = not alert.resolves.otherwise
         return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only, recent=recent)

@@ -107,10 +107,11 @@ _message_of_claim = {
     "claim": _claim,
     "cooldown_ends": now(),
     "message_key": sa.bindparam("message_key", type_=sa.String),
+    "about": sa.bindparam("about", type_=sa.String),
 }
 NOTE_FIRST = _insert(sa.true(), **_message_of_claim)
 NOTE = alerts.update().where(_is_of_key).values(claimed_at=now(), **_message_of_claim)
-"""Note under a key of its own which message last told a recipient about a run."""
+"""Note under a key of its own which message told a recipient about a run, or which alert about it was counted."""
 
 SUPPRESS_FIRST = _insert(
     sa.true(),

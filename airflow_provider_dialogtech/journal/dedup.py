@@ -250,14 +250,15 @@ class Claiming:
         is_used_up = row.granted >= self.wanted.budget
         if seen is None:
             if is_used_up:
-                return Decision(None, (self.wanted.write(alert_statements.SUPPRESS_FIRST),), is_used_up=True)
+                writes = (*self._notes_of_suppressed(), self.wanted.write(alert_statements.SUPPRESS_FIRST))
+                return Decision(None, writes, is_used_up=True)
             return Decision(self._claim(0, None, row), self._writes_of_first(row.granted))
         if seen.last_suppressed == self.id:
             return Decision(None, cooldown_ends=_moment(seen.cooldown_ends), is_used_up=is_used_up)
         alert = seen.as_it_stands(row)
         sent = was_sent(alert, row)
         if is_used_up or (self.cooldown is not None and is_cooling_down(alert, row.now, sent=sent)):
-            writes = (self._suppress(seen, alert, row.now),)
+            writes = (*self._notes_of_suppressed(), self._suppress(seen, alert, row.now))
             ends = None if is_used_up else _moment(alert.cooldown_ends)
             return Decision(None, writes, cooldown_ends=ends, is_used_up=is_used_up)
         return self._claimed(seen, alert, row, sent=sent)
@@ -302,12 +303,16 @@ class Claiming:
         writes = (*self._notes(), *self.wanted.write_claim(seen, claimed, row))
         return Decision(self._claim(reported, since, row), writes)
 
-    def _notes(self) -> tuple[Statement, ...]:
+    def _notes(self, message_key: str | None = None) -> tuple[Statement, ...]:
         """Return what notes that the message tells its recipient about a run."""
         if self.run is None:
             return ()
-        values = {"message_key": stored_key(self.id)}
+        values = {"message_key": stored_key(self.id) if message_key is None else message_key, "about": self.run.about}
         return tuple(self.run.write(sql, **values) for sql in (alert_statements.NOTE, alert_statements.NOTE_FIRST))
+
+    def _notes_of_suppressed(self) -> tuple[Statement, ...]:
+        """Return what notes that an alert about the whole run was counted, so that no other one counts it again."""
+        return self._notes("") if self.run is not None and self.run.about else ()
 
     def _suppress(self, seen: StoredAlert, alert: StoredAlert, now: float) -> Statement:
         if alert == seen:
@@ -419,6 +424,7 @@ class AlertGate:
         *,
         about: str = "",
         run: str = "",
+        is_whole_run: bool = False,
         claim_id: str | None = None,
     ) -> Decision:
         """Claim an alert, or say why it is suppressed.
@@ -428,15 +434,20 @@ class AlertGate:
         :param cooldown: how long later alerts to this recipient are suppressed; None for not at all.
         :param about: the task or DAG that it is about: several of them may share a dedup key.
         :param run: the run that it is about, noted for `has_told`; empty for none.
+        :param is_whole_run: whether it is about the run itself, not about one of its tasks.
         :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
         :raises JournalUnavailable: when the store cannot be used.
         """
         wanted = self._wanted(dedup_key, recipient, about, claim_id)
-        return self._decide(Claiming(wanted, cooldown, self._of_run(run, recipient, wanted.id) if run else None))
+        of_run = self._of_run(run, recipient, wanted.id, wanted.key if is_whole_run else "") if run else None
+        return self._decide(Claiming(wanted, cooldown, of_run))
 
-    def has_told(self, recipient: str, run: str, within: timedelta) -> bool:
+    def has_told(self, dedup_key: str, recipient: str, run: str, within: timedelta) -> bool:
         """Return whether a recipient was told about a run, or is about to be, through any account.
 
+        An alert about the whole run that was suppressed under the same dedup key counts, too: the next one reports it.
+
+        :param dedup_key: that of the alert about the whole run.
         :param recipient: the number.
         :param run: the run, as it was given to `decide`.
         :param within: since when.
@@ -446,11 +457,12 @@ class AlertGate:
         told = StoredAlert.of(row)
         if told is None or told.claimed_at <= row.now - within.total_seconds():
             return False
-        return row.message_state in {State.RESERVED, *_MAY_BE_OUT}
+        is_counted = not told.message_key and told.about == self._wanted(dedup_key, recipient, "", "").key
+        return is_counted or row.message_state in {State.RESERVED, *_MAY_BE_OUT}
 
-    def _of_run(self, run: str, recipient: str, claim_id: str = "") -> Wanted:
+    def _of_run(self, run: str, recipient: str, claim_id: str = "", about: str = "") -> Wanted:
         # Whichever account told the recipient.
-        return Wanted(claim_id, digest("run", run, recipient), "", "", self._budget)
+        return Wanted(claim_id, digest("run", run, recipient), "", about, self._budget)
 
     def resolve(
         self,

@@ -204,6 +204,7 @@ class _Rendered:
             origin=origin_of(self._context),
             about=identity_of(event, self._context),
             run=failed_run(event, self._context),
+            is_whole_run=event == "dag_failed",
             once_per_run=self._is_about_run,
         )
 

@@ -157,3 +157,13 @@ def test_a_suppressed_alert_about_a_task_does_not_count_either(sandbox, people, 
         DialogTechSmsNotifier(to=ALICE)(failure(run_id=run_id))
     run_fails()
     assert ["DAG etl failed" in body for body in bodies(sandbox, to=ALICE)] == [False, True]
+
+
+def test_a_run_whose_alert_the_cooldown_of_the_dags_own_notifier_suppressed_is_counted_once(sandbox, people, tasks):
+    own = DialogTechSmsNotifier(to=ALICE)
+    for run_id in ("first", "second", "third"):
+        own(run(run_id=run_id))
+        run_fails(run_id=run_id)
+    assert len(bodies(sandbox, to=ALICE)) == 1
+    DialogTechSmsNotifier(to=ALICE, cooldown=None)(run(run_id="fourth"))
+    assert "(+2 more since" in bodies(sandbox, to=ALICE)[-1]
