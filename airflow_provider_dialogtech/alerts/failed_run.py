@@ -55,12 +55,13 @@ def note_failure(task_instance: Any, error: object) -> None:
 
 
 def _session_of(task_instance: Any) -> dict[str, Any]:
-    """Return the session of a task instance of Airflow 2: another one would close it."""
+    """Return the session that a task instance of Airflow 2 is in, if any: another one would close it."""
     if not hasattr(task_instance, "_sa_instance_state"):
         return {}
     from sqlalchemy.orm import object_session
 
-    return {"session": object_session(task_instance)}
+    session = object_session(task_instance)
+    return {} if session is None else {"session": session}
 
 
 def failed_run_body(context: Mapping[str, Any]) -> str:
