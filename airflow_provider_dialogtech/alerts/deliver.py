@@ -30,7 +30,7 @@ from airflow_provider_dialogtech.exceptions import (
 )
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.metrics import ALERTS
-from airflow_provider_dialogtech.masking import mask_number, scrub
+from airflow_provider_dialogtech.masking import mask_number, place_of, scrub
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
 from airflow_provider_dialogtech.settings.host import HOST
@@ -216,8 +216,8 @@ class RecipientAlert:
         except DialogTechError as error:
             self._log_not_sent(error)
         except Exception as error:
-            # Only the type: the error's message may hold a secret.
-            self._log(logging.ERROR, "may not have been sent (%s).", type(error).__name__)
+            # Without the error's message, which may hold a secret.
+            self._log(logging.ERROR, "may not have been sent (%s).", place_of(error))
         self._end()
 
     def give_up(self, why: str) -> None:

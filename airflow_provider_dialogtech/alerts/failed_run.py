@@ -16,6 +16,7 @@ from typing import Any
 from airflow_provider_dialogtech._compat import xcom
 from airflow_provider_dialogtech.alerts.text import built_in_body, clip, dag_id_of, first_words, run_id_of
 from airflow_provider_dialogtech.exceptions import plural
+from airflow_provider_dialogtech.masking import safe_str
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ NOTE = "dialogtech_failure"
 # Each note is one request of the dag-processor.
 _MOST_NOTES = 50
 _MOST_COUNTED = 10_000
+_LONGEST_REASON = 100
 
 
 @dataclass(frozen=True, order=True)
@@ -69,14 +71,17 @@ def failed_run_body(context: Mapping[str, Any]) -> str:
 
     :param context: the context of the DAG's callback.
     """
-    body = built_in_body("dag_failed", context)
     failed = _failed_tasks(context)
     if not failed:
-        return body
+        return built_in_body("dag_failed", context)
     first, others = failed[0], len(failed) - 1
-    which = clip(first.name) + (f" and {plural(others, 'other task')}" if others else "")
-    facts = body.removesuffix(": task failure")
-    return f"{facts}: {which}" + (f": {first.error}" if first.error else "")
+    reason = safe_str(context.get("reason", ""), _LONGEST_REASON)
+    whys = (
+        "" if reason == "task_failure" else reason.replace("_", " "),
+        clip(first.name) + (f" and {plural(others, 'other task')}" if others else ""),
+        first.error,
+    )
+    return built_in_body("dag_failed", context, ": ".join(filter(None, whys)))
 
 
 def _failed_tasks(context: Mapping[str, Any]) -> list[FailedTask]:

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, JournalUnavailable
-from airflow_provider_dialogtech.journal.backend import Backend, ClockReadings, Plan, Reading, Statement, T
+from airflow_provider_dialogtech.journal.backend import Backend, ClockReadings, Plan, Statement, T
 from airflow_provider_dialogtech.journal.errors import (
     LoginRejected,
     StoreAway,
@@ -25,6 +25,7 @@ from airflow_provider_dialogtech.journal.errors import (
     unusable,
 )
 from airflow_provider_dialogtech.journal.timing import Timing
+from airflow_provider_dialogtech.spelling import misspelt
 
 PATIENCE = 60.0
 """For how many seconds a store that is away, restarted say, is tried again."""
@@ -73,6 +74,11 @@ class Store:
         """How long the journal's steps take, as this process has seen it."""
         return self._process().timing
 
+    @property
+    def readings(self) -> ClockReadings:
+        """What this process has read of the store's clock."""
+        return self._process().readings
+
     def open(self) -> None:
         """Create or upgrade the tables where that is needed, as every first step does.
 
@@ -106,21 +112,11 @@ class Store:
         :param sleep: sleeps between two tries; by default that of the store's clock.
         :raises JournalUnavailable: when the store cannot be reached, read or written.
         """
-        readings = self._process().readings
-        latest: list[Reading] = []
-
-        def watched(row: Row[Any], reading: Reading) -> tuple[T, Sequence[Statement]]:
-            latest[:] = [reading]
-            return plan(row, readings.compared(lock, reading))
-
-        answer = self._try(
-            lambda backend, remaining: backend.locked(lock, question, watched, timeout=remaining),
+        return self._try(
+            lambda backend, remaining: backend.locked(lock, question, plan, timeout=remaining),
             timeout=timeout,
             sleep=sleep,
         )
-        # Only now: what follows from a clock that was set is committed.
-        readings.accept(lock, latest[0])
-        return answer
 
     def do(
         self,
@@ -325,6 +321,9 @@ _DRIVERS = {
     "psycopg2": ("psycopg2", "psycopg2-binary"),
     "psycopg": ("psycopg", "'psycopg[binary]'"),
 }
+# Those of SQLite's URIs, and of its driver.
+_FILE_OPTIONS = ("timeout", "uri", "mode", "cache", "immutable", "nolock", "psow", "vfs")
+_ABSOLUTE = "Write four slashes and the whole path: sqlite:////opt/airflow/dialogtech_journal.db."
 _INSTALL = "pip install 'airflow-provider-dialogtech[postgres]'"
 
 
@@ -334,8 +333,9 @@ def kind_of(url: str | URL) -> str:
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not there.
     """
     parsed = _parsed(url)
-    if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}:
+    if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database:
         _check_driver(parsed, {"pysqlite"}, "sqlite:////…")
+        _check_file(parsed)
         return "sqlite"
     if parsed is not None and parsed.get_backend_name() == "postgresql":
         _check_driver(parsed, {"psycopg2", "psycopg"}, "postgresql+psycopg2://…")
@@ -352,6 +352,26 @@ def _parsed(url: str | URL) -> URL | None:
         return make_url(url)
     except (sa.exc.ArgumentError, ValueError):
         return None
+
+
+def _check_file(url: URL) -> None:
+    """Refuse a file that another process would not find, and options that SQLAlchemy ignores."""
+    path = str(url.database)
+    is_uri = path.startswith("file:") and str(url.query.get("uri")).lower() in {"true", "1", "yes", "on"}
+    if unknown := [name for name in url.query if name not in _FILE_OPTIONS]:
+        raise InvalidConnection(
+            f"[dialogtech] journal_url has {misspelt('option', unknown, _FILE_OPTIONS)}", advice="Correct it."
+        )
+    if url.query.get("mode") == "memory" or ":memory:" in path:
+        raise InvalidConnection(
+            "[dialogtech] journal_url names a database in memory, so each process would have a journal of its own",
+            advice=_ABSOLUTE,
+        )
+    if not (path.removeprefix("file:") if is_uri else path).startswith("/"):
+        raise InvalidConnection(
+            "[dialogtech] journal_url has a relative path, so each working directory would have a journal of its own",
+            advice=_ABSOLUTE,
+        )
 
 
 def _check_driver(url: URL, known: set[str], example: str) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from airflow_provider_dialogtech.settings import config
 
+SCHEDULER_COMMAND = "airflow.cli.commands.scheduler_command"
+"""The module that runs the scheduler."""
 TASK_COMMAND = "airflow.cli.commands.task_command"
 """The module that runs a task in Airflow 2."""
 DAG_PROCESSOR = "airflow.dag_processing.processor"

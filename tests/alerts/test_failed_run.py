@@ -53,7 +53,7 @@ def run(reason="task_failure", run_id=RUN):
             ": clean and 2 other tasks: no table",
         ),
         ("task_failure", [("killed", None, 0.0), ("killed_too", None, 0.0)], ": killed and 1 other task"),
-        ("task_failure", [], ": task failure"),
+        ("task_failure", [], ": task report failed"),
         ("timed_out", [], ": timed out"),
         ("timed_out", [("load", "no table", 1.0)], ": timed out: load: no table"),
     ],
@@ -72,7 +72,7 @@ def test_an_instance_of_a_mapped_task_is_named_by_its_index(tasks):
 
 
 def test_where_the_tasks_cannot_be_read_the_alert_is_sent_without_them():
-    assert failed_run_body(run()).endswith(": task failure")
+    assert failed_run_body(run()).endswith(": task report failed")
 
 
 @pytest.mark.parametrize(
