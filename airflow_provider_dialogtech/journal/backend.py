@@ -60,9 +60,14 @@ class ClockReadings:
         last, noted_then = self._last.get(account, (self._furthest_back, noted))
         if last is None:
             return None
-        step = reading.offset - noted - (last.offset - noted_then)
+        went = reading.offset - last.offset
+        step = went - (noted - noted_then)
         # Where in a question's time the clock was read is not known.
-        return step if abs(step) > CLOCK_SET + (reading.took + last.took) / 2 else 0.0
+        tolerance = CLOCK_SET + (reading.took + last.took) / 2
+        if step < -tolerance and went > tolerance:
+            # Another process has noted a step twice, since it was its first reading for the account: that hides none.
+            return went
+        return step if abs(step) > tolerance else 0.0
 
     def remember(self, account: str, reading: Reading, noted: float) -> None:
         """Compare the account's next reading with this one.

@@ -32,6 +32,12 @@ def test_what_is_noted_of_a_step_is_noticed_no_more(by, noted, left):
     assert step(by=by, noted=noted) == pytest.approx(left)
 
 
+@pytest.mark.parametrize(("by", "noticed"), [(3600.0, 3600.0), (30.0, 30.0), (0.5, -7200.0), (-30.0, -7230.0)])
+def test_where_more_is_noted_than_has_passed_a_step_ahead_is_noticed_all_the_same(by, noticed):
+    """Another process has noted a step twice: for this account, it was its first reading."""
+    assert step(by=by, noted=7200.0) == pytest.approx(noticed, abs=1.0)
+
+
 def test_a_step_that_was_noted_in_vain_is_noticed_again():
     """Its commit failed."""
     readings = ClockReadings()

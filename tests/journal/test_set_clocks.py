@@ -241,3 +241,16 @@ def test_a_clock_that_was_set_back_and_then_ahead_is_noticed_also_where_only_ano
     send(another, "back")
     clock.set(0)
     assert seconds_until_the_next(clock, [*processes, another][:3]) == pytest.approx([60] * min(count + 1, 3), abs=6)
+
+
+def test_a_step_that_a_process_notes_twice_since_it_is_new_to_the_account_hides_no_later_one(clock):
+    """Seen: two messages of one number within a second. A random history had found it."""
+    one, two = clock.process(), clock.process()
+    other_of_two = MessageJournal(two._store, "another account", LIMITS)
+    hold_back(one, one._store)
+    send(other_of_two, "before")
+    clock.set(3600)
+    other_of_two.reserve(a_request("noted", is_held_back=True))
+    MessageJournal(one._store, "another account", LIMITS).reserve(a_request("noted twice", is_held_back=True))
+    clock.set(5400)
+    assert other_of_two.reserve(a_request("next")).due - clock.monotonic() > A_MINUTE
