@@ -32,12 +32,6 @@ def test_what_is_noted_of_a_step_is_noticed_no_more(by, noted, left):
     assert step(by=by, noted=noted) == pytest.approx(left)
 
 
-@pytest.mark.parametrize(("by", "noticed"), [(3600.0, 3600.0), (30.0, 30.0), (0.5, -7200.0), (-30.0, -7230.0)])
-def test_where_more_is_noted_than_has_passed_a_step_ahead_is_noticed_all_the_same(by, noticed):
-    """Another process has noted a step twice: for this account, it was its first reading."""
-    assert step(by=by, noted=7200.0) == pytest.approx(noticed, abs=1.0)
-
-
 def test_a_step_that_was_noted_in_vain_is_noticed_again():
     """Its commit failed."""
     readings = ClockReadings()
@@ -55,3 +49,13 @@ def test_a_step_is_noticed_for_an_account_that_this_process_uses_only_then():
     assert readings.step("another", Reading(1072.0, 62.0, 0.0), 0.0) == 60.0
     readings.remember("another", Reading(1072.0, 62.0, 0.0), 60.0)
     assert readings.step("another", Reading(1073.0, 63.0, 0.0), 60.0) == 0.0
+
+
+@pytest.mark.parametrize(("noted_then", "noted", "left"), [(0.0, 60.0, 0.0), (0.0, 0.0, 60.0), (60.0, 60.0, 60.0)])
+def test_what_others_have_noted_for_an_account_that_this_process_uses_only_then_is_noticed_no_more(
+    noted_then, noted, left
+):
+    readings = ClockReadings()
+    readings.remember("one", Reading(1000.0, 50.0, 0.0), 0.0, {"another": noted_then} if noted_then else {})
+    readings.remember("one", Reading(1070.0, 60.0, 0.0), 60.0)
+    assert readings.step("another", Reading(1072.0, 62.0, 0.0), noted) == left
