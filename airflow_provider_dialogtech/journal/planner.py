@@ -12,7 +12,14 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessa
 from airflow_provider_dialogtech.journal import records, statements, states
 from airflow_provider_dialogtech.journal.backend import Reading, Statement
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
-from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, number_name, stored_key
+from airflow_provider_dialogtech.journal.records import (
+    Record,
+    Reservation,
+    SlotRequest,
+    earlier_attempt,
+    number_name,
+    stored_key,
+)
 from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED, AccountSlots, Slot, TakenSlot
 from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
 
@@ -54,9 +61,7 @@ class Planner:
         """
         now = reading.now
         rows = [dict(zip(statements.SLOT_COLUMNS, values, strict=True)) for values in json.loads(row.slots)]
-        found = json.loads(row.message)
-        earlier = Record.of([*found[0], now]) if found else None
-        earlier, writes = self._follow_clock(now, rows, earlier)
+        earlier, writes = self._follow_clock(now, rows, self._earlier(row, reading))
         account, changed = self._account(json.loads(row.account), reading)
         writes += changed
         if earlier is not None:
@@ -70,7 +75,7 @@ class Planner:
             if answer is not None:
                 return answer, writes
         if self.request.is_held_back:
-            insert = self._insert(row.next_id, Slot(now, 0), now, None, State.HELD_BACK)
+            insert = self._insert(row.next_id, Slot(now, 0), now, earlier, State.HELD_BACK)
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, insert]
         slot = self._slot(rows, now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
@@ -89,12 +94,12 @@ class Planner:
         :param held: its reservation.
         """
         _, writes = self._account(json.loads(row.account), reading)
-        later = _later(row, reading)
+        later = self._earlier(row, reading)
         if later is not None and later.owner == held.owner:
             return writes  # only the answer was lost
         freed = _freed(later)
         slot = Slot(min(held.at, reading.now), self.request.numbers.index(held.number))
-        insert = self._insert(row.next_id, slot, reading.now, None, state)
+        insert = self._insert(row.next_id, slot, reading.now, later, state)
         values = {**insert.values, "detail": detail, "key": None if freed is None else insert.values["key"]}
         return [*writes, *(freed or ()), Statement(insert.sql, values)]
 
@@ -104,11 +109,11 @@ class Planner:
         The retry finds then that the message was sent, unless its own request may have left.
         """
         _, writes = self._account(json.loads(row.account), reading)
-        later = _later(row, reading)
+        later = self._earlier(row, reading)
         freed = _freed(later)
         if freed is None or (later is not None and later.owner == held.owner):
             return writes
-        values = {"of_id": held.id, "of_owner": held.owner, "of_key": stored_key(self.request.key)}
+        values = {"of_id": held.id, "of_owner": held.owner, "of_key": self._key(later)}
         return [*writes, *freed, Statement(statements.GIVE_KEY, values)]
 
     def _follow_clock(
@@ -154,6 +159,14 @@ class Planner:
 
     def _is_unused(self, earlier: Record) -> bool:
         return earlier.state is State.RESERVED or self._is_ours_and_unsent(earlier)
+
+    def _earlier(self, row: Any, reading: Reading) -> Record | None:
+        """Return the record of the attempt that has the message's key now."""
+        return earlier_attempt(([*values, reading.now] for values in json.loads(row.message)), self.request.body_key)
+
+    def _key(self, earlier: Record | None) -> str:
+        """Return the key for a new attempt's row, which an earlier attempt may have had."""
+        return stored_key(self.request.key) if earlier is None or earlier.key is None else earlier.key
 
     def _mismatch(self, earlier: Record) -> InvalidMessage | None:
         if earlier.recipient == self.request.recipient_digest:
@@ -234,7 +247,7 @@ class Planner:
             "number": self.name_of(request.numbers[slot.number]),
             "at": slot.at,
             "state": state.value,
-            "key": stored_key(request.key),
+            "key": self._key(earlier),
             "owner": self.owner,
             "digest": request.digest,
             "recipient": request.recipient_digest,
@@ -249,6 +262,8 @@ class Planner:
             "run_id": request.origin.run_id,
             "task_id": request.origin.task_id,
             "map_index": request.origin.map_index,
+            "loop_index": request.origin.loop_index,
+            "body_key": request.body_key,
         }
         return Statement(statements.INSERT, values)
 
@@ -262,12 +277,6 @@ class Planner:
     def name_of(self, number: str) -> str:
         """Return the journal's name of one of the account's numbers."""
         return number_name(self.account, number)
-
-
-def _later(row: Any, reading: Reading) -> Record | None:
-    """Return the record of the attempt that has the key now."""
-    found = json.loads(row.message)
-    return Record.of([*found[0], reading.now]) if found else None
 
 
 def _freed(later: Record | None) -> list[Statement] | None:

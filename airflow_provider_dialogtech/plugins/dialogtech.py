@@ -18,7 +18,7 @@ from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.config import PREFIX, page_path
-from airflow_provider_dialogtech.settings.identity import MAP_INDEX_VARIABLE
+from airflow_provider_dialogtech.settings.identity import LOOP_INDEX_VARIABLE, MAP_INDEX_VARIABLE, loop_index_in
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +97,12 @@ class Listener:
 
     @hookimpl
     def on_task_instance_running(self, task_instance: Any) -> None:
-        # Airflow passes a task's DAG, run and task id to the processes it starts, but not its map index. Without it,
-        # the instances of a mapped task would share one idempotency key.
+        # Airflow passes a task's DAG, run and task id to the processes it starts, but not its map index, nor the
+        # iteration of a loop. Without that, only the first iteration would send.
         with suppress(Exception):  # of any kind: a failure here must not stop a task
             os.environ[MAP_INDEX_VARIABLE] = str(int(task_instance.map_index))
+            if hasattr(task_instance, "region_id"):  # Airflow 3.4
+                os.environ[LOOP_INDEX_VARIABLE] = str(loop_index_in(task_instance.get_template_context()))
 
 
 def _create_pools() -> None:
@@ -125,7 +127,7 @@ class _Page:
 
 
 class DialogTechPlugin(AirflowPlugin):
-    """Creates the connections' pools, passes the map index to a task's processes, and adds the page "Messages"."""
+    """Creates the pools, tells a task's processes which instance they belong to, and adds the page "Messages"."""
 
     name = "dialogtech"
     listeners = [Listener()]  # noqa: RUF012 - as Airflow declares it

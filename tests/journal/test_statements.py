@@ -43,7 +43,9 @@ def test_no_message_starts_between_an_alerts_reading_of_the_line_and_its_displac
         return None, [Statement(statements.DISPLACE, {"of_id": held.id})]
 
     time.sleep(max(0.0, held.due - journal.timing.start_lead - time.monotonic()))
-    question = Statement(statements.BEFORE_RESERVING_FOR_ALERT, {"of_account": "account", "of_key": "another"})
+    question = Statement(
+        statements.BEFORE_RESERVING_FOR_ALERT, {"of_account": "account", "of_key": "another", "of_body_key": None}
+    )
     store.locked("account", question, displace)
     starting.join(10)
     assert answers == [False]

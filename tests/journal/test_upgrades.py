@@ -70,10 +70,6 @@ def make_older(store_url):
     """Make of a journal one from before a column was added."""
     with database(store_url) as connection:
         connection.exec_driver_sql("ALTER TABLE dialogtech_messages DROP COLUMN map_index")
-        if store_url.startswith("sqlite"):
-            connection.exec_driver_sql(f"PRAGMA user_version={schema.VERSION - 1}")
-        else:
-            connection.execute(schema.journal_version.update().values(version=schema.VERSION - 1))
 
 
 @pytest.fixture
@@ -152,6 +148,7 @@ def test_what_an_earlier_version_has_not_sent_is_sent_once(old_journal, sandbox,
 
 
 def test_the_messages_of_an_earlier_version_count_in_the_windows(old_journal, sandbox):
+    opened(old_journal)
     used = [
         row for row in rows(old_journal) if row.number == number_name(ACCOUNT, NUMBERS[0]) and row.state != "reserved"
     ]

@@ -210,6 +210,14 @@ def test_a_tasks_processes_get_its_map_index(monkeypatch):
     assert os.environ["AIRFLOW_CTX_MAP_INDEX"] == "3", "a task runs without us, too"
 
 
+@pytest.mark.parametrize(("loop", "index"), [({"loop": SimpleNamespace(index=2)}, "2"), ({}, "-1")])
+def test_a_tasks_processes_get_the_iteration_of_its_loop(monkeypatch, loop, index):
+    monkeypatch.setenv("AIRFLOW_CTX_LOOP_INDEX", "before")
+    (listener,) = DialogTechPlugin.listeners
+    listener.on_task_instance_running(SimpleNamespace(map_index=-1, region_id="r", get_template_context=lambda: loop))
+    assert os.environ["AIRFLOW_CTX_LOOP_INDEX"] == index
+
+
 def test_airflow_loads_the_plugin():
     program = (
         "from airflow.listeners.listener import get_listener_manager as manager\n"
