@@ -3,15 +3,15 @@
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tools.commands import Commands
+from tools.metadata import Metadata
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
 
@@ -76,13 +76,12 @@ def _run(sources: Sequence[Path], commands: Commands, environment: Mapping[str, 
 
 
 def _dag_run(dag_id: str, output: str) -> DagRun:
-    with closing(sqlite3.connect(HOME / "airflow.db")) as database:
-        rows = database.execute(
-            "SELECT ti.task_id, ti.state, xcom.value FROM task_instance AS ti LEFT JOIN xcom ON xcom.dag_id = ti.dag_id"
-            " AND xcom.run_id = ti.run_id AND xcom.task_id = ti.task_id AND xcom.map_index = ti.map_index"
-            " AND xcom.key = 'return_value' WHERE ti.dag_id = ? ORDER BY ti.task_id, ti.map_index",
-            (dag_id,),
-        ).fetchall()
+    rows = Metadata(HOME / "airflow.db").rows(
+        "SELECT ti.task_id, ti.state, xcom.value FROM task_instance AS ti LEFT JOIN xcom ON xcom.dag_id = ti.dag_id"
+        " AND xcom.run_id = ti.run_id AND xcom.task_id = ti.task_id AND xcom.map_index = ti.map_index"
+        " AND xcom.key = 'return_value' WHERE ti.dag_id = ? ORDER BY ti.task_id, ti.map_index",
+        dag_id,
+    )
     states: dict[str, list[str]] = {}
     results: dict[str, list[Any]] = {}
     for task_id, state, value in rows:

@@ -9,6 +9,19 @@ from pathlib import Path
 from typing import Any
 
 
+# Airflow 3.4 renamed tables and columns, and keeps earlier tries as rows without a `working_set`.
+_AS_BEFORE_3_4 = """
+CREATE TEMP VIEW task_instance AS
+    SELECT *, region_index AS map_index FROM main.task_instance WHERE working_set IS NOT NULL;
+CREATE TEMP VIEW xcom AS
+    SELECT ti.dag_id, ti.run_id, ti.task_id, ti.map_index, xcom_v2.*
+    FROM xcom_v2 JOIN task_instance AS ti ON ti.id = xcom_v2.task_instance_id;
+CREATE TEMP VIEW rendered_task_instance_fields AS
+    SELECT ti.dag_id, ti.run_id, ti.task_id, ti.region_index AS map_index, rtif_v2.*
+    FROM rtif_v2 JOIN main.task_instance AS ti ON ti.id = rtif_v2.task_instance_id;
+"""
+
+
 class Metadata:
     """The metadata database of an Airflow on SQLite.
 
@@ -22,6 +35,8 @@ class Metadata:
         """Return the rows of a query."""
         with closing(sqlite3.connect(f"{self._file.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
             database.row_factory = sqlite3.Row
+            if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'xcom_v2'").fetchone():
+                database.executescript(_AS_BEFORE_3_4)
             return database.execute(query, values).fetchall()
 
     def last_job(self) -> int:
