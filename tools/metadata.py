@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-
 # Airflow 3.4 renamed tables and columns, and keeps earlier tries as rows without a `working_set`.
 _AS_BEFORE_3_4 = """
 CREATE TEMP VIEW task_instance AS

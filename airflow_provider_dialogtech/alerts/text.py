@@ -9,7 +9,9 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import plural
+from airflow_provider_dialogtech.journal.records import NO_INDEX
 from airflow_provider_dialogtech.masking import mask_numbers, safe_str, type_name
+from airflow_provider_dialogtech.settings.identity import loop_index_in
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
@@ -57,7 +59,9 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
         return f"DAG {_clip(dag_id_of(context))}"
     map_index = _of(ti, "map_index")
     place = f"[{safe_str(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
-    return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{place}"
+    loop_index = loop_index_in(context)
+    iteration = "" if loop_index == NO_INDEX else f" (iteration {loop_index})"
+    return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{place}{iteration}"
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:
@@ -65,7 +69,9 @@ def identity_of(event: str, context: Mapping[str, Any]) -> str:
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return json.dumps([dag_id_of(context)])
-    return json.dumps([safe_str(_of(ti, name), _LONGEST_ID) for name in ("dag_id", "task_id", "map_index")])
+    names = [safe_str(_of(ti, name), _LONGEST_ID) for name in ("dag_id", "task_id", "map_index")]
+    loop_index = loop_index_in(context)
+    return json.dumps(names if loop_index == NO_INDEX else [*names, f"iteration {loop_index}"])
 
 
 def dag_id_of(context: Mapping[str, Any]) -> str:

@@ -174,6 +174,9 @@ def test_an_alert_about_a_task_names_its_instance():
     assert identity_of("failed", context) == '["etl", "load", "0"]'
     assert identity_of("failed", context_of(map_index=1)) != identity_of("failed", context)
     assert identity_of("failed", {"dag": SimpleNamespace(dag_id="etl")}) == '["etl"]'
+    in_a_loop = context | {"loop": SimpleNamespace(index=2)}
+    assert subject_of("failed", in_a_loop) == "etl.load[0] (iteration 2)"
+    assert identity_of("failed", in_a_loop) == '["etl", "load", "0", "iteration 2"]'
 
 
 def test_a_name_of_up_to_45_characters_stays_whole():
