@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_dialogtech._child import connect_to_task
 from airflow_provider_dialogtech._compat import AirflowNotFoundException, BaseHook, mask_secret
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
@@ -49,6 +50,7 @@ class DialogTechHook(BaseHook):
     def __init__(self, dialogtech_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.dialogtech_conn_id = dialogtech_conn_id
+        self._unreadable = ""
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -68,6 +70,7 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when Airflow could not read the connection.
         """
         try:
+            self._unreadable = connect_to_task()
             return self._checked(self.get_connection(self.dialogtech_conn_id))
         except Exception as error:
             failure = self._unread(error)
@@ -98,6 +101,7 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when Airflow could not read the connection.
         """
         try:
+            self._unreadable = connect_to_task()
             self.settings = self._checked(read())
         except Exception as error:
             failure = self._unread(error)
@@ -119,7 +123,7 @@ class DialogTechHook(BaseHook):
         if isinstance(error, AirflowNotFoundException):
             return InvalidConnection(
                 f"Airflow has no connection {self.dialogtech_conn_id!r}, or cannot read it",
-                advice="Create it, or check the secrets backend.",
+                advice=self._unreadable or "Create it, or check the secrets backend.",
                 before_any=True,
             )
         return NotSent(f"Airflow could not read the connection {self.dialogtech_conn_id!r} ({type(error).__name__})")
