@@ -140,6 +140,13 @@ def _messages_commands() -> tuple[CLICommand, ...]:
             ),
             epilog="Exit code: 0 settled, 1 not settled, because it is not in doubt.",
         ),
+        ActionCommand(
+            name="prune",
+            help="Delete the messages that are older than journal_retention_days, as the scheduler does twice a day",
+            func=lazy_load_command(f"{_PACKAGE}.messages.prune"),
+            args=(),
+            epilog="After that their idempotency keys are forgotten: a task cleared later sends again.",
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from airflow_provider_dialogtech.delivery.attempts import (
 )
 from airflow_provider_dialogtech.delivery.result import SendResult, detail_of, record_outcome
 from airflow_provider_dialogtech.exceptions import (
+    BadCredentials,
     DialogTechError,
     InDoubt,
     JournalUnavailable,
@@ -146,6 +147,11 @@ class SmsSender:
             return None
         return self._requests[key] or InDoubt("its request is out", key=key)
 
+    @property
+    def requests_out(self) -> int:
+        """How many messages have sent their request and will send no other."""
+        return sum(not isinstance(outcome, Throttled) for outcome in list(self._requests.values()))
+
     def abort(self) -> None:
         """Close the connection of every request that awaits its reply; their messages are then in doubt.
 
@@ -262,6 +268,8 @@ class SmsSender:
                 attempts.unsent = held
             raise
         except Refused as error:
+            if not isinstance(error, BadCredentials):
+                error.reason += f" (from {mask_number(held.number)})"
             self._requests[key] = error
             if not self._outcomes.settle(attempts, held, "refused", {"result_description": error.description}, sent_at):
                 attempts.unsent = held

@@ -169,6 +169,8 @@ class SqliteBackend:
             # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal that
             # was deleted. SQLite answers with a row, and nothing else works before that is read.
             _when_unlocked(lambda pragma: driver.execute(pragma).fetchall(), "PRAGMA journal_mode=TRUNCATE", until)
+            # In a new file only: each commit then gives back the space of what it deleted.
+            driver.execute("PRAGMA auto_vacuum=FULL")
             _when_unlocked(driver.execute, "BEGIN IMMEDIATE", until)
             is_new = self._prepare(connection)
             yield connection

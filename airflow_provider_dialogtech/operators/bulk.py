@@ -30,9 +30,11 @@ __all__ = ["DialogTechSendBulkSmsOperator"]
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0
-# Each message waits about a second for its slot with its connection open, so that every slot is used while replies are
-# slow.
-MESSAGES_UNDER_WAY_PER_SLOT = 3
+# Each message waits about a second for its slot with its connection open. More than sixteen fill no line that one
+# process can keep full: they only wait longer, and the journal plans around all of them.
+WAITING_PER_SLOT, MOST_WAITING = 3, 16
+# Every slot is used while replies take up to nine seconds.
+THREADS_PER_SLOT, MOST_THREADS = 12, 96
 
 
 class DialogTechSendBulkSmsOperator(PooledOperator):
@@ -53,14 +55,15 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
     sent. It pushes to XCom, even when it fails, how many messages were sent, which were not, and why.
 
     :param recipients: a list, or an XCom of one, of numbers, contacts, or mappings with `to`, an optional `id` and the
-        row's values for `message`. Rows with the same recipient and different messages each need an `id`, such as an
-        order number. (templated)
+        row's values for `message`; or a data frame. Rows with the same recipient and different messages each need an
+        `id`, such as an order number. (templated)
     :param message: the body, at most 256 characters, or the path of a `.sms` file with it. It is rendered for each row,
-        with the row as `recipient` beside Airflow's variables. An undefined value makes the row invalid.
+        with the row as `recipient` beside Airflow's variables. An undefined or missing value makes the row invalid.
     :param from_: the DialogTech number to send from; by default that of the connection's `from_numbers` with the
         earliest slot. (templated)
     :param max_failures: how many messages may fail without failing the task, which fails after all were tried.
-    :param invalid: what to do with invalid rows: `fail` before anything is sent, or `skip` and report them.
+    :param invalid: what to do with invalid rows: `fail` before anything is sent, or `skip` and report them. A list
+        without a valid row fails.
     :param in_doubt: what to do with messages that an earlier try may have sent: `fail`, or `resend` and risk that they
         arrive twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
@@ -134,11 +137,12 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         try:
             compose = self._composer(context)
             rows = Rows.of(self.recipients)
+            rows.require_columns()
             report = Report(rows, detailed=self.detailed)
             with pushing_summary(report, context["ti"] if self.do_xcom_push else None):
                 checked = check_rows(rows, compose, stop.check)
                 report.note_check(checked)
-                if self.invalid == "fail":
+                if self.invalid == "fail" or not checked.count:
                     checked.require_all_good()
                 checked.log()
                 self._send(messages_of(checked, compose, report, context), report, stop, context)
@@ -184,10 +188,12 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         from airflow_provider_dialogtech.bulk.sender import BulkSender
 
         seconds = seconds_of(self.max_wait)
+        per_second = self.hook.settings.limits.account_per_second
         return BulkSender(
             self.hook.make_sender(clock=Clock(sleep=stop.sleep)),
             stop,
-            threads=MESSAGES_UNDER_WAY_PER_SLOT * self.hook.settings.limits.account_per_second,
+            threads=min(THREADS_PER_SLOT * per_second, MOST_THREADS),
+            waiting=min(WAITING_PER_SLOT * per_second, MOST_WAITING),
             in_doubt=self.in_doubt,
             until=None if seconds is None else time.monotonic() + seconds,
             origin=origin_of(context),

@@ -16,6 +16,7 @@ from airflow_provider_dialogtech._compat import HAS_PAGES
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
+from airflow_provider_dialogtech.plugins.retention import keep_retention
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.config import PREFIX, page_path
 from airflow_provider_dialogtech.settings.identity import LOOP_INDEX_VARIABLE, MAP_INDEX_VARIABLE, loop_index_in
@@ -86,6 +87,8 @@ class Listener:
             log_alert_on()
         except Exception:
             log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
+        if getattr(component, "job_type", None) == "SchedulerJob":
+            keep_retention()
 
     @hookimpl
     def on_new_dag_import_error(self, filename: str, stacktrace: str) -> None:

@@ -6,6 +6,7 @@ CREATE TABLE dialogtech_accounts (
 	paused_until FLOAT(53) NOT NULL,
 	usual_latency FLOAT(53) NOT NULL,
 	unknown_until FLOAT(53) DEFAULT '0' NOT NULL,
+	clock_set_by FLOAT(53) DEFAULT '0' NOT NULL,
 	PRIMARY KEY (account)
 )
 CREATE TABLE dialogtech_alert_grants (
@@ -57,6 +58,7 @@ CREATE TABLE dialogtech_messages (
 	run_id VARCHAR(250) DEFAULT '' NOT NULL,
 	task_id VARCHAR(250) DEFAULT '' NOT NULL,
 	map_index INTEGER DEFAULT '-1' NOT NULL,
+	namespace VARCHAR(250) DEFAULT '' NOT NULL,
 	loop_index INTEGER DEFAULT '-1' NOT NULL,
 	body_key VARCHAR(64),
 	PRIMARY KEY (id),
@@ -75,6 +77,7 @@ CREATE TABLE dialogtech_accounts (
 	paused_until FLOAT NOT NULL,
 	usual_latency FLOAT NOT NULL,
 	unknown_until FLOAT DEFAULT '0' NOT NULL,
+	clock_set_by FLOAT DEFAULT '0' NOT NULL,
 	PRIMARY KEY (account)
 )
 CREATE TABLE dialogtech_alert_grants (
@@ -126,6 +129,7 @@ CREATE TABLE dialogtech_messages (
 	run_id VARCHAR(250) DEFAULT '' NOT NULL,
 	task_id VARCHAR(250) DEFAULT '' NOT NULL,
 	map_index INTEGER DEFAULT '-1' NOT NULL,
+	namespace VARCHAR(250) DEFAULT '' NOT NULL,
 	loop_index INTEGER DEFAULT '-1' NOT NULL,
 	body_key VARCHAR(64),
 	PRIMARY KEY (id),
