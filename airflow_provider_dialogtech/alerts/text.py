@@ -57,11 +57,19 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return f"DAG {_clip(dag_id_of(context))}"
-    map_index = _of(ti, "map_index")
-    place = f"[{safe_str(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
     loop_index = loop_index_in(context)
     iteration = "" if loop_index == NO_INDEX else f" (iteration {loop_index})"
-    return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{place}{iteration}"
+    return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{_instance(ti)}{iteration}"
+
+
+def _instance(ti: Any) -> str:
+    """Return a mapped task's label, as `map_index_template` renders it, or its map index; empty if it is not mapped."""
+    map_index, label = _of(ti, "map_index"), _of(ti, "rendered_map_index")
+    if not isinstance(map_index, int) or map_index < 0:
+        return ""
+    # Scrubbed before it is cut: half of a secret would not be recognized.
+    words = scrub_reason(safe_str(label, LONGEST_ERROR_READ)).split() if isinstance(label, str) else []
+    return f"[{_clip(' '.join(words)) if words else map_index}]"
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:

@@ -168,6 +168,25 @@ def test_an_alert_about_a_dag_names_the_dag_whatever_task_the_context_has(event)
     assert recovery_body(subject_of(event, context)) == "Airflow: DAG etl works again"
 
 
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("eu west", "eu west"),
+        ("eu\n west", "eu west"),
+        ("2026-11-30", "2026-11-30"),
+        ("", "3"),
+        (None, "3"),
+        (7, "3"),
+        ("+1 555-666-7777", "…7777"),
+        ("password=hunter2", "password=***"),
+        ("x" * 10_000, "x" * 42 + "..."),
+    ],
+)
+def test_an_alert_about_a_mapped_task_names_it_by_its_label(label, shown):
+    assert subject_of("failed", context_of(map_index=3, rendered_map_index=label)) == f"etl.load[{shown}]"
+    assert subject_of("failed", context_of(rendered_map_index=label)) == "etl.load"
+
+
 def test_an_alert_about_a_task_names_its_instance():
     context = context_of(map_index=0)
     assert subject_of("failed", context) == "etl.load[0]"
