@@ -1,6 +1,5 @@
 """Run DAGs in a real Airflow of its own process, and read what Airflow kept of them."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.commands import Commands
-from tools.metadata import Metadata
+from tools.metadata import Metadata, decoded
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
 
@@ -86,13 +85,5 @@ def _dag_run(dag_id: str, output: str) -> DagRun:
     results: dict[str, list[Any]] = {}
     for task_id, state, value in rows:
         states.setdefault(task_id, []).append(state)
-        results.setdefault(task_id, []).append(_loaded(value))
+        results.setdefault(task_id, []).append(decoded(value))
     return DagRun(states, results, output)
-
-
-def _loaded(value: Any) -> Any:
-    """Read an XCom: JSON on 2.11, JSON in JSON on 3.x, where SQLite makes a number of a number."""
-    if not isinstance(value, str | bytes):
-        return value
-    loaded = json.loads(value)
-    return json.loads(loaded) if isinstance(loaded, str) else loaded

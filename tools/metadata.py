@@ -82,14 +82,16 @@ class Metadata:
             dag_id,
             run_id,
         )
-        return {(row["task_id"], row["map_index"]): _decoded(row["value"]) for row in rows}
+        return {(row["task_id"], row["map_index"]): decoded(row["value"]) for row in rows}
 
     def slots_of_pools(self) -> dict[str, int]:
         """Return the slots of each pool."""
         return {row["pool"]: row["slots"] for row in self.rows("SELECT pool, slots FROM slot_pool")}
 
 
-def _decoded(value: str | bytes) -> Any:
-    # Airflow 3 stores JSON in a JSON column, so it is encoded twice.
+def decoded(value: Any) -> Any:
+    """Read an XCom: JSON on Airflow 2; JSON in JSON on Airflow 3, where SQLite makes a number of a number."""
+    if not isinstance(value, str | bytes):
+        return value
     once = json.loads(value)
     return json.loads(once) if isinstance(once, str) else once
