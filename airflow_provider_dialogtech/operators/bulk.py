@@ -161,13 +161,21 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
 
     def _composer(self, context: Context) -> Callable[[Mapping[str, Any]], SmsMessage]:
         """Return the function that makes a row's values a message."""
-        return partial(
+        client = self.hook.get_conn()
+        compose = partial(
             RowTemplate(self, self.message, context).compose,
             number_of=self.hook.settings.contacts.number_of,
             from_numbers=self.hook.senders(self.from_),
             on_too_long=self.on_too_long,
             smart_encoding=self.smart_encoding,
         )
+
+        def checked(row: Mapping[str, Any]) -> SmsMessage:
+            message = compose(row)
+            client.refuse_own_secret(message.whole)
+            return message
+
+        return checked
 
     def _send(self, messages: Iterator[RowMessage], report: Report, stop: Stop, context: Context) -> None:
         """Send all messages, and note the outcome of each, even when it raises."""
