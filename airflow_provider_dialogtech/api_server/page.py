@@ -173,6 +173,7 @@ def _shown(message: Record, access: Access) -> dict[str, Any]:
         "run_id": message.run_id,
         "task_id": message.task_id,
         "map_index": message.map_index,
+        "loop_index": message.loop_index,
         "task_url": task_path(message.dag_id, message.run_id, message.task_id, message.map_index) if of_task else "",
         "is_alert": message.is_alert,
         "reason": message.reason,

@@ -67,7 +67,8 @@ def time_of(message: Record) -> str:
 
 def _row(message: Record, numbers: Mapping[str, str]) -> dict[str, object]:
     sender = message.outcome.get("from")
-    task = message.task_id if message.map_index < 0 else f"{message.task_id}[{message.map_index}]"
+    mapped = "" if message.map_index < 0 else f"[{message.map_index}]"
+    iteration = "" if message.loop_index < 0 else f" (iteration {message.loop_index})"
     return {
         "id": message.id,
         "time": time_of(message),
@@ -77,7 +78,7 @@ def _row(message: Record, numbers: Mapping[str, str]) -> dict[str, object]:
         "alert": "alert" if message.is_alert else "",
         "dag": message.dag_id,
         "run": message.run_id,
-        "task": task,
+        "task": f"{message.task_id}{mapped}{iteration}",
         "reason": message.reason,
     }
 

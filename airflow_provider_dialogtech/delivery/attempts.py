@@ -180,6 +180,7 @@ class EarlierAttempt:
             sleep=self._clock.sleep,
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        found = retrying(self._journal.find, attempts.request.key, sleep=self._clock.sleep)
+        request = attempts.request
+        found = retrying(self._journal.find, request.key, request.body_key, sleep=self._clock.sleep)
         if found is not None and found.id == record.id and found.state is State.SENDING:
             self._journal.give_up(found)

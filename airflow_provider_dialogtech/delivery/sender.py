@@ -94,6 +94,7 @@ class SmsSender:
         message: SmsMessage,
         *,
         key: str,
+        body_key: str | None = None,
         in_doubt: Literal["fail", "resend"] = "fail",
         max_wait: float | None = None,
         keep_beyond: float | None = None,
@@ -104,6 +105,7 @@ class SmsSender:
 
         :param message: the message.
         :param key: its idempotency key.
+        :param body_key: another name of it; one that was sent under this name is not sent again, whatever its key.
         :param in_doubt: what to do when an earlier try may have sent the message: `fail`, or `resend` and risk that it
             arrives twice.
         :param max_wait: the longest wait for a slot, in seconds; None for no limit.
@@ -120,7 +122,9 @@ class SmsSender:
         :raises InDoubt: when the message may have been sent, now or under the same key before.
         """
         is_held_back = self._only_to is not None and message.to not in self._only_to
-        request = SlotRequest(key, message.from_numbers, message.to, message.body, is_alert, origin, is_held_back)
+        request = SlotRequest(
+            key, message.from_numbers, message.to, message.body, is_alert, origin, is_held_back, body_key
+        )
         attempts = Attempts(
             message, request, in_doubt == "resend", max_wait=max_wait, keep_beyond=keep_beyond, clock=self._clock
         )

@@ -59,6 +59,13 @@ SLOT_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created
 ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until", "unknown_until", "clock_set_by")
 
 
+# A row that has lost its key to a later attempt is out of question, whatever its body.
+_is_of_message = sa.or_(
+    messages.c.key == _key,
+    sa.and_(messages.c.body_key == sa.bindparam("of_body_key"), messages.c.key.isnot(None)),
+)
+
+
 def _is_in(*found: State, source: Any = messages) -> ColumnElement[bool]:
     return sa.or_(*(source.c.state == state.value for state in found))
 
@@ -114,7 +121,7 @@ def _question(recent: Any) -> Any:
         now().label("now"),
         next_id().label("next_id"),
         _json(ACCOUNT_COLUMNS, accounts, accounts.c.account == _account).label("account"),
-        _json(COLUMNS, messages, messages.c.key == _key).label("message"),
+        _json(COLUMNS, messages, _is_of_message).label("message"),
         _slots(recent).label("slots"),
     )
 
@@ -348,8 +355,8 @@ def _read(*conditions: ColumnElement[bool]) -> Any:
     return sa.select(*(messages.c[name] for name in COLUMNS), now().label("read_at")).where(*conditions)
 
 
-FIND = _read(messages.c.key == _key)
-"""The message under a key."""
+FIND = _read(_is_of_message)
+"""The message under a key, and the one with the same body key."""
 
 GET = _read(messages.c.id == _id)
 """The message of a row."""

@@ -18,10 +18,10 @@ def journal(monkeypatch, tmp_path):
     return url
 
 
-def send_in_task(dag_id="etl", map_index=-1):
+def send_in_task(dag_id="etl", map_index=-1, loop_index=-1):
     """Send as a task of a DAG does."""
     message = SmsMessage.create(to="5556668888", message="Hi", from_numbers=["5554332112"])
-    origin = Origin(dag_id, "manual__1", "notify", map_index)
+    origin = Origin(dag_id, "manual__1", "notify", map_index, loop_index)
     DialogTechHook().make_sender().send(message, key=f"{dag_id} {map_index}", origin=origin)
 
 
@@ -30,9 +30,14 @@ def test_messages_are_listed_with_their_outcomes(rows_of, run, sandbox, sandbox_
     sandbox.fault("refused", description="Invalid destination number")
     run(*SEND)
     sandbox.clear_faults()
-    send_in_task(map_index=3)
+    send_in_task(map_index=3, loop_index=2)
     newest, refused, sent = rows_of("messages", "list")
-    assert (newest["dag"], newest["run"], newest["task"], newest["from"]) == ("etl", "manual__1", "notify[3]", "…2112")
+    assert (newest["dag"], newest["run"], newest["task"], newest["from"]) == (
+        "etl",
+        "manual__1",
+        "notify[3] (iteration 2)",
+        "…2112",
+    )
     assert (refused["state"], refused["reason"]) == ("refused", "Invalid destination number")
     assert (sent["state"], sent["to"]) == ("sent", "…7777")
     assert sent["from"] in {"…2111", "…2112"}

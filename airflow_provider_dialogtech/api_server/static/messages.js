@@ -49,7 +49,8 @@ function taskOf(message) {
   const cell = element("td", { className: "task" });
   if (!message.dag_id) return cell;
   const index = message.map_index >= 0 ? `[${message.map_index}]` : "";
-  const name = message.task_id ? `${message.dag_id}.${message.task_id}${index}` : `DAG ${message.dag_id}`;
+  const iteration = message.loop_index >= 0 ? ` (iteration ${message.loop_index})` : "";
+  const name = message.task_id ? `${message.dag_id}.${message.task_id}${index}${iteration}` : `DAG ${message.dag_id}`;
   cell.append(message.task_url ? element("a", { href: message.task_url, target: "_top", textContent: name }) : name);
   if (message.run_id) cell.append(element("div", { className: "run", textContent: message.run_id }));
   return cell;
