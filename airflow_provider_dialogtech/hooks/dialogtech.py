@@ -172,6 +172,7 @@ class DialogTechHook(BaseHook):
                 http_method=settings.http_method,
                 timeout=timeout,
                 throttled_words=settings.throttled_words,
+                conn_id=settings.conn_id,
             )
         except InvalidConnection as error:
             # The client's error does not name the connection.
@@ -217,10 +218,12 @@ class DialogTechHook(BaseHook):
         """
         # A traceback may show local variables, so these do not show their values.
         to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))
+        recipient = ""
         try:
             check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
             seconds = seconds_of(max_wait)
             sms = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
+            recipient = mask_number(sms.to)
             if idempotency_key is not None:
                 keys = Keys(given_key(idempotency_key))
             else:
@@ -238,6 +241,8 @@ class DialogTechHook(BaseHook):
         except DialogTechError as error:
             # Without the package's frames, which would push the message off the log page.
             failure = error.with_traceback(None)
+            failure.to = failure.to or recipient
+            failure.name_connection(self.dialogtech_conn_id)
         else:
             _log(result)
             return result
