@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LONGEST_KEY = 10_000
 LONGEST_NAME = 250
-# The plugin sets them, beside the variables that Airflow sets for a task.
+# A policy adds them to the variables that Airflow sets for a task.
 MAP_INDEX_VARIABLE = "AIRFLOW_CTX_MAP_INDEX"
 LOOP_INDEX_VARIABLE = "AIRFLOW_CTX_LOOP_INDEX"
 _VARIABLES = ("AIRFLOW_CTX_DAG_ID", "AIRFLOW_CTX_DAG_RUN_ID", "AIRFLOW_CTX_TASK_ID")
@@ -111,7 +111,7 @@ def default_key(recipient: str, body: str) -> str:
     """Return the default idempotency key of the hook: in a task one per body and run, elsewhere a new one.
 
     Code that a task runs in another process (a virtual environment, an external Python) is identified by the variables
-    that Airflow sets there, and by the iteration of a loop, which the plugin adds.
+    that Airflow sets there, and by the iteration of a loop, which a policy adds.
 
     :param recipient: the recipient's number, in digits.
     :param body: the body.
