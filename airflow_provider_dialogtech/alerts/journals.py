@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -390,15 +390,20 @@ class AlertJournal(MessageJournal):
         return started
 
     def settle(self, held: Reservation, outcome: Outcome, *args: Any, **options: Any) -> bool:
-        options |= {
-            "timeout": max(1.0, self._deadline.remaining() - _SETTLED_BEFORE_END),
-            "sleep": self._store.clock.sleep,
-        }
-        if outcome in {"sent", "in_doubt"}:
-            return super().settle(held, outcome, *args, **options)
-        # The alert is not sent yet, so this counts.
-        with self._attempt.asking():
-            return super().settle(held, outcome, *args, **options)
+        with self._writing(outcome):
+            return super().settle(held, outcome, *args, **options | self._until_deadline())
+
+    def bring_back(self, request: SlotRequest, held: Reservation, outcome: Outcome, *args: Any, **options: Any) -> str:
+        with self._writing(outcome):
+            return super().bring_back(request, held, outcome, *args, **options | self._until_deadline())
+
+    def _writing(self, outcome: Outcome) -> AbstractContextManager[None]:
+        """Count the time of the block, unless the alert may be out: no other journal takes over then."""
+        return nullcontext() if outcome in {"sent", "in_doubt"} else self._attempt.asking()
+
+    def _until_deadline(self) -> dict[str, Any]:
+        timeout = max(1.0, self._deadline.remaining() - _SETTLED_BEFORE_END)
+        return {"timeout": timeout, "sleep": self._store.clock.sleep}
 
     def release(self, held: Reservation, **options: Any) -> bool:
         # No other message has this alert's key, so a row that stays reserved does no harm.
