@@ -23,13 +23,16 @@ bin := $(call venv,$(NEWEST))/bin
 # What builds the documentation and the packages needs no Airflow.
 publishing := .venv-publish/.installed-$(lastword $(python_version))
 publishing_bin := .venv-publish/bin
+# FAB does not go together with the packages of airflow-$(NEWEST).txt.
+fab := .venv-fab/.installed-$(lastword $(python_version))
+fab_bin := .venv-fab/bin
 # Ends whatever is left when the command has ended or make was terminated: schedulers, databases, their children.
 guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 # Without its bytecode each of a hundred processes of the tests would compile Airflow anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix coverage test-celery $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints clean
+.PHONY: help demo ui test test-matrix coverage test-celery test-fab $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -65,6 +68,9 @@ coverage: $(call installed,$(NEWEST)) ## what the last whole `make test` covered
 
 test-celery: $(call installed,$(NEWEST)) ## a distributed Airflow with two Celery workers, killed and crashed (some 3 minutes)
 	$(call guarded,$(call venv,$(NEWEST))) -m pytest -m celery tests/celery $(ARGS)
+
+test-fab: $(fab) ## the page Messages in an API server with the FAB auth manager (a minute; Python 3.11 or newer)
+	$(call guarded,.venv-fab) -m pytest tests/api_server/test_fab.py $(ARGS)
 
 fuzz: $(call installed,$(NEWEST)) ## attack inputs and replies with many more examples than the tests do (some 10 minutes)
 	HYPOTHESIS_PROFILE=fuzz $(call guarded,$(call venv,$(NEWEST))) -m pytest tests/hostile --timeout 0 $(ARGS)
@@ -104,8 +110,17 @@ constraints: $(call installed,$(NEWEST)) ## look up the newest packages that go 
 			--output-file constraints/airflow-$$version.txt \
 			pyproject.toml constraints/tools.in constraints/airflow-$$version.in || exit; \
 	done
+	@$(bin)/uv pip compile --quiet --upgrade --python-version 3.11 --extra postgres --extra sandbox --group dev --no-header --no-annotate \
+		--output-file constraints/airflow-$(NEWEST)-fab.txt pyproject.toml constraints/tools.in constraints/airflow-$(NEWEST)-fab.in
 	@echo "uv" | $(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate \
 		--group publish --group docs --output-file constraints/publish.txt -
+
+$(fab): pyproject.toml constraints/airflow-$(NEWEST)-fab.txt
+	@$(PYTHON) -m venv --clear .venv-fab
+	@$(fab_bin)/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(NEWEST)-fab.txt uv
+	@$(fab_bin)/uv pip install --quiet --python $(fab_bin)/python -c constraints/airflow-$(NEWEST)-fab.txt \
+		apache-airflow==$(NEWEST) apache-airflow-providers-fab -e '.[postgres,sandbox]' --group dev
+	@touch $@
 
 $(publishing): pyproject.toml constraints/publish.txt
 	@$(PYTHON) -m venv --clear .venv-publish

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -34,25 +34,36 @@ class Messages:
         *,
         since: float,
         state: State | None = None,
-        dag_id: str | None = None,
+        dag_ids: Collection[str] | None = None,
+        run_id: str = "",
+        task_id: str = "",
         most: int = 100,
     ) -> _Found:
         """Return messages, the newest first; slots that were given back for another one only where these are asked for.
 
         :param since: those of the last so many seconds, and those to come.
         :param state: only those in this state.
-        :param dag_id: only those of this DAG.
+        :param dag_ids: only those of these DAGs; an empty id names those of no task.
+        :param run_id: only those of this run.
+        :param task_id: only those of this task.
         :param most: at most so many.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED)}
-        if dag_id is not None:
-            values["of_dag"] = dag_id
+        values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED), "of_run": run_id, "of_task": task_id}
+        if dag_ids is not None:
+            values["of_dags"] = [*dag_ids]
         if state is None:
-            sql = statements.LIST if dag_id is None else statements.LIST_OF_DAG
+            sql = statements.LIST if dag_ids is None else statements.LIST_OF_DAGS
         else:
-            sql = (statements.LIST_IN_STATE if dag_id is None else statements.LIST_IN_STATE_OF_DAG)[State(state)]
+            sql = (statements.LIST_IN_STATE if dag_ids is None else statements.LIST_IN_STATE_OF_DAGS)[State(state)]
         return self._ask(sql, values)
+
+    def dag_ids(self) -> Sequence[str]:
+        """Return the DAGs that have messages; an empty id stands for messages of no task.
+
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        return [row.dag_id for row in self._store.ask(Statement(statements.DAG_IDS, {"most": MOST_LISTED}))]
 
     def get(self, id_: int) -> Record | None:
         """Return one message; None when the journal has no such row.

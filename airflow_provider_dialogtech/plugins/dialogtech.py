@@ -17,7 +17,7 @@ from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.config import PREFIX, page_path
+from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
 from airflow_provider_dialogtech.settings.identity import MAP_INDEX_VARIABLE
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class DialogTechPlugin(AirflowPlugin):
                 "name": "Messages",
                 "href": page_path(),
                 "destination": "nav",
-                "url_route": "dialogtech_messages",
+                "url_route": PAGE,
                 "category": "browse",
             }
         ]

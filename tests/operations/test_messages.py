@@ -70,8 +70,8 @@ def test_a_list_is_narrowed_by_state_dag_time_and_number(send, texts, store_url)
     send("sent", a_request("a", origin=ORIGIN))
     send("in_doubt", a_request("b"))
     assert [text.state for text in texts.list(since=HOUR, state="in_doubt")] == ["in_doubt"]
-    assert [text.dag_id for text in texts.list(since=HOUR, dag_id="etl")] == ["etl"]
-    assert texts.list(since=HOUR, dag_id="etl", state="in_doubt") == []
+    assert [text.dag_id for text in texts.list(since=HOUR, dag_ids=["etl"])] == ["etl"]
+    assert texts.list(since=HOUR, dag_ids=["etl"], state="in_doubt") == []
     assert [text.state for text in texts.list(since=HOUR, most=1)] == ["in_doubt"]
     edit(store_url, at=time.time() - 2 * HOUR)
     assert texts.list(since=HOUR) == []
