@@ -154,13 +154,16 @@ def _detail(row: Row, outcome: str) -> dict[str, Any]:
 
 # A number may send 40 messages at once and then wait for the minute to end, so the rate is measured over a minute.
 PACE_SECONDS = 60.0
+# Once so many lines of progress have been logged, the next ones come in growing intervals.
+LINES = 50
 
 
 class Progress:
     """Measures and logs the rate of a list.
 
     :param report: counts the outcomes.
-    :param every: the time between two log lines, in seconds.
+    :param every: the time between two log lines, in seconds. After some minutes it grows with the list's duration, so
+        that the log of a list of days stays readable.
     :param clock: measures the time.
     """
 
@@ -168,23 +171,24 @@ class Progress:
         self._report = report
         self._every = every
         self._clock = clock
-        self._logged = clock.monotonic()
+        self._begun = self._logged = clock.monotonic()
         self._points = deque([(self._logged, 0)])
 
     def log_when_due(self) -> None:
         """Log the progress, if the last log line is old enough."""
-        if self._clock.monotonic() - self._logged >= self._every:
-            self._logged = self._clock.monotonic()
+        now = self._clock.monotonic()
+        if now - self._logged >= max(self._every, (now - self._begun) / LINES):
+            self._logged = now
             log.info("%s", self.in_words())
 
     def in_words(self) -> str:
-        """Return the progress, and the remaining time at the last minute's rate."""
+        """Return the progress, and the remaining time at the rate of the last minute, or since the last line."""
         report, now = self._report, self._clock.monotonic()
         done = report.to_send - report.not_tried
         # Messages that were sent in an earlier try or are held back take no time, so they do not count for the rate.
         done_now = done - report.count("already_sent") - report.count("held_back")
         self._points.append((now, done_now))
-        while now - self._points[0][0] > PACE_SECONDS:
+        while now - self._points[1][0] >= PACE_SECONDS:
             self._points.popleft()
         since, before = self._points[0]
         pace = (done_now - before) / (now - since) if now > since else 0.0

@@ -82,6 +82,9 @@ class BulkSender:
     :param sender: sends each message; it must sleep with `stop.sleep`.
     :param stop: stops the list when it is set.
     :param threads: how many messages may be under way at once, each in its own thread.
+    :param waiting: how many of them may wait for their slots; the requests of the others have been sent. So there are
+        as many threads as the replies take, and no more: a message that waits longer costs the journal time and gets no
+        earlier slot.
     :param in_doubt: what to do with messages that may have been sent: `fail`, or `resend`.
     :param until: the latest slot, on the monotonic clock; None for no limit.
     :param origin: the task that the messages belong to.
@@ -93,6 +96,7 @@ class BulkSender:
         stop: Stop,
         *,
         threads: int,
+        waiting: int | None = None,
         in_doubt: Literal["fail", "resend"] = "fail",
         until: float | None = None,
         origin: Origin = NO_TASK,
@@ -100,6 +104,7 @@ class BulkSender:
         self._sender = sender
         self._stop = stop
         self._threads = threads
+        self._waiting = threads if waiting is None else waiting
         self._in_doubt = in_doubt
         self._until = until
         self._origin = origin
@@ -118,7 +123,7 @@ class BulkSender:
         while True:
             self._stop.check()
             heartbeat()
-            if len(self._under_way) < self._threads and (queued := next(messages, None)):
+            if self._has_room() and (queued := next(messages, None)):
                 self._start(queued)
             elif not self._under_way:
                 return
@@ -143,6 +148,10 @@ class BulkSender:
             outcome = self._last_outcome(sending)
             if outcome is not None:
                 yield row, outcome
+
+    def _has_room(self) -> bool:
+        under_way = len(self._under_way)
+        return under_way < self._threads and under_way - self._sender.requests_out < self._waiting
 
     def _start(self, queued: RowMessage) -> None:
         self._under_way[queued.row] = sending = _Sending(queued)

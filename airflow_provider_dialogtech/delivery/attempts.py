@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from itertools import count
 
 from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential, wait_random_exponential
 
@@ -23,6 +24,8 @@ TRIES = 5
 TRY_FOR = 120.0
 # How many slots a message may lose: to a slow journal, to alerts, to a pause of the account.
 SLOTS = 12
+# A list whose template was edited has as many of them as it has rows.
+MOST_CHANGED = 20
 
 
 class SlotLost(Exception):
@@ -122,6 +125,7 @@ class EarlierAttempt:
     def __init__(self, journal: MessageJournal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
+        self._changed = count(1)
 
     def answer(self, attempts: Attempts, record: Record) -> SendResult:
         """Return the result of a message that was sent or held back before.
@@ -133,11 +137,7 @@ class EarlierAttempt:
         """
         if record.state is State.SENT:
             if record.digest != attempts.request.digest:
-                log.warning(
-                    "Another message to …%s was sent under this idempotency key, so nothing is sent now. To send this "
-                    "one as well, give it an idempotency_key of its own.",
-                    record.recipient_tail,
-                )
+                self._log_changed(record)
             return already_sent(record.outcome)
         if record.state is State.HELD_BACK:
             return held_back(attempts.message)
@@ -153,6 +153,18 @@ class EarlierAttempt:
             since=record.when,
             key=attempts.request.key,
             earlier=True,
+        )
+
+    def _log_changed(self, record: Record) -> None:
+        """Log that a message was sent with another body before, unless a list has had enough of these lines."""
+        number = next(self._changed)
+        if number > MOST_CHANGED:
+            return
+        log.warning(
+            "Another message to …%s was sent under this idempotency key, so nothing is sent now. To send this one as "
+            "well, give it an idempotency_key of its own.%s",
+            record.recipient_tail,
+            " From here on, this task no longer logs such messages." if number == MOST_CHANGED else "",
         )
 
     def _await_outcome(self, attempts: Attempts, record: Record) -> None:

@@ -142,6 +142,11 @@ class SmsSender:
             return None
         return self._requests[key] or InDoubt("its request is out", key=key)
 
+    @property
+    def requests_out(self) -> int:
+        """How many messages have sent their request and will send no other."""
+        return sum(not isinstance(outcome, Throttled) for outcome in list(self._requests.values()))
+
     def abort(self) -> None:
         """Close the connection of every request that awaits its reply; their messages are then in doubt.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.sql.expression import Executable
 
 from airflow_provider_dialogtech.clock import Clock
-from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
 
 T = TypeVar("T")
 
@@ -27,55 +26,54 @@ class Reading:
     :param now: what it said, in seconds since 1970.
     :param at: the same moment on this process's monotonic clock.
     :param took: how many seconds the question and its answer took; the moment lies between them.
-    :param ahead: by how many seconds at least the store's clock was set forward since this process last read it.
     """
 
     now: float
     at: float
     took: float
-    ahead: float = 0.0
+
+    @property
+    def offset(self) -> float:
+        """By how many seconds the store's clock is ahead of this process's monotonic one."""
+        return self.now - self.at
 
 
 class ClockReadings:
-    """Compares each reading with the one before: it notices a clock that was set forward.
+    """Compares the store's clock with this process's own, and so notices that it was set.
 
-    By such a clock, the limits' windows would open before their time. Each account must have that noted, also one that
-    this process uses only then.
+    Each account's row holds the sum of the steps that were noted for it. A step that another process has noted is in
+    that sum, so it is noted once; one that another process has undone is, too, so it is noticed.
     """
 
     def __init__(self) -> None:
-        self._last: Reading | None = None
-        self._set: Reading | None = None
-        self._noted: dict[str, Reading] = {}
+        self._last: dict[str, tuple[Reading, float]] = {}
+        self._furthest_back: Reading | None = None
 
-    def compared(self, account: str, reading: Reading) -> Reading:
-        """Return a reading with what it is ahead of the one before.
+    def step(self, account: str, reading: Reading, noted: float) -> float | None:
+        """Return by how many seconds the clock was set since the last reading, beyond what is noted.
 
-        :param account: whose messages it is read for.
+        :param account: whose messages it is read for. Before its own first reading, those of other accounts count.
+        :param reading: the new reading.
+        :param noted: the sum of the steps that are noted for the account.
+        :return: more than a second or less than minus one, or 0; None for this process's first reading.
         """
-        ahead = self._ahead(reading)
-        if not ahead and self._set is not None and self._noted.get(account) is not self._set:
-            # Noticed, but not noted for this account. After a window's time that is no matter any more.
-            ahead = self._set.ahead if reading.at - self._set.at < LONGEST_WINDOW else 0.0
-        return replace(reading, ahead=ahead)
-
-    def accept(self, account: str, reading: Reading) -> None:
-        """Compare the next readings with this one: what follows from it for this account is committed."""
-        if ahead := self._ahead(reading):
-            self._set = replace(reading, ahead=ahead)
-        if self._set is not None and reading.at >= self._set.at:
-            self._noted[account] = self._set
-        if self._last is None or reading.at >= self._last.at:
-            self._last = reading
-
-    def _ahead(self, reading: Reading) -> float:
-        last = self._last
+        last, noted_then = self._last.get(account, (self._furthest_back, noted))
         if last is None:
-            return 0.0
-        # Where in a question's time the clock was read is not known, so all of that time counts for us.
-        ours = reading.at + reading.took / 2 - (last.at - last.took / 2)
-        ahead = reading.now - last.now - ours
-        return ahead if ahead > CLOCK_SET else 0.0
+            return None
+        step = reading.offset - noted - (last.offset - noted_then)
+        # Where in a question's time the clock was read is not known.
+        return step if abs(step) > CLOCK_SET + (reading.took + last.took) / 2 else 0.0
+
+    def remember(self, account: str, reading: Reading, noted: float) -> None:
+        """Compare the account's next reading with this one.
+
+        Where the sum is not committed after all, the next reading finds the same step again.
+
+        :param noted: the sum that this reading's transaction leaves behind.
+        """
+        self._last[account] = (reading, noted)
+        if self._furthest_back is None or reading.offset < self._furthest_back.offset:
+            self._furthest_back = reading
 
 
 class Statement(NamedTuple):

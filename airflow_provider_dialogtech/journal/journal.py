@@ -101,6 +101,7 @@ class MessageJournal:
             after=after,
             max_wait=max_wait,
             longest_pause=longest_pause,
+            readings=self._store.readings,
         )
         read: list[float] = []
 
@@ -212,7 +213,7 @@ class MessageJournal:
         """
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
         has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
-        planner = Planner(request, self._account, self._limits, owner=held.owner)
+        planner = Planner(request, self._account, self._limits, owner=held.owner, readings=self._store.readings)
 
         def plan(row: Any, reading: Reading) -> tuple[None, list[Statement]]:
             if has_row:

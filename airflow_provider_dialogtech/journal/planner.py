@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.journal import records, statements, states
-from airflow_provider_dialogtech.journal.backend import Reading, Statement
+from airflow_provider_dialogtech.journal.backend import ClockReadings, Reading, Statement
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, number_name, stored_key
 from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED, AccountSlots, Slot, TakenSlot
@@ -34,6 +34,7 @@ class Planner:
     :param after: the reservation that this one replaces; its request has certainly not left.
     :param max_wait: reserve nothing when the slot is more than so many seconds away.
     :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
+    :param readings: what this process has read of the journal's clock.
     """
 
     request: SlotRequest
@@ -44,6 +45,7 @@ class Planner:
     after: Reservation | None = None
     max_wait: float | None = None
     longest_pause: float | None = None
+    readings: ClockReadings = field(default_factory=ClockReadings)
 
     def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer, list[Statement]]:
         """Decide.
@@ -53,12 +55,7 @@ class Planner:
         :param head_start: how many seconds the slot must be away at least.
         """
         now = reading.now
-        rows = [dict(zip(statements.SLOT_COLUMNS, values, strict=True)) for values in json.loads(row.slots)]
-        found = json.loads(row.message)
-        earlier = Record.of([*found[0], now]) if found else None
-        earlier, writes = self._follow_clock(now, rows, earlier)
-        account, changed = self._account(json.loads(row.account), reading)
-        writes += changed
+        rows, earlier, account, writes = self._follow_clock(row, reading)
         if earlier is not None:
             if earlier.owner == self.owner and self.request.is_held_back:
                 return earlier, writes
@@ -88,8 +85,7 @@ class Planner:
         :param detail: what is kept of that.
         :param held: its reservation.
         """
-        _, writes = self._account(json.loads(row.account), reading)
-        later = _later(row, reading)
+        _, later, _, writes = self._follow_clock(row, reading)
         if later is not None and later.owner == held.owner:
             return writes  # only the answer was lost
         freed = _freed(later)
@@ -103,8 +99,7 @@ class Planner:
 
         The retry finds then that the message was sent, unless its own request may have left.
         """
-        _, writes = self._account(json.loads(row.account), reading)
-        later = _later(row, reading)
+        _, later, _, writes = self._follow_clock(row, reading)
         freed = _freed(later)
         if freed is None or (later is not None and later.owner == held.owner):
             return writes
@@ -112,19 +107,33 @@ class Planner:
         return [*writes, *freed, Statement(statements.GIVE_KEY, values)]
 
     def _follow_clock(
-        self, now: float, rows: list[dict[str, Any]], earlier: Record | None
-    ) -> tuple[Record | None, list[Statement]]:
-        """Where the journal's clock was set back, move the messages back that it has written while it was ahead."""
+        self, row: Any, reading: Reading
+    ) -> tuple[list[dict[str, Any]], Record | None, dict[str, float], list[Statement]]:
+        """Read the answer, and correct it where the journal's clock was set.
+
+        :return: the recent messages, the record of the attempt that has the key, the account, and what that writes.
+        """
+        now = reading.now
+        rows = [dict(zip(statements.SLOT_COLUMNS, values, strict=True)) for values in json.loads(row.slots)]
+        found = json.loads(row.message)
+        earlier = Record.of([*found[0], now]) if found else None
+        # Set back, the clock has written some messages while it was ahead.
         by = max(map(_written, rows), default=now) - now
         if by < _CLOCK_ERROR:
-            return earlier, []
+            return rows, earlier, *self._account(json.loads(row.account), reading)
         # Whoever waits takes another slot anyway: its process has noticed, too.
         moved = [row for row in rows if _written(row) > now or (row["state"] == State.RESERVED and row["at"] > now)]
-        for row in moved:
-            row["at"] -= by
-        if earlier is not None and earlier.id in {row["id"] for row in moved}:
+        for each in moved:
+            each["at"] -= by
+        if earlier is not None and earlier.id in {each["id"] for each in moved}:
             earlier = replace(earlier, at=earlier.at - by, deadline=earlier.deadline - by)
-        return earlier, [Statement(statements.SHIFT_SLOTS, {"of_account": self.account, "by": by})]
+        account, writes = self._account(json.loads(row.account), reading, moved_by=by)
+        return (
+            rows,
+            earlier,
+            account,
+            [Statement(statements.SHIFT_SLOTS, {"of_account": self.account, "by": by}), *writes],
+        )
 
     def _by_earlier_message(self, earlier: Record) -> tuple[Answer | None, list[Statement]]:
         """Decide by the key's earlier message: an answer, or None and what frees the key."""
@@ -164,27 +173,44 @@ class Planner:
             advice="Give each recipient an idempotency_key of its own.",
         )
 
-    def _account(self, found: list[list[float]], reading: Reading) -> tuple[dict[str, float], list[Statement]]:
-        """Return the account's pause and wider windows, corrected where a clock was set."""
+    def _account(
+        self, found: list[list[float]], reading: Reading, *, moved_by: float = 0.0
+    ) -> tuple[dict[str, float], list[Statement]]:
+        """Return the account's pause and wider windows, corrected where a clock was set, and what that writes.
+
+        :param moved_by: by how many seconds its messages are moved back.
+        """
         now = reading.now
         values = found[0] if found else [0.0] * len(statements.ACCOUNT_COLUMNS)
         account = dict(zip(statements.ACCOUNT_COLUMNS, values, strict=True))
         # A time further away than any can be was written by a clock that was ahead.
         paused = account["paused_until"] if account["paused_until"] <= now + LONGEST_WINDOW else now
-        # What was not known then is not known now either, however far that clock was ahead.
-        unknown = min(account["unknown_until"], now + LONGEST_WINDOW)
-        if reading.ahead:
-            # What was sent in the last minute seems to be long ago; as much time must pass once more.
-            unknown = now + LONGEST_WINDOW
         widened = min(account["widened_until"], now + statements.WIDENED_FOR)
-        corrected = account | {"widened_until": widened, "paused_until": paused, "unknown_until": unknown}
+        unknown, set_by = account["unknown_until"], account["clock_set_by"]
+        step = self.readings.step(self.account, reading, set_by)
+        if step is None:
+            step = -moved_by
+        elif step > 0 or moved_by:
+            unknown += step
+            # During a pause nothing is sent; towards its end, the first message may be started.
+            if step > 0 and unknown <= now + records.LONGEST_LEAD:
+                # What was sent in the last minute seems to be long ago; as much time must pass once more.
+                unknown = now + LONGEST_WINDOW
+        else:
+            step = 0.0  # set back, and another process has moved the messages
+        self.readings.remember(self.account, reading, set_by + step)
+        # What was not known then is not known now either, however far that clock was ahead.
+        unknown, set_by = min(unknown, now + LONGEST_WINDOW), set_by + step
+        corrected = account | {
+            "widened_until": widened, "paused_until": paused, "unknown_until": unknown, "clock_set_by": set_by
+        }  # fmt: skip
         if corrected == account:
             return account, []
         of_account = {"of_account": self.account}
-        values_to_write = {**of_account, "paused": paused, "widened": widened, "unknown": unknown}
+        new = {"paused": paused, "widened": widened, "unknown": unknown, "set_by": set_by}
         return corrected, [
             Statement(statements.ENSURE_ACCOUNT, of_account),
-            Statement(statements.CORRECT_ACCOUNT, values_to_write),
+            Statement(statements.CORRECT_ACCOUNT, {**of_account, **new}),
         ]
 
     def _slot(
@@ -262,12 +288,6 @@ class Planner:
     def name_of(self, number: str) -> str:
         """Return the journal's name of one of the account's numbers."""
         return number_name(self.account, number)
-
-
-def _later(row: Any, reading: Reading) -> Record | None:
-    """Return the record of the attempt that has the key now."""
-    found = json.loads(row.message)
-    return Record.of([*found[0], reading.now]) if found else None
 
 
 def _freed(later: Record | None) -> list[Statement] | None:

@@ -16,7 +16,7 @@ GRACE = 5.0
 # A reservation this long past its slot belongs to a process that is gone: whoever comes late takes a new slot.
 ABANDONED = 1.0
 # A message is started at most this long before its slot, so a request is over this long after its row was written.
-_LONGEST_LEAD = 10.0
+LONGEST_LEAD = 10.0
 
 NOT_MAPPED = -1
 
@@ -198,7 +198,7 @@ class Record:
         if self.state is not State.SENDING:
             return 0.0
         # Not longer than a request can take, where a clock was set back meanwhile.
-        return max(0.0, min(self.deadline + GRACE - self.read_at, self.deadline - self.at + GRACE + _LONGEST_LEAD))
+        return max(0.0, min(self.deadline + GRACE - self.read_at, self.deadline - self.at + GRACE + LONGEST_LEAD))
 
     @property
     def reason(self) -> str:

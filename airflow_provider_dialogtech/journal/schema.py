@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # Major and minor. Another minor version reads and writes this journal, too; a newer major one must not.
 MAJOR = 1
-VERSION = MAJOR * 100
+VERSION = MAJOR * 100 + 1
 metadata = sa.MetaData()
 
 
@@ -55,6 +55,7 @@ messages = sa.Table(
     _text("run_id", 250),
     _text("task_id", 250),
     _count("map_index", -1),
+    _text("namespace", 250),
     sa.Index("dialogtech_messages_account_at", "account", "at"),
     sa.Index("dialogtech_messages_at", "at"),
     sa.Index("dialogtech_messages_dag_at", "dag_id", "at"),
@@ -78,6 +79,8 @@ accounts = sa.Table(
     sa.Column("usual_latency", sa.Float(53), nullable=False),
     # Until then it is not known what was sent in the last minute: the clock was set ahead.
     sa.Column("unknown_until", sa.Float(53), nullable=False, server_default="0"),
+    # The sum of the steps, ahead and back, by which the clock was found to be set.
+    sa.Column("clock_set_by", sa.Float(53), nullable=False, server_default="0"),
 )
 
 alerts = sa.Table(

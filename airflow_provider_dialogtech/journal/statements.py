@@ -53,7 +53,7 @@ _took, _pause = sa.bindparam("took", type_=sa.Float), sa.bindparam("pause", type
 _outcome = sa.bindparam("outcome", type_=sa.String)
 
 SLOT_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created", "updated")
-ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until", "unknown_until")
+ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until", "unknown_until", "clock_set_by")
 
 
 def _is_in(*found: State) -> ColumnElement[bool]:
@@ -213,6 +213,7 @@ CORRECT_ACCOUNT = (
         paused_until=sa.bindparam("paused", type_=sa.Float),
         widened_until=sa.bindparam("widened", type_=sa.Float),
         unknown_until=sa.bindparam("unknown", type_=sa.Float),
+        clock_set_by=sa.bindparam("set_by", type_=sa.Float),
     )
 )
 

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, JournalUnavailable
-from airflow_provider_dialogtech.journal.backend import Backend, ClockReadings, Plan, Reading, Statement, T
+from airflow_provider_dialogtech.journal.backend import Backend, ClockReadings, Plan, Statement, T
 from airflow_provider_dialogtech.journal.errors import (
     LoginRejected,
     StoreAway,
@@ -73,6 +73,11 @@ class Store:
         """How long the journal's steps take, as this process has seen it."""
         return self._process().timing
 
+    @property
+    def readings(self) -> ClockReadings:
+        """What this process has read of the store's clock."""
+        return self._process().readings
+
     def open(self) -> None:
         """Create or upgrade the tables where that is needed, as every first step does.
 
@@ -106,21 +111,11 @@ class Store:
         :param sleep: sleeps between two tries; by default that of the store's clock.
         :raises JournalUnavailable: when the store cannot be reached, read or written.
         """
-        readings = self._process().readings
-        latest: list[Reading] = []
-
-        def watched(row: Row[Any], reading: Reading) -> tuple[T, Sequence[Statement]]:
-            latest[:] = [reading]
-            return plan(row, readings.compared(lock, reading))
-
-        answer = self._try(
-            lambda backend, remaining: backend.locked(lock, question, watched, timeout=remaining),
+        return self._try(
+            lambda backend, remaining: backend.locked(lock, question, plan, timeout=remaining),
             timeout=timeout,
             sleep=sleep,
         )
-        # Only now: what follows from a clock that was set is committed.
-        readings.accept(lock, latest[0])
-        return answer
 
     def do(
         self,

@@ -30,9 +30,11 @@ __all__ = ["DialogTechSendBulkSmsOperator"]
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0
-# Each message waits about a second for its slot with its connection open, so that every slot is used while replies are
-# slow.
-MESSAGES_UNDER_WAY_PER_SLOT = 3
+# Each message waits about a second for its slot with its connection open. More than sixteen fill no line that one
+# process can keep full: they only wait longer, and the journal plans around all of them.
+WAITING_PER_SLOT, MOST_WAITING = 3, 16
+# Every slot is used while replies take up to nine seconds.
+THREADS_PER_SLOT, MOST_THREADS = 12, 96
 
 
 class DialogTechSendBulkSmsOperator(PooledOperator):
@@ -184,10 +186,12 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         from airflow_provider_dialogtech.bulk.sender import BulkSender
 
         seconds = seconds_of(self.max_wait)
+        per_second = self.hook.settings.limits.account_per_second
         return BulkSender(
             self.hook.make_sender(clock=Clock(sleep=stop.sleep)),
             stop,
-            threads=MESSAGES_UNDER_WAY_PER_SLOT * self.hook.settings.limits.account_per_second,
+            threads=min(THREADS_PER_SLOT * per_second, MOST_THREADS),
+            waiting=min(WAITING_PER_SLOT * per_second, MOST_WAITING),
             in_doubt=self.in_doubt,
             until=None if seconds is None else time.monotonic() + seconds,
             origin=origin_of(context),

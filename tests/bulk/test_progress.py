@@ -67,3 +67,23 @@ def test_it_is_logged_every_so_many_seconds_however_often_it_is_asked(time, capl
         progress.log_when_due()
         time.go_on(0.125)
     assert [record.getMessage() for record in caplog.records] == ["0 of 10 done, 0 refused, 0 in doubt."] * 2
+
+
+def test_the_log_of_a_list_of_days_is_short(time, caplog):
+    caplog.set_level(logging.INFO)
+    report = a_report(numbers(1000))
+    progress = progress_of(report, time, every=5.0)
+    for _ in range(20_000):  # 56 hours
+        time.go_on(10)
+        progress.log_when_due()
+    assert 100 < len(caplog.records) < 500
+
+
+def test_between_lines_that_are_more_than_a_minute_apart_the_rate_is_that_since_the_last_one(time):
+    report = a_report(numbers(1000))
+    progress = progress_of(report, time)
+    for row in range(10):
+        time.go_on(300)
+        report.note(row, SENT)
+        words = progress.in_words()
+    assert "about 82 h 30 min" in words

@@ -130,6 +130,39 @@ def test_answers_overlap(sandbox, sqlite_url):
     assert most == 6
 
 
+def test_as_many_messages_wait_for_slots_whatever_the_replies_take(sandbox, sqlite_url):
+    """Those whose request is out are not counted, so that slow replies leave no slot unused."""
+    sandbox.fault("late", seconds=2)
+    stop = Stop()
+    sender = a_sender(sandbox, sqlite_url, clock=Clock(sleep=stop.sleep), timeout=10, limits=FAST)
+    waiting = []
+    reserve = sender._journal.reserve
+
+    def watched(request, **options):
+        with lock:
+            waiting.append(len(under_way) - sender.requests_out)
+        return reserve(request, **options)
+
+    whole_way, lock, under_way = sender.send, threading.Lock(), set()
+
+    def counted(message, **options):
+        with lock:
+            under_way.add(message.to)
+        try:
+            return whole_way(message, **options)
+        finally:
+            with lock:
+                under_way.discard(message.to)
+
+    sender._journal.reserve, sender.send = watched, counted
+    reported = {}
+    send_all(BulkSender(sender, stop, threads=30, waiting=3), messages(sandbox, 12), reported)
+    assert {outcome.status for outcome in reported.values()} == {"sent"}
+    assert max(waiting) <= 3
+    answered = sorted(sms["monotonic"] for sms in sandbox.accepted())
+    assert answered[-1] - answered[0] < 2, "the last ones left before the first reply"
+
+
 def test_messages_are_made_only_when_they_are_needed():
     """The messages of a long list are never in memory together."""
     made = reported = furthest = 0
@@ -142,7 +175,7 @@ def test_messages_are_made_only_when_they_are_needed():
             furthest = max(furthest, made - reported)
             yield RowMessage(row, message, f"key {row}")
 
-    sender = create_autospec(SmsSender, instance=True)
+    sender = create_autospec(SmsSender, instance=True, requests_out=0)
     sender.send = lambda *_args, **_options: RESULT  # a mock's own would remember each call
     for _ in BulkSender(sender, Stop(), threads=4).outcomes(source()):
         reported += 1
@@ -233,7 +266,7 @@ def test_interrupted_it_records_all_requests_under_way(sandbox, sqlite_url):
 
 
 def test_a_mistake_of_ours_ends_it_and_is_not_hidden():
-    sender = create_autospec(SmsSender, instance=True)
+    sender = create_autospec(SmsSender, instance=True, requests_out=0)
     sender.send.side_effect = ZeroDivisionError("ours")
     reported = {}
     with pytest.raises(ZeroDivisionError, match="ours"):
@@ -246,7 +279,7 @@ def test_a_message_that_hangs_in_a_step_of_the_journal_has_its_known_outcome(mon
     monkeypatch.setattr(bulk_module, "LAST_REPLIES", 0.0)
     monkeypatch.setattr(bulk_module, "LAST_RECORDS", 0.0)
     release, moments, reported = threading.Event(), itertools.count(), {}
-    sender = create_autospec(SmsSender, instance=True)
+    sender = create_autospec(SmsSender, instance=True, requests_out=0)
     sender.send.side_effect = lambda *_args, **_options: release.wait(PLENTY)
     sender.under_way.return_value = known
 
@@ -269,7 +302,7 @@ def one_message():
 
 def test_an_outcome_whose_taker_was_interrupted_comes_again():
     """Airflow 2 may raise right after an outcome was returned, and before it was noted."""
-    sender = create_autospec(SmsSender, instance=True)
+    sender = create_autospec(SmsSender, instance=True, requests_out=0)
     sender.send.return_value = RESULT
     sender.under_way.return_value = None
     bulk = BulkSender(sender, Stop(), threads=1)

@@ -63,6 +63,18 @@ def test_another_message_under_the_key_of_one_that_was_sent_is_warned_of(journal
     assert record.getMessage().startswith("Another message to …7777 was sent under this idempotency key")
 
 
+def test_a_list_with_an_edited_template_warns_of_its_first_rows_only(journal, started, time, caplog):
+    """A retry of ten thousand rows would log ten thousand lines."""
+    journal.settle(started, "sent", detail_of(SENT))
+    attempts = Attempts(MESSAGE, a_request("Hello again"), resend=False, max_wait=None, clock=time.clock)
+    earlier = EarlierAttempt(journal, time.clock)
+    record = journal.reserve(attempts.request)
+    for _ in range(100):
+        assert earlier.answer(attempts, record).status == "already_sent"
+    assert len(caplog.messages) == 20
+    assert caplog.messages[-1].endswith("From here on, this task no longer logs such messages.")
+
+
 def test_a_message_that_must_not_go_out_is_held_back(journal, time):
     _, result = answer(journal, time, a_request(is_held_back=True))
     assert (result.status, result.attempts, result.to) == ("held_back", 0, "…7777")

@@ -94,8 +94,6 @@ class LosingStore(Store):
 
     lost_answers = 0
     failed_commits = 0
-    read_at = -1
-    count: Iterator[int]
 
     def _try_once(self, work: Any, until: float) -> Any:
         answer = super()._try_once(work, until)
@@ -112,9 +110,7 @@ class LosingStore(Store):
                 return answer, [*writes, FAILING]
             return answer, writes
 
-        answer = super().locked(lock, question, plan_and_fail, **options)
-        self.read_at = next(self.count)
-        return answer
+        return super().locked(lock, question, plan_and_fail, **options)
 
 
 class Process:
@@ -126,7 +122,6 @@ class Process:
         # A function of its own makes a clock of its own, by which nothing is shared with another process.
         self.clock = Clock(partial(world.time.now), partial(world.time.monotonic), world.sleep)
         self.store = LosingStore(world.url, clock=self.clock)
-        self.store.count = world.count
         world.processes.append(self)
         self.journals = {account: MessageJournal(self.store, account, LIMITS) for account in ACCOUNTS}
 
@@ -275,21 +270,11 @@ class World:
         self.messages: dict[str, Message] = {}
         self.processes: list[Process] = []
         self.set_at = -A_MINUTE
-        self.set_back_at = -1
         self.sets: list[tuple[int, float]] = []
         self.count = itertools.count()
         self._events: list[tuple[float, int, Process, Callable[[], None]]] = []
 
     def set(self, by: float) -> None:
-        """Set the clock.
-
-        A process that missed that it was set back cannot tell from what is left of it that it was set ahead then, and
-        another process may have moved its messages back in between: so it is set ahead only when all have read it.
-        """
-        if by > 0 and any(each.is_alive and each.store.read_at < self.set_back_at for each in self.processes):
-            return
-        if by < 0:
-            self.set_back_at = next(self.count)
         self.time.set(by)
         self.set_at = self.time.monotonic()
 

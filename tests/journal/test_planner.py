@@ -1,13 +1,14 @@
 """What a reservation decides, from the journal's answer alone."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.journal import statements
-from airflow_provider_dialogtech.journal.backend import Reading
+from airflow_provider_dialogtech.journal.backend import ClockReadings, Reading
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.journal.planner import Planner
 from airflow_provider_dialogtech.journal.records import (
@@ -43,14 +44,26 @@ def a_row(id_=1, *, state="reserved", at=NOW + 5, **columns):
     return {"id": id_, "state": state, "at": at, **usual, **times, **rest, **columns}
 
 
-def plan(planner, *rows, earlier=None, account=None, head_start=0.1, ahead=0.0):
+def an_account(*, margin=0.0, widened=0.0, paused=0.0, unknown=0.0, set_by=0.0):
+    return [margin, widened, paused, unknown, set_by]
+
+
+def reading_before(step):
+    """Remember a reading of a minute ago, since when the clock was set by so many seconds."""
+    readings = ClockReadings()
+    readings.remember("account", Reading(NOW - 60 - step, -10.0, 0.01), 0.0)
+    return readings
+
+
+def plan(planner, *rows, earlier=None, account=None, head_start=0.1, step=None):
     answer = SimpleNamespace(
         next_id=100,
         slots=json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows]),
         message=json.dumps([[earlier[name] for name in COLUMNS]] if earlier else []),
         account=json.dumps([account] if account else []),
     )
-    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01, ahead), head_start)
+    planner = replace(planner, readings=ClockReadings() if step is None else reading_before(step))
+    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01), head_start)
     return found, [(write.sql, dict(write.values)) for write in writes]
 
 
@@ -146,10 +159,38 @@ def test_a_message_that_is_being_sent_moves_back_with_the_clock_that_started_it(
 
 
 def test_a_clock_set_ahead_makes_the_account_wait_for_a_minute():
-    found, writes = plan(a_planner(), account=[0.0, 0.0, 0.0, 0.0], ahead=3600.0)
+    found, writes = plan(a_planner(), account=an_account(set_by=-5.0), step=3595.0)
     assert found.at == NOW + LONGEST_WINDOW
     assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
-    assert writes[1][1]["unknown"] == NOW + LONGEST_WINDOW
+    assert (writes[1][1]["unknown"], writes[1][1]["set_by"]) == (NOW + LONGEST_WINDOW, pytest.approx(3595.0))
+
+
+def test_a_step_that_another_process_has_noted_is_noted_no_more():
+    found, writes = plan(a_planner(), account=an_account(unknown=NOW + 20, set_by=3600.0), step=3600.0)
+    assert found.at == NOW + 20
+    assert sql_of(writes) == [statements.INSERT]
+
+
+@pytest.mark.parametrize(("unknown", "corrected"), [(20.0, 25.0), (4.0, LONGEST_WINDOW)])
+def test_what_another_process_has_noted_too_little_of_prolongs_the_pause_by_the_rest(unknown, corrected):
+    """It knew the clock only from messages in the future. Where the pause ends, some may have been started already."""
+    _, writes = plan(a_planner(), account=an_account(unknown=NOW + unknown, set_by=3595.0), step=3600.0)
+    assert (writes[1][1]["unknown"], writes[1][1]["set_by"]) == pytest.approx((NOW + corrected, 3600.0))
+
+
+def test_a_step_back_that_only_other_processes_saw_is_noticed_once_the_clock_is_right_again():
+    found, writes = plan(a_planner(), account=an_account(set_by=-3595.0), step=0.0)
+    assert found.at == NOW + LONGEST_WINDOW
+    assert writes[1][1]["set_by"] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("step", "set_by"), [(None, -3595.0), (-3600.0, -3600.0), (0.0, 0.0)])
+def test_a_step_back_is_noted_as_the_process_knows_it_and_else_as_the_messages_show_it(step, set_by):
+    """Where this process's clock went on evenly, another one has written them while it was ahead."""
+    ahead = a_row(2, state="sent", at=NOW + 3595, created=NOW + 3595)
+    _, writes = plan(a_planner(), ahead, step=step)
+    noted = [values["set_by"] for sql, values in writes if sql is statements.CORRECT_ACCOUNT]
+    assert noted == ([pytest.approx(set_by)] if set_by else [])
 
 
 @pytest.mark.parametrize(
@@ -166,23 +207,23 @@ def test_a_clock_set_ahead_makes_the_account_wait_for_a_minute():
     ids=["already sent", "reserved before", "too long to wait", "held back"],
 )
 def test_a_clock_set_ahead_is_noted_whatever_else_is_decided(planner, earlier):
-    _, writes = plan(planner, earlier=earlier, ahead=3600.0)
+    _, writes = plan(planner, earlier=earlier, step=3600.0)
     assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
 
 
 def test_an_alert_heeds_a_pause_for_as_long_as_it_can_but_a_clock_set_ahead_in_any_case():
-    paused = [0.0, 0.0, NOW + 60, 0.0]
+    paused = an_account(paused=NOW + 60)
     assert plan(a_planner(is_alert=True, longest_pause=2.0), account=paused)[0].at == NOW + 2
-    assert plan(a_planner(is_alert=True, longest_pause=2.0), account=[0.0, 0.0, NOW + 1, 0.0])[0].at == NOW + 1
+    assert plan(a_planner(is_alert=True, longest_pause=2.0), account=an_account(paused=NOW + 1))[0].at == NOW + 1
     assert plan(a_planner(), account=paused)[0].at == NOW + 60
-    unknown = [0.0, 0.0, 0.0, NOW + 60]
+    unknown = an_account(unknown=NOW + 60)
     assert plan(a_planner(is_alert=True, longest_pause=2.0), account=unknown)[0].at == NOW + 60
 
 
 def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute_all_the_same():
     """Seen: set back by 3 s, what the clock set ahead had hidden was taken for known."""
     for unknown in (NOW + LONGEST_WINDOW + 3, NOW + 3600):
-        found, writes = plan(a_planner(), account=[0.0, 0.0, 0.0, unknown])
+        found, writes = plan(a_planner(), account=an_account(unknown=unknown))
         assert found.at == NOW + LONGEST_WINDOW
         assert writes[1][1]["unknown"] == NOW + LONGEST_WINDOW
 
@@ -190,7 +231,8 @@ def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute
 def test_a_row_that_is_written_anew_notes_that_the_clock_was_set_ahead():
     held = Reservation(1, "ours", NUMBER, NOW - 5, 45.0)
     answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]")
-    writes = a_planner().restore(answer, Reading(NOW, 50.0, 0.01, 3600.0), State.SENT, "{}", held)
+    planner = a_planner(readings=reading_before(3600.0))
+    writes = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
     assert [write.sql for write in writes] == [
         statements.ENSURE_ACCOUNT,
         statements.CORRECT_ACCOUNT,
@@ -217,11 +259,11 @@ def test_what_is_about_to_leave_and_what_has_just_left_are_no_sign_of_a_clock_th
 
 
 def test_a_pause_or_wider_windows_that_no_reply_can_have_set_are_void():
-    found, writes = plan(a_planner(), account=[0.1, NOW + 3600, NOW + 3600, 0.0])
+    found, writes = plan(a_planner(), account=an_account(margin=0.1, widened=NOW + 3600, paused=NOW + 3600))
     assert found.at == NOW + 0.1
     widened = NOW + statements.WIDENED_FOR
-    assert writes[1][1] == {"of_account": "account", "paused": NOW, "unknown": 0.0, "widened": widened}
-    found, writes = plan(a_planner(), account=[0.1, NOW + 30, NOW + 30, 0.0])
+    assert writes[1][1] == {"of_account": "account", "paused": NOW, "unknown": 0.0, "widened": widened, "set_by": 0.0}
+    found, writes = plan(a_planner(), account=an_account(margin=0.1, widened=NOW + 30, paused=NOW + 30))
     assert found.at == NOW + 30
     assert sql_of(writes) == [statements.INSERT]
 
@@ -386,12 +428,12 @@ def test_alerts_neither_move_alerts_nor_what_is_being_sent():
 
 @pytest.mark.parametrize(("widened_until", "at"), [(NOW, NOW + SECOND), (NOW + 1, NOW + SECOND + 0.2)])
 def test_windows_are_wider_as_long_as_they_are_said_to_be(widened_until, at):
-    found, _ = plan(a_planner(), a_row(at=NOW), account=[0.2, widened_until, 0.0, 0.0], head_start=0.0)
+    found, _ = plan(a_planner(), a_row(at=NOW), account=an_account(margin=0.2, widened=widened_until), head_start=0.0)
     assert found.at == pytest.approx(at)
 
 
 @pytest.mark.parametrize(("paused_until", "is_void"), [(NOW + LONGEST_WINDOW, False), (NOW + LONGEST_WINDOW + 1, True)])
 def test_a_pause_of_a_minute_holds(paused_until, is_void):
-    found, writes = plan(a_planner(), account=[0.0, 0.0, paused_until, 0.0])
+    found, writes = plan(a_planner(), account=an_account(paused=paused_until))
     assert found.at == (NOW + 0.1 if is_void else paused_until)
     assert (statements.CORRECT_ACCOUNT in sql_of(writes)) == is_void

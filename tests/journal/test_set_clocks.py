@@ -1,6 +1,7 @@
 """A clock that is set ahead is noted by whoever reads it first, and stays noted until a commit: on both stores."""
 
 import time
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ class StoresClock:
     def __init__(self, url):
         self._url = url
         self._is_file = url.startswith("sqlite")
-        self._ahead = 0.0
+        self._ahead = self._passed = 0.0
         if not self._is_file:
             with database(url) as connection:
                 connection.exec_driver_sql(_SET.format(ahead=0))
@@ -42,11 +43,22 @@ class StoresClock:
         self._ahead = ahead
         if not self._is_file:
             with database(self._url) as connection:
-                connection.exec_driver_sql(_SET.format(ahead=ahead))
+                connection.exec_driver_sql(_SET.format(ahead=ahead + self._passed))
+
+    def go_on(self, seconds):
+        """Let time pass for the store and for all processes."""
+        self._passed += seconds
+        self.set(self._ahead)
+
+    def now(self):
+        return time.time() + self._ahead + self._passed
+
+    def monotonic(self):
+        return time.monotonic() + self._passed
 
     def process(self, account="account", store=Store):
         """A process of its own: it remembers for itself when it last read the clock."""
-        own = store(self._url, clock=Clock(now=lambda: time.time() + self._ahead), patience=1.0)
+        own = store(self._url, clock=Clock(partial(self.now), partial(self.monotonic)), patience=1.0)
         return MessageJournal(own, account, RateLimits())
 
 
@@ -145,3 +157,44 @@ def test_a_clock_that_is_set_back_makes_nobody_wait(clock):
         send(journal, f"before {n}")
     clock.set(-3600)
     assert journal.reserve(a_request("next")).due - time.monotonic() < 10
+
+
+def seconds_until_the_next(clock, processes):
+    """Return when each of the processes may send next, in seconds from now, where one asks 25 s after the other."""
+    begun, found = clock.monotonic(), []
+    for process in processes:
+        found.append(process.reserve(a_request(f"next at {clock.monotonic()}")).due - begun)
+        clock.go_on(25)
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("steps", [(3600,), (3600, 7200), (-3600, 0), (-3600,), (3600, 0)])
+def test_a_clock_that_was_set_makes_all_processes_wait_once_and_for_no_longer_than_a_minute(clock, steps, count):
+    """Seen: three processes waited for 60, 116 and 171 s."""
+    processes = [clock.process() for _ in range(count)]
+    for n, process in enumerate(processes):
+        send(process, f"before {n}")
+    for ahead in steps:
+        clock.set(ahead)
+        begun = clock.monotonic()
+        processes[0].reserve(a_request(f"at {ahead}", is_held_back=True))
+    assert clock.monotonic() - begun < 2
+    found = seconds_until_the_next(clock, processes)
+    if steps == (-3600,):
+        assert found == pytest.approx([25 * n for n in range(count)], abs=10)
+    else:
+        assert found == pytest.approx([60] * count, abs=6)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_clock_that_was_set_back_and_then_ahead_is_noticed_also_where_only_another_process_saw_it_back(clock, count):
+    """Seen: it had moved the messages of the last minute back, and they were taken for older than they were."""
+    processes = [clock.process() for _ in range(count)]
+    for n, process in enumerate(processes):
+        send(process, f"before {n}")
+    clock.set(-3600)
+    another = clock.process()
+    send(another, "back")
+    clock.set(0)
+    assert seconds_until_the_next(clock, [*processes, another][:3]) == pytest.approx([60] * min(count + 1, 3), abs=6)
