@@ -31,6 +31,7 @@ from airflow_provider_dialogtech.operations.messages import Messages
 from airflow_provider_dialogtech.operations.settle import AuditLogUnavailable
 from airflow_provider_dialogtech.operations.settle import settle as settle_message
 from airflow_provider_dialogtech.operations.usage import usage_of
+from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.config import frame_path, login_path, task_path
 from airflow_provider_dialogtech.settings.journal import journal_store
 
@@ -67,6 +68,10 @@ async def _access(user: GetUserDep) -> Access:
 
 def _store() -> Store:
     return journal_store(patience=PATIENCE)
+
+
+def _messages() -> Messages:
+    return Messages(_store(), config.namespace())
 
 
 async def _same_site(
@@ -171,7 +176,7 @@ async def look_up(message_id: int, access: AccessDep) -> dict[str, Any]:
 
 
 def _list(access: Access, wanted: MessageFilter) -> dict[str, Any]:
-    messages = Messages(_store())
+    messages = _messages()
     dag_ids = [wanted.dag_id] if wanted.dag_id else messages.dag_ids()
     readable = [dag_id for dag_id in dag_ids if access.may_see(dag_id)]
     found = messages.list(
@@ -203,7 +208,7 @@ def _limits(access: Access, known: tuple[KnownAccount, ...]) -> dict[str, Any]:
 
 
 def _settle(message_id: int, settlement: Settlement, access: Access) -> dict[str, Any]:
-    messages = Messages(_store())
+    messages = _messages()
     message = _settleable(message_id, access, messages)
     by = access.user_name
     if not settle_message(message, settlement.outcome, messages, by=by, through="the page Messages"):
@@ -215,7 +220,7 @@ def _look_up(message_id: int, access: Access) -> dict[str, Any]:
     from airflow_provider_dialogtech.operations.look_up import look_up as ask
     from airflow_provider_dialogtech.operations.look_up import why_not_asked
 
-    messages = Messages(_store())
+    messages = _messages()
     message = _settleable(message_id, access, messages)
     if not may_test_connections():
         raise HTTPException(

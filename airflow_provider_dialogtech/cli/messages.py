@@ -12,6 +12,7 @@ from airflow_provider_dialogtech.cli.output import UNKNOWN, USAGE, print_record,
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.operations.messages import Messages
+from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.journal import journal_store
 
 PATIENCE = 10.0
@@ -63,7 +64,7 @@ def resolve(arguments: Namespace) -> None:
 
 def open_messages() -> Messages:
     """Open the journal with the patience of a person, which is shorter than a task's."""
-    return Messages(journal_store(patience=PATIENCE))
+    return Messages(journal_store(patience=PATIENCE), config.namespace())
 
 
 def time_of(message: Record) -> str:

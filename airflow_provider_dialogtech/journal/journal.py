@@ -44,6 +44,7 @@ class MessageJournal:
     :param limits: what the account may send.
     :param retention: how long rows are kept; after that a message's key is forgotten.
     :param recorder: keeps figures of the messages and of the journal's steps.
+    :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class MessageJournal:
         *,
         retention: timedelta = timedelta(days=90),
         recorder: Recorder = NO_RECORDER,
+        namespace: str = "",
     ) -> None:
         self._store = store
         self._account = account
         self._limits = limits
         self._retention = retention.total_seconds()
         self.recorder = recorder
+        self._namespace = namespace
 
     @property
     def timing(self) -> Timing:
@@ -102,6 +105,7 @@ class MessageJournal:
             max_wait=max_wait,
             longest_pause=longest_pause,
             readings=self._store.readings,
+            namespace=self._namespace,
         )
         read: list[float] = []
 
@@ -213,7 +217,14 @@ class MessageJournal:
         """
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
         has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
-        planner = Planner(request, self._account, self._limits, owner=held.owner, readings=self._store.readings)
+        planner = Planner(
+            request,
+            self._account,
+            self._limits,
+            owner=held.owner,
+            readings=self._store.readings,
+            namespace=self._namespace,
+        )
 
         def plan(row: Any, reading: Reading) -> tuple[None, list[Statement]]:
             if has_row:

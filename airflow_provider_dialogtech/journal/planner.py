@@ -35,6 +35,7 @@ class Planner:
     :param max_wait: reserve nothing when the slot is more than so many seconds away.
     :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
     :param readings: what this process has read of the journal's clock.
+    :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
     request: SlotRequest
@@ -46,6 +47,7 @@ class Planner:
     max_wait: float | None = None
     longest_pause: float | None = None
     readings: ClockReadings = field(default_factory=ClockReadings)
+    namespace: str = ""
 
     def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer, list[Statement]]:
         """Decide.
@@ -275,6 +277,7 @@ class Planner:
             "run_id": request.origin.run_id,
             "task_id": request.origin.task_id,
             "map_index": request.origin.map_index,
+            "namespace": self.namespace,
         }
         return Statement(statements.INSERT, values)
 

@@ -310,6 +310,10 @@ FIND = _read(messages.c.key == _key)
 GET = _read(messages.c.id == _id)
 """The message of a row."""
 
+_is_ours = messages.c.namespace == sa.bindparam("of_namespace", type_=sa.String)
+GET_OURS = _read(messages.c.id == _id, _is_ours)
+"""The same, where it is this Airflow's."""
+
 _MOST = sa.bindparam("most", type_=sa.Integer)
 _is_of_dags = messages.c.dag_id.in_(sa.bindparam("of_dags", type_=sa.String, expanding=True))
 
@@ -330,7 +334,7 @@ _was_not_sent: Any = sa.text(f"{messages.name}.state <> '{State.SENT.value}'")
 
 def _newest(*conditions: ColumnElement[bool], at: Any = messages.c.at) -> Any:
     is_since = at > now() - sa.bindparam("since", type_=sa.Float)
-    return _read(is_since, _is_of_task, *conditions).order_by(at.desc(), messages.c.id.desc()).limit(_MOST)
+    return _read(is_since, _is_ours, _is_of_task, *conditions).order_by(at.desc(), messages.c.id.desc()).limit(_MOST)
 
 
 def _in_state(state: State, *conditions: ColumnElement[bool]) -> Any:

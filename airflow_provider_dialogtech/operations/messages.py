@@ -21,13 +21,16 @@ _Found = list[Record]
 
 
 class Messages:
-    """The messages of all accounts in one journal.
+    """The messages of all accounts that one Airflow has in a journal.
 
     :param store: where the journal is stored.
+    :param namespace: the Airflow's name, where several share the journal: those of others are neither shown nor
+        settled.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, namespace: str = "") -> None:
         self._store = store
+        self._namespace = namespace
 
     def list(
         self,
@@ -59,19 +62,19 @@ class Messages:
         return self._ask(sql, values)
 
     def dag_ids(self) -> Sequence[str]:
-        """Return the DAGs that have messages; an empty id stands for messages of no task.
+        """Return the DAGs that have messages, other Airflows' too; an empty id stands for messages of no task.
 
         :raises JournalUnavailable: when the journal cannot be used.
         """
         return [row.dag_id for row in self._store.ask(Statement(statements.DAG_IDS, {"most": MOST_LISTED}))]
 
     def get(self, id_: int) -> Record | None:
-        """Return one message; None when the journal has no such row.
+        """Return one message; None when the journal has no such row, or it is another Airflow's.
 
         :param id_: its row.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        found = self._ask(statements.GET, {"of_id": id_})
+        found = self._ask(statements.GET_OURS, {"of_id": id_})
         return found[0] if found else None
 
     def resolve(self, id_: int, outcome: Literal["sent", "unsent"], *, by: str) -> bool:
@@ -99,7 +102,7 @@ class Messages:
     def count_same(
         self, message: Record, *, begin: datetime, end: datetime, any_number: bool = False
     ) -> dict[State, int]:
-        """Count the messages with the same recipient, body and sending number, by state.
+        """Count the messages with the same recipient, body and sending number, by state; other Airflows' too.
 
         :param message: one of them; it is counted, too.
         :param begin: those that were sent from then on.
@@ -120,6 +123,7 @@ class Messages:
         return {state: found.count(state) for state in State if state in found}
 
     def _ask(self, sql: Any, values: Mapping[str, Any]) -> _Found:
+        values = {**values, "of_namespace": self._namespace}
         found = map(Record.of, self._store.ask(Statement(sql, values)))
         # A message whose process is gone is in doubt, whether or not somebody has met it and written that down.
         return [record.given_up if record.is_overdue else record for record in found]

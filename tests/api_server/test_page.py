@@ -72,6 +72,19 @@ def test_messages_are_filtered_by_state_period_dag_run_and_task(client_of, write
     assert client.get("messages?hours=0").status_code == client.get("messages?state=x").status_code == 422
 
 
+def test_another_airflow_s_messages_are_neither_shown_nor_settled_nor_looked_up(
+    client_of, write_message, connection_tests, monkeypatch
+):
+    theirs = write_message("in_doubt", key="its key", namespace="staging")
+    ours = write_message("in_doubt", key="another", namespace="production")
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__NAMESPACE", "production")
+    client = client_of("admin")
+    assert [message["id"] for message in client.get("messages").json()["messages"]] == [ours]
+    assert settle(client, theirs).status_code == 404
+    assert client.post(f"messages/{theirs}/look-up", headers=FROM_PAGE).status_code == 404
+    assert settle(client, ours).status_code == 200
+
+
 @pytest.mark.parametrize("outcome", ["sent", "unsent"])
 def test_a_user_who_may_clear_the_task_settles_its_message(client_of, write_message, journal, outcome):
     message_id = write_message("in_doubt", key="its key")

@@ -120,6 +120,20 @@ def test_settling_names_the_user_of_the_system_in_the_row_and_in_airflow_s_audit
         assert json.loads(log.extra) == {"message_id": int(id_), "outcome": "unsent", "through": "the command line"}
 
 
+def test_a_command_shows_and_settles_the_messages_of_its_own_airflow(
+    run, rows_of, sandbox, sandbox_connection, monkeypatch
+):
+    id_ = in_doubt(run, rows_of, sandbox)
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__NAMESPACE", "production")
+    assert rows_of("messages", "list") == []
+    for command in (("resolve", id_, "--sent"), ("look-up", id_)):
+        assert run("messages", *command).code == 1
+    send_in_task()
+    assert [row["dag"] for row in rows_of("messages", "list")] == ["etl"]
+    monkeypatch.delenv("AIRFLOW__DIALOGTECH__NAMESPACE")
+    assert [row["id"] for row in rows_of("messages", "list")] == [id_]
+
+
 def test_without_airflow_s_audit_log_nothing_is_settled(run, rows_of, sandbox, sandbox_connection, monkeypatch):
     from sqlalchemy.orm import Session
 

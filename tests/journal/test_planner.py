@@ -308,7 +308,7 @@ def test_a_reservation_writes_down_all_that_the_message_needs():
     request = SlotRequest(
         "key", (NUMBER,), RECIPIENT, "Hello", is_alert=True, origin=Origin("etl", "manual__1", "load", 3)
     )
-    planner = Planner(request, "account", RateLimits(), owner="ours")
+    planner = Planner(request, "account", RateLimits(), owner="ours", namespace="production")
     found, writes = plan(planner)
     assert (found.id, found.owner, found.number, found.at) == (100, "ours", NUMBER, NOW + 0.1)
     assert found.due == pytest.approx(50.1)
@@ -336,6 +336,7 @@ def test_a_reservation_writes_down_all_that_the_message_needs():
                 "run_id": "manual__1",
                 "task_id": "load",
                 "map_index": 3,
+                "namespace": "production",
             },
         )
     ]
