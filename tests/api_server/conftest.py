@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_dialogtech._compat import HAS_PAGES
 
-collect_ignore = [] if HAS_PAGES else ["test_page.py", "test_roles.py", "test_threads.py"]
+collect_ignore = [] if HAS_PAGES else ["test_page.py", "test_roles.py", "test_threads.py", "test_browser.py"]
 if not HAS_PAGES or find_spec("airflow.providers") is None or find_spec("airflow.providers.fab") is None:
     collect_ignore.append("test_fab.py")  # it has an environment of its own: make test-fab
 
