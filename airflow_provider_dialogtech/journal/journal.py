@@ -238,15 +238,23 @@ class MessageJournal:
         return "that it had started" if has_row else "its row"
 
     def release(
-        self, held: Reservation, *, timeout: float | None = None, sleep: Callable[[float], None] | None = None
+        self,
+        held: Reservation,
+        *,
+        why: str = "",
+        timeout: float | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> bool:
         """Give back the slot of a message no byte of which was sent, so that it delays no other.
 
+        :param why: why it was not sent, in words.
         :param timeout: for how many seconds at most to try.
         :return: whether its row is released; not where the journal has lost it, or somebody has settled it.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        return self._store.do(Statement(statements.RELEASE, _of(held)), timeout=timeout, sleep=sleep, insist=True)
+        detail = {"result_description": f"not sent: {why}"} if why else {}
+        release = Statement(statements.RELEASE, {**_of(held), "new_detail": json.dumps(detail)})
+        return self._store.do(release, timeout=timeout, sleep=sleep, insist=True)
 
     def find(self, key: str, *, sleep: Callable[[float], None] | None = None) -> Record | None:
         """Return what the journal knows of the message with this key.

@@ -128,7 +128,7 @@ START = _change(
 )
 """Shortly before the slot. A second time it changes nothing, but finds its row."""
 
-RELEASE = _change(_ours(*states.before("release")), State.RELEASED)
+RELEASE = _change(_ours(*states.before("release")), State.RELEASED, detail=sa.bindparam("new_detail", type_=sa.Text))
 """By the owner, who knows that no byte was sent."""
 
 RELEASE_OURS = _change(_ours(*states.before("release_ours")), State.RELEASED, key=None)
