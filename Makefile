@@ -20,19 +20,24 @@ python_version := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.versi
 installed = $(call venv,$(1))/.installed-$(lastword $(python_version))
 compiled = $(call venv,$(1))/.compiled-$(lastword $(python_version))
 bin := $(call venv,$(NEWEST))/bin
-# What builds the documentation and the packages needs no Airflow.
+# What builds the packages is in an environment of its own, and each file in it has a known hash.
+building := .venv-build/.installed-$(lastword $(python_version))
+building_bin := .venv-build/bin
+# What builds the documentation and checks the packages needs no Airflow.
 publishing := .venv-publish/.installed-$(lastword $(python_version))
 publishing_bin := .venv-publish/bin
 # FAB does not go together with the packages of airflow-$(NEWEST).txt.
 fab := .venv-fab/.installed-$(lastword $(python_version))
 fab_bin := .venv-fab/bin
+# The tracers, in an environment without Airflow.
+tracers := .venv-tracers/.installed-$(lastword $(python_version))
 # Ends whatever is left when the command has ended or make was terminated: schedulers, databases, their children.
 guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 # Without its bytecode each of a hundred processes of the tests would compile Airflow anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix coverage test-celery test-fab $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints clean
+.PHONY: help demo ui test test-matrix coverage test-celery test-fab test-tracers $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +77,10 @@ test-celery: $(call installed,$(NEWEST)) ## a distributed Airflow with two Celer
 test-fab: $(fab) ## the page Messages in an API server with the FAB auth manager (a minute; Python 3.11 or newer)
 	$(call guarded,.venv-fab) -m pytest tests/api_server/test_fab.py $(ARGS)
 
+test-tracers: $(call installed,$(NEWEST)) $(tracers) ## what Sentry, OpenTelemetry and Datadog keep of a request: nothing (some 10 seconds)
+	DIALOGTECH_TRACERS=sentry,opentelemetry,ddtrace DIALOGTECH_TRACERS_PYTHON=.venv-tracers/bin/python \
+		$(bin)/python -m pytest tests/hostile/test_instrumentation.py -k tracer $(ARGS)
+
 fuzz: $(call installed,$(NEWEST)) ## attack inputs and replies with many more examples than the tests do (some 10 minutes)
 	HYPOTHESIS_PROFILE=fuzz $(call guarded,$(call venv,$(NEWEST))) -m pytest tests/hostile --timeout 0 $(ARGS)
 
@@ -86,18 +95,19 @@ mutate: $(call installed,$(NEWEST)) ## break the code at random and name what no
 docs: $(publishing) ## build the documentation's site into site/; a wrong link is an error
 	NO_MKDOCS_2_WARNING=1 $(publishing_bin)/mkdocs build --strict --quiet
 
-build: $(publishing) ## build the wheel and the sdist into dist/, and check their contents
+build: $(building) $(publishing) ## build the wheel and the sdist into dist/, and check their contents
 	rm -rf dist
-	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(publishing_bin)/uv build --quiet --no-build-isolation \
-		--python $(publishing_bin)/python --out-dir dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(building_bin)/uv build --quiet --no-build-isolation \
+		--python $(building_bin)/python --out-dir dist
 	$(publishing_bin)/twine check --strict dist/*.whl dist/*.tar.gz
 	$(publishing_bin)/check-wheel-contents dist/*.whl
 
-lint: $(call installed,$(NEWEST)) ## style, types and the direction of imports
+lint: $(call installed,$(NEWEST)) ## style, types, the direction of imports, and the workflows
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/lint-imports
+	$(bin)/zizmor --offline --quiet .github
 
 format: $(call installed,$(NEWEST)) ## write the code in the one style
 	$(bin)/ruff check --fix .
@@ -114,6 +124,16 @@ constraints: $(call installed,$(NEWEST)) ## look up the newest packages that go 
 		--output-file constraints/airflow-$(NEWEST)-fab.txt pyproject.toml constraints/tools.in constraints/airflow-$(NEWEST)-fab.in
 	@echo "uv" | $(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate \
 		--group publish --group docs --output-file constraints/publish.txt -
+	@$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate \
+		--group tracers --output-file constraints/tracers.txt
+	@$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate --generate-hashes \
+		--group build --output-file constraints/build.txt
+
+$(building): constraints/build.txt
+	@$(PYTHON) -m venv --clear .venv-build
+	@$(building_bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+		-r constraints/build.txt
+	@touch $@
 
 $(fab): pyproject.toml constraints/airflow-$(NEWEST)-fab.txt
 	@$(PYTHON) -m venv --clear .venv-fab
@@ -126,6 +146,11 @@ $(publishing): pyproject.toml constraints/publish.txt
 	@$(PYTHON) -m venv --clear .venv-publish
 	@$(publishing_bin)/python -m pip install --quiet --disable-pip-version-check -c constraints/publish.txt uv
 	@$(publishing_bin)/uv pip install --quiet --python $(publishing_bin)/python -c constraints/publish.txt --group publish --group docs
+	@touch $@
+
+$(tracers): pyproject.toml constraints/tracers.txt $(call installed,$(NEWEST))
+	@$(PYTHON) -m venv --clear --without-pip .venv-tracers
+	@$(bin)/uv pip install --quiet --python .venv-tracers/bin/python -c constraints/tracers.txt --group tracers
 	@touch $@
 
 clean: ## remove the environments and whatever was written while running

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ try:  # Airflow 3.0
     from airflow.sdk import BaseNotifier, BaseOperator, BaseOperatorLink, Context, get_current_context
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.log import mask_secret
+
+    _IS_AIRFLOW_3 = True
 except ImportError:
     from airflow.models.baseoperator import BaseOperator
     from airflow.models.baseoperatorlink import BaseOperatorLink
@@ -23,6 +26,8 @@ except ImportError:
     from airflow.operators.python import get_current_context
     from airflow.utils.context import Context
     from airflow.utils.log.secrets_masker import mask_secret
+
+    _IS_AIRFLOW_3 = False
 
 try:  # Airflow 3.1
     from airflow.sdk import BaseHook
@@ -51,8 +56,12 @@ except ImportError:
 
 try:  # Airflow 3.2
     from airflow.sdk.bases.decorator import determine_kwargs
+
+    REPORTS_FAILED_TASK = True  # a DAG's failure callback gets the task that failed
 except ImportError:
     from airflow.utils.operator_helpers import determine_kwargs
+
+    REPORTS_FAILED_TASK = False
 
 try:  # Airflow 3.2
     from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
@@ -70,6 +79,12 @@ def trigger_at(moment: datetime) -> BaseTrigger:
     return DateTimeTrigger(moment)
 
 
+def reads_stored_connections() -> bool:
+    """Return whether a hook reads connections of Airflow's database here: on Airflow 3 only where Airflow runs it."""
+    runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    return not _IS_AIRFLOW_3 or hasattr(runner, "SUPERVISOR_COMMS")
+
+
 def stats() -> Any:
     """Return Airflow's metrics client, which has `incr` and `timing`."""
     # Imported only when a metric is written: Airflow sets it up for each process.
@@ -82,6 +97,7 @@ def stats() -> Any:
 
 __all__ = [
     "HAS_PAGES",
+    "REPORTS_FAILED_TASK",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -98,6 +114,7 @@ __all__ = [
     "determine_kwargs",
     "get_current_context",
     "mask_secret",
+    "reads_stored_connections",
     "redact",
     "stats",
     "task_decorator_factory",

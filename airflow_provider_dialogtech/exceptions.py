@@ -37,17 +37,17 @@ __all__ = [
 Outcome = Literal["not sent", "in doubt"]
 
 
-def how_to_settle(sought: str, message: str, it: str) -> str:
+def how_to_settle(sought: str, message: str, it: str, again: str = 'set in_doubt="resend"') -> str:
     """Return the advice for messages in doubt.
 
     :param sought: what to look for in DialogTech's message log.
     :param message: the noun for the message, or for several.
     :param it: the pronoun for it.
+    :param again: how to send it again.
     """
     return (
         f"Look for {sought} in DialogTech's message log, and settle {message}: `python -m airflow_provider_dialogtech "
-        f"messages list` shows {it}, `messages resolve` settles {it}. Or, to send {it} again in any case, set "
-        'in_doubt="resend".'
+        f"messages list` shows {it}, `messages resolve` settles {it}. Or, to send {it} again in any case, {again}."
     )
 
 

@@ -12,8 +12,9 @@ import json
 import re
 import reprlib
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from html import escape
+from traceback import clear_frames, extract_tb
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, quote_plus, unquote
 
@@ -73,13 +74,39 @@ def scrub(text: str, *secrets: str) -> str:
     """Replace every form of the secrets in a text by `***`; a text with an escaped one is returned unescaped."""
     secrets = tuple(filter(None, secrets))
     # The longest form first, over all secrets: one secret may begin with another.
-    forms = sorted({form for secret in secrets for form in encodings_of(secret)}, key=len, reverse=True)
+    patterns = {form: pattern for secret in secrets for form, pattern in _patterns_of(secret).items()}
+    forms = sorted(patterns, key=len, reverse=True)
     if not forms:
         return text
-    any_form = re.compile("|".join(map(_loosely, forms)), re.IGNORECASE)
+    any_form = re.compile("|".join(map(patterns.__getitem__, forms)), re.IGNORECASE)
     scrubbed = any_form.sub("***", text)
     plain, found = any_form.subn("***", decode(scrubbed))
     return plain if found else scrubbed
+
+
+def holds_secret(text: str, *secrets: str) -> bool:
+    """Return whether a text holds one of the secrets, in any form.
+
+    A form of less than 12 characters counts only as it is written, as a word of its own, and where it is not like an
+    ordinary word or number: it has 6 characters, a letter and another character.
+    """
+    found = _finder(tuple(filter(None, secrets)))
+    decoded = decode(text)
+    return any(map(found, {text, decoded, clean(decoded)}))
+
+
+@lru_cache(maxsize=8)
+def _finder(secrets: tuple[str, ...]) -> Callable[[str], object]:
+    forms = {form: pattern for secret in secrets for form, pattern in _patterns_of(secret).items()}
+    long = [pattern for form, pattern in forms.items() if len(form) >= _LONGEST_QUOTE]
+    short = [rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms if _is_no_word(form)]
+    anywhere, exactly = (re.compile("|".join(some) or r"(?!)", flags) for some, flags in ((long, re.I), (short, 0)))
+    return lambda text: anywhere.search(text) or exactly.search(text)
+
+
+def _is_no_word(form: str) -> bool:
+    is_mixed = any(map(str.isalpha, form)) and not all(map(str.isalpha, form))
+    return _LONGEST_QUOTE > len(form) >= _LONGEST_QUOTE // 2 and is_mixed
 
 
 def scrub_quotes(text: str, quoted: str) -> str:
@@ -118,6 +145,16 @@ def decode(text: str) -> str:
             return text
         text = plain
     return text
+
+
+def _patterns_of(secret: str) -> dict[str, str]:
+    """Return a pattern for each form of a secret."""
+    hidden = _hidden_forms(secret)
+    # Base64 and hex may be broken into lines.
+    return {
+        form: r"[\\\s]*".join(map(re.escape, form)) if form in hidden else _loosely(form)
+        for form in encodings_of(secret)
+    }
 
 
 def _loosely(form: str) -> str:
@@ -162,7 +199,10 @@ def opaque(value: Any) -> Any:
 
 
 def without_locals(function: Callable[P, T]) -> Callable[P, T]:
-    """Remove the traceback, the cause and the context from what a function raises: their locals show secrets."""
+    """Remove the locals, the cause and the context from what a function raises: they show secrets.
+
+    The file, the line and the function of each frame stay.
+    """
 
     @wraps(function)
     def discreet(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -173,7 +213,8 @@ def without_locals(function: Callable[P, T]) -> Callable[P, T]:
         # Outside the except block, so that the error does not become its own context.
         del args, kwargs
         raised.__cause__ = raised.__context__ = None
-        raise raised.with_traceback(None)
+        clear_frames(raised.__traceback__)
+        raise raised
 
     return discreet
 
@@ -206,3 +247,12 @@ def type_name(thing: object) -> str:
         return str(type(thing).__name__)[:_LONGEST_NAME]
     except Exception:
         return "object"
+
+
+def place_of(error: BaseException) -> str:
+    """Return an error's type and place, without its message: `KeyError in words, dags/etl.py line 7`."""
+    try:
+        frame = extract_tb(error.__traceback__)[-1]
+    except Exception:  # of any kind: an error may have no frames, and its attributes may raise
+        return type_name(error)
+    return f"{type_name(error)} in {frame.name}, {'/'.join(frame.filename.split('/')[-2:])} line {frame.lineno}"

@@ -1,19 +1,16 @@
 """
 ### One message per row of another task's result
 
-`prepare_messages` returns one mapping per recipient, and `expand_kwargs` creates a mapped task instance for each, with
-its own log, retries and result in XCom. The instances run in the connection's pool (`dialogtech_default`, 4 slots), so
-a long list does not block the tasks of other DAGs.
+`prepare_messages` returns one mapping per recipient, and `.expand` creates a mapped task instance for each, with its
+own log, retries and result in XCom. The instances run in the connection's pool (`dialogtech_default`, 4 slots), so a
+long list does not block the tasks of other DAGs.
 
-Airflow renders expanded values as templates. So expand only data that you trust: a template in a customer's name would
-be executed. For other people's data use the list operator (`dialogtech_customers`), which renders no row.
-
-With `expand` instead, every recipient gets the same message: `.partial(message="…").expand(to=["…", "…"])`.
+Airflow does not render what a decorated function gets from another task, nor what it returns. So a customer's name may
+be anything, even a template. With `DialogTechSendSmsOperator.partial(…).expand_kwargs(…)`, that template would be
+executed.
 """
 
 from datetime import datetime, timedelta, timezone
-
-from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
 try:
     from airflow.sdk import DAG, task
@@ -44,4 +41,8 @@ with DAG(
             for row in deliveries
         ]
 
-    DialogTechSendSmsOperator.partial(task_id="send_to_each_customer").expand_kwargs(prepare_messages())
+    @task.dialogtech_sms
+    def send_to_each_customer(row: dict[str, str]) -> dict[str, str]:
+        return row
+
+    send_to_each_customer.expand(row=prepare_messages())

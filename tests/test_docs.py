@@ -1,6 +1,7 @@
 """Every snippet of the README and of the documentation works as it stands."""
 
 import configparser
+import inspect
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 from datetime import datetime, timezone
 from importlib import import_module
 from importlib.metadata import version
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +23,9 @@ from airflow_provider_dialogtech._compat import BaseHook
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from tests.postgres import postgres_server
@@ -216,14 +220,13 @@ def test_a_pages_tables_are_those_of_the_code(page):
     assert as_it_is.count("\n| `") > 8
 
 
-def test_where_the_site_shows_docstrings_a_page_links_to_them():
+def test_the_tables_of_arguments_have_every_argument_and_its_words():
     pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    references = re.findall(r"<!-- reference: (\S+)\n[^>]*-->\n.*\]\(\.\./(.*)\)\.\n", pages)
-    assert len(references) == pages.count("<!-- reference: ") >= 6
-    for name, source in references:
-        module = source.removesuffix(".py").replace("/", ".")
-        shown = import_module(module)
-        assert name in {module, f"{module}.{getattr(shown, name.rpartition('.')[2], shown).__name__}"}, name
+    for owner in (DialogTechSendSmsOperator, DialogTechSendBulkSmsOperator, DialogTechSmsNotifier, DialogTechHook):
+        taken = [name for name in inspect.signature(owner.__init__).parameters if name not in {"self", "kwargs"}]
+        (table,) = re.findall(rf"<!-- table: arguments of {owner.__name__} -->\n(.*?)<!-- end", pages, re.DOTALL)
+        rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \| .+ \|$", table, re.MULTILINE))
+        assert set(taken) <= set(rows), owner
 
 
 def test_no_template_needs_a_logical_date_which_a_triggered_run_does_not_have():
@@ -296,12 +299,23 @@ def test_what_troubleshooting_quotes_is_what_the_code_says():
         assert words.strip().casefold() in joined, words
 
 
-def test_the_site_has_all_of_a_page_that_shows_docstrings():
-    spec = spec_from_file_location("reference", ROOT / "docs" / "extensions" / "reference.py")
-    reference = module_from_spec(spec)
-    spec.loader.exec_module(reference)
+def test_every_dag_of_an_example_has_an_id_of_its_own():
+    examples = [*ALL_PYTHON, *(file.read_text(encoding="utf-8") for file in (ROOT / "example_dags").glob("*.py"))]
+    ids = [name for example in examples for name in re.findall(r'(?:DAG\(\s*|dag_id=)"([^"]+)"', example)]
+    assert len(ids) > 15
+    assert sorted(ids) == sorted(set(ids))
+
+
+def test_the_second_link_of_the_readme_is_the_start():
+    assert re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))[1] == "docs/start.md"
+
+
+def test_no_page_sends_its_readers_to_a_docstring():
     for page in PAGES:
-        markdown = page.read_text(encoding="utf-8")
-        shown = reference.on_page_markdown(markdown)
-        assert len(markdown.splitlines()) - len(shown.splitlines()) == 2 * markdown.count("<!-- reference: ")
-        assert shown.count("\n::: airflow_provider_dialogtech.") == markdown.count("<!-- reference: ")
+        assert "docstring" not in page.read_text(encoding="utf-8"), page
+
+
+@pytest.mark.parametrize("name", ["opt-out", "replies", "delivery receipts", "mms"])
+def test_what_it_does_not_do_says_what_to_use(name):
+    rows = re.findall(r"^\| \*\*(.+?)\*\*.* \| .+ \| (.+) \|$", (ROOT / "docs/limits.md").read_text(), re.MULTILINE)
+    assert {row.lower(): use for row, use in rows}[name]

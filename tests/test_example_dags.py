@@ -42,26 +42,48 @@ def test_the_daily_notification_messages_its_recipient_once(metadata_db, sandbox
     assert (result["to"], result["status"], result["result_description"]) == ("…7777", "sent", "[1] Message Sent")
 
 
-def test_every_row_gets_its_own_message(metadata_db, sandbox, sandbox_connection):
-    run = run_dag(EXAMPLES / "dialogtech_message_per_row.py")
+ATTACKS = ("{{ conn.dialogtech_default.password }}", "Mallory.sms")
+
+
+@pytest.fixture
+def with_hostile_names(tmp_path):
+    """Copy an example, with customers who call themselves templates and template files."""
+
+    def copied(name: str, *customers: str) -> Path:
+        for file in EXAMPLES.glob(f"{name}.*"):
+            content = file.read_text(encoding="utf-8")
+            for customer, attack in zip(customers, ATTACKS, strict=False):
+                content = content.replace(customer, attack)
+            (tmp_path / file.name).write_text(content, encoding="utf-8")
+        return tmp_path / f"{name}.py"
+
+    return copied
+
+
+def test_every_row_gets_its_own_message_and_no_name_is_a_template(
+    metadata_db, sandbox, sandbox_connection, with_hostile_names
+):
+    run = run_dag(with_hostile_names("dialogtech_message_per_row", "Grace", "Mary"))
     assert run.states["send_to_each_customer"] == ["success"] * 3, run.output
     arrivals = {arrival["to"]: arrival["message"] for arrival in sandbox.messages()}
     assert arrivals == {
         "5556667771": "Hi Ada, your delivery comes today from 9 to 11.",
-        "5556667772": "Hi Grace, your delivery comes today from 11 to 1.",
-        "5556667773": "Hi Mary, your delivery comes today from 2 to 4.",
+        "5556667772": f"Hi {ATTACKS[0]}, your delivery comes today from 11 to 1.",
+        "5556667773": f"Hi {ATTACKS[1]}, your delivery comes today from 2 to 4.",
     }
     assert [result["to"] for result in run.results["send_to_each_customer"]] == ["…7771", "…7772", "…7773"]
 
 
-def test_each_customer_of_the_file_gets_a_message_for_each_order(metadata_db, sandbox, sandbox_connection):
-    run = run_dag(EXAMPLES / "dialogtech_customers.py")
+def test_each_customer_of_the_file_gets_a_message_for_each_order_and_no_name_is_a_template(
+    metadata_db, sandbox, sandbox_connection, with_hostile_names
+):
+    run = run_dag(with_hostile_names("dialogtech_customers", "Grace", "Mary"))
     assert run.states == {"read_customers": ["success"], "send_to_customers": ["success"]}, run.output
     assert sorted((text["to"], text["message"]) for text in sandbox.accepted()) == [
         ("5556667781", "Hi Ada, your order A-1001 comes today from 9 to 11."),
         ("5556667781", "Hi Ada, your order A-1004 comes today from 4 to 6."),
-        ("5556667782", "Hi Grace, your order A-1002 comes today from 11 to 1."),
-        ("5556667783", "Hi Mary, your order A-1003 comes today from 2 to 4."),
+        ("5556667782", f"Hi {ATTACKS[0]}, your order A-1002 comes today from 11 to 1."),
+        ("5556667783", f"Hi {ATTACKS[1]}, your order A-1003 comes today from 2 to 4."),
     ]
     (summary,) = run.results["send_to_customers"]
     assert (summary["recipients"], summary["sent"], summary["failures"]) == (4, 4, [])

@@ -56,3 +56,25 @@ def test_the_workflow_tests_every_airflow_that_make_tests():
     newest = re.search(r"^NEWEST := (.+)$", makefile, re.MULTILINE)[1]
     tested = re.search(r"^MATRIX := (.+)$", makefile, re.MULTILINE)[1].replace("$(NEWEST)", newest).split()
     assert set(re.findall(r"airflow: ([0-9.]+)", workflow)) == set(tested)
+
+
+def test_what_builds_the_packages_is_pinned_by_hash():
+    makefile, locked = (ROOT / "Makefile").read_text(), (ROOT / "constraints/build.txt").read_text()
+    assert "--require-hashes" in makefile
+    for requirement in locked.replace("\\\n", "").splitlines():
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9.]+ +(--hash=sha256:[0-9a-f]{64} *)+", requirement), requirement
+
+
+def test_every_action_is_pinned_by_digest_and_keeps_no_credentials():
+    for workflow in (ROOT / ".github/workflows").glob("*.yml"):
+        steps = re.split(r"^ *- (?=\w+:)", workflow.read_text(), flags=re.MULTILINE)
+        for step in steps:
+            if used := re.search(r"uses: (\S+)", step):
+                assert used[1].startswith("./") or re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", used[1]), used[1]
+                assert "actions/checkout" not in step or "persist-credentials: false" in step
+
+
+def test_only_a_commit_of_main_is_released():
+    release = (ROOT / ".github/workflows/release.yml").read_text()
+    assert 'git merge-base --is-ancestor "$GITHUB_SHA" origin/main' in release
+    assert "needs: [ci, tag]" in release

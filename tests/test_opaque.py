@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import sqlite3
 import traceback
 
@@ -9,7 +10,7 @@ import pytest
 
 from airflow_provider_dialogtech.bulk.rows import Rows
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from airflow_provider_dialogtech.masking import Opaque, opaque, without_locals
+from airflow_provider_dialogtech.masking import Opaque, opaque, place_of, without_locals
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 from airflow_provider_dialogtech.sms.numbers import Number
 from tests.hostile.looking import seen_of
@@ -107,12 +108,43 @@ def test_no_refusal_of_a_list_shows_it(recipients):
     assert "55566" not in seen_of(refused.value)
 
 
-def test_without_locals_removes_the_frames_below():
-    @without_locals
-    def refuse(number):
-        raise InvalidMessage("no")
+class Own(Exception):
+    """An error of no package."""
 
-    with pytest.raises(InvalidMessage, match="no") as refused:
-        refuse(NUMBER)
-    frames = traceback.extract_tb(refused.value.__traceback__)
-    assert [frame.name for frame in frames][1:] == ["discreet"]
+
+@pytest.mark.parametrize("error", [InvalidMessage("no"), KeyError("name"), Own(), KeyboardInterrupt()], ids=repr)
+def test_an_error_keeps_its_place_and_loses_its_values(error):
+    def three_calls_down(to):
+        number = to + ""
+        raise error from ValueError(number)
+
+    def between(to):
+        held = [to]
+        yield three_calls_down(*held)
+
+    @without_locals
+    @without_locals
+    def send(number):
+        return next(between(number))
+
+    with pytest.raises(type(error)) as raised:
+        send(NUMBER)
+    frames = list(traceback.walk_tb(raised.value.__traceback__))
+    names = [frame.f_code.co_name for frame, _ in frames]
+    assert [name for name in names[1:] if name != "discreet"] == ["send", "between", "three_calls_down"]
+    assert traceback.extract_tb(raised.value.__traceback__)[-1].line == "raise error from ValueError(number)"
+    assert NUMBER not in "".join(repr(frame.f_locals) for frame, _ in frames[1:])
+    assert NUMBER not in "".join(
+        traceback.TracebackException.from_exception(raised.value, capture_locals=True).format()
+    ).replace(f"NUMBER = {NUMBER!r}", "")
+    assert raised.value.__cause__ is raised.value.__context__ is None
+
+
+def test_the_place_of_an_error_is_named_without_its_message():
+    def fail():
+        return {}[NUMBER]
+
+    with pytest.raises(KeyError) as raised:
+        fail()
+    assert re.fullmatch(r"KeyError in fail, tests/test_opaque\.py line \d+", place_of(raised.value))
+    assert place_of(KeyError(NUMBER)) == "KeyError"

@@ -1,4 +1,4 @@
-"""Generates the documentation's tables of settings, connection fields and states from the code.
+"""Generates the documentation's tables of settings, connection fields, states, arguments and errors from the code.
 
 The tables are part of the pages, so that they can be read without a built site. `python -m tools.doc_tables` updates
 them.
@@ -6,17 +6,27 @@ them.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from airflow_provider_dialogtech import exceptions
+from airflow_provider_dialogtech.delivery.result import SendResult
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.states import MOVES
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.fields import EXTRA_FIELDS, Field
 
 DOCS = Path(__file__).parents[1] / "docs"
 
-_TABLE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end of the table -->\n)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- table: ([A-Za-z_ ]+) -->\n).*?(<!-- end of the table -->\n)", re.DOTALL)
 
 
 def with_tables(markdown: str) -> str:
@@ -51,6 +61,58 @@ def states_table() -> str:
     return _table(("from", "to", "by", "when", "statement"), rows)
 
 
+def arguments_table(owner: Any) -> str:
+    """Return the table of the arguments of a class or a function, with the words of its docstring."""
+    defaults = _defaults(owner)
+    rows = [(f"`{name}`", words, defaults.get(name, "")) for name, words in _documented(owner)]
+    return _table(("argument", "what it is", "default"), rows)
+
+
+def result_table() -> str:
+    """Return the table of the fields of a result."""
+    rows = [(f"`{name.rstrip('_')}`", words) for name, words in _documented(SendResult)]
+    return _table(("field", "what it is"), rows)
+
+
+def errors_table() -> str:
+    """Return the table of the errors, each with the fields that its base has not."""
+    rows = []
+    for name in sorted(exceptions.__all__, key=_depth):
+        error = getattr(exceptions, name)
+        of_base = dict(_documented(error.__mro__[1]))
+        fields = [f"`{field}`: {words}" for field, words in _documented(error) if field not in of_base]
+        bases = ", ".join(f"`{base.__name__}`" for base in error.__bases__)
+        happened = (inspect.getdoc(error) or "").split("\n\n")[0]
+        rows.append((f"`{name}`", bases, " ".join(happened.split()), "<br>".join(fields)))
+    return _table(("error", "is a", "what happened", "its fields"), rows)
+
+
+def _depth(name: str) -> int:
+    return len(getattr(exceptions, name).__mro__)
+
+
+def _documented(owner: Any) -> list[tuple[str, str]]:
+    """Return the parameters of a docstring in Airflow's form, and what it says of each."""
+    text = inspect.getdoc(owner) or ""
+    found = re.findall(r"^:param (\w+): (.*?)(?=^:|\Z)", text, re.MULTILINE | re.DOTALL)
+    return [(name, " ".join(words.split()).rstrip(".")) for name, words in found]
+
+
+def _defaults(owner: Any) -> dict[str, str]:
+    """Return the default of each parameter, of a class also those that its bases take."""
+    calls = [vars(base).get("__init__") for base in reversed(owner.__mro__)] if isinstance(owner, type) else [owner]
+    parameters = {name: found for call in calls if call for name, found in inspect.signature(call).parameters.items()}
+    return {name: _default(found.default) for name, found in parameters.items()}
+
+
+def _default(value: Any) -> str:
+    if value is inspect.Parameter.empty:
+        return "required"
+    if isinstance(value, timedelta):
+        return f"`timedelta(minutes={value.total_seconds() // 60:.0f})`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
 def _values(field: Field) -> str:
     if field.choices:
         return ", ".join(map(_code, field.choices))
@@ -72,6 +134,13 @@ _TABLES: dict[str, Callable[[], str]] = {
     "settings": settings_table,
     "connection fields": fields_table,
     "states": states_table,
+    "arguments of DialogTechSendSmsOperator": partial(arguments_table, DialogTechSendSmsOperator),
+    "arguments of DialogTechSendBulkSmsOperator": partial(arguments_table, DialogTechSendBulkSmsOperator),
+    "arguments of DialogTechSmsNotifier": partial(arguments_table, DialogTechSmsNotifier),
+    "arguments of DialogTechHook": partial(arguments_table, DialogTechHook),
+    "arguments of send_sms": partial(arguments_table, DialogTechHook.send_sms),
+    "fields of SendResult": result_table,
+    "errors": errors_table,
 }
 
 if __name__ == "__main__":

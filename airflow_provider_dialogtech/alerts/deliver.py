@@ -18,7 +18,7 @@ from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, JournalUnavailable, NotSent
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.metrics import ALERTS
-from airflow_provider_dialogtech.masking import mask_number, scrub
+from airflow_provider_dialogtech.masking import mask_number, place_of, scrub
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
@@ -156,8 +156,8 @@ class RecipientAlert:
             self._log(logging.ERROR, "was not sent: %s. %s", error.reason, error.advice)
             self.failed = True
         except Exception as error:
-            # Only the type: the error's message may hold a secret.
-            self._log(logging.ERROR, "may not have been sent (%s).", type(error).__name__)
+            # Without the error's message, which may hold a secret.
+            self._log(logging.ERROR, "may not have been sent (%s).", place_of(error))
         RECORDER.count(f"{ALERTS}.{self.outcome}")
         self.ended = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from airflow_provider_dialogtech.alerts.question import asks
@@ -29,7 +30,8 @@ def event_of(context: Mapping[str, Any], notifier: object) -> str:
     """Return the event that a callback's context stands for.
 
     :param context: the callback's context.
-    :param notifier: the callback itself. The argument it was passed as decides what the context leaves open.
+    :param notifier: the callback itself, or its class. The argument it was passed as decides what the context leaves
+        open.
     :return: one of `EVENTS`.
     """
     if context.get("ti") is None and "deadline" in context:
@@ -48,12 +50,14 @@ def _attached_to(notifier: object, owner: object, callbacks: Mapping[str, str]) 
     return {
         event
         for event, name in callbacks.items()
-        if any(callback is notifier for callback in _listed(_read(owner, name)))
+        if any(callback is notifier for callback in callbacks_in(_read(owner, name)))
     }
 
 
-def _listed(callbacks: Any) -> list[Any]:
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+def callbacks_in(argument: Any) -> list[Any]:
+    """Return the callbacks of an argument of a task or a DAG: one or a list, without their `functools.partial`."""
+    listed = argument if isinstance(argument, (list, tuple)) else [argument]
+    return [callback.func if isinstance(callback, partial) else callback for callback in listed]
 
 
 def _dag_event(context: Mapping[str, Any], attached: set[str]) -> str:

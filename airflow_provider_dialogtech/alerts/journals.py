@@ -89,13 +89,10 @@ def journal_in_temporary_directory() -> Store:
     :raises JournalUnavailable: when another user owns the directory or can write to it, and so could replace the
         journal by a link.
     """
-    directory = Path(tempfile.gettempdir()) / f"dialogtech-{os.getuid()}"
-    try:
-        directory.mkdir(mode=0o700, exist_ok=True)
-        found = directory.lstat()
-    except OSError:
-        found = None
-    if found is None or not _is_ours_alone(found):
+    directory = temporary_directory()
+    with suppress(OSError):
+        directory.mkdir(mode=0o700)
+    if not is_ours_alone(directory):
         raise JournalUnavailable(
             f"the temporary directory cannot hold a journal: {directory.name} in it must be a directory that no "
             "other user can write to"
@@ -103,7 +100,20 @@ def journal_in_temporary_directory() -> Store:
     return _file_in(directory)
 
 
-def _is_ours_alone(found: os.stat_result) -> bool:
+def temporary_directory() -> Path:
+    """Return the directory of the last fallback. It may not exist yet, and another user may have made it."""
+    return Path(tempfile.gettempdir()) / f"dialogtech-{os.getuid()}"
+
+
+def is_ours_alone(directory: Path) -> bool:
+    """Return whether this is a directory of ours that no other user can write to; False where there is none.
+
+    :param directory: the directory; a link to one is not one.
+    """
+    try:
+        found = directory.lstat()
+    except OSError:
+        return False
     others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not others_write
 
@@ -111,7 +121,7 @@ def _is_ours_alone(found: os.stat_result) -> bool:
 def _file_in(directory: Path) -> Store:
     from airflow_provider_dialogtech.journal.store import Store
 
-    url: Any = config.file_url(str(directory / _FILE))
+    url: Any = config.file_url(str((directory / _FILE).absolute()))
     return Store(url, patience=LOCAL_PATIENCE)
 
 

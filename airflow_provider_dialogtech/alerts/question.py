@@ -76,9 +76,11 @@ def answer_link(context: Mapping[str, Any]) -> str:
 
 
 def _words(written: object, longest: int) -> str:
+    from airflow_provider_dialogtech.sms.message import shorten
+
     # Scrubbed before it is cut: half of a secret would not be recognized.
     text = " ".join(safe_str(written, _LONGEST_READ).split())
-    return scrub_secrets(text)[:longest]
+    return shorten(scrub_secrets(text), longest)
 
 
 def _of(task: Any, name: str) -> Any:

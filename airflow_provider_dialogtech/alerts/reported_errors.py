@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_dialogtech.masking import digest
+from airflow_provider_dialogtech.private_files import open_private
 
 NAME = "dialogtech_import_errors.json"
 # A longer rest means that the clock was set back.
@@ -64,9 +65,10 @@ class ReportedErrors:
         """Open the file and take its lock; None while another process holds it.
 
         :param folder: the file's folder.
+        :raises NotPrivate: when the file is not ours.
         :raises OSError: when the file cannot be written.
         """
-        descriptor = os.open(Path(folder, NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_private(Path(folder, NAME))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -80,7 +82,7 @@ class ReportedErrors:
 
         :param folder: the file's folder.
         """
-        os.utime(Path(folder, NAME))
+        os.utime(Path(folder, NAME), follow_symlinks=False)
 
     @property
     def noted(self) -> int:

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import plural
-from airflow_provider_dialogtech.masking import mask_numbers, safe_str, type_name
+from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_str, type_name
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
@@ -54,10 +54,16 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
     """Name what an alert is about: `etl.load`, or `DAG etl`."""
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
-        return f"DAG {_clip(dag_id_of(context))}"
+        return f"DAG {_clip(dag_id_of(context), 2 * _LONGEST_NAME)}"
+    # What one name does not need is the other's.
+    dag_id, task_id = (_readable(_of(ti, name)) for name in ("dag_id", "task_id"))
+    return f"{_clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{_task_name(ti, 2 * _LONGEST_NAME - len(dag_id))}"
+
+
+def _task_name(ti: Any, room: int = 0) -> str:
     map_index = _of(ti, "map_index")
     place = f"[{safe_str(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
-    return f"{_clip(_of(ti, 'dag_id'))}.{_clip(_of(ti, 'task_id'))}{place}"
+    return _clip(_of(ti, "task_id"), room) + place
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:
@@ -117,7 +123,7 @@ def suffix_of(claim: Claim, *, built_in: bool = True) -> str:
     :param built_in: whether the package wrote the body, whose sentence the suffix then continues.
     """
     more = f" (+{claim.suppressed} more since {clock_time(claim.since)})" if claim.suppressed and claim.since else ""
-    last = " Alert budget used up: no more messages for up to 10 min." if claim.is_last else ""
+    last = ". Alert budget used up: no more messages for up to 10 min." if claim.is_last else ""
     return (_failures(claim.recovery, ", {}" if built_in else " ({})") if claim.recovery else more) + last
 
 
@@ -147,12 +153,20 @@ def fit(body: str, suffix: str, *, one_segment: bool) -> str:
 
     body = to_gsm7(_printable(body[:LONGEST_READ]))
     room = (ONE_SEGMENT if one_segment else MAX_LENGTH) - len(suffix)
-    whole = shorten(body, room) + suffix
+    whole = _joined(shorten(body, room), suffix)
     # Some GSM-7 characters count twice.
     while one_segment and room > 0 and measure(whole).encoding == "GSM-7" and measure(whole).segments > 1:
         room -= 1
-        whole = shorten(body, room) + suffix
+        whole = _joined(shorten(body, room), suffix)
     return whole
+
+
+def _joined(body: str, suffix: str) -> str:
+    """Append a suffix. Its full stop is left out where the body has one, or ends with a link."""
+    from airflow_provider_dialogtech.sms.message import ends_with_link
+
+    ended = body.endswith((".", "!", "?", "…")) or ends_with_link(body)
+    return body + (suffix.removeprefix(".") if ended else suffix)
 
 
 def _printable(text: str) -> str:
@@ -160,10 +174,23 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() or char in "\n\r" else " " for char in text).strip()
 
 
-def _clip(name: object) -> str:
+def _readable(name: object) -> str:
     # Neither a log nor a message can encode a lone surrogate.
-    text = safe_str(name, _LONGEST_ID).encode(errors="replace").decode() or "?"
-    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 3]}..."
+    return safe_str(name, _LONGEST_ID).encode(errors="replace").decode() or "?"
+
+
+def _clip(name: object, room: int = 0) -> str:
+    """Cut a name in its middle, and put a part of its digest there: no two names of a DAG look the same.
+
+    :param name: the name.
+    :param room: how long it may be; at least `_LONGEST_NAME`.
+    """
+    text, room = _readable(name), max(room, _LONGEST_NAME)
+    if len(text) <= room:
+        return text
+    mark = f"..{digest(text)[:4]}.."
+    head = (room - len(mark)) // 3
+    return f"{text[:head]}{mark}{text[head + len(mark) - room :]}"
 
 
 def _of(owner: Any, name: str) -> Any:
@@ -212,11 +239,25 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
     if event.startswith("dag_"):
         reason = context.get("reason")
         words = safe_str(reason, _LONGEST_ID) if reason is not None else ""
+        if words == "task_failure":
+            return f"{_failed_task(context)} failed"
         return words.replace("_", " ") if words != "success" else ""
     if event == "sla":
         return " ".join(safe_str(context.get("task_list", ""), LONGEST_ERROR_READ).split())
     error = context.get("exception") if event in {"failed", "retry"} else None
     return _first_words(error) if error is not None else ""
+
+
+def _failed_task(context: Mapping[str, Any]) -> str:
+    from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK
+
+    ti = context.get("ti")
+    state = _of(ti, "state")
+    # Before Airflow 3.2 the context has any task of the run, and in Airflow 3 its state is unknown.
+    is_failed = (
+        REPORTS_FAILED_TASK if state is None else safe_str(getattr(state, "value", state), _LONGEST_ID) == "failed"
+    )
+    return f"task {_task_name(ti)}" if ti is not None and is_failed else "a task"
 
 
 def _first_words(error: object) -> str:
@@ -227,11 +268,13 @@ def _first_words(error: object) -> str:
 
 
 def _scrubbed(error: object) -> str:
+    from airflow_provider_dialogtech.sms.message import shorten
+
     written = safe_str(error, LONGEST_ERROR_READ)
     words = scrub_reason(" ".join(written.split()))
     if len(written) == LONGEST_ERROR_READ:
         words = words[:-_LONGEST_SECRET]
-    return words[:LONGEST_WHY].rstrip()
+    return shorten(words, LONGEST_WHY)
 
 
 def scrub_reason(text: str) -> str:

@@ -25,14 +25,14 @@ from airflow_provider_dialogtech.exceptions import (
     NotSent,
     Unreachable,
 )
-from airflow_provider_dialogtech.masking import Opaque, scrub, without_locals
+from airflow_provider_dialogtech.masking import Opaque, holds_secret, mask_numbers, scrub, without_locals
 
 T = TypeVar("T")
 
 
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0
-SHORTEST_SECRET = 12
+_LONGEST_PATH = 80
 
 _HEADERS = {
     "User-Agent": f"airflow-provider-dialogtech/{__version__}",
@@ -67,8 +67,6 @@ class DialogTechClient:
     ) -> None:
         # A traceback may show this function's locals.
         self._keys = {"access_key": Opaque(access_key or ""), "secret_access_key": Opaque(secret_access_key or "")}
-        # A shorter one, as for tests, is also an ordinary word.
-        self._own_secret = Opaque(secret_access_key if len(secret_access_key or "") >= SHORTEST_SECRET else "")
         access_key = secret_access_key = ""
         url = Opaque(url)
         if not all(self._keys.values()):
@@ -97,14 +95,15 @@ class DialogTechClient:
 
     @without_locals
     def refuse_own_secret(self, message: str) -> None:
-        """Check that a message does not hold the secret access key.
+        """Check that a message holds neither of the keys.
 
         :param message: the body.
         :raises InvalidMessage: when it does, in any encoding.
         """
-        if self._own_secret and scrub(message, self._own_secret) != message:
+        if holds_secret(message, *self._keys.values()):
+            key = next(name for name, key in reversed(self._keys.items()) if holds_secret(message, key))
             raise InvalidMessage(
-                "its body contains the secret access key of its own connection",
+                f"its body contains the {key.replace('_', ' ')} of its own connection",
                 advice="Remove it. Data that Airflow renders as a template can read the connection.",
             )
 
@@ -187,10 +186,18 @@ class DialogTechClient:
         except NotLeft as failure:
             answer = self._unreachable(failure)
         except (NoReply, NotDocumented) as failure:
-            answer = NotSent(f"DialogTech did not answer as documented ({failure})", advice=advice)
+            answer = NotSent(f"DialogTech did not answer as documented ({self._told(failure)})", advice=advice)
         if isinstance(answer, DialogTechError):
             raise answer
         return answer
+
+    def _told(self, failure: NoReply | NotDocumented) -> str:
+        """Return a failure, and where a reply came from that is not DialogTech's: the path may be misspelt."""
+        if isinstance(failure, NoReply) or self._url == DEFAULT_URL:
+            return str(failure)
+        # Cut last: half a key could not be recognized.
+        path = mask_numbers(scrub(urlsplit(self._url).path, *self._keys.values()))[:_LONGEST_PATH]
+        return f"{failure}, from the path {path} of the API URL"
 
     def _unreachable(self, failure: NotLeft) -> Unreachable:
         called = urlsplit(self._url)
@@ -256,7 +263,7 @@ class ApiCall:
         except (NoReply, NotDocumented) as failure:
             left_at = self._connection.left_at
             when = f" at {left_at:%Y-%m-%d %H:%M:%S} UTC" if left_at is not None else ""
-            outcome = InDoubt(f"its request left{when}, and then {failure}", since=left_at)
+            outcome = InDoubt(f"its request left{when}, and then {self._client._told(failure)}", since=left_at)
         finally:
             self.close()
         if isinstance(outcome, DialogTechError):

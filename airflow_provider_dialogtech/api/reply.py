@@ -202,7 +202,8 @@ def _counts_nothing(description: str) -> bool:
 def _what_came(raw: RawReply) -> str:
     if raw.status != HTTPStatus.OK:
         return f"the HTTP status was {raw.status}"
-    return "the reply was not the documented XML" if raw.body else "the reply was empty"
+    what = "the reply was not the documented XML" if raw.body else "the reply was empty"
+    return f"{what} (HTTP status {raw.status})"
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dialogtech.bulk.shapes import cell, is_blank, listed, named, wrong_columns
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, Refused, plural
 from airflow_provider_dialogtech.masking import mask_number, safe_str, type_name, without_locals
+from airflow_provider_dialogtech.sms.missing import is_missing
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -40,31 +42,40 @@ class Rows:
     def of(cls, recipients: object) -> Rows:
         """Read a list in any form in which Airflow passes it.
 
-        :param recipients: any iterable of rows, or a JSON list as a string.
+        :param recipients: any iterable of rows, a data frame, or a JSON list as a string. Blank rows at its end are
+            left out.
         :raises InvalidMessage: when it is not a list, or has more than `MOST_ROWS` rows.
         :raises NotSent: when reading the rows fails.
         """
-        given = _json_list(recipients) if isinstance(recipients, str) else recipients
-        if not isinstance(given, Iterable) or isinstance(given, Mapping | bytes | bytearray):
-            kind = "a string that is not a JSON list" if isinstance(recipients, str) else type_name(recipients)
-            raise InvalidMessage(
-                f"recipients must be a list of numbers or mappings, not {kind}",
-                advice="A Jinja template needs render_template_as_native_obj=True, or |tojson.",
-                before_any=True,
-            )
-        rows = _rows_of(given)
+        rows = _rows_of(listed(recipients))
         if len(rows) > MOST_ROWS:
             raise InvalidMessage(
                 f"there are more than {MOST_ROWS:,} rows", advice="Give each task fewer.", before_any=True
             )
+        count = len(rows)
+        while rows and is_blank(rows[-1]):
+            rows.pop()
+        if len(rows) < count:
+            log.info("%s at the end left out.", plural(count - len(rows), "blank row"))
         return cls(rows)
+
+    def require_columns(self) -> None:
+        """Refuse rows that all lack a `to`, such as those of a file whose header is wrong.
+
+        :raises InvalidMessage: when no row has a `to`.
+        """
+        problem = wrong_columns(self._given)
+        if problem is not None:
+            reason, advice = problem
+            raise InvalidMessage(reason, advice=advice, before_any=True)
 
     def __len__(self) -> int:
         return len(self._given)
 
     def __getitem__(self, index: int) -> Row:
         given = self._given[index]
-        return Row(index, given if isinstance(given, Mapping) else {"to": given})
+        values = named(given)
+        return Row(index, {"to": given} if values is None else values)
 
     def __iter__(self) -> Iterator[Row]:
         return map(self.__getitem__, range(len(self)))
@@ -92,7 +103,10 @@ class Row:
     @property
     def to(self) -> str:
         """Its phone number, shortened."""
-        to = self.values.get("to")
+        try:
+            to = cell(self.values, "to", None)
+        except InvalidMessage:
+            to = None
         # A value of another type is not a number, and may be too large to search for one.
         return mask_number(safe_str(to, _LONGEST_MASKED) if isinstance(to, str | int) else "")
 
@@ -100,10 +114,10 @@ class Row:
     def id(self) -> str | None:
         """Its `id`, which distinguishes it from other rows with the same recipient; None without one.
 
-        :raises InvalidMessage: when it is too long, or its `str` raises.
+        :raises InvalidMessage: when it is too long, its `str` raises, or two columns have it.
         """
-        given = self.values.get("id")
-        if given is None:
+        given = cell(self.values, "id", None)
+        if is_missing(given):
             return None
         written = safe_str(given, LONGEST_ID + 1)
         if len(written) > LONGEST_ID or not (written or isinstance(given, str)):
@@ -161,7 +175,7 @@ def _in_one_line(rows: Sequence[FailedRow], most: int) -> str:
         return str(rows[0])
     more = f" and {len(rows) - most} more" if len(rows) > most else ""
     places = ", ".join(f"{failed.row} (to {failed.to})" for failed in rows[:most])
-    return f"rows {places}{more}: {rows[0].reason}"
+    return f"{rows[0].reason}: rows {places}{more}"
 
 
 def _rows_of(given: Iterable[Any]) -> list[Any]:
@@ -170,14 +184,6 @@ def _rows_of(given: Iterable[Any]) -> list[Any]:
     except Exception as error:  # of any kind: a lazy XCom requests its rows from Airflow
         problem = type_name(error)
     raise NotSent(f"the recipients could not be read ({problem})", before_any=True)
-
-
-def _json_list(text: str) -> list[Any] | None:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):  # not JSON, or nested too deep
-        return None
-    return found if isinstance(found, list) else None
 
 
 _SHOWN = 20

@@ -6,6 +6,7 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dialogtech.bulk.shapes import cell, spilled
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_numbers, safe_str, type_name, without_locals
 
@@ -29,29 +30,24 @@ class RowTemplate:
     @without_locals
     def __init__(self, task: BaseOperator, message: str, context: Context) -> None:
         import jinja2
-        from jinja2.sandbox import SandboxedEnvironment
 
-        dag = task.get_dag()
-        # Never the native environment: a message renders to a string. An undefined value is an error in the row.
-        environment = dag.get_template_env(force_sandboxed=True) if dag is not None else SandboxedEnvironment()
-        environment = environment.overlay(undefined=jinja2.StrictUndefined)
+        from airflow_provider_dialogtech.settings.templates import environment_of, template_of
+
         if len(message) > LONGEST_TEMPLATE:
             raise InvalidMessage(f"`message` has more than {LONGEST_TEMPLATE:,} characters", before_any=True)
-        advice = ""
+        # An undefined value is an error in the row.
+        environment = environment_of(task, undefined=jinja2.StrictUndefined)
+        problem: InvalidMessage
         try:
-            if message.endswith(tuple(task.template_ext)):
-                self._template = environment.get_template(message)
-            else:
-                self._template = environment.from_string(message)
-        except UnicodeDecodeError:
-            name = mask_numbers(message)[:_LONGEST_WORDS]
-            problem, advice = f"cannot be read: the file {name} is not in UTF-8", "Save it as UTF-8."
+            self._template = template_of(environment, message, task.template_ext)
+        except InvalidMessage as error:
+            problem = error
         except Exception as error:  # of any kind: deep nesting makes Jinja's and Python's parsers fail
-            problem = f"is not a valid template ({_in_words(error)})"
+            problem = InvalidMessage(f"`message` is not a valid template ({_in_words(error)})", before_any=True)
         else:
             self._context = context
             return
-        raise InvalidMessage(f"`message` {problem}", advice=advice, before_any=True)
+        raise problem
 
     def compose(self, row: Mapping[str, Any], *, number_of: Callable[[object], object], **options: Any) -> SmsMessage:
         """Return the message of a row.
@@ -61,11 +57,16 @@ class RowTemplate:
         :param options: the other arguments of `SmsMessage.create`.
         :raises InvalidMessage: when the row is invalid.
         """
-        from airflow_provider_dialogtech.sms.message import SmsMessage
+        from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
-        if "to" not in row:
-            raise InvalidMessage("it has no `to`, which is where its phone number belongs")
-        return SmsMessage.create(to=number_of(row["to"]), message=self.render(row), **options)
+        if spilled(row):
+            raise InvalidMessage("it has more cells than there are columns: put a cell that has a comma into quotes")
+        try:
+            to = cell(row, "to")
+        except KeyError:
+            raise InvalidMessage("it has no `to`, which is where its phone number belongs") from None
+        recipient = normalize_number(number_of(to), "to")
+        return SmsMessage.create(to=recipient, message=self.render(row), **options)
 
     @without_locals
     def render(self, row: Mapping[str, Any]) -> str:
@@ -74,26 +75,30 @@ class RowTemplate:
         Neither the rendering time nor the size of a single value is bounded.
 
         :param row: the row's values.
-        :raises InvalidMessage: when it cannot be rendered.
+        :raises InvalidMessage: when it cannot be rendered, or needs a value that the row lacks.
         """
-        template = self._template
-        environment = template.environment
-        # Without a copy of the context, as in Airflow: its deprecated variables warn when they are read.
-        variables: Any = ChainMap({"recipient": Recipient(row)}, self._context, template.globals)  # type: ignore[arg-type]
-        context = environment.context_class(environment, variables, template.name, template.blocks)
+        from airflow_provider_dialogtech.bulk.recipient import BadCell, Recipient
+        from airflow_provider_dialogtech.settings.templates import BadPiece, pieces_of
+
         try:
-            return _beginning(template.root_render_func(context))
+            return _beginning(pieces_of(self._template, ChainMap({"recipient": Recipient(row)}, self._context)))  # type: ignore[arg-type]
+        except BadCell as error:
+            problem = str(error)
+        except BadPiece as error:
+            problem = f"in its message, {error}; {error.advice[0].lower()}{error.advice[1:-1]}"
         except Exception as error:
             problem = f"its message cannot be rendered ({_in_words(error, row)})"
         raise InvalidMessage(problem)
 
 
-def _beginning(pieces: Iterable[str]) -> str:
+def _beginning(pieces: Iterable[Any]) -> str:
     """Join the pieces until they exceed `LONGEST_READ` characters."""
+    from airflow_provider_dialogtech.settings.templates import text_of
+
     taken, length = [], 0
     for piece in pieces:
-        taken.append(piece)
-        length += len(piece)
+        taken.append(text := text_of(piece))
+        length += len(text)
         if length > LONGEST_READ:
             break
     # Some editors write a byte order mark at the start of a file.
@@ -102,7 +107,7 @@ def _beginning(pieces: Iterable[str]) -> str:
 
 def _in_words(error: Exception, row: Mapping[str, Any] | None = None) -> str:
     """Return an error's message without the row's values, which Python's errors often quote."""
-    words = safe_str(error, LONGEST_READ).replace(_RECIPIENT_IN_JINJAS_WORDS, "recipient")
+    words = safe_str(error, LONGEST_READ)
     for value in _strings_in(row or {}):
         words = words.replace(value, "…")
     words = mask_numbers(words)[:_LONGEST_WORDS]
@@ -130,22 +135,6 @@ def _strings_in(row: Mapping[str, Any]) -> list[str]:
     return sorted((text for text in found if len(text) >= _SHORTEST_VALUE), key=len, reverse=True)
 
 
-class Recipient:
-    """A row's values by name. It has no methods, which would shadow values named `items` or `count`.
-
-    :param row: the row's values.
-    """
-
-    __slots__ = ("_row",)
-
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        self._row = row
-
-    def __getitem__(self, name: str) -> Any:
-        return self._row[name]
-
-
-_RECIPIENT_IN_JINJAS_WORDS = f"{Recipient.__module__}.{Recipient.__qualname__} object"
 _LONGEST_WORDS = 150
 LONGEST_READ = 10_000
 _MOST_VALUES = 1_000

@@ -133,20 +133,28 @@ def _numbers(from_numbers: tuple[str, ...], enabled: tuple[str, ...] | None) -> 
 
 
 def _pool(conn_id: str) -> Finding:
-    from airflow_provider_dialogtech.plugins.pools import slots_of_pools
     from airflow_provider_dialogtech.settings import config
 
     try:
         if config.pool_of(conn_id) is None:
             return Finding("pool", True, "none of its own, since it is not in [dialogtech] conn_ids: default_pool")
-        slots = slots_of_pools().get(conn_id)
+        return _own_pool(conn_id)
     except InvalidConnection as error:
         return _wrong("pool", error)
     except Exception as error:  # of Airflow's database, whose errors show its address
         problem = type(error).__name__
-        return Finding("pool", None, f"Airflow's database could not be read ({problem})", "run `airflow db check`")
+    return Finding("pool", None, f"Airflow's database could not be read ({problem})", "run `airflow db check`")
+
+
+def _own_pool(conn_id: str) -> Finding:
+    from airflow_provider_dialogtech.plugins.pools import CREATE_POOLS, scheduler_is_running, slots_of_pools
+    from airflow_provider_dialogtech.settings import config
+
+    slots = slots_of_pools().get(conn_id)
+    if slots is None and config.create_pools() and not scheduler_is_running():
+        return Finding("pool", True, f"{conn_id} does not exist yet: the scheduler creates it when it starts")
     if slots is None:
-        return Finding("pool", False, f"{conn_id} does not exist, so its tasks wait for ever", "run the command pools")
+        return Finding("pool", False, f"{conn_id} does not exist, so its tasks wait for ever", f"run {CREATE_POOLS}")
     if not slots:
         return Finding("pool", False, f"{conn_id} has 0 slots, so its tasks wait", "raise them under Admin → Pools")
     return Finding("pool", True, f"{conn_id} has {slots} slots")

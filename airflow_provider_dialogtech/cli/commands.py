@@ -140,6 +140,13 @@ def _messages_commands() -> tuple[CLICommand, ...]:
             ),
             epilog="Exit code: 0 settled, 1 not settled, because it is not in doubt.",
         ),
+        ActionCommand(
+            name="prune",
+            help="Delete the messages that are older than journal_retention_days, as the scheduler does twice a day",
+            func=lazy_load_command(f"{_PACKAGE}.messages.prune"),
+            args=(),
+            epilog="After that their idempotency keys are forgotten: a task cleared later sends again.",
+        ),
     )
 
 
@@ -151,8 +158,14 @@ def _send_command() -> CLICommand:
         help="Send a message, within the limits, as a task does",
         func=lazy_load_command(f"{_PACKAGE}.send.send"),
         args=(
-            _argument("to", help="The recipient's number; without + and a country code, a US number", metavar="TO"),
-            _argument("message", help="The body, at most 256 characters", metavar="MESSAGE"),
+            _argument(
+                "to",
+                help="The recipient's number, without + and a country code a US number; - reads it from standard input",
+                metavar="TO",
+            ),
+            _argument(
+                "message", help="The body, at most 256 characters; - reads it from standard input", metavar="MESSAGE"
+            ),
             _conn_id(),
             _argument("--idempotency-key", help="Messages with the same key are sent once; by default each call sends"),
             _argument(
@@ -162,7 +175,8 @@ def _send_command() -> CLICommand:
             ),
             ARG_OUTPUT,
         ),
-        epilog="Exit code: 0 sent, 1 not sent, 3 it may have been sent.",
+        epilog="With - for both, the first line of standard input is the number. Other users of this machine see the "
+        "arguments of commands, not their standard input. Exit code: 0 sent, 1 not sent, 3 it may have been sent.",
     )
 
 

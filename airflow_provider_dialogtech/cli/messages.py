@@ -1,4 +1,4 @@
-"""`messages list`, `look-up` and `resolve`: lists messages, and settles those in doubt."""
+"""The commands `messages …`: list messages, settle those in doubt, and delete old ones."""
 
 from __future__ import annotations
 
@@ -60,6 +60,14 @@ def resolve(arguments: Namespace) -> None:
     if not settled:
         stop(f"The message {message.id} is not in doubt but {message.state}; nothing was changed.")
     print_rows([_row(message, {}) | {"next": _what_follows(message, outcome)}], arguments.output)
+
+
+def prune(_arguments: Namespace) -> None:
+    """Delete the messages whose retention is over."""
+    with running_command():
+        retention = config.journal_retention()
+        open_messages().prune(retention)
+    say(f"The journal has no message older than {retention.days} days.")
 
 
 def open_messages() -> Messages:

@@ -2,33 +2,76 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from argparse import Namespace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.cli.output import print_record, print_rows, running_command
+from airflow_provider_dialogtech.exceptions import InDoubt, InvalidMessage, how_to_settle
 from airflow_provider_dialogtech.journal.records import Record, Reservation
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.operations.accounts import hook_of
+from airflow_provider_dialogtech.sms.message import LONGEST_READ
+from airflow_provider_dialogtech.sms.numbers import LONGEST_WRITTEN
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 
 
+STDIN = "-"
+# Beyond this, the body is refused anyway.
+_LONGEST_INPUT = LONGEST_WRITTEN + LONGEST_READ + 100
+
+
 def send(arguments: Namespace) -> None:
     """Send a message, or show how it would be sent."""
     with running_command():
+        to, message = _number_and_body(arguments.to, arguments.message)
         hook = hook_of(arguments.conn_id)
         if arguments.dry_run:
-            record = _dry_run(hook, arguments)
+            record = _dry_run(hook, to, message, arguments.idempotency_key)
         else:
-            result = hook.send_sms(
-                to=arguments.to, message=arguments.message, idempotency_key=arguments.idempotency_key
-            )
-            record = {name: value for name, value in result.items() if name != "xml"}
+            record = _sent(hook, to, message, arguments.idempotency_key)
     print_record(record, arguments.output)
+
+
+def _sent(hook: DialogTechHook, to: str, message: str, key: str | None) -> dict[str, object]:
+    try:
+        result = hook.send_sms(to=to, message=message, idempotency_key=key)
+    except InDoubt as error:
+        # The command has no in_doubt.
+        other = " with another --idempotency-key" if key else ""
+        advice = how_to_settle("this recipient and time", "the message", "it", again=f"run this command again{other}")
+        doubt = InDoubt(error.reason, advice=("Nothing was sent now. " if error.earlier else "") + advice, to=error.to)
+    else:
+        return {name: value for name, value in result.items() if name != "xml"}
+    raise doubt
+
+
+def _number_and_body(to: str, message: str) -> tuple[str, str]:
+    """Replace `-` by standard input. If both are `-`, its first line is the number."""
+    if STDIN not in {to, message}:
+        return to, message
+    given = _standard_input()
+    if to != STDIN:
+        return to, given
+    if message != STDIN:
+        return given, message
+    number, _, body = given.partition("\n")
+    return number, body
+
+
+def _standard_input() -> str:
+    try:
+        given = sys.stdin.read(_LONGEST_INPUT) if sys.stdin else ""
+    except UnicodeDecodeError:
+        given = None
+    if given is None:
+        raise InvalidMessage("standard input is not text in this terminal's encoding", advice="Give it UTF-8.")
+    return given.removesuffix("\n")
 
 
 def _status(found: Record | Reservation) -> str:
@@ -39,14 +82,14 @@ def _status(found: Record | Reservation) -> str:
     return f"nothing would be sent: {found.state} before"
 
 
-def _dry_run(hook: DialogTechHook, arguments: Namespace) -> dict[str, object]:
+def _dry_run(hook: DialogTechHook, to: str, message: str, given: str | None) -> dict[str, object]:
     from airflow_provider_dialogtech.journal.journal import preview
     from airflow_provider_dialogtech.journal.records import SlotRequest
     from airflow_provider_dialogtech.settings.identity import given_key
     from airflow_provider_dialogtech.settings.journal import journal_store
 
-    sms = hook.compose(arguments.to, arguments.message)
-    given = arguments.idempotency_key
+    sms = hook.compose(to, message)
+    hook.get_conn().refuse_own_secret(sms.whole)
     key = uuid.uuid4().hex if given is None else given_key(given)
     settings = hook.settings
     is_held_back = settings.only_to is not None and sms.to not in settings.only_to

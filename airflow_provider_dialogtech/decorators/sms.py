@@ -36,6 +36,8 @@ class DialogTechSmsDecoratedOperator(DecoratedOperator, DialogTechSendSmsOperato
         *DecoratedOperator.template_fields,
         *(field for field in DialogTechSendSmsOperator.template_fields if field != "message"),
     )
+    # Neither the function's arguments nor its result is the name of a file.
+    template_ext: Sequence[str] = ()
     template_fields_renderers: ClassVar[dict[str, str]] = {**DecoratedOperator.template_fields_renderers}
     custom_operator_name: str = "@task.dialogtech_sms"
 

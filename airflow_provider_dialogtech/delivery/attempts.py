@@ -112,7 +112,9 @@ def log_next_try(state: RetryCallState) -> None:
     error = _error_of(state)
     attempts: Attempts = state.args[0]
     if isinstance(error, SlotLost):
-        log.warning("The message to %s lost its slot and takes another: %s.", attempts.to, error)
+        # One or two are normal: to an alert, or on a busy machine.
+        level = logging.INFO if attempts.slots <= SLOTS // 2 else logging.WARNING
+        log.log(level, "The message to %s lost its slot and takes another: %s.", attempts.to, error)
     else:
         log.warning("%s Trying again (%d of %d).", error, attempts.failures + 1, TRIES)
 

@@ -22,6 +22,7 @@ from airflow_provider_dialogtech.delivery.attempts import (
 )
 from airflow_provider_dialogtech.delivery.result import SendResult, detail_of, record_outcome
 from airflow_provider_dialogtech.exceptions import (
+    BadCredentials,
     DialogTechError,
     InDoubt,
     JournalUnavailable,
@@ -111,7 +112,7 @@ class SmsSender:
         :param is_alert: whether it is sent before all messages that are not alerts.
         :param origin: the task that it belongs to.
         :raises WaitTooLong: when there is no slot within `max_wait`, or it is further away than `keep_beyond`.
-        :raises InvalidMessage: when the key belongs to a message to somebody else, or the body contains the secret.
+        :raises InvalidMessage: when the key belongs to a message to somebody else, or the body contains a key.
         :raises Refused: when the API refused the message.
         :raises Throttled: when the API throttled it, again and again.
         :raises Unreachable: when the API could not be reached, again and again.
@@ -124,7 +125,7 @@ class SmsSender:
             message, request, in_doubt == "resend", max_wait=max_wait, keep_beyond=keep_beyond, clock=self._clock
         )
         try:
-            self._client.refuse_own_secret(message.body)
+            self._client.refuse_own_secret(message.whole)
             result = self._send_message(attempts)
         except BaseException as error:
             record_outcome(self._journal.recorder, error, attempts.slots)
@@ -269,6 +270,8 @@ class SmsSender:
                 attempts.unsent = held
             raise
         except Refused as error:
+            if not isinstance(error, BadCredentials):
+                error.reason += f" (from {mask_number(held.number)})"
             self._requests[key] = error
             if not self._outcomes.settle(attempts, held, "refused", {"result_description": error.description}, sent_at):
                 attempts.unsent = held

@@ -10,7 +10,12 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dialogtech._compat import AirflowNotFoundException, BaseHook, mask_secret
+from airflow_provider_dialogtech._compat import (
+    AirflowNotFoundException,
+    BaseHook,
+    mask_secret,
+    reads_stored_connections,
+)
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, InvalidMessage, NotSent, plural
@@ -38,7 +43,10 @@ class DialogTechHook(BaseHook):
 
         DialogTechHook().send_sms(to="(555) 666-7777", message="The nightly load is done.")
 
-    :param dialogtech_conn_id: the connection of type `dialogtech`, which holds the account's keys.
+    :param dialogtech_conn_id: the connection of type `dialogtech`, which holds the account's keys; by default
+        `dialogtech_default`.
+    :param conn_id: another name for `dialogtech_conn_id`.
+    :raises InvalidConnection: when the two name different connections.
     """
 
     conn_name_attr = "dialogtech_conn_id"
@@ -46,9 +54,15 @@ class DialogTechHook(BaseHook):
     conn_type = "dialogtech"
     hook_name = "DialogTech SMS"
 
-    def __init__(self, dialogtech_conn_id: str = default_conn_name) -> None:
+    def __init__(self, dialogtech_conn_id: str | None = None, *, conn_id: str | None = None) -> None:
         super().__init__()
-        self.dialogtech_conn_id = dialogtech_conn_id
+        if dialogtech_conn_id and conn_id and dialogtech_conn_id != conn_id:
+            raise InvalidConnection(
+                f"dialogtech_conn_id is {safe_repr(dialogtech_conn_id)} and conn_id is {safe_repr(conn_id)}",
+                advice="Give one of them.",
+                before_any=True,
+            )
+        self.dialogtech_conn_id = dialogtech_conn_id or conn_id or self.default_conn_name
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -70,7 +84,7 @@ class DialogTechHook(BaseHook):
         try:
             return self._checked(self.get_connection(self.dialogtech_conn_id))
         except Exception as error:
-            failure = self._unread(error)
+            failure = self._unread(error, _outside_of_airflow(self.dialogtech_conn_id))
         raise failure
 
     async def aload(self) -> None:
@@ -85,7 +99,7 @@ class DialogTechHook(BaseHook):
             else:
                 self.settings = self._checked(await asyncio.to_thread(self.get_connection, self.dialogtech_conn_id))
         except Exception as error:
-            failure = self._unread(error)
+            failure = self._unread(error, _outside_of_airflow(self.dialogtech_conn_id))
         else:
             return
         raise failure
@@ -112,17 +126,23 @@ class DialogTechHook(BaseHook):
         _mask(content.password)
         return ConnectionSettings.of(content)
 
-    def _unread(self, error: Exception) -> DialogTechError:
-        """Return the package's error for one that reading the connection raised."""
+    def _unread(self, error: Exception, hint: str = "") -> DialogTechError:
+        """Return the package's error for one that reading the connection raised.
+
+        :param hint: more advice.
+        """
         if isinstance(error, DialogTechError):
             return error
         if isinstance(error, AirflowNotFoundException):
             return InvalidConnection(
                 f"Airflow has no connection {self.dialogtech_conn_id!r}, or cannot read it",
-                advice="Create it, or check the secrets backend.",
+                advice=f"Create it, or check the secrets backend.{hint}",
                 before_any=True,
             )
-        return NotSent(f"Airflow could not read the connection {self.dialogtech_conn_id!r} ({type(error).__name__})")
+        return NotSent(
+            f"Airflow could not read the connection {self.dialogtech_conn_id!r} ({type(error).__name__})",
+            advice=NotSent.default_advice + hint,
+        )
 
     def get_conn(self) -> DialogTechClient:
         """Return the client of the connection's account.
@@ -289,6 +309,16 @@ class DialogTechHook(BaseHook):
         from airflow_provider_dialogtech.settings.connection import check
 
         return check(lambda: (self.settings, self.get_conn()))
+
+
+def _outside_of_airflow(conn_id: str) -> str:
+    """Return advice for a program that Airflow 3 did not start."""
+    if reads_stored_connections():
+        return ""
+    return (
+        " Outside of its own processes, Airflow 3 does not read connections from its database: set the environment "
+        f"variable AIRFLOW_CONN_{conn_id.upper()}, or use `python -m airflow_provider_dialogtech send`."
+    )
 
 
 def _log(result: SendResult) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
 from itertools import chain
 from typing import NamedTuple
 
@@ -12,6 +14,8 @@ SHORT_MARGIN = 0.035
 LONG_MARGIN = 0.5
 
 LONGEST_WINDOW = 60 + LONG_MARGIN
+# Sums of times are rounded. What is left out without being compared is so much further away.
+_ROUNDED = 0.001
 
 
 @dataclass(frozen=True)
@@ -67,20 +71,50 @@ class Window(NamedTuple):
     messages: int
     seconds: float
 
-    def closed_spans(self, times: Sequence[float]) -> Iterator[tuple[float, float]]:
+    def closed_spans(self, times: Sequence[float], after: float) -> Iterator[tuple[float, float]]:
         """Return between which times (both ends excluded) one more message would overflow this window.
 
         A message overflows it exactly when it lies with `messages` neighbours in less than `seconds`.
 
         :param times: when messages leave, past and future, ascending.
+        :param after: spans that end before are left out, and what lies further back is not read.
         """
-        for first, last in zip(times, times[self.messages - 1 :], strict=False):
-            if last - first < self.seconds:
-                yield last - self.seconds, first + self.seconds
+        first = bisect_left(times, after - self.seconds - _ROUNDED)
+        last = first + self.messages - 1
+        for begin, end in zip(times[first:], times[last:], strict=False):
+            if end - begin < self.seconds:
+                yield end - self.seconds, begin + self.seconds
 
 
 Occupied = tuple[Sequence[Window], Sequence[float]]
 """Windows, and the times (ascending) of the messages that share them."""
+
+
+def closed_spans(occupied: Iterable[Occupied], after: float) -> list[tuple[float, float]]:
+    """Return the spans of time, ascending, in which one more message would overflow a window.
+
+    :param occupied: the windows, each group with the times of the messages that share it.
+    :param after: spans that end before are left out.
+    """
+    return sorted(
+        chain.from_iterable(window.closed_spans(times, after) for windows, times in occupied for window in windows)
+    )
+
+
+def first_open(not_before: float, *spans: Iterable[tuple[float, float]]) -> float:
+    """Return the first time, from `not_before` on, that lies in no span.
+
+    :param not_before: the earliest time wanted, in seconds.
+    :param spans: closed spans, each group ascending.
+    """
+    time = not_before
+    for start, end in merge(*spans):
+        if end <= time:
+            continue
+        if start >= time:
+            break
+        time = end
+    return time
 
 
 def earliest_send_time(not_before: float, occupied: Iterable[Occupied]) -> float:
@@ -91,13 +125,7 @@ def earliest_send_time(not_before: float, occupied: Iterable[Occupied]) -> float
     :param not_before: the earliest time wanted, in seconds.
     :param occupied: the windows, each group with the times of the messages that share it.
     """
-    spans = chain.from_iterable(window.closed_spans(times) for windows, times in occupied for window in windows)
-    time = not_before
-    for start, end in sorted(span for span in spans if span[1] > not_before):
-        if start >= time:
-            break
-        time = max(time, end)
-    return time
+    return first_open(not_before, closed_spans(occupied, not_before))
 
 
 def overflows(time: float, occupied: Iterable[Occupied]) -> bool:
@@ -106,5 +134,5 @@ def overflows(time: float, occupied: Iterable[Occupied]) -> bool:
         start < time < end
         for windows, times in occupied
         for window in windows
-        for start, end in window.closed_spans(times)
+        for start, end in window.closed_spans(times[: bisect_left(times, time + window.seconds + _ROUNDED)], time)
     )

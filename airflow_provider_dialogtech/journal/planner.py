@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -71,7 +71,7 @@ class Planner:
         if self.request.is_held_back:
             insert = self._insert(row.next_id, Slot(now, 0), now, None, State.HELD_BACK)
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, insert]
-        slot = self._slot(rows, now, head_start, account, without=earlier)
+        slot = self._slot(rows, _left(row), now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
             return _too_long(slot.at, self.max_wait), writes
         writes += [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
@@ -113,10 +113,11 @@ class Planner:
     ) -> tuple[list[dict[str, Any]], Record | None, dict[str, float], list[Statement]]:
         """Read the answer, and correct it where the journal's clock was set.
 
-        :return: the recent messages, the record of the attempt that has the key, the account, and what that writes.
+        :return: the recent messages that are undecided, the record of the attempt that has the key, the account, and
+            what that writes.
         """
         now = reading.now
-        rows = [dict(zip(statements.SLOT_COLUMNS, values, strict=True)) for values in json.loads(row.slots)]
+        rows = _undecided(row)
         found = json.loads(row.message)
         earlier = Record.of([*found[0], now]) if found else None
         # Set back, the clock has written some messages while it was ahead.
@@ -218,6 +219,7 @@ class Planner:
     def _slot(
         self,
         rows: list[dict[str, Any]],
+        left: Mapping[str, Sequence[float]],
         now: float,
         head_start: float,
         account: Mapping[str, float],
@@ -240,7 +242,7 @@ class Planner:
             and not (row["state"] == State.RESERVED and row["at"] < now - records.ABANDONED)
         ]
         extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0
-        slots = AccountSlots(taken, self.limits, extra_margin)
+        slots = AccountSlots(taken, self.limits, extra_margin, left)
         find = slots.slot_for_alert if self.request.is_alert else slots.slot
         numbers = [self.name_of(number) for number in self.request.numbers]
         pause = account["paused_until"]
@@ -291,6 +293,23 @@ class Planner:
     def name_of(self, number: str) -> str:
         """Return the journal's name of one of the account's numbers."""
         return number_name(self.account, number)
+
+
+def _undecided(row: Any) -> list[dict[str, Any]]:
+    """Return the account's recent messages whose state or slot may still change."""
+    return [
+        dict(zip(statements.SLOT_COLUMNS, values, strict=True))
+        for _, _, rows in json.loads(row.slots)
+        for values in json.loads(rows)
+    ]
+
+
+def _left(row: Any) -> dict[str, list[float]]:
+    """Return when the account's other recent messages left, ascending, by the number they left from."""
+    return {
+        number: sorted(time / statements.MICROSECONDS for time in json.loads(times))
+        for number, times, _ in json.loads(row.slots)
+    }
 
 
 def _freed(later: Record | None) -> list[Statement] | None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from types import MappingProxyType
 
-from airflow_provider_dialogtech.journal.limits import Occupied, RateLimits, earliest_send_time, overflows
+from airflow_provider_dialogtech.journal.limits import (
+    LONG_MARGIN,
+    LONGEST_WINDOW,
+    RateLimits,
+    Window,
+    closed_spans,
+    first_open,
+    overflows,
+)
 
 # A message that alerts have displaced so often keeps its slot from then on.
 MOST_DISPLACED = 2
@@ -50,10 +61,19 @@ class AccountSlots:
     :param places: the messages, in any order.
     :param limits: what the account may send.
     :param extra_margin: by how many seconds the short windows are widened.
+    :param left: when further messages left, ascending, by the number they left from.
     """
 
-    def __init__(self, places: Iterable[TakenSlot], limits: RateLimits, extra_margin: float = 0.0) -> None:
-        self._taken = sorted(places, key=lambda place: place.at)
+    def __init__(
+        self,
+        places: Iterable[TakenSlot],
+        limits: RateLimits,
+        extra_margin: float = 0.0,
+        left: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    ) -> None:
+        self._places = sorted(places, key=lambda place: place.at)
+        self._left = left
+        self._all_left = sorted(chain.from_iterable(left.values()))
         self._of_account = limits.of_account(extra_margin)
         self._of_number = limits.of_number(extra_margin)
         self._of_ordinary = limits.of_ordinary()
@@ -64,7 +84,7 @@ class AccountSlots:
         :param numbers: the numbers the message may leave from; the one whose slot comes first is taken.
         :param not_before: no slot is nearer.
         """
-        at, _, number = min(self._slots(self._taken, numbers, not_before, is_alert=False))
+        at, _, number = min(self._slots(self._places, numbers, not_before, is_alert=False))
         return Slot(at, number)
 
     def slot_for_alert(self, numbers: Sequence[str], not_before: float) -> Slot:
@@ -76,11 +96,11 @@ class AccountSlots:
         :param numbers: the numbers the alert may leave from.
         :param not_before: no slot is nearer.
         """
-        fixed = [place for place in self._taken if not place.may_move]
+        fixed = [place for place in self._places if not place.may_move]
         found = self._nearest_for_alert(fixed, numbers, not_before)
         if len(found.displaced) <= 1:
             return found
-        waiting = (place.at for place in self._taken if place.may_move and place.number in numbers)
+        waiting = (place.at for place in self._places if place.may_move and place.number in numbers)
         for at in waiting:
             if found.at < at <= found.at + WORTH_WAITING:
                 return self._nearest_for_alert(fixed, numbers, at)
@@ -105,25 +125,20 @@ class AccountSlots:
         Among numbers whose slots are equally near, the one that was used least should go: else some would wait for
         their minute to end while another has hardly begun its own.
         """
-        by_number: defaultdict[str, list[TakenSlot]] = defaultdict(list)
+        by_number: defaultdict[str, list[float]] = defaultdict(list)
         for place in places:
-            by_number[place.number].append(place)
-        of_account = (self._of_account, [place.at for place in places])
-        return [
-            (
-                earliest_send_time(not_before, [of_account, *self._windows(by_number[name], is_alert=is_alert)]),
-                len(by_number[name]),
-                index,
-            )
-            for index, name in enumerate(numbers)
-        ]
-
-    def _windows(self, places: Sequence[TakenSlot], *, is_alert: bool) -> list[Occupied]:
-        windows: list[Occupied] = [(self._of_number, [place.at for place in places])]
-        if not is_alert:
-            # Alerts count, too: the messages that may wait pay for them, and the next alert finds the reserve whole.
-            windows.append((self._of_ordinary, [place.at for place in places]))
-        return windows
+            by_number[place.number].append(place.at)
+        of_all = sorted([*self._all_left, *(place.at for place in places)])
+        # They are the same for each number, and by far the most.
+        of_account = closed_spans([(self._of_account, of_all)], not_before)
+        # Alerts count, too: the messages that may wait pay for them, and the next alert finds the reserve whole.
+        windows = self._of_number if is_alert else (*self._of_number, *self._of_ordinary)
+        slots = []
+        for index, name in enumerate(numbers):
+            times = sorted([*self._left.get(name, ()), *by_number[name]])
+            at = first_open(not_before, of_account, closed_spans([(windows, times)], not_before))
+            slots.append((at, len(times), index))
+        return slots
 
     def _in_the_way(self, at: float, number: str) -> list[int]:
         """Choose the waiting messages that overflow a window together with an alert, as few as possible.
@@ -131,25 +146,52 @@ class AccountSlots:
         The nearest neighbours share the most windows with it, so these go first; whoever turns out to fit in again
         stays.
         """
-        staying = list(self._taken)
+        line = _Neighbours(
+            (self._of_account, sorted([*self._all_left, *(place.at for place in self._places)])),
+            (
+                self._of_number,
+                sorted([*self._left.get(number, ()), *(place.at for place in self._places if place.number == number)]),
+            ),
+        )
+        reach = LONGEST_WINDOW + LONG_MARGIN
+        waiting = [place for place in self._places if place.may_move and abs(place.at - at) < reach]
         gone: list[TakenSlot] = []
-        for place in sorted((place for place in self._taken if place.may_move), key=lambda place: abs(place.at - at)):
-            if not self._crowded(at, number, staying):
+        for place in sorted(waiting, key=lambda place: abs(place.at - at)):
+            if not line.is_crowded(at):
                 break
-            if place.number == number or self._crowded_in_account(at, staying):
-                staying.remove(place)
+            if place.number == number or line.is_crowded_in_account(at):
+                line.remove(place, of_number=place.number == number)
                 gone.append(place)
+        staying = set()
         for place in reversed(gone):
-            staying.append(place)
-            staying.sort(key=lambda place: place.at)
-            if self._crowded(at, number, staying):
-                staying.remove(place)
-        kept = {place.id for place in staying}
-        return [place.id for place in gone if place.id not in kept]
+            line.add(place, of_number=place.number == number)
+            if line.is_crowded(at):
+                line.remove(place, of_number=place.number == number)
+            else:
+                staying.add(place.id)
+        return [place.id for place in gone if place.id not in staying]
 
-    def _crowded(self, at: float, number: str, places: Sequence[TakenSlot]) -> bool:
-        of_number = [place.at for place in places if place.number == number]
-        return self._crowded_in_account(at, places) or overflows(at, [(self._of_number, of_number)])
 
-    def _crowded_in_account(self, at: float, places: Sequence[TakenSlot]) -> bool:
-        return overflows(at, [(self._of_account, [place.at for place in places])])
+class _Neighbours:
+    """The times around an alert, of its account and of its number, while messages are taken away and put back."""
+
+    def __init__(self, account: tuple[Sequence[Window], list[float]], number: tuple[Sequence[Window], list[float]]):
+        self._account = account
+        self._number = number
+
+    def is_crowded(self, at: float) -> bool:
+        return overflows(at, [self._account, self._number])
+
+    def is_crowded_in_account(self, at: float) -> bool:
+        return overflows(at, [self._account])
+
+    def add(self, place: TakenSlot, *, of_number: bool) -> None:
+        for times in self._lists(of_number):
+            insort(times, place.at)
+
+    def remove(self, place: TakenSlot, *, of_number: bool) -> None:
+        for times in self._lists(of_number):
+            del times[bisect_left(times, place.at)]
+
+    def _lists(self, of_number: bool) -> list[list[float]]:
+        return [self._account[1], self._number[1]] if of_number else [self._account[1]]

@@ -20,13 +20,15 @@ from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal import schema
 from airflow_provider_dialogtech.journal.backend import Plan, Statement, ask_for_time, note_questions
-from airflow_provider_dialogtech.journal.errors import StoreAway
+from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
+from airflow_provider_dialogtech.private_files import NotPrivate, check_private, ensure_private, mend_copies
 
 T = TypeVar("T")
 
 READ_SECONDS = 2.0
 """How many seconds a question may take: as long as one is being read, no commit gets through."""
-_OURS_ALONE = 0o600
+# SQLite's own files beside the journal.
+_BESIDE = ("-journal", "-wal", "-shm")
 # How soon somebody who waits for the file looks again, in seconds.
 _LOOK_AGAIN = (0.002, 0.006)
 # SQLite looks at the time after this many of its instructions.
@@ -152,6 +154,7 @@ class SqliteBackend:
             _write_version(connection)  # a commit without a write takes no time
             return self._clock.monotonic()
 
+        mend_copies(self._path)
         return -self._writer.run(commit, timeout=timeout) + self._clock.monotonic()
 
     @contextmanager
@@ -163,12 +166,14 @@ class SqliteBackend:
     @contextmanager
     def _transaction(self, timeout: float) -> Iterator[Connection]:
         until = time.monotonic() + timeout
-        self._create_private()
+        self._keep_private()
         with self._connection() as connection:
             driver: Any = connection.connection.dbapi_connection
             # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal that
             # was deleted. SQLite answers with a row, and nothing else works before that is read.
             _when_unlocked(lambda pragma: driver.execute(pragma).fetchall(), "PRAGMA journal_mode=TRUNCATE", until)
+            # In a new file only: each commit then gives back the space of what it deleted.
+            driver.execute("PRAGMA auto_vacuum=FULL")
             _when_unlocked(driver.execute, "BEGIN IMMEDIATE", until)
             is_new = self._prepare(connection)
             yield connection
@@ -181,7 +186,7 @@ class SqliteBackend:
     def _reading(self, timeout: float) -> Iterator[Connection]:
         """Give a snapshot of the file. It locks out no writer but at its commit, and for `READ_SECONDS` at most."""
         until = time.monotonic() + min(timeout, READ_SECONDS)
-        self._create_private()
+        self._keep_private()
         with self._connection() as connection:
             driver: Any = connection.connection.dbapi_connection
             driver.execute("BEGIN")
@@ -193,11 +198,18 @@ class SqliteBackend:
             finally:
                 driver.set_progress_handler(None, 0)
 
-    def _create_private(self) -> None:
-        """Create a missing file so that nobody else can read it: digests of phone numbers can be guessed."""
-        if not self._path.exists():
-            with suppress(OSError):
-                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, _OURS_ALONE))
+    def _keep_private(self) -> None:
+        """Let nobody else read or write what SQLite opens: digests of phone numbers can be guessed."""
+        problem = None
+        try:
+            with suppress(OSError):  # SQLite says why
+                ensure_private(self._path)
+            for suffix in _BESIDE:
+                check_private(self._path.with_name(self._path.name + suffix))
+        except NotPrivate as error:
+            problem = unusable(str(error), error.advice)
+        if problem is not None:
+            raise problem
 
     def _prepare(self, connection: Connection) -> bool:
         if _is_current(connection):

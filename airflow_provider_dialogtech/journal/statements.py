@@ -20,7 +20,8 @@ from airflow_provider_dialogtech.journal.schema import (
     accounts,
     alerts,
     journal_version,
-    json_rows,
+    json_list,
+    json_row,
     messages,
     next_id,
     now,
@@ -41,6 +42,8 @@ LEFT_EARLY = 0.5
 _PRUNED_AT_ONCE = 100
 # Times pass through JSON, which may round them.
 _SAME_TIME = 0.001
+MICROSECONDS = 1_000_000
+_LEFT = [state for state in State if state not in (State.RESERVED, State.SENDING, *WITHOUT_SLOT)]
 _SECOND = 1.0
 _MINUTE = 60.0
 _DAY = 86400.0
@@ -56,42 +59,72 @@ SLOT_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created
 ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until", "unknown_until", "clock_set_by")
 
 
-def _is_in(*found: State) -> ColumnElement[bool]:
-    return sa.or_(*(messages.c.state == state.value for state in found))
+def _is_in(*found: State, source: Any = messages) -> ColumnElement[bool]:
+    return sa.or_(*(source.c.state == state.value for state in found))
 
 
 # What `reserve` reads
 
 
-def _json(columns: tuple[str, ...], source: Any, *conditions: ColumnElement[bool]) -> Any:
-    rows = json_rows(*(source.c[name] for name in columns))
-    query = sa.select(rows).select_from(source)
-    return (query.where(*conditions) if conditions else query).scalar_subquery()
+def _json(columns: tuple[str, ...], source: Any, condition: ColumnElement[bool]) -> Any:
+    row = json_row(*(source.c[name] for name in columns))
+    return sa.select(json_list(row)).select_from(source).where(condition).scalar_subquery()
 
 
 def _is_recent() -> Any:
     return sa.and_(messages.c.account == _account, messages.c.at > now() - LONGEST_WINDOW)
 
 
-def _question(slots: Any) -> Any:
+def _was_written_ahead(source: Any) -> ColumnElement[bool]:
+    return sa.or_(
+        source.c.created > now(),
+        sa.and_(_is_in(State.SENDING, source=source), source.c.updated > now()),
+        # What waits takes another slot anyway; what has an outcome has left in its slot before.
+        sa.and_(_is_in(State.RESERVED, source=source), source.c.at > now()),
+        sa.and_(_is_in(*_LEFT, source=source), source.c.at > now() + LEFT_EARLY),
+    )
+
+
+def _slots(source: Any) -> Any:
+    """Return when the account's recent messages left, and those whole whose state or slot matters, by number.
+
+    Of a full minute nearly all have left. Of these the times alone are read, as whole microseconds.
+    """
+    is_undecided = sa.or_(
+        _is_in(State.RESERVED, State.SENDING, source=source),
+        source.c.key.is_not_distinct_from(_key),
+        _was_written_ahead(source),
+    )
+    has_left = sa.and_(sa.not_(is_undecided), _is_in(*_LEFT, source=source))
+    at = sa.cast(source.c.at * MICROSECONDS, sa.BigInteger)
+    of_number = (
+        sa.select(
+            source.c.number,
+            json_list(sa.case((has_left, at))).label("left"),
+            json_list(sa.case((is_undecided, json_row(*(source.c[name] for name in SLOT_COLUMNS))))).label("rows"),
+        )
+        .group_by(source.c.number)
+        .subquery()
+    )
+    return sa.select(json_list(json_row(*of_number.c))).scalar_subquery()
+
+
+def _question(recent: Any) -> Any:
     return sa.select(
         now().label("now"),
         next_id().label("next_id"),
         _json(ACCOUNT_COLUMNS, accounts, accounts.c.account == _account).label("account"),
         _json(COLUMNS, messages, messages.c.key == _key).label("message"),
-        slots.label("slots"),
+        _slots(recent).label("slots"),
     )
 
 
-BEFORE_RESERVING = _question(_json(SLOT_COLUMNS, messages, _is_recent()))
+_recent = sa.select(*(messages.c[name] for name in (*SLOT_COLUMNS, "key"))).where(_is_recent())
+
+BEFORE_RESERVING = _question(_recent.subquery())
 """Everything that a reservation depends on."""
 
-BEFORE_RESERVING_FOR_ALERT = _question(
-    _json(
-        SLOT_COLUMNS,
-        sa.select(*(messages.c[name] for name in SLOT_COLUMNS)).where(_is_recent()).with_for_update().cte(),
-    )
-)
+BEFORE_RESERVING_FOR_ALERT = _question(_recent.with_for_update().cte())
 """The same, and no message of the account can be started until the alert has its slot: it may displace one."""
 
 
@@ -176,16 +209,9 @@ RESOLVE = (
 )
 """By a person. The row keeps its idempotency key until a new attempt takes it."""
 
-_was_written_ahead = sa.or_(
-    messages.c.created > now(),
-    sa.and_(_is_in(State.SENDING), messages.c.updated > now()),
-    # What waits takes another slot anyway; what has an outcome has left in its slot before.
-    sa.and_(_is_in(State.RESERVED), messages.c.at > now()),
-    sa.and_(sa.not_(_is_in(State.RESERVED, State.SENDING, *WITHOUT_SLOT)), messages.c.at > now() + LEFT_EARLY),
-)
 SHIFT_SLOTS = (
     messages.update()
-    .where(_is_recent(), _was_written_ahead)
+    .where(_is_recent(), _was_written_ahead(messages))
     .values(
         at=messages.c.at - sa.bindparam("by", type_=sa.Float),
         deadline=messages.c.deadline - sa.bindparam("by", type_=sa.Float),

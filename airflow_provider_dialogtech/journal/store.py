@@ -25,6 +25,7 @@ from airflow_provider_dialogtech.journal.errors import (
     unusable,
 )
 from airflow_provider_dialogtech.journal.timing import Timing
+from airflow_provider_dialogtech.spelling import misspelt
 
 PATIENCE = 60.0
 """For how many seconds a store that is away, restarted say, is tried again."""
@@ -320,6 +321,9 @@ _DRIVERS = {
     "psycopg2": ("psycopg2", "psycopg2-binary"),
     "psycopg": ("psycopg", "'psycopg[binary]'"),
 }
+# Those of SQLite's URIs, and of its driver.
+_FILE_OPTIONS = ("timeout", "uri", "mode", "cache", "immutable", "nolock", "psow", "vfs")
+_ABSOLUTE = "Write four slashes and the whole path: sqlite:////opt/airflow/dialogtech_journal.db."
 _INSTALL = "pip install 'airflow-provider-dialogtech[postgres]'"
 
 
@@ -329,8 +333,9 @@ def kind_of(url: str | URL) -> str:
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not there.
     """
     parsed = _parsed(url)
-    if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database not in {None, "", ":memory:"}:
+    if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database:
         _check_driver(parsed, {"pysqlite"}, "sqlite:////…")
+        _check_file(parsed)
         return "sqlite"
     if parsed is not None and parsed.get_backend_name() == "postgresql":
         _check_driver(parsed, {"psycopg2", "psycopg"}, "postgresql+psycopg2://…")
@@ -347,6 +352,26 @@ def _parsed(url: str | URL) -> URL | None:
         return make_url(url)
     except (sa.exc.ArgumentError, ValueError):
         return None
+
+
+def _check_file(url: URL) -> None:
+    """Refuse a file that another process would not find, and options that SQLAlchemy ignores."""
+    path = str(url.database)
+    is_uri = path.startswith("file:") and str(url.query.get("uri")).lower() in {"true", "1", "yes", "on"}
+    if unknown := [name for name in url.query if name not in _FILE_OPTIONS]:
+        raise InvalidConnection(
+            f"[dialogtech] journal_url has {misspelt('option', unknown, _FILE_OPTIONS)}", advice="Correct it."
+        )
+    if url.query.get("mode") == "memory" or ":memory:" in path:
+        raise InvalidConnection(
+            "[dialogtech] journal_url names a database in memory, so each process would have a journal of its own",
+            advice=_ABSOLUTE,
+        )
+    if not (path.removeprefix("file:") if is_uri else path).startswith("/"):
+        raise InvalidConnection(
+            "[dialogtech] journal_url has a relative path, so each working directory would have a journal of its own",
+            advice=_ABSOLUTE,
+        )
 
 
 def _check_driver(url: URL, known: set[str], example: str) -> None:

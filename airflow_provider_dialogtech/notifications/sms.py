@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import BaseNotifier
@@ -17,7 +18,7 @@ from airflow_provider_dialogtech.alerts.question import answer_link, question_bo
 from airflow_provider_dialogtech.alerts.text import built_in_body, dag_id_of, identity_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, plural
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.masking import clean, safe_repr, safe_str, type_name
+from airflow_provider_dialogtech.masking import clean, place_of, safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import origin_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ LONGEST_COOLDOWN = timedelta(days=3650)
 MOST_RECIPIENTS = 100
 
 _LONGEST_LIST = 10_000
-_SLA_ARGUMENTS = 5
+_SLA_ARGUMENTS = ("dag", "task_list", "blocking_task_list", "slas", "blocking_tis")
+# Every context of a callback has one of them.
+_IN_A_CONTEXT = {"ti", "dag", "dag_run"}
 
 
 class DialogTechSmsNotifier(BaseNotifier):
@@ -47,9 +50,11 @@ class DialogTechSmsNotifier(BaseNotifier):
 
     It works as any callback of a task or a DAG, and (Airflow 3.1) as a deadline alert's `AsyncCallback`. It never
     raises, takes at most 45 seconds, and logs the outcome of each message. Several tasks may share one instance.
+    `send_dialogtech_sms_notification` is another name for it. The class itself, without parentheses, is a callback with
+    the default arguments.
 
-    :param message: the body; by default what happened, to what, when, in which run, at which try, and why. A body that
-        is too long is cut. (templated)
+    :param message: the body, or a function that returns it from the context; by default what happened, to what, when,
+        in which run, at which try, and why. A body that is too long is cut. (templated)
     :param to: the recipients' numbers and contacts: one, several separated by commas, or a list; by default the
         connection's `alert_to`. (templated)
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
@@ -66,10 +71,12 @@ class DialogTechSmsNotifier(BaseNotifier):
     """
 
     template_fields: Sequence[str] = ("message", "to", "dialogtech_conn_id", "dedup_key")
+    called_as: type | None = None
+    """The class, where Airflow called it instead of an instance."""
 
     def __init__(
         self,
-        message: str | None = None,
+        message: str | Callable[..., str] | None = None,
         to: str | int | Sequence[str | int] | None = None,
         *,
         dialogtech_conn_id: str = DialogTechHook.default_conn_name,
@@ -82,6 +89,11 @@ class DialogTechSmsNotifier(BaseNotifier):
         super().__init__(**kwargs)  # takes the context from Airflow 3.1 on
         if event is not None and not (isinstance(event, str) and event in EVENTS):
             raise InvalidMessage(f"event must be one of {', '.join(EVENTS)}, not {safe_repr(event)}", before_any=True)
+        if not (message is None or callable(message) or _is_text(message)):
+            raise InvalidMessage(
+                f"message must be text, a template or a function that returns text, not a {type_name(message)}",
+                before_any=True,
+            )
         self.message = message
         self.to = to
         self.dialogtech_conn_id = dialogtech_conn_id
@@ -90,12 +102,24 @@ class DialogTechSmsNotifier(BaseNotifier):
         self.cooldown = _cooldown(cooldown)
         self.resolved = resolved
 
+    if not TYPE_CHECKING:
+
+        @wraps(__init__, assigned=())
+        def __new__(cls, *args, **kwargs):
+            """Create a notifier. Called with a context, as a callback without parentheses is, send the alert."""
+            own, context = _split(args)
+            if context is None:
+                return super().__new__(cls)
+            notifier = cls(*own, **kwargs)
+            notifier.called_as = cls
+            return notifier.notify(context)
+
     def __call__(self, *args: Any) -> None:
         """Send the alert. Unlike the base class, it does not write the template fields into the context.
 
         :param args: the context, or the five arguments of Airflow 2's SLA callback.
         """
-        self.notify(_context_of(args))
+        self.notify(_split(args)[1] or args[0])
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Send the alert from an event loop, about the context that the constructor was given."""
@@ -130,6 +154,7 @@ class DialogTechSmsNotifier(BaseNotifier):
 
 
 send_dialogtech_sms_notification = DialogTechSmsNotifier
+"""Another name for `DialogTechSmsNotifier`, as the notifiers of other providers have one."""
 
 
 class _Rendered:
@@ -153,7 +178,7 @@ class _Rendered:
         try:
             return str(self._render("dialogtech_conn_id"))
         except Exception as error:
-            log.error("The template of `dialogtech_conn_id` failed (%s); it is used as it is.", type_name(error))  # noqa: TRY400
+            log.error("The template of `dialogtech_conn_id` failed (%s); it is used as it is.", place_of(error))  # noqa: TRY400
             return str(self._notifier.dialogtech_conn_id)
 
     def _alert(self) -> Alert | None:
@@ -162,18 +187,20 @@ class _Rendered:
         except Exception as error:
             # The alert is sent whatever the context holds.
             name = type_name(error)
-            log.error("The context of an alert cannot be read (%s); the alert is sent without details.", name)  # noqa: TRY400
+            log.error(  # noqa: TRY400
+                "The context of an alert cannot be read (%s); the alert is sent without details.", place_of(error)
+            )
         return Alert(
             subject="a task or DAG",
             body=f"Airflow: a task or DAG called for an alert, but its details cannot be read ({name})",
             built_in=True,
             note="",
-            dedup_key=json.dumps(["unreadable", self._notifier.message and str(self._notifier.message)]),
+            dedup_key=json.dumps(["unreadable", _identity(self._notifier.message)]),
             cooldown=self._notifier.cooldown,
         )
 
     def _alert_of_context(self) -> Alert | None:
-        event = self._notifier.event or event_of(self._context, self._notifier)
+        event = self._notifier.event or event_of(self._context, self._notifier.called_as or self._notifier)
         if self._notifier.resolved and event == "skipped":
             return None  # on 2.11 a skipped task calls its success callbacks too
         body, note = self._body()
@@ -194,27 +221,33 @@ class _Rendered:
         )
 
     def _body(self) -> tuple[str, str]:
-        """Return the body, empty for the built-in one, and a note where its template failed."""
+        """Return the body, empty for the built-in one, and a note where its template or function failed."""
         from airflow_provider_dialogtech.sms.message import LONGEST_READ
 
         if self._notifier.message is None:
             return "", ""
+        kind = "function" if callable(self._notifier.message) else "template"
         try:
-            body = str(self._render("message")).strip()[:LONGEST_READ]
-            # A body of invisible characters alone is not sendable.
-            return (body if clean(body) else ""), ""
+            written = self._render("message")
+            if _is_text(written):
+                body = str(written).strip()[:LONGEST_READ]
+                # A body of invisible characters alone is not sendable.
+                return (body if clean(body) else ""), ""
+            # As every notifier's, a template that is a function may return anything.
+            name, problem = type_name(written), f"returned a {type_name(written)}, not text"
         except Exception as error:
             # Only the type: the error's message may quote the template's variables.
             name = type_name(error)
-            log.error("The template of the alert's message failed (%s); the built-in message is sent instead.", name)  # noqa: TRY400
-            return "", f" (message template: {name})"
+            problem = f"failed ({place_of(error)})"
+        log.error("The %s of the alert's message %s; the built-in message is sent instead.", kind, problem)
+        return "", f" (message {kind}: {name})"
 
     def _recipients(self) -> list[str]:
         try:
             rendered = self._render("to")
         except Exception as error:
-            name = type_name(error)
-            log.error("The template of `to` failed (%s); the alert goes to the connection's alert_to.", name)  # noqa: TRY400
+            place = place_of(error)
+            log.error("The template of `to` failed (%s); the alert goes to the connection's alert_to.", place)  # noqa: TRY400
             return []
         listed = rendered if isinstance(rendered, (list, tuple, set)) else [rendered]
         numbers = [number for each in listed if each is not None for number in _numbers_in(each)]
@@ -228,20 +261,47 @@ class _Rendered:
             given = self._render("dedup_key")
             given = None if given is None else str(given)
         except Exception as error:
-            log.error("The template of `dedup_key` failed (%s); the default key is used.", type_name(error))  # noqa: TRY400
+            log.error("The template of `dedup_key` failed (%s); the default key is used.", place_of(error))  # noqa: TRY400
             given = None
         return None if given is None else json.dumps(["given", given])
 
     def _default_key(self, event: str) -> str:
         if event == "asked":
             return question_key(self._context)
-        return json.dumps([dag_id_of(self._context), event, self._notifier.message and str(self._notifier.message)])
+        return json.dumps([dag_id_of(self._context), event, _identity(self._notifier.message)])
 
     def _render(self, name: str) -> Any:
         template = getattr(self._notifier, name)
         if template is None:
             return None
-        return self._notifier.render_template(template, self._context, _environment(self._notifier, self._context))
+        environment = _environment(self._notifier, self._context)
+        if callable(template):
+            return _called(template, self._context, environment)
+        return self._notifier.render_template(template, self._context, environment)
+
+
+def _is_text(message: object) -> bool:
+    return isinstance(message, (str, int, float)) and not isinstance(message, bool)
+
+
+def _called(function: Callable[..., Any], context: Context, environment: jinja2.Environment) -> Any:
+    """Call a function as Airflow calls one in a template field, or with the context alone, or without arguments."""
+    for args, kwargs in (((), {"context": context, "jinja_env": environment}), ((context,), {}), ((), {})):
+        try:
+            inspect.signature(function).bind(*args, **kwargs)
+        except (TypeError, ValueError):
+            continue
+        return function(*args, **kwargs)
+    return function(context)
+
+
+def _identity(message: object) -> str | None:
+    """Return what tells a message from another in every process: its template, or where its function is written."""
+    if not callable(message):
+        return str(message) if message else None
+    function = message.func if isinstance(message, partial) else message
+    code = getattr(function, "__code__", None)
+    return f"{getattr(function, '__qualname__', type_name(function))}:{getattr(code, 'co_firstlineno', '')}"
 
 
 def _numbers_in(recipient: object) -> list[str]:
@@ -263,11 +323,15 @@ def _environment(notifier: DialogTechSmsNotifier, context: Context) -> jinja2.En
     return environment
 
 
-def _context_of(args: Sequence[Any]) -> Any:
-    if len(args) != _SLA_ARGUMENTS:
-        return args[0]
-    names = ("dag", "task_list", "blocking_task_list", "slas", "blocking_tis")
-    return dict(zip(names, args, strict=True))
+def _split(args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+    """Return the arguments before the context that Airflow calls a callback with, and the context if there is one."""
+    if args and isinstance(args[-1], Mapping) and not _IN_A_CONTEXT.isdisjoint(args[-1]):
+        return args[:-1], args[-1]
+    # Airflow 2's SLA callback.
+    first = len(args) - len(_SLA_ARGUMENTS)
+    if first >= 0 and hasattr(args[first], "dag_id"):
+        return args[:first], dict(zip(_SLA_ARGUMENTS, args[first:], strict=True))
+    return args, None
 
 
 def _cooldown(given: timedelta | float | None) -> timedelta | None:
@@ -290,5 +354,5 @@ def _cooldown(given: timedelta | float | None) -> timedelta | None:
 
 def _log_failure(error: Exception) -> None:
     """Log why no message was sent. Only this package's errors are certain to hold no secret."""
-    reason = f"{error.reason}. {error.advice}" if isinstance(error, DialogTechError) else type(error).__name__
+    reason = f"{error.reason}. {error.advice}" if isinstance(error, DialogTechError) else place_of(error)
     log.error("An alert failed, so no message was sent: %s", reason)

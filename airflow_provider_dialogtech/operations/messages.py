@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from airflow_provider_dialogtech.journal import statements
@@ -16,6 +16,8 @@ from airflow_provider_dialogtech.journal.store import Store
 
 MOST_LISTED = 10_000
 _LONGEST_NAME = 100
+# Between two bites those who send use the journal.
+PRUNING_PAUSE = 0.02
 
 _Found = list[Record]
 
@@ -67,6 +69,16 @@ class Messages:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         return [row.dag_id for row in self._store.ask(Statement(statements.DAG_IDS, {"most": MOST_LISTED}))]
+
+    def prune(self, retention: timedelta) -> None:
+        """Delete the messages whose retention is over, a few at a time, so that nobody who sends waits for it.
+
+        :param retention: how long messages are kept.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        prune = Statement(statements.PRUNE, {"retention": retention.total_seconds()})
+        while self._store.do(prune):
+            self._store.clock.sleep(PRUNING_PAUSE)
 
     def get(self, id_: int) -> Record | None:
         """Return one message; None when the journal has no such row, or it is another Airflow's.

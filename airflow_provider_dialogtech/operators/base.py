@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from textwrap import fill
@@ -19,9 +19,11 @@ from airflow_provider_dialogtech._compat import (
 )
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, InvalidMessage, Refused
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.masking import type_name
 from airflow_provider_dialogtech.settings.config import page_path, pool_of
 
 if TYPE_CHECKING:
+    from airflow_provider_dialogtech._compat import Context
     from airflow_provider_dialogtech.bulk.failure_policy import ListFailed
     from airflow_provider_dialogtech.bulk.report import Report
 
@@ -50,6 +52,9 @@ LINKS = (MessagesLink(),) if HAS_PAGES else ()
 
 
 DEFAULT_CONN_ID = "dialogtech_default"
+# The templated arguments, which render to texts, and the one that may render to any value.
+_TEXTS = ("to", "message", "from_", "idempotency_key", "dialogtech_conn_id")
+_VALUE = "recipients"
 
 
 class PooledOperator(BaseOperator):
@@ -71,6 +76,58 @@ class PooledOperator(BaseOperator):
     def hook(self) -> DialogTechHook:
         """The hook of the task's connection."""
         return DialogTechHook(self.dialogtech_conn_id)
+
+    def resolve_template_files(self) -> None:
+        """Leave the file of `message` to rendering. Airflow would take any argument that ends in `.sms` for a file."""
+        self.prepare_template()
+
+    def render_template(
+        self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
+    ) -> Any:
+        """Render a template, or the templates in a collection. Inside `recipients`, no text is read as Python.
+
+        :param content: the template or the collection.
+        :param context: the task's context.
+        :param jinja_env: the environment.
+        :param seen_oids: the ids of rendered values.
+        """
+        from airflow_provider_dialogtech.settings.templates import value_of, yields_values
+
+        if isinstance(content, str) and yields_values(jinja_env) and id(content) not in (seen_oids or ()):
+            return value_of(jinja_env.from_string(content), context)
+        return super().render_template(content, context, jinja_env, seen_oids)
+
+    # Airflow renders both a task and an instance of a mapped task with this method.
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        from airflow_provider_dialogtech.settings.templates import environment_of
+
+        own = environment_of(self)
+        for name in template_fields:
+            given = getattr(parent, name, None)
+            if parent is self and name in _TEXTS and isinstance(given, str) and id(given) not in seen_oids:
+                setattr(self, name, self._rendered(name, given, context, own))
+            else:
+                environment = own if parent is self and name in (*_TEXTS, _VALUE) else jinja_env
+                super()._do_render_template_fields(parent, [name], context, environment, seen_oids)
+
+    def _rendered(self, name: str, given: str, context: Context, environment: Any) -> str | None:
+        """Return a rendered argument: a text, or None where its whole template is None."""
+        from airflow_provider_dialogtech.settings.templates import BadPiece, template_of, text_of, value_of
+
+        try:
+            template = template_of(environment, given, self.template_ext if name == "message" else ())
+            value = value_of(template, context)
+            return None if value is None else text_of(value)
+        except InvalidMessage as error:
+            problem = error
+        except BadPiece as error:
+            problem = InvalidMessage(f"in the template of `{name}`, {error.message}", advice=error.advice)
+        except Exception as error:
+            log.error("The template of `%s` cannot be rendered (%s).", name, type_name(error))  # noqa: TRY400
+            raise
+        raise ending_of(problem)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:

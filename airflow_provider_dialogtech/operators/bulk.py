@@ -55,14 +55,15 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
     sent. It pushes to XCom, even when it fails, how many messages were sent, which were not, and why.
 
     :param recipients: a list, or an XCom of one, of numbers, contacts, or mappings with `to`, an optional `id` and the
-        row's values for `message`. Rows with the same recipient and different messages each need an `id`, such as an
-        order number. (templated)
+        row's values for `message`; or a data frame. Rows with the same recipient and different messages each need an
+        `id`, such as an order number. (templated)
     :param message: the body, at most 256 characters, or the path of a `.sms` file with it. It is rendered for each row,
-        with the row as `recipient` beside Airflow's variables. An undefined value makes the row invalid.
+        with the row as `recipient` beside Airflow's variables. An undefined or missing value makes the row invalid.
     :param from_: the DialogTech number to send from; by default that of the connection's `from_numbers` with the
         earliest slot. (templated)
     :param max_failures: how many messages may fail without failing the task, which fails after all were tried.
-    :param invalid: what to do with invalid rows: `fail` before anything is sent, or `skip` and report them.
+    :param invalid: what to do with invalid rows: `fail` before anything is sent, or `skip` and report them. A list
+        without a valid row fails.
     :param in_doubt: what to do with messages that an earlier try may have sent: `fail`, or `resend` and risk that they
         arrive twice.
     :param on_too_long: what to do with more than 256 characters: `fail`, or `truncate`.
@@ -136,11 +137,12 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         try:
             compose = self._composer(context)
             rows = Rows.of(self.recipients)
+            rows.require_columns()
             report = Report(rows, detailed=self.detailed)
             with pushing_summary(report, context["ti"] if self.do_xcom_push else None):
                 checked = check_rows(rows, compose, stop.check)
                 report.note_check(checked)
-                if self.invalid == "fail":
+                if self.invalid == "fail" or not checked.count:
                     checked.require_all_good()
                 checked.log()
                 self._send(messages_of(checked, compose, report, context), report, stop, context)
@@ -159,13 +161,21 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
 
     def _composer(self, context: Context) -> Callable[[Mapping[str, Any]], SmsMessage]:
         """Return the function that makes a row's values a message."""
-        return partial(
+        client = self.hook.get_conn()
+        compose = partial(
             RowTemplate(self, self.message, context).compose,
             number_of=self.hook.settings.contacts.number_of,
             from_numbers=self.hook.senders(self.from_),
             on_too_long=self.on_too_long,
             smart_encoding=self.smart_encoding,
         )
+
+        def checked(row: Mapping[str, Any]) -> SmsMessage:
+            message = compose(row)
+            client.refuse_own_secret(message.whole)
+            return message
+
+        return checked
 
     def _send(self, messages: Iterator[RowMessage], report: Report, stop: Stop, context: Context) -> None:
         """Send all messages, and note the outcome of each, even when it raises."""

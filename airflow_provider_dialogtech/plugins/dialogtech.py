@@ -16,6 +16,7 @@ from airflow_provider_dialogtech._compat import HAS_PAGES
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
+from airflow_provider_dialogtech.plugins.retention import keep_retention
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
 from airflow_provider_dialogtech.settings.identity import MAP_INDEX_VARIABLE
@@ -86,6 +87,10 @@ class Listener:
             log_alert_on()
         except Exception:
             log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
+        with suppress(Exception):
+            _warn_of_a_taken_directory()
+        if getattr(component, "job_type", None) == "SchedulerJob":
+            keep_retention()
 
     @hookimpl
     def on_new_dag_import_error(self, filename: str, stacktrace: str) -> None:
@@ -108,6 +113,19 @@ def _create_pools() -> None:
     for name, state in done.items():
         if state != "exists":
             log.info("The pool %s was %s.", name, state)
+
+
+def _warn_of_a_taken_directory() -> None:
+    """Warn where somebody has made the directory that alerts fall back to: nobody sees it until they need it."""
+    from airflow_provider_dialogtech.alerts.journals import is_ours_alone, temporary_directory
+
+    directory = temporary_directory()
+    if os.path.lexists(directory) and not is_ours_alone(directory):
+        log.warning(
+            "%s is not a directory of this user alone. Alerts are sent without limits when neither the journal nor "
+            "AIRFLOW_HOME can be used. Remove it.",
+            directory,
+        )
 
 
 class _Page:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from airflow_provider_dialogtech.alerts.reported_errors import ReportedErrors, error_of
+from airflow_provider_dialogtech.private_files import NotPrivate
 from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ class ImportErrorWatch:
         try:
             if "import_error" in config.alert_on():
                 self._note(error_of(str(filename), str(stacktrace)), is_new=is_new)
+        except NotPrivate as error:
+            log.error("No alert about DAG files that cannot be parsed is sent: %s. %s.", error, error.advice)  # noqa: TRY400
         except Exception:  # of any kind: a failure here must not stop the dag-processor
             log.exception("The process that sends alerts about DAG files that cannot be parsed could not be started.")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.policies import hookimpl
 
+from airflow_provider_dialogtech.alerts.event import callbacks_in
 from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,9 @@ def dag_policy(dag: Any) -> None:
 def _add_notifier(dag: Any) -> None:
     from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 
-    if any(isinstance(callback, DialogTechSmsNotifier) for callback in _failure_callbacks(dag)):
+    # The class itself is a callback, too.
+    kinds = [found if isinstance(found, type) else type(found) for found in _failure_callbacks(dag)]
+    if any(issubclass(kind, DialogTechSmsNotifier) for kind in kinds):
         return
     notifier = DialogTechSmsNotifier(dialogtech_conn_id=config.alert_conn_id(), event="dag_failed")
     dag.on_failure_callback = [*_listed(dag.on_failure_callback), notifier]
@@ -39,7 +42,7 @@ def _add_notifier(dag: Any) -> None:
 
 def _failure_callbacks(dag: Any) -> Iterator[Any]:
     for owner in (dag, *dag.tasks):
-        yield from _listed(getattr(owner, "on_failure_callback", None))
+        yield from callbacks_in(getattr(owner, "on_failure_callback", None))
 
 
 def _listed(callbacks: Any) -> list[Any]:

@@ -17,6 +17,7 @@ _DESCRIPTION = "Tasks that send through the DialogTech connection of this name"
 _RECORDED = re.compile(re.escape(_DESCRIPTION) + r" \(([0-9]{1,9}) slots?\)")
 # DialogTech's documented limit of an account per second.
 _SLOTS = 4
+CREATE_POOLS = "`python -m airflow_provider_dialogtech pools`"
 # A secrets backend that does not answer must not block Airflow's start.
 SECONDS_TO_READ = 10.0
 
@@ -35,6 +36,14 @@ def ensure_pools() -> dict[str, State]:
     slots = config.pool_slots()
     known = dict.fromkeys(names, slots) if slots else _slots_of_connections(names)
     return {name: _ensure(name, known.get(name)) for name in names}
+
+
+def scheduler_is_running() -> bool:
+    """Return whether a scheduler runs. It creates missing pools only when it starts."""
+    from airflow.jobs.job import most_recent_job
+
+    job = most_recent_job("SchedulerJob")
+    return job is not None and job.is_alive()
 
 
 def slots_of_pools() -> dict[str, int]:

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
 from airflow_provider_dialogtech.masking import Opaque
+from airflow_provider_dialogtech.spelling import misspelt, normalized
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -26,9 +27,9 @@ _LONGEST_VALUE = 10_000
 # Airflow reads these from the provider's metadata.
 OPTIONS: dict[str, dict[str, Any]] = {
     "journal_url": {
-        "description": "The SQLAlchemy URL of the delivery journal: a SQLite file (one machine) or a PostgreSQL "
-        "database (several machines). Empty: a SQLite file in AIRFLOW_HOME. `journal_url_cmd` and `journal_url_secret` "
-        "work as for Airflow's own secrets.",
+        "description": "The SQLAlchemy URL of the delivery journal: a SQLite file with its whole path (one machine) or "
+        "a PostgreSQL database (several machines). Empty: a SQLite file in AIRFLOW_HOME. `journal_url_cmd` and "
+        "`journal_url_secret` work as for Airflow's own secrets.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "postgresql+psycopg2://dialogtech:password@journal.example.com/dialogtech",
@@ -98,6 +99,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "default": "",
     },
 }
+
+# Airflow reads a sensitive option also from a command or a secrets backend.
+_SENSITIVE = [name for name, option in OPTIONS.items() if option.get("sensitive")]
+_NAMES = {*OPTIONS, *(f"{name}_{source}" for name in _SENSITIVE for source in ("cmd", "secret"))}
+_VARIABLE = f"AIRFLOW__{SECTION.upper()}__"
+_VARIABLES = {_VARIABLE + name.upper() for name in _NAMES}
+_WORDS_OF_VARIABLES = set(map(normalized, _VARIABLES))
 
 # As Airflow's own getboolean reads them.
 _FLAGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
@@ -235,20 +243,48 @@ def _conf() -> Any:
 
     # Up to 3.1, a process that is not one of Airflow's commands has not loaded the providers' options, and would not
     # read a sensitive one from its command or its secrets backend.
-    conf.sensitive_config_values.update((SECTION, name) for name, option in OPTIONS.items() if option.get("sensitive"))
+    conf.sensitive_config_values.update((SECTION, name) for name in _SENSITIVE)
     return conf
+
+
+def _check_names(conf: Any) -> None:
+    """Refuse a misspelt name, which Airflow ignores.
+
+    :raises InvalidConnection: when airflow.cfg or the environment has one.
+    """
+    for section in conf.sections():
+        if section != SECTION and normalized(section).replace("_", "") == SECTION:
+            _refuse(f"airflow.cfg has a section [{section}]; its name must be [{SECTION}]", "airflow.cfg")
+    options = set(conf.options(SECTION)) - set(conf.defaults()) if conf.has_section(SECTION) else set()
+    if unknown := sorted(options - _NAMES):
+        _refuse(f"[{SECTION}] has {misspelt('option', unknown, OPTIONS)}", "airflow.cfg")
+    if unknown := sorted(filter(_is_misspelt_variable, os.environ)):
+        _refuse(f"the environment has {misspelt('variable', unknown, _VARIABLES)}", "the environment")
+
+
+def _is_misspelt_variable(name: str) -> bool:
+    if name.startswith(_VARIABLE):
+        return name not in _VARIABLES
+    # Kubernetes sets others, such as AIRFLOW_DIALOGTECH_PORT for a service of that name.
+    return SECTION in name.lower() and normalized(name) in _WORDS_OF_VARIABLES
+
+
+def _refuse(problem: str, where: str) -> NoReturn:
+    raise InvalidConnection(problem, advice=f"Correct it in {where}.", before_any=True)
 
 
 def _text(name: str) -> str:
     """Return an option's value, stripped."""
     problem, text = "", Opaque()
+    conf = _conf()
+    _check_names(conf)
     try:
         # Opaque: a URL may hold a password, and a traceback may show local variables.
-        text = Opaque(_conf().get(SECTION, name, fallback=OPTIONS[name]["default"]) or "")
+        text = Opaque(conf.get(SECTION, name, fallback=OPTIONS[name]["default"]) or "")
     except Exception as error:  # of any kind: a command, a secrets backend or an interpolation may have failed
         problem = type(error).__name__
     # Outside the except block: the error may show the command and what it printed.
-    if problem and OPTIONS[name].get("sensitive"):
+    if problem and name in _SENSITIVE:
         raise JournalUnavailable(
             f"Airflow could not read [{SECTION}] {name} ({problem})",
             advice="Check its command or its secrets backend. Sending it again is safe then.",
@@ -280,9 +316,9 @@ def _flag(name: str) -> bool:
 
 
 def _fail(name: str, expected: str) -> NoReturn:
-    variable = f"AIRFLOW__{SECTION.upper()}__{name.upper()}"
+    variable = _VARIABLE + name.upper()
     where = f"the environment variable {variable}" if variable in os.environ else "airflow.cfg"
-    raise InvalidConnection(f"[{SECTION}] {name} must be {expected}", advice=f"Correct it in {where}.", before_any=True)
+    _refuse(f"[{SECTION}] {name} must be {expected}", where)
 
 
 PREFIX = "/dialogtech"

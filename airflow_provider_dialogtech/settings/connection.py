@@ -35,6 +35,7 @@ from airflow_provider_dialogtech.settings.fields import (
     list_of,
     name_within,
     number_within,
+    unknown_keys,
     whole_number_within,
 )
 from airflow_provider_dialogtech.settings.identity import account_of
@@ -46,14 +47,15 @@ if TYPE_CHECKING:
 class ConnectionContent:
     """A connection's content, in an object whose repr does not show it."""
 
-    __slots__ = ("conn_id", "extra", "host", "login", "password", "port_or_schema", "unreadable")
+    __slots__ = ("conn_id", "conn_type", "extra", "host", "login", "password", "port_or_schema", "unreadable")
 
     def __init__(self, connection: Any) -> None:
         self.unreadable = ""
-        self.conn_id = self.login = self.password = self.host = self.extra = ""
+        self.conn_id = self.conn_type = self.login = self.password = self.host = self.extra = ""
         self.port_or_schema = False
         try:
             self.conn_id = str(connection.conn_id)
+            self.conn_type = str(connection.conn_type or "").strip()
             self.login = str(connection.login or "")
             self.password = Opaque(connection.password or "")
             self.host = str(connection.host or "").strip()
@@ -63,6 +65,8 @@ class ConnectionContent:
             self.unreadable = type(error).__name__
 
 
+CONN_TYPE = "dialogtech"
+_LONGEST_TYPE = 40
 LONGEST_KEY = 256
 _LONGEST_URL = 2_000
 # As the form labels them, with Airflow's names for them in brackets.
@@ -137,6 +141,9 @@ class _Reader:
         content = self._content
         if content.unreadable:
             self._fail(f"Airflow could not read it ({content.unreadable}); check Airflow's fernet_key")
+        # The keys of another type belong to another service.
+        if content.conn_type.lower() != CONN_TYPE:
+            self._fail(f"the conn_type must be {CONN_TYPE}, {_given_type(content)}")
         if content.port_or_schema:
             self._fail("port and schema must be empty: the API URL (host) holds the whole URL")
         for name in ("login", "password"):
@@ -170,6 +177,8 @@ class _Reader:
         if extra is None:
             self._fail(f"the extra must be a JSON object of at most {LONGEST_EXTRA:,} characters")
         self._extra = extra
+        if problem := unknown_keys(extra):
+            self._fail(problem)
 
     def _from_numbers(self) -> tuple[str, ...]:
         numbers, problem = _normalized(self._numbers("from_numbers"), "extra.from_numbers")
@@ -276,6 +285,13 @@ class _Reader:
 
     def _fail(self, problem: str) -> NoReturn:
         raise invalid(self._content.conn_id, problem)
+
+
+def _given_type(content: ConnectionContent) -> str:
+    # Without a scheme, Airflow takes the first part of a URI for its type: the access key, say.
+    if not (content.login and content.password):
+        return "not another"
+    return f"not {content.conn_type[:_LONGEST_TYPE]!r}" if content.conn_type else "not empty"
 
 
 def invalid(conn_id: str, problem: str) -> InvalidConnection:

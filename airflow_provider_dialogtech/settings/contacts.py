@@ -8,11 +8,14 @@ from typing import Any
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import Opaque
 from airflow_provider_dialogtech.settings.fields import json_object, list_of
+from airflow_provider_dialogtech.sms.missing import is_missing
+from airflow_provider_dialogtech.sms.numbers import is_scientific
 
 MOST_CONTACTS = 1000
 LONGEST_CONTACT = 100
 MOST_NUMBERS_OF_CONTACT = 100
-# A phone number has at least this many digits. A string with a letter and fewer digits is a name.
+# A phone number has at least this many digits. A string with a letter and fewer digits is a name, unless a spreadsheet
+# wrote it: N/A, 5.6E+09.
 _FEWEST_DIGITS = 7
 _SHOWN = 10
 
@@ -106,4 +109,6 @@ def _may_be_named(name: object) -> bool:
 
 def _is_name(text: str) -> bool:
     has_letter = any(char.isalpha() for char in text)
+    if is_missing(text) or is_scientific(text):
+        return False
     return has_letter and sum(char.isdigit() for char in text) < _FEWEST_DIGITS

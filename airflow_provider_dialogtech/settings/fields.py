@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_dialogtech.masking import Opaque
+from airflow_provider_dialogtech.spelling import misspelt, shown
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,35 @@ EXTRA_FIELDS = (
 FIELDS = {field.name: field for field in EXTRA_FIELDS}
 
 
+# What people write for a key of the extra, or write there although it has a field of its own.
+_MEANT = {
+    "from": "from_numbers",
+    "sender": "from_numbers",
+    "to": "alert_to",
+    "recipients": "alert_to",
+    "access_key": "the field login",
+    "login": "the field login",
+    "secret_access_key": "the field password",
+    "password": "the field password",
+    "api_url": "the field host",
+    "url": "the field host",
+    "host": "the field host",
+}
+
+
+def unknown_keys(extra: Mapping[str, Any]) -> str:
+    """Return the problem with an extra's unknown keys; empty when it has none.
+
+    :param extra: the extra.
+    """
+    unknown = [name for name in extra if name not in FIELDS]
+    for name in unknown:
+        inside = json_object(extra[name]) or extra[name]
+        if isinstance(inside, Mapping) and not FIELDS.keys().isdisjoint(inside):
+            return f"the extra has its keys inside another one, {shown(name)}; write them directly into the extra"
+    return f"the extra has {misspelt('key', unknown, FIELDS, _MEANT)}" if unknown else ""
+
+
 LONGEST_EXTRA = 65_536
 # No setting and no phone number has more digits.
 _LONGEST_INTEGER = 40
@@ -230,11 +260,15 @@ def name_within(value: Any, field: Field) -> str | None:
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 
-HIDDEN_FIELDS = ["port", "schema"]
+HIDDEN_FIELDS = ["schema"]
 RELABELING = {"login": "Access key", "password": "Secret access key", "host": "API URL"}
 PLACEHOLDERS = {
     "login": "from the account's Key Manager",
+    # Airflow 3.3 shows the extra fields only after a click, and takes no placeholder for the description.
+    "password": "from there, too; next: From numbers, in the extra fields below",
     "host": "empty for https://secure.dialogtech.com/ibp_api.php",
+    # Without it, the button fails with "Bad Request".
+    "port": "empty; on Airflow 3.3 write 0, for the button Test",
 }
 
 

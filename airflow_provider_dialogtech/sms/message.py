@@ -42,6 +42,7 @@ class SmsMessage:
     :param encoding: `GSM-7` or `UCS-2`.
     :param segments: the number of SMS segments that are sent and billed.
     :param remarks: lines for the log, without the body and without full phone numbers.
+    :param whole: the body before it was truncated.
     """
 
     # The types of these fields hide the body and the numbers in logs that show this object.
@@ -51,6 +52,7 @@ class SmsMessage:
     encoding: str
     segments: int
     remarks: tuple[str, ...]
+    whole: Opaque
 
     @classmethod
     @without_locals
@@ -86,7 +88,8 @@ class SmsMessage:
         body = _fitted(whole, on_too_long)
         size = measure(body)
         cut_from = len(written) if len(written) > LONGEST_READ else len(whole)
-        return cls(recipient, senders, Opaque(body), size.encoding, size.segments, _remarks(cut_from, body, size))
+        remarks = _remarks(cut_from, body, size)
+        return cls(recipient, senders, Opaque(body), size.encoding, size.segments, remarks, Opaque(whole))
 
 
 def _senders(from_numbers: Sequence[object], recipient: Number) -> tuple[Number, ...]:
@@ -145,7 +148,10 @@ def _smart(body: str) -> str:
 def _fitted(body: str, on_too_long: str) -> str:
     if len(body) > MAX_LENGTH and on_too_long == "fail":
         raise _too_long(body)
-    return shorten(body, MAX_LENGTH)
+    fitted = shorten(body, MAX_LENGTH)
+    if _LINK.match(body) and not fitted.strip(". …"):  # nothing but a link, which is left out
+        raise _too_long(body)
+    return fitted
 
 
 def _too_long(body: str) -> InvalidMessage:
@@ -177,27 +183,39 @@ def _named(char: str) -> str:
 _JOINER = "\u200d"
 
 
+# A cut link leads nowhere.
+_LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+
+
 def shorten(text: str, limit: int) -> str:
     """Cut a text to at most `limit` characters, at a word where one ends in the second half, and mark the cut.
 
-    The mark is `...` where the rest is GSM-7, since the ellipsis `…` would make the whole text UCS-2; else it is `…`.
+    A link is kept whole or left out. The mark is `...` where the rest is GSM-7, since the ellipsis `…` would make the
+    whole text UCS-2; else it is `…`. A space parts it from a link.
 
     :param text: the text, returned unchanged if it is short enough.
     :param limit: the most characters (Unicode code points) to return.
     """
     if len(text) <= max(limit, 0):
         return text
-    head = _head(text, limit - len("…"))
-    if is_gsm7(head):
-        return (_head(text, limit - len("...")) + "...")[: max(limit, 0)]
-    return head + "…"
+    mark = "..." if is_gsm7(_head(text, limit - len("…"))) else "…"
+    head = _head(text, limit - len(mark))
+    if ends_with_link(head):
+        head = _head(text, limit - len(f" {mark}"))
+    return f"{head}{' ' * ends_with_link(head)}{mark}"[: max(limit, 0)]
+
+
+def ends_with_link(text: str) -> bool:
+    """Return whether a text ends with a link, which what follows it would become a part of."""
+    return any(link.end() == len(text) for link in _LINK.finditer(text))
 
 
 def _head(text: str, room: int) -> str:
     end = _end_of_character(text, max(room, 0))
     if not text[end].isspace():
         end = _end_of_word(text, end)
-    return text[:end].rstrip()
+    link = next((link for link in _LINK.finditer(text, 0, LONGEST_READ) if link.start() < end < link.end()), None)
+    return text[: link.start() if link else end].rstrip()
 
 
 def _end_of_word(text: str, end: int) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NoReturn
+from decimal import Decimal
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import Opaque, mask_number, type_name, without_locals
+from airflow_provider_dialogtech.sms.missing import is_missing, missing_word, strip
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
@@ -18,7 +21,22 @@ _BEGINS_WITH_MINUS = re.compile(r"\D*?[\u2010-\u2015\u2212-]")
 # The longest phone number has 15 digits; the rest is room for separators.
 LONGEST_WRITTEN = 100
 _US_DIGITS = 10
+# Neither an area code nor an exchange begins with 0 or 1. phonenumbers knows which area codes are assigned, but an old
+# release of it does not know the new ones.
+_NORTH_AMERICAN = re.compile(r"[2-9]\d\d[2-9]\d{6}")
 _ADVICE = "A number that does not begin with + and a country code is read as a US number."
+
+# What spreadsheets and links put around a number: '5556667777, ="5556667777", "5556667777", tel:5556667777
+_AROUND = re.compile(r"[\s\ufeff]*=?[\s\"'’‘“`]*(?:tel:|sms:)?(.*?)[\s\"'’”`]*", re.IGNORECASE | re.DOTALL)
+# As Asian keyboards write digits and signs.
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_SEVERAL = re.compile(r"[,;|]\s*[\d+(]")
+# What became of a column of numbers in a spreadsheet or a data frame.
+_SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?")
+# Between the groups of a phone number, a dot is followed by at least four digits where it is the only one.
+_DECIMAL = re.compile(r"([^.,]*\d)[.,](0+|\d{1,3})")
+_AS_TEXT = "Format the column as text where it comes from."
 
 
 class Number(Opaque):
@@ -35,9 +53,10 @@ def normalize_number(value: object, parameter: str) -> Number:
     """Convert a phone number to the digits that the API takes.
 
     Numbers of the US and its neighbours (+1) become ten digits, others their country code and number. A number must be
-    possible; whether it exists is not checked. Letters and extensions are refused. The function is idempotent.
+    in its country's numbering plan; whether it is assigned is not checked. Letters and extensions are refused. A float,
+    also as text, is read as its digits if it is whole and has those of a US number. The function is idempotent.
 
-    :param value: a string or an int, like `(555) 666-7777`, `+44 20 7946 0958`, `5556667777`.
+    :param value: a string or a number, like `(555) 666-7777`, `+44 20 7946 0958`, `5556667777`.
     :param parameter: the parameter's name, for the error.
     :return: the digits; their repr shows only the last four.
     :raises InvalidMessage: when it is not a possible phone number. The error shows at most its last four digits.
@@ -54,20 +73,28 @@ def normalize_number(value: object, parameter: str) -> Number:
     return Number(_digits(number))
 
 
+def is_scientific(value: str) -> bool:
+    """Return whether a text is a number in scientific notation, like 5.55667E+09."""
+    return _SCIENTIFIC.fullmatch(strip(value)) is not None
+
+
 def _written(value: object, parameter: str) -> str:
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise InvalidMessage(f"`{parameter}` is empty", advice="Give a phone number.")
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if is_missing(_bare(value)):
+        word = missing_word(value)
+        problem = "is empty" if word is None else f"says {word}, as if it were empty"
+        raise InvalidMessage(f"`{parameter}` {problem}", advice="Give a phone number.")
+    if isinstance(value, bool) or not isinstance(value, str | Integral | float | Decimal):
         kind = type_name(value)
         raise InvalidMessage(f"`{parameter}` must be a phone number as text, not a {kind}")
     # Python refuses to convert an int of thousands of digits to a string.
-    if isinstance(value, int) and abs(value) >= 10**LONGEST_WRITTEN:
+    if isinstance(value, Integral | Decimal) and abs(value) >= 10**LONGEST_WRITTEN:
         _refuse(parameter, "", "has more digits than any phone number", "Give a phone number.")
-    written = str(value)
+    written = _text_of(value)
     if len(written) > LONGEST_WRITTEN:
         problem = f"has more than {LONGEST_WRITTEN} characters"
         _refuse(parameter, written[-LONGEST_WRITTEN:], problem, "Give one phone number.")
-    if "," in written:
+    written = _without_decimals(_bare(written), parameter)
+    if _SEVERAL.search(written):
         advice = "Give one phone number. For several recipients use DialogTechSendBulkSmsOperator."
         _refuse(parameter, written, "contains more than one number", advice)
     if not AS_PEOPLE_WRITE.fullmatch(written):
@@ -76,6 +103,38 @@ def _written(value: object, parameter: str) -> str:
     if _BEGINS_WITH_MINUS.match(written):
         _refuse(parameter, written, "begins with a minus sign", "Give its digits.")
     return written
+
+
+def _bare(value: Any) -> Any:
+    """Return a number as text without what stands around it; another value unchanged."""
+    if not isinstance(value, str) or len(value) > LONGEST_WRITTEN:
+        return value
+    found = _AROUND.fullmatch(value.translate(_FULL_WIDTH))
+    return found[1] if found else value
+
+
+def _text_of(value: str | Integral | float | Decimal) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return str(float(value) if isinstance(value, float) else int(value))
+
+
+def _without_decimals(written: str, parameter: str) -> str:
+    """Return the digits of a number that was written as a float, like 5556667777.0, if it has those of a US number."""
+    bare = strip(written)
+    if is_scientific(bare):
+        _refuse(parameter, "", "is in scientific notation, so it may have lost digits", _AS_TEXT)
+    if _THOUSANDS.fullmatch(bare):
+        _refuse(parameter, bare, "is written with commas between thousands", _AS_TEXT)
+    decimal = _DECIMAL.fullmatch(bare)
+    if decimal is None:
+        return written
+    whole, fraction = decimal.groups()
+    if whole.isdecimal() and not fraction.strip("0") and len(whole.removeprefix("1")) == _US_DIGITS:
+        return whole
+    return _refuse(parameter, whole, "is a decimal number without the ten digits of a US number", _AS_TEXT)
 
 
 def _parsed(written: str) -> PhoneNumber | None:
@@ -89,7 +148,7 @@ def _parsed(written: str) -> PhoneNumber | None:
 
 def _problem(number: PhoneNumber) -> tuple[str, str] | None:
     """Return what is wrong with a number, and what to do about it."""
-    from phonenumbers import ValidationResult, is_possible_number_with_reason
+    from phonenumbers import ValidationResult, is_possible_number_with_reason, is_valid_number
 
     problems: dict[int, tuple[str, str] | None] = {
         ValidationResult.TOO_SHORT: (f"is too short for a number of {_country(number)}", _ADVICE),
@@ -99,12 +158,17 @@ def _problem(number: PhoneNumber) -> tuple[str, str] | None:
     }
     if problem := problems.get(is_possible_number_with_reason(number), ("is not a phone number", _ADVICE)):
         return problem
-    if number.country_code == 1 and _digits(number)[0] in "01":
-        return "does not begin with a valid US area code, so a digit may be missing", "Give the whole number."
+    if number.country_code == 1:
+        if _NORTH_AMERICAN.fullmatch(_digits(number)):
+            return None
+        lost = "has an area code or an exchange that begins with 0 or 1, so a digit may be missing"
+        return lost, "Give the whole number."
     # The API takes no +, so it would send the message to the US number with these digits.
-    if number.country_code != 1 and len(_digits(number)) == _US_DIGITS:
+    if len(_digits(number)) == _US_DIGITS:
         foreign = f"is a number of {_country(number)}, but DialogTech would read it as a US number"
         return foreign, "If it is a US number, begin it with +1."
+    if not is_valid_number(number):
+        return f"is not a number in the numbering plan of {_country(number)}", "Check its digits."
     return None
 
 

@@ -155,7 +155,12 @@ def test_the_body_has_the_first_eight_options(count, expected):
 
 
 def test_a_subject_has_up_to_120_characters_and_an_option_30():
-    assert question_body({"task": Asking("s" * 200, ["o" * 90])}) == f"Airflow asks: {'s' * 120}; {'o' * 30}"
+    assert question_body({"task": Asking("s" * 200, ["o" * 90])}) == f"Airflow asks: {'s' * 117}...; {'o' * 27}..."
+
+
+def test_a_link_in_a_subject_is_kept_whole_or_left_out():
+    subject = f"Load it? {'x' * 80} https://example.com/{'y' * 40}"
+    assert question_body({"task": Asking(subject, [])}) == f"Airflow asks: Load it? {'x' * 80}..."
 
 
 @pytest.mark.parametrize(

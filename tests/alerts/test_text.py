@@ -55,7 +55,7 @@ def today(monkeypatch):
         (
             "dag_failed",
             {**IN_DAG, "reason": "task_failure", "dag_run": SimpleNamespace(end_date=NOON)},
-            f"DAG etl failed at 12:05 UTC, {RUN}: task failure",
+            f"DAG etl failed at 12:05 UTC, {RUN}: a task failed",
         ),
         (
             "dag_success",
@@ -176,22 +176,80 @@ def test_an_alert_about_a_task_names_its_instance():
     assert identity_of("failed", {"dag": SimpleNamespace(dag_id="etl")}) == '["etl"]'
 
 
-def test_a_name_of_up_to_45_characters_stays_whole():
-    assert subject_of("dag_failed", {"dag": SimpleNamespace(dag_id="d" * 45)}) == "DAG " + "d" * 45
-    assert subject_of("dag_failed", {"dag": SimpleNamespace(dag_id="d" * 46)}) == "DAG " + "d" * 42 + "..."
+def test_the_names_of_an_alert_have_90_characters_together():
+    assert subject_of("dag_failed", {"dag": SimpleNamespace(dag_id="d" * 90)}) == "DAG " + "d" * 90
+    assert len(subject_of("dag_failed", {"dag": SimpleNamespace(dag_id="d" * 91)})) == len("DAG ") + 90
+    assert subject_of("failed", context_of(task_id="t" * 87)) == "etl." + "t" * 87
+    for dag_id, task_id in (("d" * 250, "t" * 250), ("etl", "t" * 250), ("d" * 250, "load"), ("d" * 46, "t" * 60)):
+        subject = subject_of("failed", context_of(dag_id=dag_id, task_id=task_id))
+        assert len(subject) <= 91
+        assert subject.startswith(dag_id[:3])
+        assert subject.endswith(task_id[-3:])
+
+
+LONG = "extract_and_load_the_customers_of_the_{}_region_into_the_warehouse_of_the_{}_department_{}"
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_two_tasks_with_long_names_never_give_equal_messages(place, times):
+    def message(word, **changes):
+        words = ["same"] * 3
+        words[place] = word
+        name = "_".join([LONG.format(*words)] * times)[:250]
+        return [
+            fit(built_in_body("failed", failure(end_date=NOON, **{kind: name}, **changes)), "", one_segment=True)
+            for kind in ("task_id", "dag_id")
+        ] + [subject_of("dag_failed", {"dag": SimpleNamespace(dag_id=name)})]
+
+    for one, other in zip(message("north"), message("south"), strict=True):
+        assert one != other
+    assert message("north", map_index=1)[0] != message("north", map_index=2)[0]
+    assert "[2] failed" in message("north", map_index=2)[0]
 
 
 def test_names_that_are_equal_only_when_cut_are_distinguished():
     """Airflow's names have 250 characters at most; a longer one is cut."""
     long, longer, endless = ({"dag": SimpleNamespace(dag_id="d" * length)} for length in (249, 250, 999))
-    assert subject_of("dag_failed", long) == subject_of("dag_failed", longer)
+    assert subject_of("dag_failed", long) != subject_of("dag_failed", longer)
     assert identity_of("dag_failed", long) != identity_of("dag_failed", longer)
     assert identity_of("dag_failed", longer) == identity_of("dag_failed", endless)
 
 
 def test_a_reason_has_120_characters():
     body = built_in_body("failed", failure("x" * 500))
-    assert body.endswith("RuntimeError: " + "x" * 120)
+    assert body.endswith("RuntimeError: " + "x" * 117 + "...")
+
+
+@pytest.mark.parametrize("length", [90, 200, 900])
+def test_a_link_in_a_reason_is_kept_whole_or_left_out(length):
+    link = "https://example.com/".ljust(length, "q")
+    body = fit(built_in_body("failed", failure(f"see {link} for more", end_date=NOON)), "", one_segment=False)
+    assert link in body or "https" not in body
+
+
+@pytest.mark.parametrize(
+    ("ti", "reports", "reason"),
+    [
+        (SimpleNamespace(task_id="load", map_index=-1, state="failed"), False, "task load failed"),
+        (SimpleNamespace(task_id="load", map_index=3, state="failed"), False, "task load[3] failed"),
+        (SimpleNamespace(task_id="load", state="upstream_failed"), True, "a task failed"),
+        (SimpleNamespace(task_id="load"), True, "task load failed"),  # Airflow 3.2 passes the failed one
+        (SimpleNamespace(task_id="load"), False, "a task failed"),
+        (None, True, "a task failed"),
+    ],
+)  # fmt: skip
+def test_a_failed_dag_names_the_task_that_failed_where_it_is_known(monkeypatch, ti, reports, reason):
+    monkeypatch.setattr("airflow_provider_dialogtech._compat.REPORTS_FAILED_TASK", reports)
+    context = {**IN_DAG, "ti": ti, "reason": "task_failure"}
+    assert built_in_body("dag_failed", context).endswith(f"{RUN}: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"), [("timed_out", "timed out"), ("all_tasks_deadlocked", "all tasks deadlocked")]
+)
+def test_any_other_reason_of_a_dag_is_given(reason, words):
+    assert built_in_body("dag_failed", {**IN_DAG, "reason": reason}).endswith(f"{RUN}: {words}")
 
 
 @pytest.mark.parametrize(
@@ -235,6 +293,29 @@ def test_newlines_are_kept_and_a_body_is_stripped():
 
 def test_the_last_message_of_a_budget_says_so():
     assert "budget used up" in suffix_of(Claim("id", "key", is_last=True))
+
+
+@pytest.mark.parametrize(
+    ("body", "claim", "whole"),
+    [
+        ("Airflow: etl.load failed", Claim("id", "key", is_last=True), "Airflow: etl.load failed. Alert budget"),
+        ("The disk is full.", Claim("id", "key", is_last=True), "The disk is full. Alert budget"),
+        ("The disk is full!", Claim("id", "key", is_last=True), "The disk is full! Alert budget"),
+        ("See https://x.example/a", Claim("id", "key", is_last=True), "See https://x.example/a Alert budget"),
+        (
+            "Airflow: etl.load works again",
+            Claim("id", "key", is_last=True, recovery=Recovery(3, timedelta(minutes=8), is_same=True)),
+            "Airflow: etl.load works again, after 3 failures in 8 min. Alert budget",
+        ),
+        (
+            "Airflow: etl.load failed",
+            Claim("id", "key", suppressed=3, since=NOON, is_last=True),
+            "Airflow: etl.load failed (+3 more since 12:05 UTC). Alert budget",
+        ),
+    ],
+)
+def test_the_used_up_budget_is_a_sentence_of_its_own(body, claim, whole):
+    assert fit(body, suffix_of(claim), one_segment=True).startswith(whole + " used up: no more messages")
 
 
 @pytest.mark.parametrize("one_segment", [True, False])

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from types import SimpleNamespace
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import psutil
 import pytest
@@ -187,15 +187,23 @@ def test_a_message_is_in_doubt_after(behave, leak_check):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (an_answer(b""), "the reply was empty"),
-        (an_answer(b"<html/>"), "the reply was not the documented XML"),
-        (an_answer(b"", "204 No Content"), "the HTTP status was 204"),
+        (an_answer(b""), "the reply was empty (HTTP status 200), from the path /ibp_api.php of the API URL"),
+        (an_answer(b"<html/>"), "the reply was not the documented XML (HTTP status 200), from the path /ibp_api.php"),
+        (an_answer(b"", "204 No Content"), "the HTTP status was 204, from the path /ibp_api.php of the API URL"),
         (an_answer(SUCCESS.replace(b"[1]", b"[0]")), "the reply reported success for no message"),
     ],
 )
 def test_the_reason_for_doubt_is_reported(answer, words, leak_check):
     with serving(answering(answer)) as server:
         assert f"and then {words}" in str(attempt(a_client(server.url), leak_check))
+
+
+def test_the_path_of_a_wrong_url_is_named_without_keys(leak_check):
+    with serving(answering(an_answer(b"<html/>"))) as server:
+        url = server.url.replace("ibp_api.php", f"api/{quote(SECRET, safe='')}/5556667777/{'x' * 99}")
+        error = attempt(a_client(url), leak_check)
+    assert "(HTTP status 200), from the path /api/***/…7777/xxx" in error.reason
+    assert "127.0.0.1" not in error.reason
 
 
 REFUSED = {

@@ -28,6 +28,11 @@ def test_a_user_without_permission_for_airflow_s_pages_gets_nothing(client_of, p
     assert client_of("nobody").get(path).status_code == 403
 
 
+@pytest.mark.parametrize("path", ["", "static/messages.js"])
+def test_no_range_is_read(client_of, path):
+    assert client_of("admin").get(path, headers={"Range": "bytes=0-1"}).status_code == 200
+
+
 def test_an_invalid_token_is_refused(client_of):
     client = client_of()
     client.cookies.set("_token", "made up")

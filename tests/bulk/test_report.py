@@ -93,13 +93,13 @@ def test_rows_with_the_same_reason_share_a_line():
     for row in [0, *range(2, NAMED + 4)]:
         report.note(row, Unreachable("DialogTech could not be reached at 127.0.0.1:9 (the connection was refused)"))
     words = report.in_lines().splitlines()
-    assert words[1].startswith("rows 1 (to …1000), 3 (to …1002), 4 (to …1003), ")
-    assert words[1].endswith(
-        "11 (to …1010) and 13 more: DialogTech could not be reached at 127.0.0.1:9 (the connection was refused)"
+    assert words[1].startswith(
+        "DialogTech could not be reached at 127.0.0.1:9 (the connection was refused): rows 1 (to …1000), 3 (to …1002), "
     )
+    assert words[1].endswith("11 (to …1010) and 13 more")
     assert words[2] == "row 2 (to …1001): DialogTech refused it"
     assert len(words) == 4
-    assert "Rows 1 (to …1000) and 22 more: DialogTech could not" in report.in_one_line()
+    assert "(the connection was refused): rows 1 (to …1000) and 22 more. When" in report.in_one_line()
 
 
 def test_the_advice_names_messages_in_doubt():

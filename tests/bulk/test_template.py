@@ -42,7 +42,7 @@ def test_a_value_may_have_the_name_of_a_mappings_method(name):
 
 @pytest.mark.parametrize("undefined", [jinja2.StrictUndefined, jinja2.Undefined])
 def test_an_undefined_name_makes_the_row_invalid(undefined):
-    with pytest.raises(InvalidMessage, match=r"UndefinedError: 'recipient' has no attribute 'nmae'"):
+    with pytest.raises(InvalidMessage, match=r"^The message was not sent: it has no `nmae`; its columns are name\."):
         render("Hi {{ recipient.nmae }}", {"name": "Ada"}, template_undefined=undefined)
     with pytest.raises(InvalidMessage, match=r"'recipent' is undefined"):
         render("Hi {{ recipent.name }}", {"name": "Ada"}, template_undefined=undefined)
@@ -52,7 +52,7 @@ def test_what_may_be_missing_has_a_default():
     assert render("Hi {{ recipient.name | default('you') }}", {}) == "Hi you"
 
 
-@pytest.mark.parametrize("text", ["007", "1.50", "1_000", "[1]", "None", "True", 7])
+@pytest.mark.parametrize("text", ["007", "1.50", "1_000", "[1]", "NA", "none", "True", 7])
 def test_a_message_stays_as_it_is_where_dags_render_natively(text):
     assert render("{{ recipient.text }}", {"text": text}, render_template_as_native_obj=True) == str(text)
 
@@ -71,7 +71,7 @@ def test_a_file_is_found_beside_the_dag_and_its_last_new_line_is_not_the_message
     assert render("hello.sms", {"name": "Ada"}, template_searchpath=[str(tmp_path)]) == "Hi Ada,\nbye."
 
 
-@pytest.mark.parametrize("message", ["{% call5556667777 %}", "to 5556667777.sms"])
+@pytest.mark.parametrize("message", ["{% call5556667777 %}", "to-5556667777.sms"])
 def test_an_invalid_template_shows_no_full_number(message):
     with pytest.raises(InvalidMessage) as raised:
         render(message, {})
@@ -193,7 +193,7 @@ def test_no_error_shows_a_value_of_the_row_not_even_in_the_locals_of_its_frames(
     with pytest.raises(InvalidMessage) as raised:
         render(message, ROW, user_defined_macros={"fail": fail})
     seen = seen_of(raised.value)
-    assert "rendering.py" in seen or "masking.py" in seen
+    assert "masking.py" in seen
     assert "canary" not in seen
     assert "55566" not in seen
 

@@ -1,3 +1,6 @@
+import os
+from datetime import datetime, timezone
+
 import pytest
 
 from airflow_provider_dialogtech.cli import check as module
@@ -89,12 +92,46 @@ def test_a_connection_that_is_missing_or_incomplete_is_reported(check, connectio
     assert [found[what][""] for what in ("API", "access keys", "numbers")] == ["–"] * 3
 
 
-def test_a_pool_that_is_missing_is_reported(check, sandbox_connection, metadata_db, monkeypatch, connect_sandbox):
+@pytest.fixture
+def scheduler(metadata_db):
+    """Write the row of a scheduler into Airflow's database, as it does itself: `scheduler("running")`."""
+    from airflow.jobs.job import Job
+    from airflow.utils.session import create_session
+
+    jobs = Job.__table__
+
+    def written(state):
+        now = datetime.now(timezone.utc)
+        with create_session() as session:
+            session.execute(jobs.insert().values(job_type="SchedulerJob", state=state, latest_heartbeat=now))
+
+    yield written
+    with create_session() as session:
+        session.execute(jobs.delete())
+
+
+@pytest.mark.parametrize("state", [None, "success", "failed"])
+@pytest.mark.usefixtures("near")
+def test_a_pool_is_not_missing_before_a_scheduler_runs(check, sandbox_connection, scheduler, monkeypatch, state):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__CONN_IDS", "dialogtech_default,dialogtech_new")
+    if state:
+        scheduler(state)
+    monkeypatch.setenv("AIRFLOW_CONN_DIALOGTECH_NEW", os.environ["AIRFLOW_CONN_DIALOGTECH_DEFAULT"])
+    code, found = check("--conn-id", "dialogtech_new")
+    assert (code, found["pool"][""], found["pool"]["what to do"]) == (0, "✓", "")
+    assert found["pool"]["found"] == "dialogtech_new does not exist yet: the scheduler creates it when it starts"
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__CREATE_POOLS", "False")
+    code, found = check("--conn-id", "dialogtech_new")
+    assert (code, found["pool"][""]) == (1, "✗")
+
+
+def test_a_pool_that_is_missing_is_reported(check, scheduler, sandbox_connection, monkeypatch, connect_sandbox):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__CONN_IDS", "without_pool")
     connect_sandbox("without_pool", extra={"from_numbers": "5554332111"})
+    scheduler("running")
     code, found = check("--conn-id", "without_pool")
     assert (code, found["pool"][""]) == (1, "✗")
-    assert found["pool"]["what to do"] == "run the command pools"
+    assert found["pool"]["what to do"] == "run `python -m airflow_provider_dialogtech pools`"
     _, found = check()
     assert (found["pool"][""], "default_pool" in found["pool"]["found"]) == ("✓", True)
 

@@ -55,6 +55,14 @@ def test_old_messages_are_left_out_and_a_cut_list_is_reported(rows_of, run, sand
     assert len(rows_of("messages", "list")) == 2
 
 
+def test_old_messages_are_pruned(rows_of, run, sandbox, sandbox_connection, journal):
+    rows_of(*SEND)
+    edit(journal, at=time.time() - 91 * 86400)
+    ran = run("messages", "prune")
+    assert (ran.code, ran.err.strip()) == (0, "The journal has no message older than 90 days.")
+    assert rows_of("messages", "list", "--since", "100d") == []
+
+
 def test_an_empty_list_is_not_an_error(rows_of, metadata_db):
     assert rows_of("messages", "list") == []
 

@@ -1,3 +1,5 @@
+import io
+import sys
 from datetime import datetime, timezone
 
 import pytest
@@ -21,6 +23,63 @@ def test_a_message_is_sent_through_the_journal(rows_of, sandbox, sandbox_connect
         ("5556667777", "The load is done.")
     ]
     assert rows(journal)[-1].state == "sent"
+
+
+@pytest.mark.usefixtures("sandbox_connection")
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        (("-", "-"), "(555) 666-7777\nThe load is done.\n"),
+        (("-", "-"), "(555) 666-7777\r\nThe load is done."),
+        (("(555) 666-7777", "-"), "The load is done.\n"),
+        (("-", "The load is done."), "(555) 666-7777\n"),
+    ],
+)
+def test_number_and_body_come_from_standard_input(rows_of, sandbox, stdin, arguments, given):
+    stdin(given.encode())
+    rows_of("send", *arguments)
+    assert [(message["to"], message["message"]) for message in sandbox.accepted()] == [
+        ("5556667777", "The load is done.")
+    ]
+
+
+def test_further_lines_of_standard_input_belong_to_the_body(rows_of, sandbox, sandbox_connection, stdin):
+    stdin("5556667777\nDone.\n\nSee the report – all of it.\n".encode())
+    rows_of("send", "-", "-")
+    assert sandbox.accepted()[0]["message"] == "Done.\n\nSee the report – all of it."
+
+
+@pytest.mark.usefixtures("sandbox_connection")
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (None, "`to` is empty"),
+        (b"", "`to` is empty"),
+        (b"5556667777", "`message` is empty"),
+        (b"5556667777\nna\xefve", "not text in this terminal's encoding"),
+        (b"5556667777\n" + b"x" * 5_000_000, "DialogTech accepts at most 256"),
+        (b"5" * 5_000_000, "`to`"),
+    ],
+)
+def test_standard_input_that_is_no_message_is_refused(run, sandbox, stdin, given, problem):
+    stdin(given)
+    ran = run("send", "-", "-")
+    assert ran.code == 1
+    assert problem in ran.err
+    assert "Traceback" not in ran.err
+    assert "5556667777" not in ran.err
+    assert sandbox.messages() == []
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    """Give a command its standard input; None where it is closed."""
+
+    def give(content):
+        read = None if content is None else io.TextIOWrapper(io.BytesIO(content), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdin", read)
+
+    return give
 
 
 def test_each_call_sends_and_under_one_key_only_the_first(rows_of, sandbox, sandbox_connection):
@@ -92,7 +151,20 @@ def test_a_message_in_doubt_ends_with_exit_code_3(run, sandbox, sandbox_connecti
     sandbox.fault("reset_after_accept")
     ran = run(*SEND)
     assert ran.code == 3
-    assert ran.err.splitlines()[-1].startswith("The message to …7777 may have been sent")
+    last = ran.err.splitlines()[-1]
+    assert last.startswith("The message to …7777 may have been sent")
+    assert last.endswith("`messages resolve` settles it. Or, to send it again in any case, run this command again.")
+
+
+def test_a_message_in_doubt_under_a_key_is_sent_again_under_another(run, sandbox, sandbox_connection):
+    sandbox.fault("reset_after_accept")
+    for nothing_now in (False, True):
+        ran = run(*SEND, "--idempotency-key", "nightly")
+        assert ran.code == 3
+        last = ran.err.splitlines()[-1]
+        assert last.endswith("run this command again with another --idempotency-key.")
+        assert ("Nothing was sent now." in last) is nothing_now
+        assert "in_doubt=" not in last
 
 
 def test_remarks_go_to_stderr(run, sandbox_connection, sandbox):

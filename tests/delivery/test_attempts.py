@@ -90,6 +90,11 @@ def test_the_log_says_which_try_follows_and_why(time, caplog):
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 4
     assert caplog.messages[0].endswith("Trying again (2 of 5).")
     assert caplog.messages[-1].endswith("Trying again (5 of 5).")
-    caplog.clear()
+
+
+def test_a_lost_slot_is_a_warning_only_where_many_are_lost(time, caplog):
+    caplog.set_level(logging.INFO)
     times_tried(a_text(time), time, [SlotLost("an alert took it")], before_sleep=log_next_try)
+    levels = [record.levelno for record in caplog.records]
+    assert levels == [logging.INFO] * 6 + [logging.WARNING] * 5
     assert caplog.messages[0] == "The message to …7777 lost its slot and takes another: an alert took it."

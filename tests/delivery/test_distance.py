@@ -175,6 +175,7 @@ def test_messages_that_always_start_too_late_end_and_say_how_slow_the_journal_is
         time.sleep(max(0.0, held.due - time.monotonic()) + 0.01)
         return False
 
+    caplog.set_level("INFO")
     monkeypatch.setattr(MessageJournal, "start", late)
     with pytest.raises(JournalUnavailable, match=r"reserving a slot takes .* s, starting a message .* s"):
         a_sender(eight_numbers, sqlite_url).send(a_message(eight_numbers), key="k")

@@ -221,6 +221,7 @@ def stall(journal, time, monkeypatch):
 @pytest.mark.parametrize(("by", "lost"), [(0.011, 0), (0.013, 1), (0.0265, 2), (0.09, 5), (0.099, 6)])
 def test_a_late_request_takes_another_slot_and_each_time_a_little_more_is_allowed(sender, stall, caplog, by, lost):
     """12 ms at first, half as much again each time, and never more than 100 ms."""
+    caplog.set_level("INFO")
     stall(by)
     way, api = sender()
     assert way.send(MESSAGE, key="key").attempts == 1

@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from airflow_provider_dialogtech.exceptions import InDoubt, InvalidConnection, InvalidMessage, NotSent, Refused
+from airflow_provider_dialogtech.hooks import dialogtech as hooks
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import FROM_NUMBERS, SECRET
@@ -117,6 +118,42 @@ def test_a_message_that_may_be_out_is_not_sent_again(hook, sandbox, fault):
     with pytest.raises(InDoubt):
         hook.send_sms(to="5556667777", message="hi")
     assert len(sandbox.messages()) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        (("sales",), {}),
+        ((), {"dialogtech_conn_id": "sales"}),
+        ((), {"conn_id": "sales"}),
+        (("sales",), {"conn_id": "sales"}),
+        ((None,), {"conn_id": "sales"}),
+    ],
+)
+def test_a_connection_is_given_as_to_other_hooks(args, kwargs):
+    assert DialogTechHook(*args, **kwargs).dialogtech_conn_id == "sales"
+
+
+@pytest.mark.parametrize("args", [(), (None,), ("",)])
+def test_without_a_connection_the_default_one_is_used(args):
+    assert DialogTechHook(*args).dialogtech_conn_id == "dialogtech_default"
+
+
+def test_two_connections_are_refused():
+    with pytest.raises(InvalidConnection, match="dialogtech_conn_id is 'sales' and conn_id is 'oncall'"):
+        DialogTechHook("sales", conn_id="oncall")
+
+
+def test_a_program_outside_of_airflow_3_is_told_how_to_give_the_connection(monkeypatch):
+    monkeypatch.setattr(hooks, "reads_stored_connections", lambda: False)
+    for read in (lambda hook: hook.settings, lambda hook: asyncio.run(hook.aload())):
+        with pytest.raises(InvalidConnection) as refused:
+            read(DialogTechHook("nowhere"))
+        assert "set the environment variable AIRFLOW_CONN_NOWHERE, or use" in refused.value.advice
+    monkeypatch.setattr(hooks, "reads_stored_connections", lambda: True)
+    with pytest.raises(InvalidConnection) as refused:
+        DialogTechHook("nowhere").get_conn()
+    assert refused.value.advice == "Create it, or check the secrets backend."
 
 
 def test_the_connection_is_read_only_when_it_is_needed():

@@ -1,17 +1,27 @@
 """Sentry and tracers wrap the methods of HTTP libraries and keep each URL: none of these methods gets a request."""
 
+import json
+import os
+import socket
+import ssl
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
+import trustme
 
 from airflow_provider_dialogtech.exceptions import DialogTechError
+from airflow_provider_dialogtech.masking import encodings_of
 from tests.api.server import answering, close_after_request, failed, reset_after_request, say_nothing, serving
 from tests.api.server import http as an_answer
-from tests.hostile.test_replies import MESSAGE, a_client, assert_silent
+from tests.hostile import traced
+from tests.hostile.test_replies import ACCESS_KEY, CANARIES, MESSAGE, SECRET, a_client, assert_silent
 from tests.vendors_page import SUCCESS
 
+ROOT = Path(__file__).parents[2]
+TRACED = traced.__file__
 LIBRARIES = ("requests", "urllib3", "http.client")
 BEHAVIOURS = {
     "sent": answering(an_answer(SUCCESS)),
@@ -22,34 +32,9 @@ BEHAVIOURS = {
     "reset": reset_after_request,
 }
 
-# A process of its own: Sentry wraps http.client for good.
-WITH_SENTRY = """
-import sys
-import sentry_sdk
-from airflow_provider_dialogtech.exceptions import DialogTechError
-from tests.hostile.test_replies import MESSAGE, a_client
-
-class Printing(sentry_sdk.transport.Transport):
-    def capture_envelope(self, envelope):
-        print(envelope.serialize().decode())
-
-sentry_sdk.init(
-    "http://key@127.0.0.1:9/1", transport=Printing, traces_sample_rate=1.0, send_default_pii=True, max_breadcrumbs=1000
-)
-what, *urls = sys.argv[1:]
-with sentry_sdk.start_transaction(name="a task"):
-    for url in urls:
-        try:
-            if what == "library":
-                import requests
-                requests.get(url, params=MESSAGE, timeout=5)
-            else:
-                a_client(url, timeout=2, http_method=what).send(**MESSAGE)
-        except DialogTechError as error:
-            sentry_sdk.capture_exception(error)
-        sentry_sdk.capture_message("the end of one")
-sentry_sdk.flush()
-"""
+# The tracers to ask, and the Python that has them: `make test-tracers` names both.
+TRACERS = os.environ.get("DIALOGTECH_TRACERS", "sentry").split(",")
+TRACERS_PYTHON = os.environ.get("DIALOGTECH_TRACERS_PYTHON", sys.executable)
 
 
 @contextmanager
@@ -104,22 +89,51 @@ def test_no_function_of_a_library_gets_a_request_of_another_kind():
     assert_silent("\n".join(given))
 
 
-@pytest.mark.parametrize("http_method", ["GET", "POST"])
-def test_sentry_gets_no_secret(http_method):
+def test_no_tracer_gets_a_request():
     with ExitStack() as servers:
         urls = [servers.enter_context(serving(behave)).url for behave in BEHAVIOURS.values()]
-        got = events_of(http_method, *urls)
-    assert got.count('"the end of one"') >= len(urls)
-    assert_silent(got)
+        untrusted = servers.enter_context(serving(BEHAVIOURS["sent"], a_certificate()))
+        kept = kept_by_tracers([*urls, untrusted.url, closed_port()])
+    assert_silent(kept)
+    assert not [form for canary in CANARIES for form in encodings_of(canary) if form in kept]
 
 
-def test_this_sentry_would_get_what_a_library_sends():
+@pytest.mark.parametrize("tracer", TRACERS)
+def test_this_tracer_gets_what_each_library_sends(tracer):
     with serving(BEHAVIOURS["sent"]) as server:
-        assert MESSAGE["to"] in events_of("library", server.url)
+        kept = kept_by_tracers([server.url], tracers=[tracer], by_library=True)
+    # OpenTelemetry's wrapper of http.client keeps no URL.
+    assert kept.count(MESSAGE["to"]) >= (2 if tracer == "opentelemetry" else 3)
 
 
-def events_of(*arguments: str) -> str:
+def a_certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def closed_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return f"http://127.0.0.1:{listening.getsockname()[1]}/ibp_api.php"
+
+
+def kept_by_tracers(urls, tracers=TRACERS, by_library=False) -> str:
+    asked = {
+        "tracers": tracers,
+        "urls": urls,
+        "keys": [ACCESS_KEY, SECRET],
+        "message": MESSAGE,
+        "by_library": by_library,
+    }
     done = subprocess.run(
-        [sys.executable, "-c", WITH_SENTRY, *arguments], capture_output=True, text=True, timeout=120, check=True
+        [TRACERS_PYTHON, TRACED],
+        input=json.dumps(asked),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
-    return done.stdout
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("done\n")
+    return done.stdout + done.stderr

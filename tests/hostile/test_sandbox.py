@@ -128,6 +128,11 @@ def test_this_machines_names_and_those_that_were_allowed_are_answered(sandbox, h
     assert ask(sandbox, "GET", "/sandbox/health", Host=host)[0] == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/inbox/inbox.js"])
+def test_no_range_is_read(sandbox, path):
+    assert ask(sandbox, "GET", path, Range="bytes=0-1")[0] == 200
+
+
 # Bodies and what is kept
 
 

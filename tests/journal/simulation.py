@@ -153,7 +153,7 @@ class Schedule:
             next_id=next(self._count),
             account="[]",
             message=json.dumps([[row[name] for name in COLUMNS] for row in own]),
-            slots=f"[{','.join(map(_as_json, rows))}]",
+            slots=json.dumps([["any", "[]", f"[{','.join(map(_as_json, rows))}]"]]),
         )
 
     def _write(self, statement: Any, values: dict[str, Any]) -> None:

@@ -56,9 +56,10 @@ def reading_before(step):
 
 
 def plan(planner, *rows, earlier=None, account=None, head_start=0.1, step=None):
+    undecided = json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows])
     answer = SimpleNamespace(
         next_id=100,
-        slots=json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows]),
+        slots=json.dumps([["any", "[]", undecided]]),
         message=json.dumps([[earlier[name] for name in COLUMNS]] if earlier else []),
         account=json.dumps([account] if account else []),
     )

@@ -74,7 +74,7 @@ def test_each_throttled_reply_widens_the_windows_up_to_a_bound_and_a_minute_with
     journal, time, account
 ):
     settle(journal, time, "0")
-    assert account()[1:] == (0, 0, 0, 0, 0)
+    assert not any(account()[1:])
     for count in range(1, 13):
         settle(journal, time, str(count), "throttled")
         assert account().extra_margin == pytest.approx(min(count * 0.025, 0.25))

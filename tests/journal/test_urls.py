@@ -24,7 +24,7 @@ def test_a_file_and_postgresql_are_stores(url, kind):
 
 @pytest.mark.parametrize(
     "url",
-    ["", "nonsense", "sqlite://", "sqlite:///:memory:", "sqlite:///", "mysql://db/x", "://", "postgresql:", "a b"],
+    ["", "nonsense", "sqlite://", "sqlite:///", "sqlite://journal.db", "mysql://db/x", "://", "postgresql:", "a b"],
 )
 def test_nothing_else_is_one(url):
     with pytest.raises(InvalidConnection, match="must be the SQLAlchemy URL of a SQLite file"):
@@ -62,3 +62,38 @@ def test_a_driver_that_is_not_installed_is_named_with_its_package(driver, packag
     with pytest.raises(InvalidConnection, match=f"the driver {driver} .* is not installed") as raised:
         kind_of(f"postgresql+{driver}://db/x")
     assert raised.value.advice == f"Install it where Airflow runs: `pip install '{package}'`."
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///journal.db",
+        "sqlite:///./journal.db",
+        "sqlite:///~/journal.db",
+        "sqlite:///${HOME}/journal.db",
+        "sqlite://tmp/journal.db",
+        "sqlite+pysqlite:///journal.db",
+        "sqlite:///file:journal.db?uri=true",
+        "sqlite:///file:/tmp/journal.db",  # a folder "file:" without uri=true
+        sa.engine.URL.create("sqlite", database="journal.db"),
+    ],
+    ids=str,
+)
+def test_a_relative_path_would_be_a_journal_per_working_directory(url):
+    with pytest.raises(InvalidConnection, match="has a relative path") as refused:
+        kind_of(url)
+    assert "sqlite:////opt/airflow/dialogtech_journal.db" in refused.value.advice
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///file:/x.db?mode=memory&uri=true"]
+)
+def test_a_database_in_memory_would_be_a_journal_per_process(url):
+    with pytest.raises(InvalidConnection, match="names a database in memory"):
+        kind_of(url)
+
+
+def test_a_misspelt_option_of_a_file_is_refused():
+    with pytest.raises(InvalidConnection, match=r"an unknown option 'timout' \(nearest: timeout\)"):
+        kind_of("sqlite:////tmp/journal.db?timout=5")
+    assert kind_of("sqlite:///file:/tmp/journal.db?mode=ro&uri=true") == "sqlite"

@@ -1,13 +1,18 @@
 import asyncio
+import inspect
 import json
 import logging
+from copy import deepcopy
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.notifications.sms import (
     DialogTechSmsNotifier,
+    _identity,
     _Rendered,
     send_dialogtech_sms_notification,
 )
@@ -426,3 +431,127 @@ def test_an_alert_to_anybody_whom_only_to_does_not_name_is_held_back(
         DialogTechSmsNotifier(to=f"{ALICE}, {BOB}").notify(failure())
     assert [sms["to"] for sms in sandbox.accepted()] == [BOB]
     assert "the message to …7777 is held back and was not sent: the connection's only_to does not name" in caplog.text
+
+
+CLASS = DialogTechSmsNotifier
+
+
+@pytest.mark.parametrize(
+    ("callback", "body"),
+    [
+        (CLASS, "Airflow: etl.load failed at"),
+        (send_dialogtech_sms_notification, "Airflow: etl.load failed at"),
+        (partial(CLASS), "Airflow: etl.load failed at"),
+        (partial(CLASS, to=ALICE), "Airflow: etl.load failed at"),
+        (partial(CLASS, message="{{ ti.task_id }} broke", cooldown=None), "load broke"),
+        (partial(CLASS, "{{ ti.task_id }} broke"), "load broke"),
+        (partial(CLASS, "{{ ti.task_id }} broke", ALICE), "load broke"),
+        (partial(partial(CLASS, "broke"), to=ALICE), "broke"),
+        (partial(CLASS("broke")), "broke"),
+        (CLASS("broke").notify, "broke"),
+        (type("OnCall", (CLASS,), {}), "Airflow: etl.load failed at"),
+    ],
+)
+def test_the_class_without_parentheses_sends_the_alert(sandbox, alerting, callback, body):
+    assert callback(failure()) is None
+    assert [sent.startswith(body) for sent in bodies(sandbox, to=ALICE)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("on_failure_callback", "failed at"),
+        ("on_retry_callback", "is up for retry since"),
+        ("on_success_callback", "succeeded at"),
+        ("on_skipped_callback", "was skipped at"),
+        ("on_execute_callback", "started at"),
+    ],
+)
+@pytest.mark.parametrize("callback", [CLASS, partial(CLASS, to=ALICE)], ids=["class", "partial"])
+def test_the_argument_that_has_the_class_names_the_event(sandbox, alerting, argument, words, callback):
+    task = SimpleNamespace(**{argument: [print, callback]})
+    callback(context_of(None) | {"task": task, "exception": None})
+    assert words in bodies(sandbox)[0]
+
+
+def test_the_class_is_a_callback_of_a_dag_as_airflow_3_calls_it(sandbox, alerting):
+    CLASS({"dag": SimpleNamespace(dag_id="etl"), "run_id": "manual__x", "reason": "task_failure"})
+    assert bodies(sandbox)[0].startswith("Airflow: DAG etl failed at ")
+
+
+@pytest.mark.parametrize("callback", [CLASS, partial(CLASS, to=ALICE), CLASS()], ids=["class", "partial", "instance"])
+def test_the_class_is_a_callback_of_a_missed_sla(sandbox, alerting, callback):
+    callback(SimpleNamespace(dag_id="etl"), "load on 2026-01-02", "", [], [])
+    assert bodies(sandbox)[0].startswith("Airflow: DAG etl missed an SLA")
+
+
+def test_a_notifier_is_copied_with_the_default_args_of_a_dag():
+    assert deepcopy(CLASS("hello", ALICE)).message == "hello"
+
+
+def test_its_signature_is_that_of_its_arguments():
+    assert list(inspect.signature(CLASS).parameters)[:3] == ["message", "to", "dialogtech_conn_id"]
+
+
+def words(context):
+    return f"{context['ti'].task_id} broke"
+
+
+def airflows(context, jinja_env):
+    return jinja_env.from_string("{{ ti.task_id }} broke").render(context)
+
+
+class Words:
+    def __call__(self, **kwargs):
+        return f"{kwargs['context']['ti'].task_id} broke"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [words, airflows, Words(), lambda anything: anything["ti"].task_id + " broke",
+     lambda *, context, **_: words(context), lambda: "load broke",
+     partial("{1} {0}".format, "broke", "load")],
+)  # fmt: skip
+def test_a_message_may_be_a_function_of_the_context(sandbox, alerting, function):
+    DialogTechSmsNotifier(function)(failure())
+    assert bodies(sandbox) == ["load broke"]
+
+
+@pytest.mark.parametrize("returned", [None, b"bytes", ["a list"], {"a": 1}, True])
+def test_a_function_that_returns_no_text_sends_the_built_in_message(sandbox, alerting, caplog, returned):
+    DialogTechSmsNotifier(lambda _: returned)(failure())
+    name = type(returned).__name__
+    assert bodies(sandbox)[0].startswith("Airflow: etl.load failed at ")
+    assert bodies(sandbox)[0].endswith(f" (message function: {name})")
+    assert f"The function of the alert's message returned a {name}, not text" in caplog.text
+
+
+def test_a_function_that_fails_sends_the_built_in_message(sandbox, alerting, caplog):
+    DialogTechSmsNotifier(lambda context: context["nobody"])(failure())
+    assert bodies(sandbox)[0].endswith(" (message function: KeyError)")
+    assert "The function of the alert's message failed (KeyError in <lambda>, notifications/test_sms.py" in caplog.text
+
+
+def test_a_function_that_returns_a_number_sends_it(sandbox, alerting):
+    DialogTechSmsNotifier(lambda _: 42)(failure())
+    assert bodies(sandbox) == ["42"]
+
+
+def test_the_recipients_and_the_dedup_key_may_be_functions(sandbox, alerting):
+    for task_id in ("load", "clean", "load"):
+        notifier = DialogTechSmsNotifier("hello", lambda _: [BOB], dedup_key=lambda context: context["ti"].task_id)
+        notifier(failure(task_id=task_id))
+    assert bodies(sandbox, to=BOB) == ["hello", "hello"]
+
+
+def test_alerts_with_the_same_function_are_counted_together_in_every_process():
+    first, second = (_identity(partial(words)) for _ in range(2))
+    assert first == second
+    assert "0x" not in first
+    assert _identity(words) != _identity(airflows)
+
+
+@pytest.mark.parametrize("message", [b"bytes", ["a list"], {"a": 1}, True, object()], ids=type)
+def test_a_message_of_another_type_fails_when_the_dag_is_parsed(message):
+    with pytest.raises(InvalidMessage, match="message must be text, a template or a function that returns text, not a"):
+        DialogTechSmsNotifier(message)

@@ -105,7 +105,7 @@ def test_every_bad_row_is_named_in_one_error_before_anything_is_sent(sandbox, sa
     words = str(raised.value)
     assert "4 of 5 rows cannot be sent" in words
     assert all(f"row {index} " in words for index in (2, 3, 4, 5))
-    assert "'recipient' has no attribute 'name'" in words
+    assert "it has no `name`; its columns are to" in words
     assert sandbox.messages() == []
 
 
@@ -414,3 +414,13 @@ def test_a_row_may_name_a_contact_and_only_to_holds_back_the_others(sandbox, con
     reasons = [failure["reason"] for failure in summary["failures"]]
     assert "the contact 'team' has 2 numbers" in reasons[0]
     assert "there is no contact 'nobody' (the connection has ada, team)" in reasons[1]
+
+
+def test_a_refusal_names_the_number_that_it_was_sent_from(sandbox, connect_sandbox, context):
+    limits = {"account_per_second": 100, "number_per_second": 50, "number_per_minute": 1000}
+    connect_sandbox(extra={"from_numbers": "5554332111, 5554332999", **limits})
+    with pytest.raises(AirflowFailException, match=r"\(from …2999\): rows \d") as raised:
+        bulk_task([f"55566{n:05}" for n in range(8)], message="Hi").execute(context)
+    assert "DialogTech refused it: " in str(raised.value)
+    assert "…2111" not in str(raised.value)
+    assert context["pushed"]["return_value"]["sent"] == len(sandbox.accepted()) > 0

@@ -175,3 +175,9 @@ def test_a_journal_that_other_machines_do_not_see_ends_the_task_without_retries(
     with pytest.raises(AirflowFailException, match="CeleryExecutor may run tasks on several machines"):
         run(text_task())
     assert sandbox.messages() == []
+
+
+def test_a_refusal_names_the_number_that_it_was_sent_from(sandbox, connect_sandbox):
+    connect_sandbox(extra={"from_numbers": "5554332999"})
+    with pytest.raises(AirflowFailException, match=r"DialogTech refused it: .* \(from …2999\)"):
+        run(text_task())

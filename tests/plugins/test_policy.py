@@ -1,4 +1,5 @@
 from datetime import datetime, timezone
+from functools import partial
 
 import pytest
 from airflow import settings
@@ -52,6 +53,9 @@ def test_the_callbacks_of_a_dag_stay_beside_it():
         {"on_failure_callback": DialogTechSmsNotifier()},
         {"on_failure_callback": [print, DialogTechSmsNotifier()]},
         {"default_args": {"on_failure_callback": DialogTechSmsNotifier()}},
+        {"on_failure_callback": DialogTechSmsNotifier},
+        {"on_failure_callback": [partial(DialogTechSmsNotifier, to="5556667777")]},
+        {"default_args": {"on_failure_callback": DialogTechSmsNotifier}},
         {"on_failure_callback": [print], "default_args": {"on_failure_callback": [print, DialogTechSmsNotifier()]}},
     ],
 )

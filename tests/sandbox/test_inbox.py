@@ -84,6 +84,9 @@ def test_a_message_that_was_not_accepted_shows_its_outcome_and_reason(sandbox, i
     assert "reset_after_accept" in reset
     assert "1 accepted" in inbox.text("#outcomes")
     assert "1 refused" in inbox.text("#outcomes")
+    # The list and the conversation count the same messages.
+    assert inbox.evaluate("document.querySelector('nav .pill').innerText") == "2"
+    assert inbox.text("#summary") == "2 messages (1 accepted), 1 segment"
 
 
 def test_the_numbers_and_their_limits_in_use_are_shown_in_full(sandbox, inbox):
@@ -92,6 +95,15 @@ def test_the_numbers_and_their_limits_in_use_are_shown_in_full(sandbox, inbox):
     inbox.wait_for("document.getElementById('limits').innerText.includes('3 of 1000 messages per minute')")
     assert "(555) 433-2111" in inbox.text("#limits")
     assert "(555) 433-2112" in inbox.text("#limits")
+
+
+@pytest.mark.parametrize("width", [320, 390, 720])
+def test_no_limit_is_cut_at_the_width_of_a_phone(sandbox, chromium, width):
+    chromium.open(sandbox.base_url, width, 700)
+    chromium.wait_for("document.querySelectorAll('.limit').length === 3")
+    cut = "(each) => each.scrollWidth > each.clientWidth || each.getBoundingClientRect().right > innerWidth"
+    parts = "[...document.querySelectorAll('#limits, .limit, .limit h3, .gauge')]"
+    assert chromium.evaluate(f"{parts}.filter({cut}).map((each) => each.outerHTML)") == []
 
 
 def test_the_limits_are_greyed_out_while_the_sandbox_is_not_reachable(chromium):

@@ -61,3 +61,59 @@ def test_a_wrong_default_of_airflows_own_is_named(monkeypatch):
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "perhaps")
     with pytest.raises(InvalidConnection, match=r"\[operators\] default_deferrable must be True or False"):
         config.deferrable_by_default()
+
+
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("AIRFLOW__DIALOGTECH__JOURNAL_URI", "AIRFLOW__DIALOGTECH__JOURNAL_URL"),
+        ("AIRFLOW__DIALOGTECH__ALLOW_LOCAL_JOURNALS", "AIRFLOW__DIALOGTECH__ALLOW_LOCAL_JOURNAL"),
+        ("AIRFLOW__DIALOGTECH__conn_ids", "AIRFLOW__DIALOGTECH__CONN_IDS"),
+        ("AIRFLOW__DIALOGTECH__CONN_IDS_CMD", "AIRFLOW__DIALOGTECH__CONN_IDS"),
+        ("AIRFLOW_DIALOGTECH_NAMESPACE", "AIRFLOW__DIALOGTECH__NAMESPACE"),
+        ("AIRFLOW__DIALOGTECH_ALERT_ON", "AIRFLOW__DIALOGTECH__ALERT_ON"),
+        ("airflow__dialogtech__alert_on", "AIRFLOW__DIALOGTECH__ALERT_ON"),
+    ],
+)
+def test_a_misspelt_variable_is_refused_with_the_nearest_known_one(monkeypatch, variable, nearest):
+    monkeypatch.setenv(variable, "a value")
+    with pytest.raises(InvalidConnection) as refused:
+        config.conn_ids()
+    assert f"the environment has an unknown variable {variable!r} (nearest: {nearest})" in str(refused.value)
+    assert "a value" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["AIRFLOW_DIALOGTECH_PORT", "AIRFLOW_CONN_DIALOGTECH_ALERT_ON", "AIRFLOW__DIALOGTECH__JOURNAL_URL_CMD"],
+)
+def test_a_variable_that_is_not_meant_for_it_is_left_alone(monkeypatch, variable):
+    monkeypatch.setenv(variable, "tcp://10.0.0.1:80")
+    assert config.conn_ids() == ("dialogtech_default",)
+
+
+@pytest.mark.parametrize(
+    ("section", "option", "words"),
+    [
+        ("dialogtech", "journal_uri", "[dialogtech] has an unknown option 'journal_uri' (nearest: journal_url)"),
+        ("dialogtech", "create_pool", "[dialogtech] has an unknown option 'create_pool' (nearest: create_pools)"),
+        ("DialogTech", "alert_on", "airflow.cfg has a section [DialogTech]; its name must be [dialogtech]"),
+        ("dialog_tech", "alert_on", "airflow.cfg has a section [dialog_tech]; its name must be [dialogtech]"),
+    ],
+)
+def test_a_misspelt_name_in_airflow_cfg_is_refused(section, option, words):
+    from airflow.configuration import conf
+
+    had_section = conf.has_section(section)
+    if not had_section:
+        conf.add_section(section)
+    conf.set(section, option, "x")
+    try:
+        with pytest.raises(InvalidConnection) as refused:
+            config.alert_on()
+        assert words in str(refused.value)
+        assert "Correct it in airflow.cfg." in str(refused.value)
+    finally:
+        conf.remove_option(section, option)
+        if not had_section:
+            conf.remove_section(section)

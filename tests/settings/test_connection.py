@@ -17,7 +17,8 @@ SECRET = "s3cr+t/wi=th&each%kind of"
 
 def read(extra: object = None, **fields: object) -> ConnectionSettings:
     text = extra if isinstance(extra, str) or extra is None else json.dumps(extra)
-    standard = {"conn_id": "sms", "login": "access", "password": SECRET, "host": None, "port": None, "schema": None}
+    standard = {"conn_id": "sms", "conn_type": "dialogtech", "login": "access", "password": SECRET, "host": None}
+    standard |= {"port": None, "schema": None}
     return ConnectionSettings.of(SimpleNamespace(extra=text, **(standard | fields)))
 
 
@@ -204,7 +205,7 @@ def test_a_field_that_airflow_cannot_decrypt_is_refused():
             raise ValueError(SECRET)
 
     with pytest.raises(InvalidConnection, match=r"could not read it \(ValueError\)") as refused:
-        ConnectionSettings.of(Undecryptable(conn_id="sms", login="access"))
+        ConnectionSettings.of(Undecryptable(conn_id="sms", conn_type="dialogtech", login="access"))
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 
 
@@ -232,6 +233,9 @@ NUMBER = "5554332111"
             if name not in {"alert_to", "account", "throttled_words"}
         ),
         {"extra": {"alert_reserve": 50}},
+        {"extra": {NUMBER: NUMBER}},
+        {"extra": {"__extra__": {"only_to": NUMBER}}},
+        {"conn_type": "aws"},
     ],
     ids=str,
 )
@@ -240,7 +244,8 @@ def test_no_local_variable_in_a_traceback_shows_a_key_or_a_number(wrong, monkeyp
         wrong["extra"] if isinstance(wrong.get("extra"), dict) else {}
     )
     text = wrong["extra"] if isinstance(wrong.get("extra"), str) else json.dumps(extra)
-    standard = {"conn_id": "sms", "login": "acc3ss-key", "password": SECRET, "host": None, "port": None, "schema": None}
+    standard = {"conn_id": "sms", "conn_type": "dialogtech", "login": "acc3ss-key", "password": SECRET, "host": None}
+    standard |= {"port": None, "schema": None}
     fields = standard | {"extra": text} | {name: value for name, value in wrong.items() if name != "extra"}
     monkeypatch.setattr(DialogTechHook, "get_connection", lambda *_: Shown(**fields))
     shown = traceback_with_locals(DialogTechHook("sms").get_conn)
@@ -286,3 +291,74 @@ def test_the_secret_does_not_show_itself_among_the_variables_of_a_traceback():
     secret = read().secret_access_key
     assert secret == SECRET
     assert SECRET not in repr({"secret_access_key": secret})
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("only_too", "only_to"),
+        ("Only_To", "only_to"),
+        ("onlyTo", "only_to"),
+        ("only-to", "only_to"),
+        ("only_to ", "only_to"),
+        ("extra__dialogtech__only_to", "only_to"),
+        ("from_number", "from_numbers"),
+        ("from", "from_numbers"),
+        ("FROM_NUMBERS", "from_numbers"),
+        ("alerts_to", "alert_to"),
+        ("time_out", "timeout"),
+        ("secret_access_key", "the field password"),
+        ("host", "the field host"),
+    ],
+)
+def test_an_unknown_key_of_the_extra_is_refused_with_the_nearest_known_one(key, nearest):
+    words = refusal({key: "5556667777", "from_numbers": NUMBER})
+    assert f"the extra has an unknown key {key!r} (nearest: {nearest}). Correct the connection 'sms'." in words
+    assert "5556667777" not in words
+
+
+@pytest.mark.parametrize("value", [None, "", [], 0])
+def test_an_unknown_key_is_refused_whatever_its_value(value):
+    assert "unknown key 'only_too'" in refusal({"only_too": value})
+
+
+def test_a_key_that_is_like_none_is_refused_with_all_that_are_known():
+    assert f"an unknown key 'region' (known: {', '.join(FIELDS)})" in refusal({"region": "eu"})
+
+
+def test_several_unknown_keys_are_named_at_once_and_numbers_among_them_are_shortened():
+    words = refusal({"only_too": "1", "timout": 1, "5556667777": "x", "more": 1, "and_more": 1})
+    assert "unknown keys 'only_too' (nearest: only_to), 'timout' (nearest: timeout), '…7777' and 2 more" in words
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"extra": {"only_to": "5556667777"}},
+        {"dialogtech": {"only_to": "5556667777", "more": 1}},
+        {"__extra__": json.dumps({"only_to": "5556667777"})},
+    ],
+    ids=str,
+)
+def test_keys_inside_another_key_are_not_overlooked(extra):
+    assert f"inside another one, {next(iter(extra))!r}; write them directly into the extra" in refusal(extra)
+
+
+@pytest.mark.parametrize("written", ["dialogtech", "DialogTech", "DIALOGTECH", " dialogtech "])
+def test_the_type_is_dialogtech_in_any_case(written):
+    assert read(conn_type=written).access_key == "access"
+
+
+@pytest.mark.parametrize("written", ["aws", "http", "generic", "dialog_tech", "x" * 999])
+def test_the_keys_of_another_type_are_not_used(written):
+    words = refusal(conn_type=written)
+    assert f"the conn_type must be dialogtech, not {written[:40]!r}. Correct the connection 'sms'." in words
+
+
+@pytest.mark.parametrize("written", [None, "", "  "])
+def test_a_connection_without_a_type_is_refused(written):
+    assert "the conn_type must be dialogtech, not empty" in refusal(conn_type=written)
+
+
+def test_a_uri_without_a_scheme_does_not_show_the_access_key_that_airflow_takes_for_the_type():
+    assert "acc3ss" not in refusal(conn_type="acc3ss", login=None, password=None)

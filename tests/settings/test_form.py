@@ -78,4 +78,8 @@ def test_airflow_serves_the_form():
     if not (version("apache-airflow").startswith("3.1.") and sys.version_info < (3, 11)):
         assert served["extra_fields"]["http_method"]["schema"]["enum"] == ["GET", "POST"]
     assert served["standard_fields"]["password"]["title"] == "Secret access key"
-    assert served["standard_fields"]["port"]["hidden"]
+    assert served["standard_fields"]["url_schema"]["hidden"]
+    # What people cannot see in the form of 3.3 is said in the fields that they see.
+    assert not served["standard_fields"]["port"]["hidden"]
+    assert "write 0" in served["standard_fields"]["port"]["placeholder"]
+    assert "From numbers" in served["standard_fields"]["password"]["placeholder"]

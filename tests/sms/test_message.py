@@ -152,6 +152,12 @@ def test_truncate_cuts_to_the_longest_message_and_remarks_on_it(message: str, se
     assert sms.remarks[0] == f"The message was truncated from {len(message)} to {len(sent)} characters."
 
 
+def test_a_message_that_is_one_long_link_is_not_cut() -> None:
+    with pytest.raises(InvalidMessage, match="has 257 characters"):
+        create("https://example.com/".ljust(257, "x"), on_too_long="truncate")
+    assert create("." * 300, on_too_long="truncate").body == "." * 256
+
+
 def test_truncate_leaves_a_message_that_fits_unchanged() -> None:
     sms = create("x" * 256, on_too_long="truncate")
 

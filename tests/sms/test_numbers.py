@@ -6,6 +6,9 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Integral
 
 import phonenumbers
 import pytest
@@ -34,6 +37,26 @@ from tests.hostile.looking import soon
         "011 1 555 666 7777",
         5556667777,
         15556667777,
+        "5556667777.0",
+        "15556667777.00",
+        "5556667777,0",
+        5556667777.0,
+        Decimal("5556667777"),
+        Decimal("5.5566677770E9"),
+        "'5556667777",
+        "’5556667777",
+        '"5556667777"',
+        '="5556667777"',
+        "tel:+1-555-666-7777",
+        "TEL: 5556667777",
+        "５５５６６６７７７７",
+        "（５５５）６６６－７７７７",
+        "＋1 555 666 7777",
+        "5556667777\u200b",
+        "\ufeff5556667777",
+        "555\u2011666\u20117777",
+        "5.556.667.777",
+        "+1.5556667777",
     ],
 )
 def test_usual_notations_become_ten_digits(written: object) -> None:
@@ -87,6 +110,29 @@ def test_normalizing_twice_changes_nothing(written: str) -> None:
         (" (\u2212212) 555-0187", "begins with a minus"),
         ("\u202a\u2013212 555 0187", "begins with a minus"),
         ("1-555-666-777", "a digit may be missing"),
+        ("0556667777", "an area code or an exchange that begins with 0 or 1"),
+        ("155 666 7777", "an area code or an exchange that begins with 0 or 1"),
+        ("(555) 066-7777", "an area code or an exchange that begins with 0 or 1"),
+        ("+1 555 166 7777", "an area code or an exchange that begins with 0 or 1"),
+        ("+44 2079 46095", "is not a number in the numbering plan of +44"),
+        ("555666707.0", "is a decimal number without the ten digits"),
+        ("555 666 707.0", "is a decimal number without the ten digits"),
+        ("25556667777.0", "is a decimal number without the ten digits"),
+        ("5556667777.5", "is a decimal number without the ten digits"),
+        ("+442079460958.0", "is a decimal number without the ten digits"),
+        (555666707.0, "is a decimal number without the ten digits"),
+        (5556667777.25, "is a decimal number without the ten digits"),
+        ("5.55667E+09", "is in scientific notation"),
+        ("5,55667E+09", "is in scientific notation"),
+        (5.556667777e30, "is in scientific notation"),
+        ("5,556,667,777", "is written with commas between thousands"),
+        (float("inf"), "not valid in a phone number"),
+        (Decimal("Infinity"), "more digits than any phone number"),
+        (Decimal("1E+99999"), "more digits than any phone number"),
+        ("555-666-7777; 555-666-8888", "contains more than one number"),
+        ("555-666-7777 | 555-666-8888", "contains more than one number"),
+        ("5556667777 ext. 12", "not valid in a phone number"),
+        ("tel:5556667777;ext=12", "not valid in a phone number"),
     ],
 )
 def test_an_impossible_number_is_refused_with_the_problem(written: object, problem: str) -> None:
@@ -118,9 +164,11 @@ def test_a_foreign_number_that_the_api_would_read_as_a_us_number_is_refused(writ
         normalize_number(written, "to")
 
 
-@pytest.mark.parametrize("nothing", [None, "", "  \n"])
+@pytest.mark.parametrize(
+    "nothing", [None, "", "  \n", "\xa0\u200b", "'", '=""', float("nan"), Decimal("NaN"), "N/A", "nan", "#REF!", "NULL"]
+)
 def test_a_missing_number_is_reported_by_its_parameter(nothing: object) -> None:
-    with pytest.raises(InvalidMessage, match=r"`from_` is empty"):
+    with pytest.raises(InvalidMessage, match=r"`from_` (is empty|says \S+, as if it were empty)\. Give a phone number"):
         normalize_number(nothing, "from_")
 
 
@@ -128,7 +176,7 @@ def test_a_missing_number_is_reported_by_its_parameter(nothing: object) -> None:
     ("value", "kind"),
     [
         (True, "bool"),
-        (5556667777.0, "float"),
+        (Fraction(5556667777), "Fraction"),
         (["5556667777"], "list"),
         ({"to": "5556667777"}, "dict"),
         (b"5556667777", "bytes"),
@@ -181,7 +229,7 @@ def test_any_value_is_normalized_or_refused(value: object) -> None:
 @given(
     st.sampled_from(["({}) {}-{}", "{}{}{}", "+1 {} {} {}", "1-{}-{}-{}", "{}.{}.{}", "+1{}{}{}"]),
     st.from_regex(r"[2-9][0-9]{2}", fullmatch=True),
-    st.from_regex(r"[0-9]{3}", fullmatch=True),
+    st.from_regex(r"[2-9][0-9]{2}", fullmatch=True),
     st.from_regex(r"[0-9]{4}", fullmatch=True),
 )
 def test_every_notation_gives_the_same_digits(form: str, area: str, exchange: str, line: str) -> None:
@@ -213,3 +261,25 @@ def test_importing_the_message_does_not_load_phonenumbers() -> None:
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "False"
+
+
+class Numpys:
+    """An integer of numpy, as far as Python knows it."""
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    def __int__(self) -> int:
+        return self._value
+
+    def __abs__(self) -> int:
+        return abs(self._value)
+
+
+Integral.register(Numpys)
+
+
+def test_an_integer_of_another_library_is_read_as_its_digits() -> None:
+    assert normalize_number(Numpys(5556667777), "to") == "5556667777"
+    with pytest.raises(InvalidMessage, match="too short"):
+        normalize_number(Numpys(556667777), "to")

@@ -32,7 +32,31 @@ def test_the_mark_depends_on_the_rest_of_the_text() -> None:
 
 
 def test_a_word_that_begins_early_is_cut_in_its_middle() -> None:
-    assert shorten("See https://example.com/a/very/long/path", 20) == "See https://examp..."
+    assert shorten("See the-log-of-the-very-long-run", 20) == "See the-log-of-th..."
+
+
+LINK = "https://example.com/runs/1"
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "cut"),
+    [
+        ("See https://example.com/a/very/long/path", 20, "See..."),
+        (f"See {LINK} now", 20, "See..."),
+        (f"See {LINK} for all of the log", 34, f"See {LINK} ..."),
+        (f"See {LINK} for all of the log", 33, "See..."),
+        (f"See {LINK} for all of the log", 42, f"See {LINK} for all..."),
+        (f"Смотри {LINK} подробнее", 35, f"Смотри {LINK} …"),
+        (f"See {LINK}?{'q' * 99} and more", 60, "See..."),
+        ("The log: www.example.com/a/very/long/path", 30, "The log:..."),
+        ("The log: HTTPS://EXAMPLE.COM/A/VERY/LONG/PATH", 30, "The log:..."),
+        (f"{LINK} {LINK} {LINK}", 60, f"{LINK} {LINK} ..."),
+        (LINK * 2, 40, "..."),
+    ],
+)
+def test_a_link_is_kept_whole_or_left_out(text, limit, cut) -> None:
+    assert shorten(text, limit) == cut
+    assert len(cut) <= limit
 
 
 def test_no_space_precedes_the_mark() -> None:

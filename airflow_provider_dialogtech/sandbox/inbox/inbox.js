@@ -104,7 +104,8 @@ function showThread(to, list) {
   const accepted = list.filter((message) => !isBad(message));
   const segments = accepted.reduce((sum, message) => sum + message.segments, 0);
   at("recipient").textContent = pretty(to);
-  at("summary").textContent = `${count(accepted.length, "message")}, ${count(segments, "segment")}`;
+  const some = accepted.length < list.length ? ` (${accepted.length.toLocaleString()} accepted)` : "";
+  at("summary").textContent = `${count(list.length, "message")}${some}, ${count(segments, "segment")}`;
   const bubbles = at("bubbles");
   const first = list[0].id;
   if (bubbles.dataset.to !== to || Number(bubbles.dataset.first) !== first) {

@@ -1,0 +1,233 @@
+"""The shapes in which lists come: of files, queries, data frames and templates. What fits no list is named."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.masking import mask_numbers, type_name
+from airflow_provider_dialogtech.sms.missing import is_missing
+
+_LONGEST_NAME = 60
+_SHOWN = 10
+_FEWEST_DIGITS = 7
+_READ_CSV = "list(csv.DictReader(file))"
+
+# The list
+
+
+def listed(recipients: object) -> Iterable[Any]:
+    """Return the rows of a list in any shape in which Airflow passes it.
+
+    :param recipients: an iterable of rows, a data frame, or a JSON list as a string.
+    :raises InvalidMessage: when it is something else.
+    """
+    if isinstance(recipients, str):
+        found = _json_list(recipients)
+        if found is None:
+            advice = f"{_instead_of_text(recipients.strip())} A template gives a list alone in its braces, or |tojson."
+            raise _no_list("a string that is not a JSON list", advice)
+        return found
+    if frame := _records_of(recipients):
+        return frame
+    if isinstance(recipients, Iterable) and not isinstance(recipients, Mapping | bytes | bytearray):
+        return recipients
+    raise _no_list(type_name(recipients), _instead_of(recipients))
+
+
+def _no_list(kind: str, advice: str) -> InvalidMessage:
+    reason = f"recipients must be a list of numbers or mappings, not {kind}"
+    return InvalidMessage(reason, advice=advice, before_any=True)
+
+
+def _json_list(text: str) -> list[Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):  # not JSON, or nested too deep
+        return None
+    return found if isinstance(found, list) else None
+
+
+def _records_of(recipients: Any) -> Iterable[Any] | None:
+    """Return the rows of a data frame of polars, Arrow or pandas, which would iterate over its columns."""
+    kind = type(recipients)
+    if isinstance(recipients, Mapping) or not (hasattr(kind, "columns") and hasattr(kind, "shape")):
+        return None
+    calls = (("to_dicts", ()), ("to_pylist", ()), ("to_dict", ("records",)))
+    name, arguments = next((call for call in calls if hasattr(kind, call[0])), ("", ()))
+    if not name:
+        return None
+    return (row for row in getattr(recipients, name)(*arguments))
+
+
+def _instead_of_text(text: str) -> str:
+    if "\n" in text:
+        return "For the text of a CSV file give list(csv.DictReader(io.StringIO(text)))."
+    if re.search(r"\.\w{2,5}\Z", text):
+        return f"For the path of a file give its rows: {_READ_CSV}."
+    if text.startswith("{"):
+        return "For one row give [row]."
+    return "For one number give [number]."
+
+
+def _instead_of(recipients: Any) -> str:
+    if recipients is None:
+        return "The task that returns them was skipped or returned nothing: let it return [], or skip this task, too."
+    if isinstance(recipients, Mapping):
+        values = [*recipients.values()]
+        if values and all(isinstance(value, Mapping | list | tuple) for value in values):
+            return 'For a data frame\'s dict give its rows: frame.to_dict("records").'
+        if "to" in map(fold, recipients):
+            return "For one row give [row]."
+        return 'For a mapping of names and numbers give [{"to": to, "name": name} for name, to in mapping.items()].'
+    if isinstance(recipients, bytes | bytearray):
+        return "For the bytes of a CSV file give list(csv.DictReader(io.StringIO(data.decode()))), or decode JSON."
+    return "Give a list, such as cursor.fetchall() with rows as mappings, or frame.toPandas()."
+
+
+# A row
+
+
+def named(row: Any) -> Mapping[str, Any] | None:
+    """Return a row's values by name; None when it has no names.
+
+    :param row: a mapping, or the row of a database: a named tuple, or a type that knows its keys.
+    """
+    if isinstance(row, Mapping):
+        return row
+    try:
+        if hasattr(type(row), "_asdict"):
+            return dict(row._asdict())
+        return dict(row) if hasattr(type(row), "keys") else None
+    except Exception:
+        return None
+
+
+def is_blank(row: Any) -> bool:
+    """Return whether a row is blank, as spreadsheets export those below the last one."""
+    if isinstance(row, Mapping):
+        return bool(row) and all(is_missing(value) or _is_blank_rest(value) for value in row.values())
+    return isinstance(row, str) and is_missing(row)
+
+
+def spilled(row: Mapping[Any, Any]) -> bool:
+    """Return whether a row of `csv.DictReader` has more cells than its header."""
+    rest = row.get(None)
+    return isinstance(rest, list) and not _is_blank_rest(rest)
+
+
+def _is_blank_rest(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) and is_missing(each) for each in value)
+
+
+# Its columns
+
+_REQUIRED = object()
+_IGNORED = re.compile(r"[\s_\-\"'\xad\u200b-\u200f\u2060\ufeff]+")
+
+
+def cell(row: Mapping[Any, Any], name: str, default: Any = _REQUIRED) -> Any:
+    """Return a row's value by the name of its column, whose case, blanks, underscores and byte order mark are ignored.
+
+    :param row: the row's values by name.
+    :param name: the name.
+    :param default: the value of a column that does not exist.
+    :raises KeyError: when no column has the name, and `default` is not given.
+    :raises InvalidMessage: when several have it, and more than one of them is not empty.
+    """
+    if name in row:
+        return row[name]
+    wanted = fold(name)
+    found = [row[each] for each in row if isinstance(each, str) and fold(each) == wanted]
+    if not found:
+        if default is _REQUIRED:
+            raise KeyError(name)
+        return default
+    present = [value for value in found if not is_missing(value)]
+    if len(present) > 1:
+        raise InvalidMessage(f"{len(present)} of its columns are called `{name}`: rename all but one")
+    return (present or found)[0]
+
+
+def fold(name: object) -> str:
+    """Return a column's name as names are compared."""
+    if not isinstance(name, str):
+        return ""
+    return _folded(name) if len(name) <= _LONGEST_NAME else name
+
+
+@lru_cache(maxsize=1000)
+def _folded(name: str) -> str:
+    return _IGNORED.sub("", name).casefold()
+
+
+def column_names(row: Mapping[Any, Any]) -> str:
+    """Return the names of a row's columns, for an error."""
+    names = [mask_numbers(name.strip())[:_LONGEST_NAME] for name in row if isinstance(name, str)]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}" or "none"
+
+
+# All rows
+
+
+def wrong_columns(rows: Sequence[Any]) -> tuple[str, str] | None:
+    """Return what is wrong with a list none of whose rows has a `to`, and the line that makes it right.
+
+    :param rows: the rows.
+    """
+    if not rows:
+        return None
+    first = rows[0]
+    if isinstance(first, list | tuple) and named(first) is None:
+        return _nameless(first) if all(isinstance(row, list | tuple) for row in rows) else None
+    columns = named(first)
+    if columns is None or any(_has_to(row) for row in rows):
+        return None
+    return _headless(columns)
+
+
+def _has_to(row: Any) -> bool:
+    columns = named(row)
+    return columns is None or any(fold(name) == "to" for name in columns)
+
+
+def _nameless(first: Sequence[Any]) -> tuple[str, str]:
+    kind = f"{type_name(first)}s"
+    if any(isinstance(value, Mapping) for value in first):
+        return (
+            f"the rows are {kind} of rows, such as those of mapped tasks",
+            "Give [row for rows in lists for row in rows].",
+        )
+    reason = f"the rows are {kind} without the names of their columns"
+    if "to" in map(fold, first):
+        advice = f"The first one is a header: give {_READ_CSV}, or [dict(zip(rows[0], row)) for row in rows[1:]]."
+    elif len(first) == 1:
+        advice = "Give [row[0] for row in rows]."
+    else:
+        advice = 'Name them in their order: [dict(zip(("to", "name"), row)) for row in rows].'
+    return reason, advice
+
+
+def _headless(columns: Mapping[Any, Any]) -> tuple[str, str]:
+    names = [name for name in columns if isinstance(name, str)]
+    whole = "".join(names)
+    if "\0" in whole or whole.startswith(("ÿþ", "þÿ")):
+        return "the file of the recipients is in UTF-16", 'Read it with open(path, encoding="utf-16").'
+    if whole.startswith("ï»¿"):
+        reason = "the file of the recipients is in UTF-8, and was read in another encoding"
+        return reason, 'Read it with open(path, encoding="utf-8-sig").'
+    reason = f"the recipients have no column `to`; their columns are {column_names(columns)}"
+    if any(sum(map(str.isdigit, name)) >= _FEWEST_DIGITS for name in names):
+        reason = "the file of the recipients has no header: its first row is taken for the names of the columns"
+        return reason, 'Name the columns: csv.DictReader(file, fieldnames=["to", "name"]).'
+    separator = next((each for each in (";", "\t", "|") if len(names) == 1 and each in whole), None)
+    if separator is not None:
+        called = {";": "semicolons", "\t": "tabs", "|": "bars"}[separator]
+        reason = f"the file of the recipients is separated by {called}, and was read as one column"
+        return reason, f"Read it with csv.DictReader(file, delimiter={json.dumps(separator)})."
+    return reason, "Rename the column that has the phone numbers to `to`."

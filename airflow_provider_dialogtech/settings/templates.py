@@ -1,0 +1,140 @@
+"""Renders the templates of a task. What a template evaluates to stays as it is: a text is never read as Python.
+
+With `render_template_as_native_obj=True`, Airflow reads each rendered text as a Python literal: +6581234567 loses its
+plus, 10.50 its last digit, and 12,50 becomes a tuple.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, Template, TemplateNotFound, Undefined, UndefinedError
+from jinja2.nativetypes import NativeCodeGenerator
+from jinja2.sandbox import SandboxedEnvironment
+
+from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.masking import mask_numbers
+from airflow_provider_dialogtech.sms.missing import is_missing
+
+LONGEST_SHOWN = 150
+_EXPRESSIONS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+
+
+class BadPiece(UndefinedError):
+    """A piece of a template is missing or a function, and would stand in a message.
+
+    :param reason: what it is.
+    :param advice: how to correct the template.
+    """
+
+    def __init__(self, reason: str, *, advice: str) -> None:
+        super().__init__(reason)
+        self.advice = advice
+
+
+class _Pieces(NativeCodeGenerator):
+    """Compiles a template so that each of its expressions yields its value instead of a text."""
+
+
+def environment_of(task: Any, **options: Any) -> Environment:
+    """Return the environment of a task's DAG, sandboxed, whose templates yield values.
+
+    :param task: the task, whose DAG has the template's folders, filters and macros.
+    :param options: Jinja's options that differ from the DAG's.
+    """
+    dag = task.get_dag()
+    of_dag = dag.get_template_env(force_sandboxed=True) if dag is not None else SandboxedEnvironment()
+    # Bytecode that another environment has cached yields texts.
+    environment: Environment = of_dag.overlay(bytecode_cache=None, **options)
+    environment.code_generator_class = _Pieces
+    environment.concat = _joined  # type: ignore[method-assign]  # joins the pieces of a macro
+    return environment
+
+
+def yields_values(environment: object) -> bool:
+    """Return whether an environment is one of `environment_of`."""
+    return isinstance(environment, Environment) and environment.code_generator_class is _Pieces
+
+
+def is_file(message: str, extensions: Sequence[str]) -> bool:
+    """Return whether a message names a file: it ends like one, and it has no blank outside of Jinja's braces.
+
+    :param message: the message.
+    :param extensions: the endings of a template's file.
+    """
+    if not message.endswith(tuple(extensions)):
+        return False
+    return not any(map(str.isspace, _EXPRESSIONS.sub("", message)))
+
+
+def template_of(environment: Environment, message: str, extensions: Sequence[str]) -> Template:
+    """Compile a message, or the file that it names.
+
+    :param environment: the environment.
+    :param message: the message.
+    :param extensions: the endings of a template's file.
+    :raises InvalidMessage: when the file does not exist, or is not in UTF-8.
+    """
+    if not is_file(message, extensions):
+        return environment.from_string(message)
+    advice = ""
+    try:
+        return environment.get_template(message)
+    except TemplateNotFound as error:
+        if error.name != message:
+            raise
+        problem = "is neither beside the DAG nor in its template_searchpath"
+        advice = "Correct the path. If these are the words to send, write {{ '…' }} around them."
+    except UnicodeDecodeError:
+        problem, advice = "is not in UTF-8", "Save it as UTF-8."
+    name = mask_numbers(message)[:LONGEST_SHOWN]
+    raise InvalidMessage(
+        f"`message` is not a valid template: the file {name} {problem}", advice=advice, before_any=True
+    )
+
+
+def pieces_of(template: Template, variables: Mapping[str, Any]) -> Iterable[Any]:
+    """Yield what a template consists of: its texts, and the values of its expressions.
+
+    :param template: a template of `environment_of`.
+    :param variables: Airflow's context, and others.
+    """
+    environment = template.environment
+    # Without a copy of the context, as in Airflow: its deprecated variables warn when they are read.
+    known: Any = ChainMap(variables, template.globals)  # type: ignore[arg-type]
+    return template.root_render_func(environment.context_class(environment, known, template.name, template.blocks))
+
+
+def value_of(template: Template, variables: Mapping[str, Any]) -> Any:
+    """Return the value of a template that is one expression, and the text of any other.
+
+    :param template: a template of `environment_of`.
+    :param variables: Airflow's context.
+    :raises BadPiece: when a part of its text is missing, or a function.
+    """
+    pieces = list(pieces_of(template, variables))
+    if len(pieces) == 1 and not isinstance(pieces[0], Undefined):
+        return pieces[0]
+    return _joined(pieces)
+
+
+def text_of(piece: Any) -> str:
+    """Return a piece of a template as text.
+
+    :param piece: a text, or the value of an expression.
+    :raises BadPiece: when it is missing, or a function.
+    """
+    if isinstance(piece, str | Undefined):
+        return str(piece)
+    if is_missing(piece):
+        raise BadPiece(f"an expression is {piece}", advice="If it may be, add `| default('…', true)` to it.")
+    if callable(piece):
+        raise BadPiece("an expression is a function", advice="Call it, with ().")
+    return str(piece)
+
+
+def _joined(pieces: Iterable[Any]) -> str:
+    return "".join(map(text_of, pieces))

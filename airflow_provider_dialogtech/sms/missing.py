@@ -1,0 +1,55 @@
+"""Recognises a value that is missing: spreadsheets, databases and data frames each write it in their own way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Set
+from typing import Any
+
+# The words that pandas, databases and spreadsheets write into a cell without a value. Without "NA", which is a country,
+# and without "none", which is an answer.
+_WORDS = frozenset(
+    {"None", "NaN", "nan", "-NaN", "-nan", "NaT", "<NA>", "NULL", "null", "(null)", "[null]", "\\N", "undefined"}
+    | {"N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "(blank)"}
+)
+# #REF!, #VALUE!, #DIV/0!, #NAME?
+_ERROR_OF_A_CELL = re.compile(r"#[A-Z0-9/_]+[!?]")
+_LONGEST_WORD = 20
+_INVISIBLE = (
+    "\xad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+# Every character for which `str.isspace` is true, and the invisible ones.
+_BLANK = "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)))) + (
+    "\u2028\u2029\u202f\u205f\u3000" + _INVISIBLE
+)
+_NEVER = (int, bytes, bytearray, list, tuple, Mapping, Set)
+
+
+def strip(text: str) -> str:
+    """Remove blanks and invisible characters around a text."""
+    return text.strip(_BLANK)
+
+
+def is_missing(value: object) -> bool:
+    """Return whether a value is missing: None, NaN, NaT, pandas' NA, a blank text, or a word or an error for these."""
+    if value is None:
+        return True
+    if isinstance(value, str):
+        return missing_word(value) is not None or not strip(value)
+    return not isinstance(value, _NEVER) and _is_unequal_to_itself(value)
+
+
+def missing_word(value: object) -> str | None:
+    """Return the word with which a text says that its value is missing, such as `N/A`; None without one."""
+    if not isinstance(value, str) or len(value) > _LONGEST_WORD:
+        return None
+    word = strip(value)
+    return word if word in _WORDS or _ERROR_OF_A_CELL.fullmatch(word) else None
+
+
+def _is_unequal_to_itself(value: Any) -> bool:
+    """Return whether it is NaN or NaT. A comparison with pandas' NA is neither true nor false, and raises."""
+    try:
+        return bool(value != value)  # noqa: PLR0124
+    except Exception:
+        return type(value).__name__ == "NAType"

@@ -1,0 +1,152 @@
+"""What the operators' templates render to, whatever `render_template_as_native_obj` says."""
+
+from datetime import datetime, timezone
+
+import jinja2
+import pytest
+
+from airflow_provider_dialogtech._compat import AirflowFailException
+from airflow_provider_dialogtech.decorators.sms import dialogtech_sms_task
+from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
+
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow import DAG
+
+TEXTS = ["+6581234567", "+4520123456", "10.50", "1.10", "'quoted'", '"quoted"', "12,50", "007", "1_000", "[1]", "1e5"]
+TEXTS += ["{'a': 1}", "True", "0x10", "(1,)", "5556667777", " 5 ", "b'x'", "...", "nan"]
+
+
+@pytest.fixture(params=[True, False], ids=["native", "text"])
+def dag(request, tmp_path):
+    start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    with DAG(
+        "renders",
+        schedule=None,
+        start_date=start,
+        render_template_as_native_obj=request.param,
+        template_searchpath=[str(tmp_path)],
+    ) as dag:
+        yield dag
+
+
+def rendered(task, dag, **context):
+    """Render as a task's process does, with the environment of its DAG."""
+    task.render_template_fields(context, dag.get_template_env())
+    return task
+
+
+def single(**arguments):
+    return DialogTechSendSmsOperator(**{"task_id": "send", "to": "5556667777", "message": "Hi", **arguments})
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_stays_as_it_is_as_a_literal_and_from_a_template(dag, text):
+    for number, given in enumerate([text, "{{ params.value }}", "{% if 1 %}{{ params.value }}{% endif %}"]):
+        task = single(task_id=f"send{number}", to=given, message=given, from_=given, idempotency_key=given)
+        rendered(task, dag, params={"value": text})
+        assert [task.to, task.message, task.from_, task.idempotency_key] == [text] * 4
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_texts_of_a_list_stay_as_they_are(dag, text):
+    rows = [{"to": text, "price": "{{ params.value }}"}, text, "{{ params.value }}"]
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=rows, message="Hi")
+    rendered(task, dag, params={"value": text})
+    assert task.recipients == [{"to": text, "price": text}, text, text]
+
+
+def test_a_list_arrives_as_a_list_with_all_that_is_in_it(dag):
+    rows = [{"to": "+6581234567", "items": ["10.50", 2], "none": None}]
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients="{{ params.rows }}", message="Hi")
+    assert rendered(task, dag, params={"rows": rows}).recipients == rows
+    task = DialogTechSendBulkSmsOperator(
+        task_id="nested", recipients=[{"to": "{{ params.to }}", "items": "{{ params.orders }}"}], message="Hi"
+    )
+    rendered(task, dag, params={"to": 5556667777, "orders": ["1.10"]})
+    assert task.recipients == [{"to": 5556667777, "items": ["1.10"]}]
+
+
+def test_a_number_becomes_text_and_none_is_as_if_it_was_not_given(dag):
+    task = single(
+        to="{{ params.to }}",
+        from_="{{ params.x if params.x else none }}",
+        idempotency_key="{{ params.missing }}",
+        message="{{ 42 }}",
+    )
+    rendered(task, dag, params={"to": 5556667777, "missing": None, "x": 0})
+    assert (task.to, task.from_, task.idempotency_key, task.message) == ("5556667777", None, None, "42")
+
+
+def test_an_instance_of_a_mapped_task_renders_the_same(dag):
+    partial = DialogTechSendSmsOperator.partial(task_id="mapped", message="{{ params.price }}")
+    task = partial.expand(to=["+6581234567"]).unmap({"to": "+6581234567"})
+    rendered(task, dag, params={"price": "10.50"})
+    assert (task.to, task.message) == ("+6581234567", "10.50")
+
+
+def test_the_arguments_of_a_function_render_as_the_dag_says(dag):
+    task = dialogtech_sms_task(lambda rows: "Hi", task_id="function", to="{{ params.to }}")(
+        rows="{{ params.rows }}"
+    ).operator
+    rendered(task, dag, params={"to": "+6581234567", "rows": "10"})
+    assert task.to == "+6581234567"
+    assert task.op_kwargs["rows"] == (10 if dag.render_template_as_native_obj else "10")
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_value_missing_inside_a_message_is_refused_by_the_argument(dag, value, caplog):
+    with pytest.raises(AirflowFailException, match=r"in the template of `message`, an expression is (None|nan)\."):
+        rendered(single(message="Hi {{ params.name }}, welcome"), dag, params={"name": value})
+    assert caplog.records[0].getMessage().startswith("The message was not sent: in the template of `message`, an")
+    task = single(task_id="defaulted", message="Hi {{ params.name | default('you', true) }}.")
+    assert rendered(task, dag, params={"name": None}).message == "Hi you."
+
+
+def test_a_function_that_is_not_called_is_refused(dag):
+    with pytest.raises(AirflowFailException, match=r"an expression is a function\. Call it"):
+        rendered(single(message="Hi {{ params.name.title }}"), dag, params={"name": "ada"})
+
+
+def test_an_undefined_name_fails_as_in_any_operator(dag, caplog):
+    with pytest.raises(jinja2.UndefinedError, match="'nmae' is undefined"):
+        rendered(single(message="Hi {{ nmae }}"), dag)
+    assert "The template of `message` cannot be rendered (UndefinedError)." in caplog.text
+
+
+@pytest.mark.parametrize(
+    "message", ["Write to us at acme.sms", "Hi {{ params.name }}.sms", "Order {{ params.name }}: acme.sms"]
+)
+def test_a_message_that_ends_like_a_file_is_a_message(dag, message):
+    task = single(to="x.sms", message=message, from_="y.sms", idempotency_key="{{ params.name }}.sms")
+    task.resolve_template_files()
+    rendered(task, dag, params={"name": "Ada"})
+    expected = message.replace("{{ params.name }}", "Ada")
+    assert (task.to, task.message, task.from_, task.idempotency_key) == ("x.sms", expected, "y.sms", "Ada.sms")
+
+
+def test_the_texts_of_rows_are_never_files(dag):
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=[{"url": "acme.sms"}, "acme.sms"], message="Hi")
+    task.resolve_template_files()
+    assert rendered(task, dag).recipients == [{"url": "acme.sms"}, "acme.sms"]
+
+
+def test_a_file_is_read_without_its_byte_order_mark_and_rendered_as_text(dag, tmp_path):
+    (tmp_path / "price.sms").write_text("{{ params.price }}")
+    task = single(message="price.sms")
+    task.resolve_template_files()
+    assert rendered(task, dag, params={"price": "10.50"}).message == "10.50"
+
+
+@pytest.mark.parametrize("message", ["nowhere.sms", "hello_{{ params.name }}.sms"])
+def test_a_file_that_does_not_exist_is_named_in_our_words(dag, message, caplog):
+    with pytest.raises(AirflowFailException, match="is neither beside the DAG nor in its template_searchpath"):
+        rendered(single(message=message), dag, params={"name": "Ada"})
+    assert [record.levelname for record in caplog.records if record.name.startswith("airflow_provider")] == ["ERROR"]
+
+
+def test_a_file_in_another_encoding_is_named(dag, tmp_path):
+    (tmp_path / "hello.sms").write_bytes("Grüße".encode("latin-1"))
+    with pytest.raises(AirflowFailException, match=r"hello\.sms is not in UTF-8\. Save it as UTF-8"):
+        rendered(single(message="hello.sms"), dag)

@@ -1,0 +1,89 @@
+"""Old messages are deleted by the scheduler, also while nobody sends."""
+
+import threading
+import time
+from contextlib import closing
+from sqlite3 import connect
+from unittest.mock import create_autospec
+
+import pytest
+
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.plugins import dialogtech, retention
+from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
+from tests.journal.looking import edit
+
+DAY = 86400
+
+
+@pytest.fixture
+def journal(monkeypatch, tmp_path):
+    """A journal with 350 messages, 91 days old."""
+    file = tmp_path / "journal.db"
+    url = f"sqlite:///{file}"
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
+    journal = MessageJournal(Store(url), "account", RateLimits())
+    for n in range(350):
+        journal.reserve(SlotRequest(f"key {n}", ("5554332111",), "5556667777", "Hello"))
+    edit(url, at=time.time() - 91 * DAY, state="sent")
+    return file
+
+
+def left(file):
+    with closing(connect(file)) as journal:
+        return journal.execute("SELECT count(*) FROM dialogtech_messages").fetchone()[0]
+
+
+def test_all_old_messages_are_deleted_and_the_file_gives_the_space_back(journal):
+    size = journal.stat().st_size
+    retention.prune()
+    assert left(journal) == 0
+    assert journal.stat().st_size < size / 2
+
+
+def test_what_is_younger_stays(journal, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_RETENTION_DAYS", "92")
+    retention.prune()
+    assert left(journal) == 350
+
+
+def test_an_airflow_that_sends_nothing_gets_no_journal(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'none.db'}")
+    retention.prune()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("job_type", "calls"), [("SchedulerJob", 1), ("TriggererJob", 0)])
+def test_the_scheduler_deletes_them_and_nobody_else(monkeypatch, job_type, calls):
+    class Job:
+        """The class of Airflow's components at their start."""
+
+    keep = create_autospec(retention.keep_retention)
+    monkeypatch.setattr(dialogtech, "keep_retention", keep)
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__CREATE_POOLS", "False")
+    component = Job()
+    component.job_type = job_type
+    (listener,) = DialogTechPlugin.listeners
+    listener.on_starting(component)
+    assert keep.call_count == calls
+
+
+def test_it_goes_on_after_a_failure_and_says_so(monkeypatch, caplog):
+    tries = []
+    tried_twice = threading.Event()
+
+    def fail():
+        tries.append(1)
+        if len(tries) == 2:
+            tried_twice.set()
+            threading.Event().wait(60)  # a daemon thread: it ends with the process
+        raise RuntimeError
+
+    monkeypatch.setattr(retention, "prune", fail)
+    monkeypatch.setattr(retention, "EVERY", 0.0)
+    retention.keep_retention()
+    assert tried_twice.wait(30)
+    assert "Messages older than journal_retention_days could not be deleted." in caplog.text
