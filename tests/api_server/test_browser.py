@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.api_server.rights import FROM_PAGE
+from airflow_provider_dialogtech.operations.messages import Messages
 from tests.programs import require
 from tests.sandbox.browser import running_chromium
 
@@ -48,7 +48,8 @@ def address(airflow_app, auth_manager):
 
 
 def in_frame(script):
-    return f"((document) => {script})(document.querySelector('iframe').contentDocument)"
+    """Return a script that runs in the frame; until there is one, its value is null."""
+    return f"((document) => document && ({script}))(document.querySelector('iframe')?.contentDocument)"
 
 
 @pytest.fixture
@@ -120,10 +121,10 @@ def test_looking_up_comes_first_where_it_is_allowed(frame, write_message, monkey
         assert page.evaluate(in_frame(DIALOG)) == expected
 
 
-def test_a_refusal_is_shown_where_the_user_looks(frame, write_message, journal, client_of):
+def test_a_refusal_is_shown_where_the_user_looks(frame, write_message, journal):
     message_id = write_message("in_doubt", key="its key")
     page = frame()
     page.evaluate(in_frame("document.querySelector('td button').click()"))
-    client_of("admin").post(f"messages/{message_id}/settle", json={"outcome": "sent"}, headers=FROM_PAGE)
+    assert Messages(journal).resolve(message_id, "sent", by="another person")
     page.evaluate(in_frame("document.querySelector('dialog button[value=unsent]').click()"))
     page.wait_for(in_frame("document.getElementById('problem').innerText.includes('no longer in doubt')"))
