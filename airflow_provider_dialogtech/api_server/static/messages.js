@@ -48,7 +48,7 @@ async function ask(path, options = {}) {
 
 // A long name breaks after its separators, not within a word.
 function breakable(name) {
-  return name.split(/(?<=[._:+-])/).flatMap((part) => [part, element("wbr")]);
+  return name.split(/(?<=[._+-])/).flatMap((part) => [part, element("wbr")]);
 }
 
 function timeOf(message) {
