@@ -20,7 +20,7 @@ _warned: set[str] = set()
 
 
 class NotPrivate(Exception):
-    """Another user could have written the file, or could replace it.
+    """Another user could have written the file.
 
     :param reason: what is wrong with which file.
     :param advice: what to do, without a full stop.
@@ -37,10 +37,10 @@ def ensure_private(path: Path) -> None:
     It does not open an existing file: closing it would release the locks that this process holds on it.
 
     :param path: the file.
-    :raises NotPrivate: when it is a link, not a regular file, or another user's, or when others can replace it.
+    :raises NotPrivate: when it is a link, not a regular file, or another user's.
     :raises OSError: when it cannot be created.
     """
-    _check_folder(path.parent)
+    _warn_of_open_folder(path.parent)
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, _OURS_ALONE))
     check_private(path)
@@ -84,7 +84,7 @@ def mend_copies(path: Path) -> None:
     :param path: the file that they are copies of.
     """
     with suppress(OSError):
-        for other in sorted(path.parent.iterdir()):
+        for other in path.parent.iterdir():
             if other.name.startswith(path.name):
                 with suppress(NotPrivate):
                     check_private(other)
@@ -101,13 +101,19 @@ def _check(path: Path, found: os.stat_result) -> None:
         )
 
 
-def _check_folder(folder: Path) -> None:
+def _warn_of_open_folder(folder: Path) -> None:
+    """Warn of a folder whose files every user can replace. It is used: a volume of Kubernetes is often like this."""
     try:
         mode = folder.stat().st_mode
     except OSError:
         return
-    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        raise NotPrivate(f"every user can write to the folder {folder}", "Take that right away (chmod o-w)")
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX and str(folder) not in _warned:
+        _warned.add(str(folder))
+        log.warning(
+            "Every user can write to the folder %s, and so take the file away that this package keeps there. Take that "
+            "right away (chmod o-w), unless this machine or container has no other users.",
+            folder,
+        )
 
 
 def _mend(path: Path, mode: int) -> None:

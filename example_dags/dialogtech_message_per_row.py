@@ -5,9 +5,8 @@
 own log, retries and result in XCom. The instances run in the connection's pool (`dialogtech_default`, 4 slots), so a
 long list does not block the tasks of other DAGs.
 
-Airflow does not render what a decorated function gets from another task, nor what it returns. So a customer's name may
-be anything, even a template. With `DialogTechSendSmsOperator.partial(…).expand_kwargs(…)`, that template would be
-executed.
+Airflow does not render what a decorated function gets from another task by `.expand`, nor what it returns. So a
+customer's name may be anything, even a template. With `.expand_kwargs`, that template would be executed.
 """
 
 from datetime import datetime, timedelta, timezone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, UndefinedError
 
@@ -30,6 +30,8 @@ class Recipient:
         self._row = row
 
     def __getitem__(self, name: str) -> Any:
+        if not isinstance(name, str):
+            raise KeyError(name)
         try:
             value = cell(self._row, name)
         except KeyError:
@@ -43,6 +45,10 @@ class Recipient:
 
     def __str__(self) -> str:
         raise BadCell("`recipient` is the whole row: name a column, as in {{ recipient.to }}")
+
+    def __iter__(self) -> NoReturn:
+        str(self)
+        raise NotImplementedError
 
 
 class Missing(StrictUndefined):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.bulk.shapes import cell, is_blank, listed, named, wrong_columns
@@ -26,6 +28,7 @@ MOST_ROWS = 1_000_000
 
 LONGEST_ID = 1000
 _LONGEST_MASKED = 100
+_DECIMALS = re.compile(r"[.,]0+\s*\Z")
 
 
 class Rows:
@@ -108,7 +111,8 @@ class Row:
         except InvalidMessage:
             to = None
         # A value of another type is not a number, and may be too large to search for one.
-        return mask_number(safe_str(to, _LONGEST_MASKED) if isinstance(to, str | int) else "")
+        written = safe_str(to, _LONGEST_MASKED) if isinstance(to, str | Number) else ""
+        return mask_number(_DECIMALS.sub("", written))
 
     @property
     def id(self) -> str | None:

@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from numbers import Number
+from os import PathLike
 from typing import Any
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_numbers, type_name
 from airflow_provider_dialogtech.sms.missing import is_missing
+from airflow_provider_dialogtech.sms.numbers import AS_PEOPLE_WRITE
 
 _LONGEST_NAME = 60
 _SHOWN = 10
@@ -34,7 +37,8 @@ def listed(recipients: object) -> Iterable[Any]:
         return found
     if frame := _records_of(recipients):
         return frame
-    if isinstance(recipients, Iterable) and not isinstance(recipients, Mapping | bytes | bytearray):
+    is_text = isinstance(recipients, Mapping | bytes | bytearray) or hasattr(type(recipients), "read")
+    if isinstance(recipients, Iterable) and not is_text:
         return recipients
     raise _no_list(type_name(recipients), _instead_of(recipients))
 
@@ -46,7 +50,7 @@ def _no_list(kind: str, advice: str) -> InvalidMessage:
 
 def _json_list(text: str) -> list[Any] | None:
     try:
-        found = json.loads(text)
+        found = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):  # not JSON, or nested too deep
         return None
     return found if isinstance(found, list) else None
@@ -61,32 +65,52 @@ def _records_of(recipients: Any) -> Iterable[Any] | None:
     name, arguments = next((call for call in calls if hasattr(kind, call[0])), ("", ()))
     if not name:
         return None
+    if name == "to_dict" and len(set(recipients.columns)) < len(recipients.columns):
+        raise InvalidMessage("two columns of the data frame have one name", advice="Rename one.", before_any=True)
     return (row for row in getattr(recipients, name)(*arguments))
 
 
 def _instead_of_text(text: str) -> str:
+    if text.startswith("{"):
+        return _instead_of_object(text)
     if "\n" in text:
         return "For the text of a CSV file give list(csv.DictReader(io.StringIO(text)))."
     if re.search(r"\.\w{2,5}\Z", text):
         return f"For the path of a file give its rows: {_READ_CSV}."
-    if text.startswith("{"):
-        return "For one row give [row]."
     return "For one number give [number]."
+
+
+def _instead_of_object(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return "For JSON lines give [json.loads(line) for line in text.splitlines()]."
+    return _instead_of_mapping(found)
 
 
 def _instead_of(recipients: Any) -> str:
     if recipients is None:
         return "The task that returns them was skipped or returned nothing: let it return [], or skip this task, too."
     if isinstance(recipients, Mapping):
-        values = [*recipients.values()]
-        if values and all(isinstance(value, Mapping | list | tuple) for value in values):
-            return 'For a data frame\'s dict give its rows: frame.to_dict("records").'
-        if "to" in map(fold, recipients):
-            return "For one row give [row]."
-        return 'For a mapping of names and numbers give [{"to": to, "name": name} for name, to in mapping.items()].'
+        return _instead_of_mapping(recipients)
     if isinstance(recipients, bytes | bytearray):
         return "For the bytes of a CSV file give list(csv.DictReader(io.StringIO(data.decode()))), or decode JSON."
-    return "Give a list, such as cursor.fetchall() with rows as mappings, or frame.toPandas()."
+    if isinstance(recipients, PathLike) or hasattr(type(recipients), "read"):
+        return f"For a file give its rows: {_READ_CSV}."
+    if hasattr(type(recipients), "collect"):
+        return "For a lazy data frame give frame.collect()."
+    return "Give a list, such as the mappings of a query's rows, or a data frame of pandas."
+
+
+def _instead_of_mapping(recipients: Mapping[Any, Any]) -> str:
+    values = [*recipients.values()]
+    if any(isinstance(value, list) and value and isinstance(value[0], Mapping) for value in values):
+        return "For the list inside it give mapping[key]."
+    if values and all(isinstance(value, Mapping | list | tuple) for value in values):
+        return 'For a data frame\'s dict give its rows: frame.to_dict("records").'
+    if "to" in map(fold, recipients):
+        return "For one row give [row]."
+    return 'For a mapping of names and numbers give [{"to": to, "name": name} for name, to in mapping.items()].'
 
 
 # A row
@@ -142,7 +166,7 @@ def cell(row: Mapping[Any, Any], name: str, default: Any = _REQUIRED) -> Any:
     if name in row:
         return row[name]
     wanted = fold(name)
-    found = [row[each] for each in row if isinstance(each, str) and fold(each) == wanted]
+    found = [row[each] for each in row if isinstance(each, str) and wanted and fold(each) == wanted]
     if not found:
         if default is _REQUIRED:
             raise KeyError(name)
@@ -167,7 +191,7 @@ def _folded(name: str) -> str:
 
 def column_names(row: Mapping[Any, Any]) -> str:
     """Return the names of a row's columns, for an error."""
-    names = [mask_numbers(name.strip())[:_LONGEST_NAME] for name in row if isinstance(name, str)]
+    names = [mask_numbers(str(name).strip())[:_LONGEST_NAME] for name in row if isinstance(name, str | int)]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}" or "none"
 
@@ -176,7 +200,9 @@ def column_names(row: Mapping[Any, Any]) -> str:
 
 
 def wrong_columns(rows: Sequence[Any]) -> tuple[str, str] | None:
-    """Return what is wrong with a list none of whose rows has a `to`, and the line that makes it right.
+    """Return what is wrong with a list none of whose rows has a `to`, and the line that makes it right; else None.
+
+    A list whose file was decoded wrongly is wrong also with a `to`: its names would be sent so.
 
     :param rows: the rows.
     """
@@ -186,9 +212,14 @@ def wrong_columns(rows: Sequence[Any]) -> tuple[str, str] | None:
     if isinstance(first, list | tuple) and named(first) is None:
         return _nameless(first) if all(isinstance(row, list | tuple) for row in rows) else None
     columns = named(first)
-    if columns is None or any(_has_to(row) for row in rows):
-        return None
-    return _headless(columns)
+    if columns is None:
+        kind = type(first)
+        is_value = first is None or isinstance(first, str | Number | bytes)
+        return None if is_value or any(type(row) is not kind for row in rows) else _objects(first)
+    names = [name for name in columns if isinstance(name, str)]
+    if problem := _decoded_wrongly("".join(names)):
+        return problem
+    return None if any(_has_to(row) for row in rows) else _headless(columns, names)
 
 
 def _has_to(row: Any) -> bool:
@@ -196,7 +227,16 @@ def _has_to(row: Any) -> bool:
     return columns is None or any(fold(name) == "to" for name in columns)
 
 
+def _objects(first: object) -> tuple[str, str]:
+    return (
+        f"the rows are of type {type_name(first)}, which has no names of columns",
+        'Give mappings: [{"to": row.to, "name": row.name} for row in rows], or frame.to_dict("records").',
+    )
+
+
 def _nameless(first: Sequence[Any]) -> tuple[str, str]:
+    if hasattr(type(first[-1]) if first else None, "to_dict"):
+        return "the rows are those of frame.iterrows()", "Give the data frame itself."
     kind = f"{type_name(first)}s"
     if any(isinstance(value, Mapping) for value in first):
         return (
@@ -213,21 +253,27 @@ def _nameless(first: Sequence[Any]) -> tuple[str, str]:
     return reason, advice
 
 
-def _headless(columns: Mapping[Any, Any]) -> tuple[str, str]:
-    names = [name for name in columns if isinstance(name, str)]
+def _headless(columns: Mapping[Any, Any], names: Sequence[str]) -> tuple[str, str]:
     whole = "".join(names)
-    if "\0" in whole or whole.startswith(("ÿþ", "þÿ")):
-        return "the file of the recipients is in UTF-16", 'Read it with open(path, encoding="utf-16").'
-    if whole.startswith("ï»¿"):
-        reason = "the file of the recipients is in UTF-8, and was read in another encoding"
-        return reason, 'Read it with open(path, encoding="utf-8-sig").'
-    reason = f"the recipients have no column `to`; their columns are {column_names(columns)}"
-    if any(sum(map(str.isdigit, name)) >= _FEWEST_DIGITS for name in names):
+    if columns and not names:
+        return "the columns of the recipients have numbers for names", 'Name them, one of them "to".'
+    if whole.casefold().startswith("sep="):
+        return "the first line of the recipients' file names its separator", "Skip it with next(file), then read on."
+    for separator, called in (("\t", "tabs"), (";", "semicolons"), ("|", "bars")):
+        if len(names) == 1 and separator in whole:
+            reason = f"the file of the recipients is separated by {called}, and was read as one column"
+            return reason, f"Read it with csv.DictReader(file, delimiter={json.dumps(separator)})."
+    if any(AS_PEOPLE_WRITE.fullmatch(name) and sum(map(str.isdigit, name)) >= _FEWEST_DIGITS for name in names):
         reason = "the file of the recipients has no header: its first row is taken for the names of the columns"
         return reason, 'Name the columns: csv.DictReader(file, fieldnames=["to", "name"]).'
-    separator = next((each for each in (";", "\t", "|") if len(names) == 1 and each in whole), None)
-    if separator is not None:
-        called = {";": "semicolons", "\t": "tabs", "|": "bars"}[separator]
-        reason = f"the file of the recipients is separated by {called}, and was read as one column"
-        return reason, f"Read it with csv.DictReader(file, delimiter={json.dumps(separator)})."
+    reason = f"the recipients have no column `to`; their columns are {column_names(columns)}"
     return reason, "Rename the column that has the phone numbers to `to`."
+
+
+def _decoded_wrongly(names: str) -> tuple[str, str] | None:
+    if "\0" in names or names.startswith(("ÿþ", "þÿ")):
+        return "the file of the recipients is in UTF-16", 'Read it with open(path, encoding="utf-16").'
+    if names.startswith("ï»¿"):
+        reason = "the file of the recipients is in UTF-8, and was read in another encoding"
+        return reason, 'Read it with open(path, encoding="utf-8-sig").'
+    return None

@@ -10,6 +10,7 @@ from concurrent import futures
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, Row, make_url
@@ -108,7 +109,7 @@ class SqliteBackend:
 
     def __init__(self, url: str | URL, clock: Clock, *, timeout: float) -> None:
         self._clock = clock
-        self._path = Path(str(make_url(url).database).removeprefix("file:"))
+        self._path = _path_of(str(make_url(url).database))
         self._engine = _engine(url, clock.now)
         note_questions(self._engine, clock)
         self._writer = FileThread(self._transaction)
@@ -217,6 +218,10 @@ class SqliteBackend:
         is_new = schema.create_or_upgrade(connection)
         _write_version(connection)
         return is_new
+
+
+def _path_of(database: str) -> Path:
+    return Path(unquote(urlsplit(database).path) if database.startswith("file:") else database)
 
 
 def _is_current(connection: Connection) -> bool:

@@ -11,7 +11,6 @@ from typing import Any
 
 from airflow.policies import hookimpl
 
-from airflow_provider_dialogtech.alerts.event import callbacks_in
 from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
@@ -41,6 +40,8 @@ def _add_notifier(dag: Any) -> None:
 
 
 def _failure_callbacks(dag: Any) -> Iterator[Any]:
+    from airflow_provider_dialogtech.alerts.event import callbacks_in
+
     for owner in (dag, *dag.tasks):
         yield from callbacks_in(getattr(owner, "on_failure_callback", None))
 

@@ -30,6 +30,7 @@ LONGEST_READ = LONGEST_COMPOSED
 """Longest body that is read, in characters. It exceeds `MAX_LENGTH` because smart encoding may shorten a body."""
 
 _LINE_CHARACTERS = "\n\r\t"
+_UNDECODED = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _checked(body: str) -> str:
     if not to_gsm7(body).strip():
         raise InvalidMessage("`message` is empty", advice="Check what its template or its function returns.")
     for position, char in enumerate(body, start=1):
-        if unicodedata.category(char) in {"Cc", "Cs"} and char not in _LINE_CHARACTERS:
+        if char == _UNDECODED or (unicodedata.category(char) in {"Cc", "Cs"} and char not in _LINE_CHARACTERS):
             raise InvalidMessage(
                 f"character {position} of `message` is U+{ord(char):04X}, which an SMS cannot show",
                 advice="Check how the message was decoded.",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Set
+from decimal import Decimal
 from typing import Any
+
+from airflow_provider_dialogtech.masking import type_name
 
 # The words that pandas, databases and spreadsheets write into a cell without a value. Without "NA", which is a country,
 # and without "none", which is an answer.
@@ -48,8 +51,8 @@ def missing_word(value: object) -> str | None:
 
 
 def _is_unequal_to_itself(value: Any) -> bool:
-    """Return whether it is NaN or NaT. A comparison with pandas' NA is neither true nor false, and raises."""
+    """Return whether it is NaN or NaT. A comparison with pandas' NA or a signaling NaN raises."""
     try:
         return bool(value != value)  # noqa: PLR0124
     except Exception:
-        return type(value).__name__ == "NAType"
+        return isinstance(value, Decimal) or type_name(value) == "NAType"

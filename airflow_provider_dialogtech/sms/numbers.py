@@ -36,7 +36,9 @@ _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 # Between the groups of a phone number, a dot is followed by at least four digits where it is the only one.
 _DECIMAL = re.compile(r"([^.,]*\d)[.,](0+|\d{1,3})")
-_AS_TEXT = "Format the column as text where it comes from."
+# In the reason, since the report of a list gives the reasons of its rows.
+_AS_TEXT = "format its column as text and export it again"
+_WHOLE = "Give the whole number."
 
 
 class Number(Opaque):
@@ -89,6 +91,9 @@ def _written(value: object, parameter: str) -> str:
     # Python refuses to convert an int of thousands of digits to a string.
     if isinstance(value, Integral | Decimal) and abs(value) >= 10**LONGEST_WRITTEN:
         _refuse(parameter, "", "has more digits than any phone number", "Give a phone number.")
+    # Formatted without an exponent, it would have as many zeros.
+    if isinstance(value, Decimal) and value.adjusted() < 0:
+        _refuse(parameter, "", "is less than 1", "Give a phone number.")
     written = _text_of(value)
     if len(written) > LONGEST_WRITTEN:
         problem = f"has more than {LONGEST_WRITTEN} characters"
@@ -125,16 +130,16 @@ def _without_decimals(written: str, parameter: str) -> str:
     """Return the digits of a number that was written as a float, like 5556667777.0, if it has those of a US number."""
     bare = strip(written)
     if is_scientific(bare):
-        _refuse(parameter, "", "is in scientific notation, so it may have lost digits", _AS_TEXT)
+        _refuse(parameter, "", f"is in scientific notation, so it may have lost digits: {_AS_TEXT}", _WHOLE)
     if _THOUSANDS.fullmatch(bare):
-        _refuse(parameter, bare, "is written with commas between thousands", _AS_TEXT)
+        _refuse(parameter, bare, f"is written with commas between thousands: {_AS_TEXT}", _WHOLE)
     decimal = _DECIMAL.fullmatch(bare)
     if decimal is None:
         return written
     whole, fraction = decimal.groups()
     if whole.isdecimal() and not fraction.strip("0") and len(whole.removeprefix("1")) == _US_DIGITS:
         return whole
-    return _refuse(parameter, whole, "is a decimal number without the ten digits of a US number", _AS_TEXT)
+    return _refuse(parameter, whole, f"is a decimal number without the ten digits of a US number: {_AS_TEXT}", _WHOLE)
 
 
 def _parsed(written: str) -> PhoneNumber | None:
@@ -153,7 +158,7 @@ def _problem(number: PhoneNumber) -> tuple[str, str] | None:
     problems: dict[int, tuple[str, str] | None] = {
         ValidationResult.TOO_SHORT: (f"is too short for a number of {_country(number)}", _ADVICE),
         ValidationResult.TOO_LONG: (f"is too long for a number of {_country(number)}", _ADVICE),
-        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: ("lacks its area code", "Give the whole number."),
+        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: ("lacks its area code", _WHOLE),
         ValidationResult.IS_POSSIBLE: None,
     }
     if problem := problems.get(is_possible_number_with_reason(number), ("is not a phone number", _ADVICE)):
@@ -162,7 +167,7 @@ def _problem(number: PhoneNumber) -> tuple[str, str] | None:
         if _NORTH_AMERICAN.fullmatch(_digits(number)):
             return None
         lost = "has an area code or an exchange that begins with 0 or 1, so a digit may be missing"
-        return lost, "Give the whole number."
+        return lost, _WHOLE
     # The API takes no +, so it would send the message to the US number with these digits.
     if len(_digits(number)) == _US_DIGITS:
         foreign = f"is a number of {_country(number)}, but DialogTech would read it as a US number"

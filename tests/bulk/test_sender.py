@@ -132,15 +132,16 @@ def test_answers_overlap(sandbox, sqlite_url):
 
 def test_as_many_messages_wait_for_slots_whatever_the_replies_take(sandbox, sqlite_url):
     """Those whose request is out are not counted, so that slow replies leave no slot unused."""
-    sandbox.fault("late", seconds=2)
+    sandbox.fault("late", seconds=3)
     stop = Stop()
-    sender = a_sender(sandbox, sqlite_url, clock=Clock(sleep=stop.sleep), timeout=10, limits=FAST)
-    waiting = []
+    sender = a_sender(sandbox, sqlite_url, clock=Clock(sleep=stop.sleep), timeout=15, limits=FAST)
+    waiting, out = [], []
     reserve = sender._journal.reserve
 
     def watched(request, **options):
         with lock:
-            waiting.append(len(under_way) - sender.requests_out)
+            out.append(sender.requests_out)
+            waiting.append(len(under_way) - out[-1])
         return reserve(request, **options)
 
     whole_way, lock, under_way = sender.send, threading.Lock(), set()
@@ -159,8 +160,7 @@ def test_as_many_messages_wait_for_slots_whatever_the_replies_take(sandbox, sqli
     send_all(BulkSender(sender, stop, threads=30, waiting=3), messages(sandbox, 12), reported)
     assert {outcome.status for outcome in reported.values()} == {"sent"}
     assert max(waiting) <= 3
-    answered = sorted(sms["monotonic"] for sms in sandbox.accepted())
-    assert answered[-1] - answered[0] < 2, "the last ones left before the first reply"
+    assert max(out) > 3
 
 
 def test_messages_are_made_only_when_they_are_needed():

@@ -203,3 +203,19 @@ def test_a_value_that_an_error_quotes_is_removed(name):
     with pytest.raises(InvalidMessage) as raised:
         render("{{ [].index(recipient.name) }}", {"name": name})
     assert raised.value.reason == "its message cannot be rendered (ValueError: '…' is not in list)"
+
+
+@pytest.mark.parametrize(
+    "message", ["Write to us at acme.sms", "Hi {{ recipient.name }}: acme.sms", "{{ 'acme.sms' }}"]
+)
+def test_a_message_with_blanks_that_ends_like_a_file_is_a_message(message):
+    assert render(message, {"name": "Ada"}).endswith("acme.sms")
+
+
+def test_a_macro_renders_as_it_does_in_any_dag():
+    macro = (
+        "{% macro order(id) %}order {{ id }}{% endmacro %}{% set all %}{{ order(recipient.id) }}{% endset %}{{ all }}."
+    )
+    assert render(macro, {"id": 7}) == "order 7."
+    with pytest.raises(InvalidMessage, match="its `id` is empty"):
+        render(macro, {"id": None})

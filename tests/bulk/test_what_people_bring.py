@@ -5,6 +5,7 @@ import io
 from collections import UserDict, namedtuple
 from datetime import datetime, timezone
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -83,6 +84,10 @@ class PolarsFrame(PandasFrame):
         return PandasFrame.to_dict(self, "records")
 
 
+class TwiceNamedFrame(PandasFrame):
+    columns = property(lambda self: ("to", "to"))
+
+
 class DatabaseRow:
     """A row as BigQuery and sqlite3 return it: with keys, and no mapping."""
 
@@ -139,6 +144,7 @@ SENT = {
     "named tuples": ([Customer(ADA, "Ada"), Customer(GRACE, "Grace")], both()),
     "rows with keys": ([DatabaseRow(to=ADA, name="Ada")], {ADA: "Hi Ada"}),
     "another mapping": ([UserDict(to=ADA, name="Ada")], {ADA: "Hi Ada"}),
+    "JSON with a byte order mark": ('\ufeff[{"to": "5556667777", "name": "Ada"}]', {ADA: "Hi Ada"}),
     "JSON": ('[{"to": "5556667777", "name": "Ada"}]', {ADA: "Hi Ada"}),
     "a JSON list with a blank line": (' [{"to": 5556667777, "name": "Ada"}]\n', {ADA: "Hi Ada"}),
     "a set": ({ADA}, {ADA: "Hi you"}),
@@ -220,6 +226,10 @@ REFUSED = {
         "Nothing was sent: the file of the recipients is in UTF-8, and was read in another encoding. Read it with "
         'open(path, encoding="utf-8-sig").',
     ),
+    "UTF-8 read as cp1252, with another column first": (
+        read("name,to\nZoë,5556667777\n", read_as="cp1252"),
+        "Nothing was sent: the file of the recipients is in UTF-8, and was read in another encoding. Read it with ",
+    ),
     "a comma without quotes": (read("to,name\n5556667777,King,Ada\n"), f"{ONE_BAD}it has more cells than there are"),
     "two columns of one name": (
         [{"To": ADA, "TO": GRACE, "name": "Ada"}],
@@ -228,7 +238,7 @@ REFUSED = {
     "a missing number": (read("to,name\n,Ada\n"), f"{NUMBER}…): `to` is empty"),
     "a missing number of pandas": ([{"to": NAN, "name": "Ada"}], f"{NUMBER}…): `to` is empty"),
     "a number that is not available": ([{"to": "#N/A", "name": "Ada"}], f"{NUMBER}…): `to` says #N/A, as if it were"),
-    "a float that lost a digit": (read("to,name\n555666707.0,Ada\n"), f"{NUMBER}…7070): `to` …6707 is a decimal num"),
+    "a float that lost a digit": (read("to,name\n555666707.0,Ada\n"), f"{NUMBER}…6707): `to` …6707 is a decimal num"),
     "scientific notation": (read("to,name\n5.55667E+09,Ada\n"), f"{NUMBER}…6709): `to` … is in scientific notation"),
     "little scientific notation": (read("to,name\n5.6E+09,Ada\n"), f"{NUMBER}…5609): `to` … is in scientific notation"),
     "thousands": (read('to,name\n"5,556,667,777",Ada\n'), f"{NUMBER}…7777): `to` …7777 is written with commas between"),
@@ -261,6 +271,38 @@ REFUSED = {
     "a path": ("/data/customers.csv", f"{NO_LIST}a string that is not a JSON list. For the path of a file give its"),
     "a JSON object": ('{"to": "5556667777"}', f"{NO_LIST}a string that is not a JSON list. For one row give [row]."),
     "one number as text": (ADA, f"{NO_LIST}a string that is not a JSON list. For one number give [number]."),
+    "a data frame with two columns of one name": (
+        TwiceNamedFrame((ADA, "Ada")),
+        "Nothing was sent: two columns of the data frame have one name. Rename one.",
+    ),
+    "the JSON of a data frame": (
+        '{"to": {"0": "5556667777"}, "name": {"0": "Ada"}}',
+        f"{NO_LIST}a string that is not a JSON list. For a data frame's dict give its rows",
+    ),
+    "JSON lines": (
+        '{"to": "5556667777"}\n{"to": "5556668888"}\n',
+        f"{NO_LIST}a string that is not a JSON list. For JSON lines give [json.loads(line) for line in",
+    ),
+    "an open file": (io.StringIO("to,name\n5556667777,Ada\n"), f"{NO_LIST}StringIO. For a file give its rows"),
+    "the path of a file": (Path("/data/customers.csv"), f"{NO_LIST}PosixPath. For a file give its rows: list(csv.Dict"),
+    "an answer with a list inside": ({"records": [{"to": ADA}]}, f"{NO_LIST}dict. For the list inside it give mapping"),
+    "objects": (
+        [SimpleNamespace(to=ADA), SimpleNamespace(to=GRACE)],
+        "Nothing was sent: the rows are of type SimpleNamespace, which has no names of columns. Give mappings: [{",
+    ),
+    "the rows of a data frame, with their index": (
+        [(0, PolarsFrame()), (1, PolarsFrame())],
+        "Nothing was sent: the rows are those of frame.iterrows(). Give the data frame itself.",
+    ),
+    "columns without names": (
+        [{0: ADA, 1: "Ada"}],
+        "Nothing was sent: the columns of the recipients have numbers for names. Name them, one of them",
+    ),
+    "Excel's separator": (
+        read("sep=;\nto;name\n5556667777;Ada\n"),
+        "Nothing was sent: the first line of the recipients' file names its separator. Skip it with next(file), then",
+    ),
+    "a name that was not decoded": ([{"to": ADA, "name": "Zo\ufffd"}], f"{ONE_BAD}character 6 of `message` is U+FFFD"),
     "a number": (5556667777, f"{NO_LIST}int. Give a list"),
     "a blank row in the middle": (
         read("to,name\n5556667777,Ada\n,\n5556668888,Grace\n"),
@@ -355,8 +397,9 @@ def test_a_value_missing_deeper_in_a_row_is_refused(outcome):
     assert refusal.startswith(f"{ONE_BAD}in its message, an expression is None; if it may be, add")
 
 
-def test_the_whole_row_is_no_text(outcome):
-    assert outcome([{"to": ADA}], "Hi {{ recipient }}").startswith(f"{ONE_BAD}`recipient` is the whole row")
+@pytest.mark.parametrize("message", ["Hi {{ recipient }}", "Hi {% for each in recipient %}{{ each }}{% endfor %}"])
+def test_the_whole_row_is_no_text(outcome, message):
+    assert outcome([{"to": ADA, "": ""}], message).startswith(f"{ONE_BAD}`recipient` is the whole row")
 
 
 @pytest.mark.parametrize("name", REFUSED)

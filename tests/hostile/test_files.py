@@ -71,8 +71,8 @@ FOREIGN = {
 foreign = pytest.mark.parametrize(("make", "problem"), FOREIGN.values(), ids=FOREIGN)
 
 
-def open_journal(path):
-    Store(f"sqlite:///{path}", patience=1).open()
+def open_journal(path, url="sqlite:///{}"):
+    Store(url.format(path), patience=1).open()
 
 
 @foreign
@@ -87,6 +87,19 @@ def test_a_journal_that_is_no_file_of_ours_is_refused_by_name(path, make, proble
         open_journal(path)
     assert f"{name} {problem}" in str(refused.value)
     assert_nothing_written(path)
+
+
+@pytest.mark.parametrize("uri", ["file:{}", "file://{}", "file://localhost{}"])
+def test_a_journal_that_a_uri_names_is_looked_at_too(tmp_path, uri):
+    (tmp_path / "a folder").mkdir()
+    path = tmp_path / "a folder" / "journal.db"
+    url = f"sqlite:///{uri}?uri=true".replace("{}", str(path).replace(" ", "%20"))
+    open_journal(path, url)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.unlink()
+    a_dangling_link(path)
+    with pytest.raises(JournalUnavailable, match="is a symbolic link"):
+        open_journal(path, url)
 
 
 @foreign
@@ -125,11 +138,13 @@ def test_a_list_of_reported_errors_of_another_user_is_refused_by_name(tmp_path, 
 
 @pytest.mark.parametrize("mode", [0o777, 0o707, 0o703])
 @pytest.mark.parametrize("opened", [ensure_private, open_private])
-def test_a_folder_that_every_user_can_write_to_is_refused_by_name(path, mode, opened):
+def test_a_folder_that_every_user_can_write_to_is_used_and_named_once_in_a_warning(path, mode, opened, caplog):
+    """As Kubernetes makes its volumes, in whose containers there is nobody else."""
     path.parent.chmod(mode)
-    with pytest.raises(NotPrivate, match=f"every user can write to the folder {path.parent}"):
-        opened(path)
-    assert not path.exists()
+    opened(path)
+    opened(path)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"Every user can write to the folder {path.parent}")
 
 
 @pytest.mark.parametrize("mode", [0o1777, 0o775, 0o750])

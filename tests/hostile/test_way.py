@@ -82,7 +82,7 @@ def the_connection(way: str, host: str, **fields: object) -> Shown:
     to, from_ = WAYS[way]
     extra = {"from_numbers": from_, "alert_to": to, "timeout": TIMEOUT, "account": f"account of {way}"}
     standard = {"login": ACCESS_KEY, "password": SECRET, "host": host, "port": None, "schema": None}
-    return Shown(**{"conn_id": way, **standard, "extra": json.dumps(extra), **fields})
+    return Shown(**{"conn_id": way, "conn_type": "dialogtech", **standard, "extra": json.dumps(extra), **fields})
 
 
 def call(way: str, pushed: dict[str, Any]) -> Any:

@@ -129,6 +129,7 @@ def test_normalizing_twice_changes_nothing(written: str) -> None:
         (float("inf"), "not valid in a phone number"),
         (Decimal("Infinity"), "more digits than any phone number"),
         (Decimal("1E+99999"), "more digits than any phone number"),
+        (Decimal("1E-999999999"), "is less than 1"),
         ("555-666-7777; 555-666-8888", "contains more than one number"),
         ("555-666-7777 | 555-666-8888", "contains more than one number"),
         ("5556667777 ext. 12", "not valid in a phone number"),
@@ -165,7 +166,22 @@ def test_a_foreign_number_that_the_api_would_read_as_a_us_number_is_refused(writ
 
 
 @pytest.mark.parametrize(
-    "nothing", [None, "", "  \n", "\xa0\u200b", "'", '=""', float("nan"), Decimal("NaN"), "N/A", "nan", "#REF!", "NULL"]
+    "nothing",
+    [
+        None,
+        "",
+        "  \n",
+        "\xa0\u200b",
+        "'",
+        '=""',
+        float("nan"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        "N/A",
+        "nan",
+        "#REF!",
+        "NULL",
+    ],
 )
 def test_a_missing_number_is_reported_by_its_parameter(nothing: object) -> None:
     with pytest.raises(InvalidMessage, match=r"`from_` (is empty|says \S+, as if it were empty)\. Give a phone number"):
