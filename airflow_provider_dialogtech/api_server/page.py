@@ -176,23 +176,33 @@ async def look_up(message_id: int, access: AccessDep) -> dict[str, Any]:
 
 
 def _list(access: Access, wanted: MessageFilter) -> dict[str, Any]:
-    messages = _messages()
-    dag_ids = [wanted.dag_id] if wanted.dag_id else messages.dag_ids()
-    readable = [dag_id for dag_id in dag_ids if access.may_see(dag_id)]
-    found = messages.list(
-        since=wanted.hours * 3600,
-        state=wanted.state,
-        dag_ids=None if len(readable) == len(dag_ids) and not wanted.dag_id else readable,
-        run_id=wanted.run_id,
-        task_id=wanted.task_id,
-        most=MOST_SHOWN + 1,
-    )
-    seen = [message for message in found if access.may_see(message.dag_id)]
+    seen = _seen(access, wanted)
     return {
         "messages": [_shown(message, access) for message in seen[:MOST_SHOWN]],
         "more": len(seen) > MOST_SHOWN,
         "may_look_up": may_test_connections(),
     }
+
+
+def _seen(access: Access, wanted: MessageFilter) -> list[Record]:
+    """Return the newest messages that the user may see, one more than are shown."""
+    messages = _messages()
+
+    def newest(dag_ids: list[str] | None) -> list[Record]:
+        return messages.list(
+            since=wanted.hours * 3600,
+            state=wanted.state,
+            dag_ids=dag_ids,
+            run_id=wanted.run_id,
+            task_id=wanted.task_id,
+            most=MOST_SHOWN + 1,
+        )
+
+    found = newest([wanted.dag_id] if wanted.dag_id else None)
+    if len(found) > MOST_SHOWN and not wanted.dag_id and not all(access.may_see(message.dag_id) for message in found):
+        # What is hidden from the user pushes nothing off their page.
+        found = newest([dag_id for dag_id in messages.dag_ids() if access.may_see(dag_id)])
+    return [message for message in found if access.may_see(message.dag_id)]
 
 
 def _limits(access: Access, known: tuple[KnownAccount, ...]) -> dict[str, Any]:

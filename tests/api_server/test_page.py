@@ -220,6 +220,18 @@ def test_a_look_up_that_fails_says_nothing_of_the_message(
     assert "not sent" not in answer.json()["detail"]
 
 
+def test_a_list_of_more_than_the_page_s_bound_is_refused_in_words(
+    client_of, connect_sandbox, write_message, connection_tests, monkeypatch
+):
+    from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+
+    connect_sandbox(extra={"from_numbers": "5554332111"})
+    monkeypatch.setattr("airflow_provider_dialogtech.api_server.page.LARGEST_LISTING", 10)
+    message_id = write_message("in_doubt", key="its key", account=DialogTechHook().settings.account)
+    answer = client_of("admin").post(f"messages/{message_id}/look-up", headers=FROM_PAGE)
+    assert (answer.status_code, "the reply is too large" in answer.json()["detail"]) == (503, True)
+
+
 def test_other_dags_messages_push_nothing_off_a_reader_s_page(client_of, write_message, monkeypatch):
     monkeypatch.setattr("airflow_provider_dialogtech.api_server.page.MOST_SHOWN", 3)
     wanted = write_message("in_doubt", key="its key", at=time.time() - 60)
