@@ -52,6 +52,7 @@ class DialogTechClient:
     :param timeout: seconds allowed for connecting (all addresses together), and again for the request and its reply.
         DNS resolution is not covered.
     :param throttled_words: words or phrases of a refusal that mean "throttled"; empty for the built-in ones.
+    :param conn_id: the connection that all this comes from, which errors name; empty for none.
     :raises InvalidConnection: when one of these is invalid.
     """
 
@@ -64,6 +65,7 @@ class DialogTechClient:
         http_method: str = "GET",
         timeout: float = 30.0,
         throttled_words: Sequence[str] = (),
+        conn_id: str = "",
     ) -> None:
         # A traceback may show this function's locals.
         self._keys = {"access_key": Opaque(access_key or ""), "secret_access_key": Opaque(secret_access_key or "")}
@@ -83,6 +85,7 @@ class DialogTechClient:
         self.timeout = timeout
         self._http_method = http_method
         self._throttled_words = tuple(throttled_words)
+        self._conn_id = conn_id
         self._open: set[Connection] = set()
 
     def __repr__(self) -> str:
@@ -115,7 +118,7 @@ class DialogTechClient:
         try:
             return self._open_call()
         except NotLeft as failure:
-            problem = self._unreachable(failure)
+            problem = self._named(self._unreachable(failure))
         # Outside the except block: otherwise the library's error, which carries the URL, becomes its context.
         raise problem
 
@@ -188,8 +191,13 @@ class DialogTechClient:
         except (NoReply, NotDocumented) as failure:
             answer = NotSent(f"DialogTech did not answer as documented ({self._told(failure)})", advice=advice)
         if isinstance(answer, DialogTechError):
-            raise answer
+            raise self._named(answer)
         return answer
+
+    def _named(self, error: DialogTechError) -> DialogTechError:
+        if self._conn_id:
+            error.name_connection(self._conn_id)
+        return error
 
     def _told(self, failure: NoReply | NotDocumented) -> str:
         """Return a failure, and where a reply came from that is not DialogTech's: the path may be misspelt."""
@@ -267,7 +275,7 @@ class ApiCall:
         finally:
             self.close()
         if isinstance(outcome, DialogTechError):
-            raise outcome
+            raise self._client._named(outcome)
         return outcome
 
     @without_locals

@@ -379,10 +379,11 @@ class OutcomeWriter:
     def _settle(
         self, attempts: Attempts, held: Reservation, outcome: Outcome, detail: Mapping[str, Any], **options: Any
     ) -> None:
-        patience: dict[str, Any] = {"timeout": self._timeout, "sleep": self._clock.sleep}
-        if self._journal.settle(held, outcome, detail, **options, **patience):
+        sleep, until = self._clock.sleep, self._clock.monotonic() + self._timeout
+        if self._journal.settle(held, outcome, detail, **options, timeout=self._timeout, sleep=sleep):
             return
-        lost = self._journal.bring_back(attempts.request, held, outcome, detail, **patience)
+        timeout = max(ONE_STEP, until - self._clock.monotonic())
+        lost = self._journal.bring_back(attempts.request, held, outcome, detail, timeout=timeout, sleep=sleep)
         log.warning(
             "The journal had lost %s of the message to %s, which %s; it is recorded now. Check that the database "
             "writes each commit before it acknowledges it (synchronous_commit), and that no standby lags behind.",

@@ -168,6 +168,7 @@ class DialogTechHook(BaseHook):
                 http_method=settings.http_method,
                 timeout=timeout,
                 throttled_words=settings.throttled_words,
+                conn_id=settings.conn_id,
             )
         except InvalidConnection as error:
             # The client's error does not name the connection.
@@ -211,10 +212,12 @@ class DialogTechHook(BaseHook):
         """
         # A traceback may show local variables, so these do not show their values.
         to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))
+        recipient = ""
         try:
             check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
             seconds = seconds_of(max_wait)
             sms = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
+            recipient = mask_number(sms.to)
             key = default_key(sms.to, sms.body) if idempotency_key is None else given_key(idempotency_key)
             sender = self.make_sender()
             result = sender.send(
@@ -223,6 +226,8 @@ class DialogTechHook(BaseHook):
         except DialogTechError as error:
             # Without the package's frames, which would push the message off the log page.
             failure = error.with_traceback(None)
+            failure.to = failure.to or recipient
+            failure.name_connection(self.dialogtech_conn_id)
         else:
             _log(result)
             return result

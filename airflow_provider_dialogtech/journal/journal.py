@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.journal import statements
 from airflow_provider_dialogtech.journal.backend import Reading, Statement
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
-from airflow_provider_dialogtech.journal.planner import Planner
+from airflow_provider_dialogtech.journal.planner import Answer, Planner
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, stored_key
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
@@ -34,6 +34,10 @@ LATEST_START = 0.1
 ONE_STEP = 5.0
 
 PRUNED_EVERY = 16
+
+# An alert reads once more where the journal's clock was set ahead.
+_MOST_READINGS = 3
+_SET_AGAIN = "the delivery journal's clock is set again and again"
 
 
 class MessageJournal:
@@ -109,7 +113,7 @@ class MessageJournal:
         )
         read: list[float] = []
 
-        def plan(row: Any, reading: Reading) -> tuple[Reservation | Record | DialogTechError, list[Statement]]:
+        def plan(row: Any, reading: Reading) -> tuple[Answer | None, list[Statement]]:
             read[:] = [reading.at]
             self.timing.first_answer(reading.took)
             return planner.plan(row, reading, self.timing.head_start(connect))
@@ -117,9 +121,13 @@ class MessageJournal:
         sql = statements.BEFORE_RESERVING_FOR_ALERT if request.is_alert else statements.BEFORE_RESERVING
         question = Statement(sql, {"of_account": self._account, "of_key": stored_key(request.key)})
         with self._turn(is_alert=request.is_alert, max_wait=max_wait) as timeout, self._timed("reserve"):
-            answer = self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
-        if isinstance(answer, DialogTechError):
-            raise answer
+            remaining, answer = self._countdown(timeout), None
+            for _ in range(_MOST_READINGS):
+                answer = self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
+                if answer is not None:
+                    break
+        if answer is None or isinstance(answer, DialogTechError):
+            raise answer or JournalUnavailable(_SET_AGAIN)
         if isinstance(answer, Reservation):
             self.timing.committed(self._store.clock.monotonic() - read[0])
         else:
@@ -178,7 +186,7 @@ class MessageJournal:
         :param took: seconds from the slot to the reply. After markedly more than usual the message may have arrived
             late, so its row moves to when the reply came.
         :param pause: for how many seconds all messages of the account are held back.
-        :param timeout: for how many seconds at most to try.
+        :param timeout: for how many seconds at most to try, in all.
         :return: whether its row has an outcome now, this one or what a person has said of it meanwhile; not where the
             journal has lost the row, or its start.
         :raises JournalUnavailable: when the journal cannot be used.
@@ -190,9 +198,10 @@ class MessageJournal:
         writes = [Statement(getattr(statements, name), values) for name in names]
         if outcome == "throttled":
             self.recorder.count(THROTTLED_REPLIES)
+        remaining = self._countdown(timeout)
         with self._timed("settle"):
             changed = self._store.do(*writes, timeout=timeout, sleep=sleep, insist=True)
-        if not changed and not self._is_settled(held, timeout=timeout, sleep=sleep):
+        if not changed and not self._is_settled(held, timeout=remaining(), sleep=sleep):
             return False
         self._prune(held.id)
         return True
@@ -216,6 +225,7 @@ class MessageJournal:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
+        remaining = self._countdown(timeout)
         has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
         planner = Planner(
             request,
@@ -234,7 +244,7 @@ class MessageJournal:
         if not has_row or outcome in {"sent", "in_doubt"}:
             key = stored_key(request.key)
             question = Statement(statements.BEFORE_RESERVING, {"of_account": self._account, "of_key": key})
-            self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
+            self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
         return "that it had started" if has_row else "its row"
 
     def release(
@@ -282,6 +292,11 @@ class MessageJournal:
         rows = self._store.ask(Statement(statements.GET, {"of_id": held.id}), **options)
         before_start = {State.RESERVED, State.RELEASED}
         return any(row.owner == held.owner and row.state not in before_start for row in rows)
+
+    def _countdown(self, timeout: float | None) -> Callable[[], float]:
+        """Return what tells how many seconds remain for the next of several steps."""
+        until = self._store.clock.monotonic() + (self._store.patience if timeout is None else timeout)
+        return lambda: max(0.0, until - self._store.clock.monotonic())
 
     def _prune(self, id_: int) -> None:
         """Now and then, forget a few messages whose time is over. No message fails for it."""
@@ -342,6 +357,6 @@ def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits
     store.timing.first_answer(took)
     planner = Planner(request, account, limits, owner="")
     answer, _ = planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
-    if isinstance(answer, DialogTechError):
-        raise answer
+    if answer is None or isinstance(answer, DialogTechError):
+        raise answer or JournalUnavailable(_SET_AGAIN)
     return answer

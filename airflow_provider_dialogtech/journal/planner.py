@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -18,6 +19,9 @@ from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
 
 # Times pass through JSON, which may round them.
 _CLOCK_ERROR = 0.001
+
+# So long after the clock was found to be set, what had left by then, or was about to, is in no window of a second.
+_SECOND_PASSED = 1.6
 
 Answer = Reservation | Record | DialogTechError
 
@@ -49,34 +53,37 @@ class Planner:
     readings: ClockReadings = field(default_factory=ClockReadings)
     namespace: str = ""
 
-    def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer, list[Statement]]:
+    def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer | None, list[Statement]]:
         """Decide.
 
         :param row: the answer to `BEFORE_RESERVING`.
         :param reading: when the journal's clock was read.
         :param head_start: how many seconds the slot must be away at least.
+        :return: the answer, and what to write; no answer where that brings back messages which the answer depends on.
         """
         now = reading.now
         rows, earlier, account, writes = self._follow_clock(row, reading)
-        if earlier is not None:
-            if earlier.owner == self.owner and self.request.is_held_back:
-                return earlier, writes
-            if earlier.owner == self.owner:
-                # The answer to this reservation's own COMMIT was lost.
-                return self._reservation(earlier.id, earlier.at, self._index_of(earlier.number), reading), writes
-            answer, freed = self._by_earlier_message(earlier)
-            writes += freed
-            if answer is not None:
-                return answer, writes
+        if self.request.is_alert and any(write.sql is statements.SHIFT_AHEAD for write in writes):
+            return None, writes
+        if earlier is not None and earlier.is_overdue and not self._is_ours_and_unsent(earlier):
+            writes.append(Statement(statements.DOUBT, _of(earlier)))
+            earlier = earlier.given_up
+        if earlier is not None and (answer := self._by_earlier_message(earlier, reading)) is not None:
+            return answer, writes
+        freed = [] if earlier is None else [self._freeing(earlier)]
         if self.request.is_held_back:
             insert = self._insert(row.next_id, Slot(now, 0), now, None, State.HELD_BACK)
-            return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, insert]
+            return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, *freed, insert]
         slot = self._slot(rows, _left(row), now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
+            # Nothing is reserved, so nothing is taken from an earlier attempt, which may yet send.
             return _too_long(slot.at, self.max_wait), writes
-        writes += [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
-        writes.append(self._insert(row.next_id, slot, now, earlier, State.RESERVED))
-        return self._reservation(row.next_id, slot.at, slot.number, reading), writes
+        displaced = [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
+        insert = self._insert(row.next_id, slot, now, earlier, State.RESERVED)
+        return (
+            self._reservation(row.next_id, slot.at, slot.number, reading),
+            [*writes, *freed, *displaced, insert],
+        )
 
     def restore(self, row: Any, reading: Reading, state: State, detail: str, held: Reservation) -> list[Statement]:
         """Return what writes a row anew that the journal has lost, with its outcome.
@@ -91,7 +98,9 @@ class Planner:
         if later is not None and later.owner == held.owner:
             return writes  # only the answer was lost
         freed = _freed(later)
-        slot = Slot(min(held.at, reading.now), self.request.numbers.index(held.number))
+        # By this clock: the journal's may have been set since.
+        left = reading.now + min(0.0, held.due - reading.at)
+        slot = Slot(left, self.request.numbers.index(held.number))
         insert = self._insert(row.next_id, slot, reading.now, None, state)
         values = {**insert.values, "detail": detail, "key": None if freed is None else insert.values["key"]}
         return [*writes, *(freed or ()), Statement(insert.sql, values)]
@@ -135,26 +144,28 @@ class Planner:
             rows,
             earlier,
             account,
-            [Statement(statements.SHIFT_SLOTS, {"of_account": self.account, "by": by}), *writes],
+            [Statement(statements.SHIFT_BACK, {"of_account": self.account, "by": by}), *writes],
         )
 
-    def _by_earlier_message(self, earlier: Record) -> tuple[Answer | None, list[Statement]]:
-        """Decide by the key's earlier message: an answer, or None and what frees the key."""
-        of_row = {"of_id": earlier.id, "of_owner": earlier.owner}
+    def _by_earlier_message(self, earlier: Record, reading: Reading) -> Answer | None:
+        """Answer by the key's earlier message, unless this one is to be sent."""
+        if earlier.owner == self.owner:
+            # The answer to this reservation's own COMMIT was lost.
+            return earlier if self.request.is_held_back else self._reservation_of(earlier, reading)
         if self._is_ours_and_unsent(earlier):
-            return None, [Statement(statements.RELEASE_OURS, of_row)]
-        writes = []
-        if earlier.is_overdue:
-            writes = [Statement(statements.DOUBT, of_row)]
-            earlier = earlier.given_up
+            return None
         is_elsewhere = earlier.state is State.SENDING or (
             # Whoever lost the message to another process leaves it there; whoever is new takes it over.
             earlier.state is State.RESERVED and self.after is not None and earlier.undecided_for > 0
         )
         may_be_out = earlier.state is State.SENT or (earlier.state is State.IN_DOUBT and not self.resend)
-        if is_elsewhere or may_be_out:
-            return self._mismatch(earlier) or earlier, writes
-        return None, [*writes, _taking_key(earlier)]
+        return (self._mismatch(earlier) or earlier) if is_elsewhere or may_be_out else None
+
+    def _freeing(self, earlier: Record) -> Statement:
+        """Return what frees the key that an earlier message has."""
+        if self._is_ours_and_unsent(earlier):
+            return Statement(statements.RELEASE_OURS, _of(earlier))
+        return _taking_key(earlier)
 
     def _is_ours_and_unsent(self, earlier: Record) -> bool:
         """Return whether this is the row of the reservation that this one replaces, and no byte of it was sent."""
@@ -204,6 +215,7 @@ class Planner:
         self.readings.remember(self.account, reading, set_by + step)
         # What was not known then is not known now either, however far that clock was ahead.
         unknown, set_by = min(unknown, now + LONGEST_WINDOW), set_by + step
+        followed = [Statement(statements.SHIFT_AHEAD, {"of_account": self.account, "by": step})] if step > 0 else []
         corrected = account | {
             "widened_until": widened, "paused_until": paused, "unknown_until": unknown, "clock_set_by": set_by
         }  # fmt: skip
@@ -211,7 +223,9 @@ class Planner:
             return account, []
         of_account = {"of_account": self.account}
         new = {"paused": paused, "widened": widened, "unknown": unknown, "set_by": set_by}
+        # The messages before the account, as `settle` locks them.
         return corrected, [
+            *followed,
             Statement(statements.ENSURE_ACCOUNT, of_account),
             Statement(statements.CORRECT_ACCOUNT, {**of_account, **new}),
         ]
@@ -242,13 +256,18 @@ class Planner:
             and not (row["state"] == State.RESERVED and row["at"] < now - records.ABANDONED)
         ]
         extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0
-        slots = AccountSlots(taken, self.limits, extra_margin, left)
+        unknown, only_alerts_since = account["unknown_until"], math.inf
+        if self.request.is_alert and self.limits.of_reserve() and unknown > now:
+            # The minute before may not be known quite well, but the reserve was free in it.
+            only_alerts_since = unknown - LONGEST_WINDOW
+            unknown = only_alerts_since + _SECOND_PASSED
+        slots = AccountSlots(taken, self.limits, extra_margin, left, only_alerts_since)
         find = slots.slot_for_alert if self.request.is_alert else slots.slot
         numbers = [self.name_of(number) for number in self.request.numbers]
         pause = account["paused_until"]
         if self.longest_pause is not None:
             pause = min(pause, now + self.longest_pause)
-        not_before = max(now + head_start, pause, account["unknown_until"])
+        not_before = max(now + head_start, pause, unknown)
         found = find(numbers, not_before)
         if unused is None or unused.state is not State.RESERVED or unused.number not in numbers:
             return found
@@ -286,9 +305,9 @@ class Planner:
     def _reservation(self, id_: int, at: float, index: int, reading: Reading) -> Reservation:
         return Reservation(id_, self.owner, self.request.numbers[index], at, reading.at + at - reading.now)
 
-    def _index_of(self, number_digest: str) -> int:
+    def _reservation_of(self, ours: Record, reading: Reading) -> Reservation:
         names = [self.name_of(number) for number in self.request.numbers]
-        return names.index(number_digest)
+        return self._reservation(ours.id, ours.at, names.index(ours.number), reading)
 
     def name_of(self, number: str) -> str:
         """Return the journal's name of one of the account's numbers."""
@@ -321,10 +340,13 @@ def _freed(later: Record | None) -> list[Statement] | None:
 
 def _taking_key(earlier: Record) -> Statement:
     """Return what takes the key from an earlier attempt."""
-    of_row = {"of_id": earlier.id, "of_owner": earlier.owner}
     if earlier.state is State.RESERVED:
-        return Statement(statements.TAKE_OVER, of_row)
-    return Statement(statements.TAKE_KEY, {**of_row, "in_state": earlier.state.value})
+        return Statement(statements.TAKE_OVER, _of(earlier))
+    return Statement(statements.TAKE_KEY, {**_of(earlier), "in_state": earlier.state.value})
+
+
+def _of(record: Record) -> dict[str, Any]:
+    return {"of_id": record.id, "of_owner": record.owner}
 
 
 def _written(row: Mapping[str, Any]) -> float:

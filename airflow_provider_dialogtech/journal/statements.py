@@ -15,7 +15,7 @@ from sqlalchemy.sql.expression import ColumnElement, Executable
 
 from airflow_provider_dialogtech.journal import alert_statements, states
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
-from airflow_provider_dialogtech.journal.records import COLUMNS, GRACE
+from airflow_provider_dialogtech.journal.records import COLUMNS, GRACE, LONGEST_LEAD
 from airflow_provider_dialogtech.journal.schema import (
     accounts,
     alerts,
@@ -141,6 +141,10 @@ def _change(condition: ColumnElement[bool], to: State, **values: Any) -> Any:
     return messages.update().where(condition).values(state=to.value, updated=now(), **values)
 
 
+def _later(one: Any, other: Any) -> Any:
+    return sa.case((one > other, one), else_=other)
+
+
 START = _change(
     sa.and_(
         _ours(*states.before("start")),
@@ -149,10 +153,10 @@ START = _change(
         messages.c.at - now() <= sa.bindparam("most_remaining", type_=sa.Float),
         ~sa.exists().where(
             accounts.c.account == _account,
-            sa.or_(
-                # An alert has its own, shorter pause.
-                sa.and_(accounts.c.paused_until > messages.c.at + _SAME_TIME, messages.c.priority == 0),
-                accounts.c.unknown_until > messages.c.at + _SAME_TIME,
+            sa.case(
+                # An alert has its own, shorter pause. What a clock that was set had hidden it must know, though.
+                (messages.c.priority == 1, accounts.c.unknown_until - LONGEST_WINDOW > messages.c.created + _SAME_TIME),
+                else_=_later(accounts.c.paused_until, accounts.c.unknown_until) > messages.c.at + _SAME_TIME,
             ),
         ),
     ),
@@ -209,17 +213,31 @@ RESOLVE = (
 )
 """By a person. The row keeps its idempotency key until a new attempt takes it."""
 
-SHIFT_SLOTS = (
-    messages.update()
-    .where(_is_recent(), _was_written_ahead(messages))
-    .values(
-        at=messages.c.at - sa.bindparam("by", type_=sa.Float),
-        deadline=messages.c.deadline - sa.bindparam("by", type_=sa.Float),
-        created=messages.c.created - sa.bindparam("by", type_=sa.Float),
-        updated=messages.c.updated - sa.bindparam("by", type_=sa.Float),
+_by = sa.bindparam("by", type_=sa.Float)
+
+
+def _shifted(by: Any, *conditions: ColumnElement[bool]) -> Any:
+    return (
+        messages.update()
+        .where(*conditions)
+        .values({name: messages.c[name] + by for name in ("at", "deadline", "created", "updated")})
     )
-)
+
+
+SHIFT_BACK = _shifted(-_by, _is_recent(), _was_written_ahead(messages))
 """Follow a clock that was set back: what was written by the clock that was ahead is as old as it was before."""
+
+SHIFT_AHEAD = _shifted(
+    _by,
+    messages.c.account == _account,
+    messages.c.at > now() - LONGEST_WINDOW - _by,
+    messages.c.at <= now() + LONGEST_LEAD - _by,
+    sa.or_(
+        sa.and_(_is_in(State.SENDING), messages.c.updated <= now() + LEFT_EARLY - _by),
+        sa.and_(_is_in(*_LEFT), messages.c.at <= now() + LEFT_EARLY - _by),
+    ),
+)
+"""Follow a clock that was set ahead: what left in the minute before is as old as it was. What waits reserves anew."""
 
 _no_values: dict[str, Any] = {
     column.name: sa.literal_column("0.0") for column in accounts.columns if column.name != "account"

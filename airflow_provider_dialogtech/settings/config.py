@@ -210,6 +210,18 @@ def base_url() -> str:
     return str(_conf().get("api", "base_url", fallback="") or "")
 
 
+def task_success_overtime() -> float:
+    """Return `[core] task_success_overtime`: how long Airflow 3 lets the callbacks of a task run, in seconds."""
+    return float(_conf().getfloat("core", "task_success_overtime", fallback=20.0))
+
+
+def dag_file_processor_timeout() -> float:
+    """Return how long Airflow lets a process parse a DAG file and run its callbacks, in seconds."""
+    option, conf = "dag_file_processor_timeout", _conf()
+    # Airflow 2 has it in [core].
+    return float(conf.get("dag_processor", option, fallback=None) or conf.get("core", option, fallback="50"))
+
+
 def deferrable_by_default() -> bool:
     """Return `[operators] default_deferrable`.
 

@@ -81,6 +81,23 @@ def test_the_time_that_the_steps_take_is_no_waiting(max_wait, is_taken):
         assert writes == []
 
 
+@pytest.mark.parametrize("state", ["reserved", "in_doubt", "throttled"])
+def test_what_has_to_wait_too_long_takes_nothing_from_an_earlier_attempt(state):
+    """Seen: it released the reservation of another process, and reserved nothing itself."""
+    busy = [a_row(id_, state="sent", at=NOW - 40 + id_) for id_ in range(36)]
+    found, writes = plan(a_planner(max_wait=1.0, resend=True), *busy, earlier=a_row(99, state=state, at=NOW + 10))
+    assert isinstance(found, WaitTooLong)
+    assert writes == []
+
+
+def test_what_has_to_wait_too_long_still_says_that_an_earlier_attempt_is_in_doubt():
+    busy = [a_row(id_, state="sent", at=NOW - 40 + id_) for id_ in range(36)]
+    overdue = a_row(99, state="sending", at=NOW - 60, deadline=NOW - GRACE - 1)
+    found, writes = plan(a_planner(max_wait=1.0, resend=True), *busy, earlier=overdue)
+    assert isinstance(found, WaitTooLong)
+    assert sql_of(writes) == [statements.DOUBT]
+
+
 def sql_of(writes):
     return [sql for sql, _ in writes]
 
@@ -145,7 +162,7 @@ def test_after_the_clock_was_set_back_only_what_it_had_written_while_ahead_moves
     before = a_row(1, state="sent", at=NOW - 10, created=NOW - 11)
     ahead = a_row(2, state="sent", at=NOW + 3599, created=NOW + 3600)
     found, writes = plan(a_planner(), before, ahead, head_start=0.0)
-    assert writes[0] == (statements.SHIFT_SLOTS, {"of_account": "account", "by": 3600.0})
+    assert writes[0] == (statements.SHIFT_BACK, {"of_account": "account", "by": 3600.0})
     assert found.at == pytest.approx(NOW - 1 + SECOND)
     # 40 messages before the step still count as what they are: ten seconds old.
     rows = [a_row(id_, state="sent", at=NOW - 10, created=NOW - 11) for id_ in range(36)]
@@ -162,8 +179,8 @@ def test_a_message_that_is_being_sent_moves_back_with_the_clock_that_started_it(
 def test_a_clock_set_ahead_makes_the_account_wait_for_a_minute():
     found, writes = plan(a_planner(), account=an_account(set_by=-5.0), step=3595.0)
     assert found.at == NOW + LONGEST_WINDOW
-    assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
-    assert (writes[1][1]["unknown"], writes[1][1]["set_by"]) == (NOW + LONGEST_WINDOW, pytest.approx(3595.0))
+    assert sql_of(writes)[:3] == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert (writes[2][1]["unknown"], writes[2][1]["set_by"]) == (NOW + LONGEST_WINDOW, pytest.approx(3595.0))
 
 
 def test_a_step_that_another_process_has_noted_is_noted_no_more():
@@ -176,13 +193,13 @@ def test_a_step_that_another_process_has_noted_is_noted_no_more():
 def test_what_another_process_has_noted_too_little_of_prolongs_the_pause_by_the_rest(unknown, corrected):
     """It knew the clock only from messages in the future. Where the pause ends, some may have been started already."""
     _, writes = plan(a_planner(), account=an_account(unknown=NOW + unknown, set_by=3595.0), step=3600.0)
-    assert (writes[1][1]["unknown"], writes[1][1]["set_by"]) == pytest.approx((NOW + corrected, 3600.0))
+    assert (writes[2][1]["unknown"], writes[2][1]["set_by"]) == pytest.approx((NOW + corrected, 3600.0))
 
 
 def test_a_step_back_that_only_other_processes_saw_is_noticed_once_the_clock_is_right_again():
     found, writes = plan(a_planner(), account=an_account(set_by=-3595.0), step=0.0)
     assert found.at == NOW + LONGEST_WINDOW
-    assert writes[1][1]["set_by"] == pytest.approx(0.0)
+    assert writes[2][1]["set_by"] == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(("step", "set_by"), [(None, -3595.0), (-3600.0, -3600.0), (0.0, 0.0)])
@@ -209,16 +226,40 @@ def test_a_step_back_is_noted_as_the_process_knows_it_and_else_as_the_messages_s
 )
 def test_a_clock_set_ahead_is_noted_whatever_else_is_decided(planner, earlier):
     _, writes = plan(planner, earlier=earlier, step=3600.0)
-    assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert sql_of(writes)[:3] == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
 
 
-def test_an_alert_heeds_a_pause_for_as_long_as_it_can_but_a_clock_set_ahead_in_any_case():
+def test_an_alert_heeds_a_pause_for_as_long_as_it_can():
     paused = an_account(paused=NOW + 60)
     assert plan(a_planner(is_alert=True, longest_pause=2.0), account=paused)[0].at == NOW + 2
     assert plan(a_planner(is_alert=True, longest_pause=2.0), account=an_account(paused=NOW + 1))[0].at == NOW + 1
     assert plan(a_planner(), account=paused)[0].at == NOW + 60
-    unknown = an_account(unknown=NOW + 60)
-    assert plan(a_planner(is_alert=True, longest_pause=2.0), account=unknown)[0].at == NOW + 60
+
+
+@pytest.mark.parametrize(("ago", "seconds"), [(0.0, 1.6), (1.0, 0.6), (1.5, 0.1), (60.0, 0.1)])
+def test_an_alert_waits_for_hardly_more_than_a_second_after_the_clock_was_set_ahead(ago, seconds):
+    account = an_account(unknown=NOW + LONGEST_WINDOW - ago)
+    assert plan(a_planner(is_alert=True), account=account)[0].at == pytest.approx(NOW + seconds)
+
+
+def test_in_the_minute_after_the_clock_was_set_ahead_alerts_keep_to_their_reserve():
+    """What left before may not be known."""
+    account = an_account(unknown=NOW + LONGEST_WINDOW - 20)
+    before = [a_row(id_, state="sent", at=NOW - 25 - id_, priority=1) for id_ in range(4)]
+    alerts = [a_row(10 + id_, state="sent", at=NOW - 15 + id_, priority=1) for id_ in range(4)]
+    for rows, at in ((alerts[:3], NOW + 0.1), (alerts, NOW - 15 + LONGEST_WINDOW)):
+        assert plan(a_planner(is_alert=True), *before, *rows, account=account)[0].at == pytest.approx(at)
+    found, _ = plan(a_planner(), *before, *alerts, account=account)
+    assert found.at == NOW + LONGEST_WINDOW - 20
+    no_reserve = replace(a_planner(is_alert=True), limits=RateLimits(alert_reserve=0))
+    assert plan(no_reserve, account=account)[0].at == NOW + LONGEST_WINDOW - 20
+
+
+def test_an_alert_asks_anew_for_what_a_clock_that_was_set_ahead_had_hidden():
+    found, writes = plan(a_planner(is_alert=True), account=an_account(), step=3600.0)
+    assert found is None
+    assert sql_of(writes) == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert writes[0][1]["by"] == pytest.approx(3600.0)
 
 
 def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute_all_the_same():
@@ -230,15 +271,17 @@ def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute
 
 
 def test_a_row_that_is_written_anew_notes_that_the_clock_was_set_ahead():
-    held = Reservation(1, "ours", NUMBER, NOW - 5, 45.0)
+    held = Reservation(1, "ours", NUMBER, NOW - 3605, 45.0)
     answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]")
     planner = a_planner(readings=reading_before(3600.0))
     writes = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
     assert [write.sql for write in writes] == [
+        statements.SHIFT_AHEAD,
         statements.ENSURE_ACCOUNT,
         statements.CORRECT_ACCOUNT,
         statements.INSERT,
     ]
+    assert writes[-1].values["at"] == NOW - 5
 
 
 def test_a_message_that_waited_long_for_its_slot_moves_back_with_the_clock_it_left_by():
@@ -247,7 +290,7 @@ def test_a_message_that_waited_long_for_its_slot_moves_back_with_the_clock_it_le
     out = a_row(2, state="sending", at=NOW + 29, created=NOW - 20, updated=NOW + 29)
     found, writes = plan(a_planner(), left, out, head_start=0.0)
     by = 30 - statements.LEFT_EARLY
-    assert writes[0] == (statements.SHIFT_SLOTS, {"of_account": "account", "by": by})
+    assert writes[0] == (statements.SHIFT_BACK, {"of_account": "account", "by": by})
     assert found.at == pytest.approx(NOW + statements.LEFT_EARLY + SECOND)
 
 
@@ -256,7 +299,7 @@ def test_what_is_about_to_leave_and_what_has_just_left_are_no_sign_of_a_clock_th
     rows.append(a_row(2, state="sent", at=NOW + 0.1, created=NOW - 20, updated=NOW))
     rows.append(a_row(3, at=NOW + 50, created=NOW - 20, updated=NOW - 20))
     _, writes = plan(a_planner(), *rows)
-    assert statements.SHIFT_SLOTS not in sql_of(writes)
+    assert statements.SHIFT_BACK not in sql_of(writes)
 
 
 def test_a_pause_or_wider_windows_that_no_reply_can_have_set_are_void():
@@ -366,7 +409,7 @@ def test_the_number_whose_slot_comes_first_is_taken():
 @pytest.mark.parametrize(("created", "is_shifted"), [(NOW + 0.0005, False), (NOW + 0.002, True)])
 def test_less_than_a_millisecond_is_no_clock_that_was_set(created, is_shifted):
     _, writes = plan(a_planner(), a_row(state="sent", at=NOW, created=created))
-    assert (statements.SHIFT_SLOTS in sql_of(writes)) == is_shifted
+    assert (statements.SHIFT_BACK in sql_of(writes)) == is_shifted
 
 
 def test_what_was_written_at_this_very_moment_stays_where_it_is_when_the_clock_was_set_back():
