@@ -100,8 +100,13 @@ def why_not_asked(error: DialogTechError) -> str:
 
     :param error: what `look_up` raised.
     """
-    advice = "" if error.advice == error.default_advice else f" {error.advice}"
-    return f"DialogTech was not asked, or did not answer: {error.reason}. This says nothing about the message.{advice}"
+    advice = [sentence for sentence in _SENTENCE.findall(error.advice) if not _OF_SENDING.search(sentence)]
+    failed = f"DialogTech was not asked, or did not answer: {error.reason}."
+    return " ".join([failed, "This says nothing about the message.", *advice])
+
+
+_SENTENCE = re.compile(r"\S.*?\.(?=\s|$)")
+_OF_SENDING = re.compile(r"\bsend", re.IGNORECASE)
 
 
 def _hook_for(message: Record, conn_id: str | None, among: Iterable[str] | None) -> DialogTechHook:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_dialogtech.exceptions import NotSent
+from airflow_provider_dialogtech.exceptions import JournalUnavailable, NotSent, Throttled, Unreachable
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.records import COLUMNS, Record
 from airflow_provider_dialogtech.masking import digest
-from airflow_provider_dialogtech.operations.look_up import listed_as, look_up
+from airflow_provider_dialogtech.operations.look_up import listed_as, look_up, why_not_asked
 from airflow_provider_dialogtech.operations.messages import Messages
 from airflow_provider_dialogtech.settings.journal import journal_store
 
@@ -85,6 +85,22 @@ def test_each_message_counts():
 
 
 LONG = 60
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (Unreachable("it is away"), " Check the network, the proxy and the API URL in the connection."),
+        (Throttled("too many"), ""),
+        (NotSent("no connection", advice="Name the connection: --conn-id."), " Name the connection: --conn-id."),
+        (JournalUnavailable("it is away"), " Check [dialogtech] journal_url and its database."),
+        (NotSent("it was stopped"), ""),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_look_up_that_fails_does_not_advise_to_send_the_message_again(error, advice):
+    expected = f"DialogTech was not asked, or did not answer: {error.reason}. This says nothing about the message."
+    assert why_not_asked(error) == expected + advice
 
 
 def test_a_look_up_ends_in_time_however_patient_the_connection_is(connection):
