@@ -27,6 +27,9 @@ building_bin := .venv-build/bin
 # What builds the documentation and checks the packages needs no Airflow.
 publishing := .venv-publish/.installed-$(lastword $(python_version))
 publishing_bin := .venv-publish/bin
+# FAB does not go together with the packages of airflow-$(NEWEST).txt.
+fab := .venv-fab/.installed-$(lastword $(python_version))
+fab_bin := .venv-fab/bin
 # The tracers, in an environment without Airflow.
 tracers := .venv-tracers/.installed-$(lastword $(python_version))
 # Ends whatever is left when the command has ended or make was terminated: schedulers, databases, their children.
@@ -35,7 +38,7 @@ guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix coverage test-celery test-tracers $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints $(MATRIX:%=constraints-%) clean
+.PHONY: help demo ui test test-matrix coverage test-celery test-fab test-tracers $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints $(MATRIX:%=constraints-%) clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -71,6 +74,9 @@ coverage: $(call installed,$(NEWEST)) ## what the last whole `make test` covered
 
 test-celery: $(call installed,$(NEWEST)) ## a distributed Airflow with two Celery workers, killed and crashed (some 3 minutes)
 	$(call guarded,$(call venv,$(NEWEST))) -m pytest -m celery tests/celery $(ARGS)
+
+test-fab: $(fab) ## the page Messages in an API server with the FAB auth manager (a minute; Python 3.11 or newer)
+	$(call guarded,.venv-fab) -m pytest tests/api_server/test_fab.py $(ARGS)
 
 test-tracers: $(call installed,$(NEWEST)) $(tracers) ## what Sentry, OpenTelemetry and Datadog keep of a request: nothing (some 10 seconds)
 	DIALOGTECH_TRACERS=sentry,opentelemetry,ddtrace DIALOGTECH_TRACERS_PYTHON=.venv-tracers/bin/python \
@@ -109,6 +115,8 @@ format: $(call installed,$(NEWEST)) ## write the code in the one style
 	$(bin)/ruff format .
 
 constraints: $(MATRIX:%=constraints-%) ## look up the newest packages that go together with each Airflow, on the oldest Python it takes
+	@$(bin)/uv pip compile --quiet --upgrade --python-version 3.11 --extra postgres --extra sandbox --group dev --no-header --no-annotate \
+		--output-file constraints/airflow-$(NEWEST)-fab.txt pyproject.toml constraints/tools.in constraints/airflow-$(NEWEST)-fab.in
 	@echo "uv" | $(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate \
 		--group publish --group docs --output-file constraints/publish.txt -
 	@$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate \
@@ -120,6 +128,13 @@ $(building): constraints/build.txt
 	@$(PYTHON) -m venv --clear .venv-build
 	@$(building_bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
 		-r constraints/build.txt
+	@touch $@
+
+$(fab): pyproject.toml constraints/airflow-$(NEWEST)-fab.txt
+	@$(PYTHON) -m venv --clear .venv-fab
+	@$(fab_bin)/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(NEWEST)-fab.txt uv
+	@$(fab_bin)/uv pip install --quiet --python $(fab_bin)/python -c constraints/airflow-$(NEWEST)-fab.txt \
+		apache-airflow==$(NEWEST) apache-airflow-providers-fab -e '.[postgres,sandbox]' --group dev
 	@touch $@
 
 $(publishing): pyproject.toml constraints/publish.txt

@@ -34,7 +34,7 @@ from airflow_provider_dialogtech.exceptions import (
 from airflow_provider_dialogtech.journal.journal import ONE_STEP, MessageJournal, Outcome
 from airflow_provider_dialogtech.journal.records import NO_TASK, Origin, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.timing import StepTime
-from airflow_provider_dialogtech.masking import mask_number, mask_numbers
+from airflow_provider_dialogtech.masking import mask_number, mask_numbers, type_name
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
@@ -172,9 +172,15 @@ class SmsSender:
             return retrying(self._try, attempts)
         except SlotLost:
             problem: DialogTechError = self._too_slow(attempts)
+            attempts.why_unsent = problem.reason
         except WaitTooLong as error:
             # What took the time is the reason that helps.
             problem = attempts.unreachable or error
+            attempts.why_unsent = problem.reason
+        except BaseException as error:
+            stopped = f"it was stopped ({type_name(error)})"
+            attempts.why_unsent = error.reason if isinstance(error, DialogTechError) else stopped
+            raise
         finally:
             self._outcomes.give_back(attempts)
             self._requests.pop(attempts.request.key, None)
@@ -391,7 +397,7 @@ class OutcomeWriter:
         )
 
     def _release(self, attempts: Attempts, held: Reservation, timeout: float) -> None:
-        if not self._journal.release(held, timeout=timeout, sleep=self._clock.sleep):
+        if not self._journal.release(held, why=attempts.why_unsent, timeout=timeout, sleep=self._clock.sleep):
             log.warning("The journal no longer has the slot of the message to %s, which was not sent.", attempts.to)
 
     def _write(self, attempts: Attempts, what: str, step: Callable[[], None]) -> bool:

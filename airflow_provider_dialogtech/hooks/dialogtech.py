@@ -317,6 +317,7 @@ class DialogTechHook(BaseHook):
             settings.limits,
             retention=config.journal_retention(),
             recorder=AirflowRecorder(),
+            namespace=config.namespace(),
         )
         return SmsSender(self.get_conn(), journal, clock=clock, only_to=settings.only_to)
 

@@ -48,6 +48,7 @@ class MessageJournal:
     :param limits: what the account may send.
     :param retention: how long rows are kept; after that a message's key is forgotten.
     :param recorder: keeps figures of the messages and of the journal's steps.
+    :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class MessageJournal:
         *,
         retention: timedelta = timedelta(days=90),
         recorder: Recorder = NO_RECORDER,
+        namespace: str = "",
     ) -> None:
         self._store = store
         self._account = account
         self._limits = limits
         self._retention = retention.total_seconds()
         self.recorder = recorder
+        self._namespace = namespace
 
     @property
     def timing(self) -> Timing:
@@ -106,6 +109,7 @@ class MessageJournal:
             max_wait=max_wait,
             longest_pause=longest_pause,
             readings=self._store.readings,
+            namespace=self._namespace,
         )
         read: list[float] = []
 
@@ -223,7 +227,14 @@ class MessageJournal:
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
         remaining = self._countdown(timeout)
         has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
-        planner = Planner(request, self._account, self._limits, owner=held.owner, readings=self._store.readings)
+        planner = Planner(
+            request,
+            self._account,
+            self._limits,
+            owner=held.owner,
+            readings=self._store.readings,
+            namespace=self._namespace,
+        )
 
         def plan(row: Any, reading: Reading) -> tuple[None, list[Statement]]:
             if has_row:
@@ -236,15 +247,23 @@ class MessageJournal:
         return "that it had started" if has_row else "its row"
 
     def release(
-        self, held: Reservation, *, timeout: float | None = None, sleep: Callable[[float], None] | None = None
+        self,
+        held: Reservation,
+        *,
+        why: str = "",
+        timeout: float | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> bool:
         """Give back the slot of a message no byte of which was sent, so that it delays no other.
 
+        :param why: why it was not sent, in words.
         :param timeout: for how many seconds at most to try.
         :return: whether its row is released; not where the journal has lost it, or somebody has settled it.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        return self._store.do(Statement(statements.RELEASE, _of(held)), timeout=timeout, sleep=sleep, insist=True)
+        detail = {"result_description": f"not sent: {why}"} if why else {}
+        release = Statement(statements.RELEASE, {**_of(held), "new_detail": json.dumps(detail)})
+        return self._store.do(release, timeout=timeout, sleep=sleep, insist=True)
 
     def find(
         self, key: str, body_key: str | None = None, *, sleep: Callable[[float], None] | None = None

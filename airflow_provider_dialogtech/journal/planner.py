@@ -46,6 +46,7 @@ class Planner:
     :param max_wait: reserve nothing when the slot is more than so many seconds away.
     :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
     :param readings: what this process has read of the journal's clock.
+    :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
     request: SlotRequest
@@ -57,6 +58,7 @@ class Planner:
     max_wait: float | None = None
     longest_pause: float | None = None
     readings: ClockReadings = field(default_factory=ClockReadings)
+    namespace: str = ""
 
     def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer | None, list[Statement]]:
         """Decide.
@@ -309,6 +311,7 @@ class Planner:
             "map_index": request.origin.map_index,
             "loop_index": request.origin.loop_index,
             "body_key": request.body_key,
+            "namespace": self.namespace,
         }
         return Statement(statements.INSERT, values)
 

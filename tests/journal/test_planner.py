@@ -352,7 +352,7 @@ def test_a_reservation_writes_down_all_that_the_message_needs():
     request = SlotRequest(
         "key", (NUMBER,), RECIPIENT, "Hello", is_alert=True, origin=Origin("etl", "manual__1", "load", 3, 2)
     )
-    planner = Planner(request, "account", RateLimits(), owner="ours")
+    planner = Planner(request, "account", RateLimits(), owner="ours", namespace="production")
     found, writes = plan(planner)
     assert (found.id, found.owner, found.number, found.at) == (100, "ours", NUMBER, NOW + 0.1)
     assert found.due == pytest.approx(50.1)
@@ -382,6 +382,7 @@ def test_a_reservation_writes_down_all_that_the_message_needs():
                 "map_index": 3,
                 "loop_index": 2,
                 "body_key": None,
+                "namespace": "production",
             },
         )
     ]
