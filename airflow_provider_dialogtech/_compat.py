@@ -9,6 +9,8 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import airflow_provider_dialogtech._child  # noqa: F401 - before Airflow
+
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 

@@ -9,7 +9,9 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import plural
+from airflow_provider_dialogtech.journal.records import NO_INDEX
 from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_str, type_name
+from airflow_provider_dialogtech.settings.identity import loop_index_in
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
@@ -57,13 +59,24 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
         return f"DAG {clip(dag_id_of(context), 2 * _LONGEST_NAME)}"
     # What one name does not need is the other's.
     dag_id, task_id = (_readable(_of(ti, name)) for name in ("dag_id", "task_id"))
-    return f"{clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{_task_name(ti, 2 * _LONGEST_NAME - len(dag_id))}"
+    task = _task_name(ti, 2 * _LONGEST_NAME - len(dag_id))
+    loop_index = loop_index_in(context)
+    iteration = "" if loop_index == NO_INDEX else f" (iteration {loop_index})"
+    return f"{clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{task}{iteration}"
 
 
 def _task_name(ti: Any, room: int = 0) -> str:
-    map_index = _of(ti, "map_index")
-    place = f"[{safe_str(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
-    return clip(_of(ti, "task_id"), room) + place
+    return clip(_of(ti, "task_id"), room) + _instance(ti)
+
+
+def _instance(ti: Any) -> str:
+    """Return a mapped task's label, as `map_index_template` renders it, or its map index; empty if it is not mapped."""
+    map_index, label = _of(ti, "map_index"), _of(ti, "rendered_map_index")
+    if not isinstance(map_index, int) or map_index < 0:
+        return ""
+    # Scrubbed before it is cut: half of a secret would not be recognized.
+    words = scrub_reason(safe_str(label, LONGEST_ERROR_READ)).split() if isinstance(label, str) else []
+    return f"[{clip(' '.join(words)) if words else map_index}]"
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:
@@ -71,7 +84,9 @@ def identity_of(event: str, context: Mapping[str, Any]) -> str:
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return json.dumps([dag_id_of(context)])
-    return json.dumps([safe_str(_of(ti, name), _LONGEST_ID) for name in ("dag_id", "task_id", "map_index")])
+    names = [safe_str(_of(ti, name), _LONGEST_ID) for name in ("dag_id", "task_id", "map_index")]
+    loop_index = loop_index_in(context)
+    return json.dumps(names if loop_index == NO_INDEX else [*names, f"iteration {loop_index}"])
 
 
 def dag_id_of(context: Mapping[str, Any]) -> str:

@@ -149,7 +149,9 @@ class DialogTechClient:
         parameters = {"action": "sms.get_numbers"}
         return self._answer(lambda call: call._outcome(parameters), LARGEST_REPLY, advice="Check the API URL.").numbers
 
-    def get_messages(self, begin: date, end: date, number: str | None = None) -> list[Message]:
+    def get_messages(
+        self, begin: date, end: date, number: str | None = None, *, largest: int = LARGEST_LISTING
+    ) -> list[Message]:
         """Return the messages to and from the account's numbers between two days. This sends no message.
 
         The reply's element names are undocumented, so each message is a tuple of all its values. The listing may lag:
@@ -158,15 +160,16 @@ class DialogTechClient:
         :param begin: the first day.
         :param end: the last day.
         :param number: only messages to and from this number, in digits; None for all.
+        :param largest: the largest accepted list, in bytes; 8 MiB by default.
         :raises Refused: when the API refused the call; `BadCredentials` when it did not accept the keys.
         :raises Throttled: when the API throttled the call.
         :raises Unreachable: when DialogTech could not be reached.
-        :raises NotSent: when the reply is not the documented one, or exceeds 8 MiB.
+        :raises NotSent: when the reply is not the documented one, or is too large.
         """
         parameters = {"action": "sms.get_messages", "start_date": f"{begin:%Y%m%d}", "end_date": f"{end:%Y%m%d}"}
         if number is not None:
             parameters["number"] = Opaque(number)
-        return self._answer(lambda call: call._listing(parameters), LARGEST_LISTING, advice="Look in its portal.")
+        return self._answer(lambda call: call._listing(parameters), largest, advice="Look in its portal.")
 
     def abort(self) -> None:
         """Cut every open connection, from any thread. A message whose request has left is then in doubt."""

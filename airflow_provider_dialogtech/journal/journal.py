@@ -16,7 +16,7 @@ from airflow_provider_dialogtech.journal.backend import Reading, Statement
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
 from airflow_provider_dialogtech.journal.planner import Answer, Planner
-from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, stored_key
+from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, earlier_attempt, stored_key
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.journal.timing import Timing
@@ -48,6 +48,7 @@ class MessageJournal:
     :param limits: what the account may send.
     :param retention: how long rows are kept; after that a message's key is forgotten.
     :param recorder: keeps figures of the messages and of the journal's steps.
+    :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
     def __init__(
@@ -58,12 +59,14 @@ class MessageJournal:
         *,
         retention: timedelta = timedelta(days=90),
         recorder: Recorder = NO_RECORDER,
+        namespace: str = "",
     ) -> None:
         self._store = store
         self._account = account
         self._limits = limits
         self._retention = retention.total_seconds()
         self.recorder = recorder
+        self._namespace = namespace
 
     @property
     def timing(self) -> Timing:
@@ -106,6 +109,7 @@ class MessageJournal:
             max_wait=max_wait,
             longest_pause=longest_pause,
             readings=self._store.readings,
+            namespace=self._namespace,
         )
         read: list[float] = []
 
@@ -115,7 +119,7 @@ class MessageJournal:
             return planner.plan(row, reading, self.timing.head_start(connect))
 
         sql = statements.BEFORE_RESERVING_FOR_ALERT if request.is_alert else statements.BEFORE_RESERVING
-        question = Statement(sql, {"of_account": self._account, "of_key": stored_key(request.key)})
+        question = Statement(sql, {"of_account": self._account, **request.names})
         with self._turn(is_alert=request.is_alert, max_wait=max_wait) as timeout, self._timed("reserve"):
             remaining, answer = self._countdown(timeout), None
             for _ in range(_MOST_READINGS):
@@ -223,7 +227,14 @@ class MessageJournal:
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
         remaining = self._countdown(timeout)
         has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
-        planner = Planner(request, self._account, self._limits, owner=held.owner, readings=self._store.readings)
+        planner = Planner(
+            request,
+            self._account,
+            self._limits,
+            owner=held.owner,
+            readings=self._store.readings,
+            namespace=self._namespace,
+        )
 
         def plan(row: Any, reading: Reading) -> tuple[None, list[Statement]]:
             if has_row:
@@ -231,32 +242,39 @@ class MessageJournal:
             return None, planner.restore(row, reading, State(outcome), values["new_detail"], held)
 
         if not has_row or outcome in {"sent", "in_doubt"}:
-            key = stored_key(request.key)
-            question = Statement(statements.BEFORE_RESERVING, {"of_account": self._account, "of_key": key})
+            question = Statement(statements.BEFORE_RESERVING, {"of_account": self._account, **request.names})
             self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
         return "that it had started" if has_row else "its row"
 
     def release(
-        self, held: Reservation, *, timeout: float | None = None, sleep: Callable[[float], None] | None = None
+        self,
+        held: Reservation,
+        *,
+        why: str = "",
+        timeout: float | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> bool:
         """Give back the slot of a message no byte of which was sent, so that it delays no other.
 
+        :param why: why it was not sent, in words.
         :param timeout: for how many seconds at most to try.
         :return: whether its row is released; not where the journal has lost it, or somebody has settled it.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        return self._store.do(Statement(statements.RELEASE, _of(held)), timeout=timeout, sleep=sleep, insist=True)
+        detail = {"result_description": f"not sent: {why}"} if why else {}
+        release = Statement(statements.RELEASE, {**_of(held), "new_detail": json.dumps(detail)})
+        return self._store.do(release, timeout=timeout, sleep=sleep, insist=True)
 
-    def find(self, key: str, *, sleep: Callable[[float], None] | None = None) -> Record | None:
-        """Return what the journal knows of the message with this key.
+    def find(
+        self, key: str, body_key: str | None = None, *, sleep: Callable[[float], None] | None = None
+    ) -> Record | None:
+        """Return what the journal knows of the message with this key, or with this body key.
 
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        rows = self._store.ask(Statement(statements.FIND, {"of_key": stored_key(key)}), sleep=sleep)
-        if not rows:
-            return None
-        found = Record.of(rows[0])
-        if found.is_overdue and self.give_up(found, sleep=sleep):
+        names = {"of_key": stored_key(key), "of_body_key": body_key}
+        found = earlier_attempt(self._store.ask(Statement(statements.FIND, names), sleep=sleep), body_key)
+        if found is not None and found.is_overdue and self.give_up(found, sleep=sleep):
             return found.given_up
         return found
 
@@ -331,7 +349,7 @@ def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits
     :raises JournalUnavailable: when the journal cannot be used.
     """
     store.open()
-    question = Statement(statements.BEFORE_RESERVING, {"of_account": account, "of_key": stored_key(request.key)})
+    question = Statement(statements.BEFORE_RESERVING, {"of_account": account, **request.names})
     asked = store.clock.monotonic()
     (row,) = store.ask(question)
     took = store.clock.monotonic() - asked

@@ -13,7 +13,14 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessa
 from airflow_provider_dialogtech.journal import records, statements, states
 from airflow_provider_dialogtech.journal.backend import ClockReadings, Reading, Statement
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
-from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, number_name, stored_key
+from airflow_provider_dialogtech.journal.records import (
+    Record,
+    Reservation,
+    SlotRequest,
+    earlier_attempt,
+    number_name,
+    stored_key,
+)
 from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED, AccountSlots, Slot, TakenSlot
 from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
 
@@ -39,6 +46,7 @@ class Planner:
     :param max_wait: reserve nothing when the slot is more than so many seconds away.
     :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
     :param readings: what this process has read of the journal's clock.
+    :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
     request: SlotRequest
@@ -50,6 +58,7 @@ class Planner:
     max_wait: float | None = None
     longest_pause: float | None = None
     readings: ClockReadings = field(default_factory=ClockReadings)
+    namespace: str = ""
 
     def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer | None, list[Statement]]:
         """Decide.
@@ -70,7 +79,7 @@ class Planner:
             return answer, writes
         freed = [] if earlier is None else [self._freeing(earlier)]
         if self.request.is_held_back:
-            insert = self._insert(row.next_id, Slot(now, 0), now, None, State.HELD_BACK)
+            insert = self._insert(row.next_id, Slot(now, 0), now, earlier, State.HELD_BACK)
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, *freed, insert]
         slot = self._slot(rows, _left(row), now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
@@ -99,7 +108,7 @@ class Planner:
         # By this clock: the journal's may have been set since.
         left = reading.now + min(0.0, held.due - reading.at)
         slot = Slot(left, self.request.numbers.index(held.number))
-        insert = self._insert(row.next_id, slot, reading.now, None, state)
+        insert = self._insert(row.next_id, slot, reading.now, later, state)
         values = {**insert.values, "detail": detail, "key": None if freed is None else insert.values["key"]}
         return [*writes, *(freed or ()), Statement(insert.sql, values)]
 
@@ -112,7 +121,7 @@ class Planner:
         freed = _freed(later)
         if freed is None or (later is not None and later.owner == held.owner):
             return writes
-        values = {"of_id": held.id, "of_owner": held.owner, "of_key": stored_key(self.request.key)}
+        values = {"of_id": held.id, "of_owner": held.owner, "of_key": self._key(later)}
         return [*writes, *freed, Statement(statements.GIVE_KEY, values)]
 
     def _follow_clock(
@@ -125,8 +134,8 @@ class Planner:
         """
         now = reading.now
         rows = _undecided(row)
-        found = json.loads(row.message)
-        earlier = Record.of([*found[0], now]) if found else None
+        found = ([*values, now] for values in json.loads(row.message))
+        earlier = earlier_attempt(found, self.request.body_key)
         # Set back, the clock has written some messages while it was ahead.
         by = max(map(_written, rows), default=now) - now
         if by < _CLOCK_ERROR:
@@ -175,6 +184,10 @@ class Planner:
 
     def _is_unused(self, earlier: Record) -> bool:
         return earlier.state is State.RESERVED or self._is_ours_and_unsent(earlier)
+
+    def _key(self, earlier: Record | None) -> str:
+        """Return the key for a new attempt's row, which an earlier attempt may have had."""
+        return stored_key(self.request.key) if earlier is None or earlier.key is None else earlier.key
 
     def _mismatch(self, earlier: Record) -> InvalidMessage | None:
         if earlier.recipient == self.request.recipient_digest:
@@ -281,7 +294,7 @@ class Planner:
             "number": self.name_of(request.numbers[slot.number]),
             "at": slot.at,
             "state": state.value,
-            "key": stored_key(request.key),
+            "key": self._key(earlier),
             "owner": self.owner,
             "digest": request.digest,
             "recipient": request.recipient_digest,
@@ -296,6 +309,9 @@ class Planner:
             "run_id": request.origin.run_id,
             "task_id": request.origin.task_id,
             "map_index": request.origin.map_index,
+            "loop_index": request.origin.loop_index,
+            "body_key": request.body_key,
+            "namespace": self.namespace,
         }
         return Statement(statements.INSERT, values)
 

@@ -19,7 +19,7 @@ from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.plugins.retention import keep_retention
 from airflow_provider_dialogtech.settings import config, host
-from airflow_provider_dialogtech.settings.config import PREFIX, page_path
+from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class DialogTechPlugin(AirflowPlugin):
                 "name": "Messages",
                 "href": page_path(),
                 "destination": "nav",
-                "url_route": "dialogtech_messages",
+                "url_route": PAGE,
                 "category": "browse",
             }
         ]

@@ -32,14 +32,18 @@ def dag_policy(dag: Any) -> None:
 
 @hookimpl(wrapper=True)
 def get_airflow_context_vars(context: Any) -> Generator[None, dict[str, str], dict[str, str]]:
-    """Add the map index to the variables that Airflow sets for a task's processes.
+    """Add the map index and the iteration of a loop to the variables that Airflow sets for a task's processes.
 
-    Airflow passes on a task's DAG, run and task id, but not its map index. Without it, the instances of a mapped task
-    would share one idempotency key.
+    Airflow passes on a task's DAG, run and task id alone. Without the iteration, only the first one would send.
     """
+    from airflow_provider_dialogtech.journal.records import NO_INDEX
+    from airflow_provider_dialogtech.settings.identity import loop_index_in
+
     variables = yield
     with suppress(Exception):  # of any kind: a failure here must not stop a task
-        return {"map_index": str(int(context["ti"].map_index)), **variables}
+        loop_index = loop_index_in(context)
+        loop = {} if loop_index == NO_INDEX else {"loop_index": str(loop_index)}
+        return {"map_index": str(int(context["ti"].map_index)), **loop, **variables}
     return variables
 
 

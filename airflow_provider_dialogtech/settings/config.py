@@ -334,6 +334,8 @@ def _fail(name: str, expected: str) -> NoReturn:
 
 
 PREFIX = "/dialogtech"
+PAGE = "dialogtech_messages"
+"""The name of the page "Messages" in Airflow's own URLs."""
 
 
 def base_path() -> str:
@@ -347,6 +349,14 @@ def page_path(**filters: str) -> str:
     :param filters: the page's query parameters: `dag_id`, `run_id`, `task_id`, `hours`.
     """
     return f"{base_path()}{PREFIX}/" + (f"?{urlencode(filters)}" if filters else "")
+
+
+def frame_path(query: str = "") -> str:
+    """Return the path at which Airflow's UI shows the page "Messages" in its frame.
+
+    :param query: the page's query, encoded.
+    """
+    return f"{base_path()}/plugin/{PAGE}" + (f"?{query}" if query else "")
 
 
 def task_path(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:

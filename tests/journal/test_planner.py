@@ -40,7 +40,7 @@ def a_row(id_=1, *, state="reserved", at=NOW + 5, **columns):
     usual = {"account": "account", "number": number, "owner": "theirs", "digest": "d", "recipient_tail": "7777"}
     times = {"deadline": at + 30, "created": min(at, NOW), "updated": min(at, NOW)}
     rest = {"recipient": a_planner().request.recipient_digest, "detail": "{}", "displaced": 0, "priority": 0}
-    rest |= {"key": "k", "dag_id": "", "run_id": "", "task_id": "", "map_index": -1}
+    rest |= {"key": "k", "dag_id": "", "run_id": "", "task_id": "", "map_index": -1, "loop_index": -1, "body_key": None}
     return {"id": id_, "state": state, "at": at, **usual, **times, **rest, **columns}
 
 
@@ -351,9 +351,9 @@ def test_a_time_that_is_none_is_the_first_of_all(at):
 
 def test_a_reservation_writes_down_all_that_the_message_needs():
     request = SlotRequest(
-        "key", (NUMBER,), RECIPIENT, "Hello", is_alert=True, origin=Origin("etl", "manual__1", "load", 3)
+        "key", (NUMBER,), RECIPIENT, "Hello", is_alert=True, origin=Origin("etl", "manual__1", "load", 3, 2)
     )
-    planner = Planner(request, "account", RateLimits(), owner="ours")
+    planner = Planner(request, "account", RateLimits(), owner="ours", namespace="production")
     found, writes = plan(planner)
     assert (found.id, found.owner, found.number, found.at) == (100, "ours", NUMBER, NOW + 0.1)
     assert found.due == pytest.approx(50.1)
@@ -381,9 +381,51 @@ def test_a_reservation_writes_down_all_that_the_message_needs():
                 "run_id": "manual__1",
                 "task_id": "load",
                 "map_index": 3,
+                "loop_index": 2,
+                "body_key": None,
+                "namespace": "production",
             },
         )
     ]
+
+
+def plan_by_body(*earlier, **options):
+    """Plan a mapped instance's message, whose key is "key" and whose body key is "body"."""
+    request = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", body_key="body")
+    planner = Planner(request, "account", RateLimits(), owner="ours", **options)
+    message = json.dumps([[row[name] for name in COLUMNS] for row in earlier])
+    answer = SimpleNamespace(next_id=100, slots="[]", message=message, account="[]")
+    return planner, answer
+
+
+SAME_INSTANCE = a_row(1, state="sent", key=stored_key("key"), body_key="another body")
+
+
+@pytest.mark.parametrize("rows", [(SAME_INSTANCE, "same body"), ("same body", SAME_INSTANCE), ("same body",)])
+@pytest.mark.parametrize("state", ["sent", "sending", "in_doubt"])
+def test_the_same_body_from_another_instance_is_the_same_message(state, rows):
+    same_body = a_row(2, state=state, key="of the other instance", body_key="body")
+    planner, answer = plan_by_body(*(same_body if row == "same body" else row for row in rows))
+    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01), 0.1)
+    assert (found.id, found.state, writes) == (2, state, [])
+
+
+@pytest.mark.parametrize("state", ["refused", "reserved"])
+def test_a_body_that_another_instance_has_not_sent_is_sent_under_its_key(state):
+    planner, answer = plan_by_body(SAME_INSTANCE, a_row(2, state=state, key="of the other instance", body_key="body"))
+    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01), 0.1)
+    assert isinstance(found, Reservation)
+    assert writes[0].values["of_id"] == 2
+    assert (writes[1].values["key"], writes[1].values["body_key"]) == ("of the other instance", "body")
+
+
+def test_a_row_that_the_journal_has_lost_gets_the_key_of_the_instance_that_tried_again():
+    planner, answer = plan_by_body(a_row(2, state="released", key="of the other instance", body_key="body"))
+    held = Reservation(1, "ours", NUMBER, NOW - 5, 45.0)
+    freed, insert = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
+    assert (freed.values["of_id"], insert.values["key"]) == (2, "of the other instance")
+    freed, given = planner.take_key_back(answer, Reading(NOW, 50.0, 0.01), held)
+    assert (freed.values["of_id"], given.values["of_key"]) == (2, "of the other instance")
 
 
 def test_a_message_that_is_held_back_is_written_down_without_a_slot():

@@ -112,6 +112,8 @@ def test_the_listener_of_another_plugin_is_left_alone(end_from_trigger):
 def test_a_tasks_processes_get_its_map_index():
     context = {"ti": SimpleNamespace(map_index=3)}
     assert settings.get_airflow_context_vars(context) == {"map_index": "3"}
+    in_a_loop = context | {"loop": SimpleNamespace(index=2)}
+    assert settings.get_airflow_context_vars(in_a_loop) == {"map_index": "3", "loop_index": "2"}
     assert settings.get_airflow_context_vars({}) == {}, "a task runs without it, too"
 
 
