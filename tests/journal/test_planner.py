@@ -394,7 +394,7 @@ def plan_by_body(*earlier, **options):
     request = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", body_key="body")
     planner = Planner(request, "account", RateLimits(), owner="ours", **options)
     message = json.dumps([[row[name] for name in COLUMNS] for row in earlier])
-    answer = SimpleNamespace(next_id=100, slots="[]", message=message, account="[]")
+    answer = SimpleNamespace(next_id=100, slots="[]", message=message, account="[]", clock_set_by="[]")
     return planner, answer
 
 
