@@ -3,15 +3,16 @@ PYTHON ?= python3
 # More than two cores would ask for: most tests wait most of their time.
 TESTS_AT_ONCE ?= 8
 NEWEST := 3.3.2
-MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST)
+MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST) 3.4.0b2
 BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside import_errors lists
 
-# The newest Python that each Airflow takes; the oldest is 3.10 for all.
-PYTHON_FOR_2.11.2 := 3.12
-PYTHON_FOR_3.0.6 := 3.12
-PYTHON_FOR_3.1.8 := 3.13
-PYTHON_FOR_3.2.2 := 3.14
-PYTHON_FOR_3.3.2 := 3.14
+# The oldest and the newest Python that each Airflow takes.
+PYTHON_FOR_2.11.2 := 3.10 3.12
+PYTHON_FOR_3.0.6 := 3.10 3.12
+PYTHON_FOR_3.1.8 := 3.10 3.13
+PYTHON_FOR_3.2.2 := 3.10 3.14
+PYTHON_FOR_3.3.2 := 3.10 3.14
+PYTHON_FOR_3.4.0b2 := 3.11 3.14
 
 # .venv holds the newest Airflow, .venv-2.11.2 and so on the others of the matrix.
 venv = .venv$(if $(filter-out $(NEWEST),$(1)),-$(1))
@@ -26,6 +27,9 @@ building_bin := .venv-build/bin
 # What builds the documentation and checks the packages needs no Airflow.
 publishing := .venv-publish/.installed-$(lastword $(python_version))
 publishing_bin := .venv-publish/bin
+# FAB does not go together with the packages of airflow-$(NEWEST).txt.
+fab := .venv-fab/.installed-$(lastword $(python_version))
+fab_bin := .venv-fab/bin
 # The tracers, in an environment without Airflow.
 tracers := .venv-tracers/.installed-$(lastword $(python_version))
 # Ends whatever is left when the command has ended or make was terminated: schedulers, databases, their children.
@@ -34,7 +38,7 @@ guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix coverage test-celery test-tracers $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints clean
+.PHONY: help demo ui test test-matrix coverage test-celery test-fab test-tracers $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints $(MATRIX:%=constraints-%) clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +74,9 @@ coverage: $(call installed,$(NEWEST)) ## what the last whole `make test` covered
 
 test-celery: $(call installed,$(NEWEST)) ## a distributed Airflow with two Celery workers, killed and crashed (some 3 minutes)
 	$(call guarded,$(call venv,$(NEWEST))) -m pytest -m celery tests/celery $(ARGS)
+
+test-fab: $(fab) ## the page Messages in an API server with the FAB auth manager (a minute; Python 3.11 or newer)
+	$(call guarded,.venv-fab) -m pytest tests/api_server/test_fab.py $(ARGS)
 
 test-tracers: $(call installed,$(NEWEST)) $(tracers) ## what Sentry, OpenTelemetry and Datadog keep of a request: nothing (some 10 seconds)
 	DIALOGTECH_TRACERS=sentry,opentelemetry,ddtrace DIALOGTECH_TRACERS_PYTHON=.venv-tracers/bin/python \
@@ -107,13 +114,9 @@ format: $(call installed,$(NEWEST)) ## write the code in the one style
 	$(bin)/ruff check --fix .
 	$(bin)/ruff format .
 
-constraints: $(call installed,$(NEWEST)) ## look up the newest packages that go together with each Airflow
-	@for version in $(MATRIX); do \
-		echo "constraints/airflow-$$version.txt"; \
-		$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --all-extras --group dev --group bench --group mutate --no-header --no-annotate \
-			--output-file constraints/airflow-$$version.txt \
-			pyproject.toml constraints/tools.in constraints/airflow-$$version.in || exit; \
-	done
+constraints: $(MATRIX:%=constraints-%) ## look up the newest packages that go together with each Airflow, on the oldest Python it takes
+	@$(bin)/uv pip compile --quiet --upgrade --python-version 3.11 --extra postgres --extra sandbox --group dev --no-header --no-annotate \
+		--output-file constraints/airflow-$(NEWEST)-fab.txt pyproject.toml constraints/tools.in constraints/airflow-$(NEWEST)-fab.in
 	@echo "uv" | $(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate \
 		--group publish --group docs --output-file constraints/publish.txt -
 	@$(bin)/uv pip compile --quiet --upgrade --python-version 3.10 --no-header --no-annotate \
@@ -125,6 +128,13 @@ $(building): constraints/build.txt
 	@$(PYTHON) -m venv --clear .venv-build
 	@$(building_bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
 		-r constraints/build.txt
+	@touch $@
+
+$(fab): pyproject.toml constraints/airflow-$(NEWEST)-fab.txt
+	@$(PYTHON) -m venv --clear .venv-fab
+	@$(fab_bin)/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(NEWEST)-fab.txt uv
+	@$(fab_bin)/uv pip install --quiet --python $(fab_bin)/python -c constraints/airflow-$(NEWEST)-fab.txt \
+		apache-airflow==$(NEWEST) apache-airflow-providers-fab -e '.[postgres,sandbox]' --group dev
 	@touch $@
 
 $(publishing): pyproject.toml constraints/publish.txt
@@ -145,9 +155,10 @@ clean: ## remove the environments and whatever was written while running
 define environment
 $(call installed,$(1)): pyproject.toml constraints/airflow-$(1).txt
 	@$$(PYTHON) -c 'import sys; \
-	have, newest = sys.version_info[:2], tuple(int(part) for part in "$(PYTHON_FOR_$(1))".split(".")); \
-	sys.exit(0 if (3, 10) <= have <= newest else "Airflow $(1) needs Python 3.10 to $(PYTHON_FOR_$(1)), and this is %d.%d. " \
-	"Name another one: make PYTHON=/path/to/python3 ..." % have)'
+	have, versions = sys.version_info[:2], "$(PYTHON_FOR_$(1))".split(); \
+	oldest, newest = (tuple(int(part) for part in version.split(".")) for version in versions); \
+	sys.exit(0 if oldest <= have <= newest else "Airflow $(1) needs Python %s to %s, and this is %d.%d. " \
+	"Name another one: make PYTHON=/path/to/python3 ..." % (*versions, *have))'
 	@echo "Installing Airflow $(1) into $(call venv,$(1))"
 	@$$(PYTHON) -m venv --clear $(call venv,$(1))
 	@$(call venv,$(1))/bin/python -m pip install --quiet --disable-pip-version-check -c constraints/airflow-$(1).txt uv
@@ -159,6 +170,12 @@ $(call installed,$(1)): pyproject.toml constraints/airflow-$(1).txt
 $(call compiled,$(1)): $(call installed,$(1))
 	@$(call venv,$(1))/bin/python -m pytest --collect-only -qq > /dev/null 2>&1 || true
 	@touch $$@
+
+constraints-$(1): $(call installed,$(NEWEST))
+	@echo "constraints/airflow-$(1).txt"
+	@$(bin)/uv pip compile --quiet --upgrade --python-version $(firstword $(PYTHON_FOR_$(1))) --all-extras --group dev --group bench \
+		--group mutate --no-header --no-annotate --output-file constraints/airflow-$(1).txt \
+		pyproject.toml constraints/tools.in constraints/airflow-$(1).in
 
 test-$(1): $(call compiled,$(1))
 	$(call guarded,$(call venv,$(1))) -m pytest -n $$(TESTS_AT_ONCE) $$(ARGS)

@@ -9,6 +9,8 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import airflow_provider_dialogtech._child  # noqa: F401 - before Airflow
+
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
@@ -95,6 +97,16 @@ def stats() -> Any:
     return Stats
 
 
+def xcom() -> Any:
+    """Return the class of XComs."""
+    # Imported only when a run has failed: it imports the task's whole runtime.
+    try:  # Airflow 3.0
+        from airflow.sdk.execution_time.xcom import XCom
+    except ImportError:
+        from airflow.models.xcom import XCom
+    return XCom
+
+
 __all__ = [
     "HAS_PAGES",
     "REPORTS_FAILED_TASK",
@@ -119,4 +131,5 @@ __all__ = [
     "stats",
     "task_decorator_factory",
     "trigger_at",
+    "xcom",
 ]

@@ -17,6 +17,7 @@ a URL, a key or a full phone number. Code reads an error's fields, never its sen
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import ClassVar, Literal
 
@@ -79,6 +80,13 @@ class DialogTechError(Exception):
         self.advice = advice or self.default_advice
         self.to = to
         super().__init__(self.reason)
+
+    def name_connection(self, conn_id: str) -> None:
+        """Name the connection in the advice, if that speaks of one.
+
+        :param conn_id: the connection.
+        """
+        self.advice = re.sub(r"in the connection(?! ')", lambda _: f"in the connection {conn_id!r}", self.advice)
 
     def __str__(self) -> str:
         message = f"The message to {self.to}" if self.to else "The message"
@@ -166,7 +174,7 @@ class Unreachable(NotSent):
     """DialogTech could not be reached, and no byte of the request left."""
 
     default_reason = "DialogTech could not be reached"
-    default_advice = "Check the connection's API URL, the network and the proxy. Sending it again is safe."
+    default_advice = "Check the network, the proxy and the API URL in the connection. Sending it again is safe."
 
 
 class WaitTooLong(NotSent):

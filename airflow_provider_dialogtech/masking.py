@@ -132,6 +132,11 @@ def clean(text: str) -> str:
     return " ".join(_UNSEEN.sub(lambda found: " " if found.group() < "\xa0" else "", text).split())
 
 
+def printable(text: str) -> str:
+    """Return a text whose control, invisible and direction-changing characters are escaped; line feeds stay."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else ascii(sign)[1:-1] for sign in text)
+
+
 def decode(text: str) -> str:
     """Undo percent-encoding, character references and backslash escapes, also nested ones."""
     for _ in range(_MOST_DECODINGS):

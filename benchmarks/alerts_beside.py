@@ -2,11 +2,12 @@
 
 Each alert is called in a new process, as a task's callback is: it connects to the journal and knows nothing of how long
 that takes. Only what it imports is imported before (some 0.3 s of processor time). Alerts are called as often as
-`alert_reserve` allows for each number and minute, at random moments. Lines of one cell and the cells of one distance
-are measured side by side.
+`alert_reserve` allows for each number and minute, at random moments; with `--every`, each so many seconds. Lines of one
+cell and the cells of one distance are measured side by side.
 
     python -m benchmarks.alerts_beside --help
     python -m benchmarks.alerts_beside --alerts 8 --distances 0 --numbers 3      (about a minute)
+    python -m benchmarks.alerts_beside --alerts 36 --every 5 --distances 0 --numbers 1 --beside 1      (three minutes)
 """
 
 from __future__ import annotations
@@ -91,9 +92,9 @@ class Cell:
     def lists(self) -> int:
         return 0 if self.beside == KILLED else int(self.beside)
 
-    def alerts_of_lines(self, alerts: int) -> list[int]:
+    def alerts_of_lines(self, alerts: int, every: float | None) -> list[int]:
         """Return how many alerts each line of the cell calls."""
-        lines = math.ceil(alerts * 60 / (RESERVE * self.numbers) / LINE_SECONDS)
+        lines = math.ceil(alerts * (every or 60 / (RESERVE * self.numbers)) / LINE_SECONDS)
         return [alerts // lines + (line < alerts % lines) for line in range(lines)]
 
 
@@ -121,6 +122,7 @@ class Measured:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--alerts", type=int, default=50, help="alerts in each cell")
+    parser.add_argument("--every", type=float, help="call an alert each so many seconds, beyond the reserve, too")
     parser.add_argument("--beside", nargs="+", default=["0", "1", "2", KILLED], help="lists, or `killed`")
     parser.add_argument("--numbers", type=int, nargs="+", default=[1, 3, 8])
     parser.add_argument("--distances", type=float, nargs="+", default=[0, 0.02, 0.05], help="round trips to PostgreSQL")
@@ -137,14 +139,14 @@ def main() -> None:
 
 def measure(cells: Sequence[Cell], options: argparse.Namespace) -> Iterator[tuple[Cell, Measured]]:
     """Measure cells of one distance side by side."""
-    lines = [(cell, alerts) for cell in cells for alerts in cell.alerts_of_lines(options.alerts)]
+    lines = [(cell, alerts) for cell in cells for alerts in cell.alerts_of_lines(options.alerts, options.every)]
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder)) as new_database, ExitStack() as stack:
         urls = [new_database(f"line_{number}") for number in range(len(lines))]
         if cells[0].distance:
             proxy = stack.enter_context(running_proxy(urls[0], delay=cells[0].distance / 2))
             urls = [proxy.to(url).url for url in urls]
         with ThreadPoolExecutor(len(lines)) as pool:
-            found = list(pool.map(measure_line, *zip(*lines, strict=True), urls, [options.details] * len(lines)))
+            found = list(pool.map(measure_line, *zip(*lines, strict=True), urls, [options] * len(lines)))
     for cell in cells:
         of_cell = [line for (of, _), line in zip(lines, found, strict=True) if of == cell]
         whole = Measured()
@@ -155,9 +157,12 @@ def measure(cells: Sequence[Cell], options: argparse.Namespace) -> Iterator[tupl
         yield cell, whole
 
 
-def measure_line(cell: Cell, alerts: int, store_url: str, details: bool) -> Measured:
+def measure_line(cell: Cell, alerts: int, store_url: str, options: argparse.Namespace) -> Measured:
     with running_sandbox(numbers=numbers_of(cell.numbers)) as sandbox:
-        moments = moments_of_alerts(alerts, cell.numbers)
+        if options.every is None:
+            moments = moments_of_alerts(alerts, cell.numbers)
+        else:
+            moments = [3.0 + place * options.every for place in range(alerts)]
         connection = json.dumps(connection_to(sandbox))
         access = (sandbox.url, sandbox.access_key, sandbox.secret_access_key, sandbox.numbers)
         with running_beside(cell, access, store_url) as ready:
@@ -167,7 +172,7 @@ def measure_line(cell: Cell, alerts: int, store_url: str, details: bool) -> Meas
             times: list[float] = called.get()
             caller.join()
         arrived = sandbox.messages()
-    return judge(cell, times, arrived, details)
+    return judge(cell, times, arrived, options.details)
 
 
 def judge(cell: Cell, times: Sequence[float], arrived: list[dict[str, Any]], details: bool) -> Measured:
@@ -185,6 +190,8 @@ def judge(cell: Cell, times: Sequence[float], arrived: list[dict[str, Any]], det
         measured.texts = len(texts)
         told = [(text["at"], text["from"]) for text in accepted if text["to"] == ALERT_TO]
         measured.possible = possible_texts(texts[0], times[-1], cell.numbers, told)
+        if details:
+            print(f"  {cell}: the lists sent {len(texts) * 60 / (times[-1] - texts[0]):.1f} messages per minute")
     return measured
 
 

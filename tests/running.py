@@ -1,17 +1,16 @@
 """Run DAGs in a real Airflow of its own process, and read what Airflow kept of them."""
 
-import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tools.commands import Commands
+from tools.metadata import Metadata, decoded
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
 
@@ -76,24 +75,15 @@ def _run(sources: Sequence[Path], commands: Commands, environment: Mapping[str, 
 
 
 def _dag_run(dag_id: str, output: str) -> DagRun:
-    with closing(sqlite3.connect(HOME / "airflow.db")) as database:
-        rows = database.execute(
-            "SELECT ti.task_id, ti.state, xcom.value FROM task_instance AS ti LEFT JOIN xcom ON xcom.dag_id = ti.dag_id"
-            " AND xcom.run_id = ti.run_id AND xcom.task_id = ti.task_id AND xcom.map_index = ti.map_index"
-            " AND xcom.key = 'return_value' WHERE ti.dag_id = ? ORDER BY ti.task_id, ti.map_index",
-            (dag_id,),
-        ).fetchall()
+    rows = Metadata(HOME / "airflow.db").rows(
+        "SELECT ti.task_id, ti.state, xcom.value FROM task_instance AS ti LEFT JOIN xcom ON xcom.dag_id = ti.dag_id"
+        " AND xcom.run_id = ti.run_id AND xcom.task_id = ti.task_id AND xcom.map_index = ti.map_index"
+        " AND xcom.key = 'return_value' WHERE ti.dag_id = ? ORDER BY ti.task_id, ti.map_index",
+        dag_id,
+    )
     states: dict[str, list[str]] = {}
     results: dict[str, list[Any]] = {}
     for task_id, state, value in rows:
         states.setdefault(task_id, []).append(state)
-        results.setdefault(task_id, []).append(_loaded(value))
+        results.setdefault(task_id, []).append(decoded(value))
     return DagRun(states, results, output)
-
-
-def _loaded(value: Any) -> Any:
-    """Read an XCom: JSON on 2.11, JSON in JSON on 3.x, where SQLite makes a number of a number."""
-    if not isinstance(value, str | bytes):
-        return value
-    loaded = json.loads(value)
-    return json.loads(loaded) if isinstance(loaded, str) else loaded

@@ -45,8 +45,8 @@ SENTENCES = {
     BadCredentials: "The message was not sent: no way. Check the access key and the secret access key in the "
     "connection, and correct them.",
     Throttled: "The message was not sent: no way. Send it again later; that is safe.",
-    Unreachable: "The message was not sent: no way. Check the connection's API URL, the network and the proxy. Sending "
-    "it again is safe.",
+    Unreachable: "The message was not sent: no way. Check the network, the proxy and the API URL in the connection. "
+    "Sending it again is safe.",
     WaitTooLong: "The message was not sent: no way. Send it again later, or with a longer max_wait.",
     JournalUnavailable: "The message was not sent: no way. Check [dialogtech] journal_url and its database. Sending "
     "the message again is safe.",

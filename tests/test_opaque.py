@@ -63,7 +63,7 @@ def test_the_repr_of_a_message_and_of_its_fields_shows_no_number_and_no_body():
         {"to": "+65 6123 4567"},
         {"to": [NUMBER]},
         {"to": {"number": NUMBER}},
-        {"to": float(NUMBER)},
+        {"to": float(NUMBER) + 0.5},
         {"to": -int(NUMBER)},
         {"to": ""},
         {"from_numbers": []},

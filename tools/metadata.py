@@ -8,6 +8,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+# Airflow 3.4 renamed tables and columns, and keeps earlier tries as rows without a `working_set`.
+_AS_BEFORE_3_4 = """
+CREATE TEMP VIEW task_instance AS
+    SELECT *, region_index AS map_index FROM main.task_instance WHERE working_set IS NOT NULL;
+CREATE TEMP VIEW xcom AS
+    SELECT ti.dag_id, ti.run_id, ti.task_id, ti.map_index, xcom_v2.*
+    FROM xcom_v2 JOIN task_instance AS ti ON ti.id = xcom_v2.task_instance_id;
+CREATE TEMP VIEW rendered_task_instance_fields AS
+    SELECT ti.dag_id, ti.run_id, ti.task_id, ti.region_index AS map_index, rtif_v2.*
+    FROM rtif_v2 JOIN main.task_instance AS ti ON ti.id = rtif_v2.task_instance_id;
+"""
+
 
 class Metadata:
     """The metadata database of an Airflow on SQLite.
@@ -22,6 +34,8 @@ class Metadata:
         """Return the rows of a query."""
         with closing(sqlite3.connect(f"{self._file.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
             database.row_factory = sqlite3.Row
+            if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'xcom_v2'").fetchone():
+                database.executescript(_AS_BEFORE_3_4)
             return database.execute(query, values).fetchall()
 
     def last_job(self) -> int:
@@ -68,14 +82,16 @@ class Metadata:
             dag_id,
             run_id,
         )
-        return {(row["task_id"], row["map_index"]): _decoded(row["value"]) for row in rows}
+        return {(row["task_id"], row["map_index"]): decoded(row["value"]) for row in rows}
 
     def slots_of_pools(self) -> dict[str, int]:
         """Return the slots of each pool."""
         return {row["pool"]: row["slots"] for row in self.rows("SELECT pool, slots FROM slot_pool")}
 
 
-def _decoded(value: str | bytes) -> Any:
-    # Airflow 3 stores JSON in a JSON column, so it is encoded twice.
+def decoded(value: Any) -> Any:
+    """Read an XCom: JSON on Airflow 2; JSON in JSON on Airflow 3, where SQLite makes a number of a number."""
+    if not isinstance(value, str | bytes):
+        return value
     once = json.loads(value)
     return json.loads(once) if isinstance(once, str) else once

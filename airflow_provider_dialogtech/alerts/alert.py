@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_dialogtech.alerts.text import dag_id_of, identity_of, recovery_body, subject_of
+from airflow_provider_dialogtech.alerts.text import dag_id_of, identity_of, recovery_body, run_id_of, subject_of
 from airflow_provider_dialogtech.journal.records import NO_TASK, Origin
+from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.identity import origin_of
+
+_FAILURES = ("failed", "dag_failed")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class Alert:
     :param cooldown: how long a recipient gets no other alert with this key; None suppresses none.
     :param origin: the task that it is about, for the journal.
     :param about: identifies the task or DAG, which may share the dedup key with others.
+    :param run: identifies the run that failed, or in which a task failed; empty for any other alert.
+    :param is_whole_run: whether it is about the run itself, not about one of its tasks.
+    :param once_per_run: whether nobody gets it who got another alert with the same `run` within the cooldown.
     :param resolves: set where the alert resolves failures.
     """
 
@@ -47,7 +53,16 @@ class Alert:
     cooldown: timedelta | None
     origin: Origin = NO_TASK
     about: str = ""
+    run: str = ""
+    is_whole_run: bool = False
+    once_per_run: bool = False
     resolves: Resolves | None = None
+
+
+def failed_run(event: str, context: Mapping[str, Any]) -> str:
+    """Return a string that identifies the failed run of an alert; empty where it is about no failure of a run."""
+    run_id = run_id_of(context)
+    return json.dumps([config.namespace(), dag_id_of(context), run_id]) if run_id and event in _FAILURES else ""
 
 
 ENDED_BY = {"success": "failed", "dag_success": "dag_failed"}

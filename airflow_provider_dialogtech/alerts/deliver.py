@@ -1,26 +1,39 @@
-"""Deliver an alert to all its recipients, several at once, within the time of a callback. Never raises."""
+"""Deliver an alert to all its recipients, several at once, within the time that Airflow allows a callback.
+
+Never raises, unless the process is ended.
+"""
 
 from __future__ import annotations
 
 import logging
 import queue
+import signal
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.journals import CALL, HELD, AlertDeadline
+from airflow_provider_dialogtech.alerts.journals import CALL, HELD, AlertDeadline, Departure
 from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
-from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, JournalUnavailable, NotSent
+from airflow_provider_dialogtech.exceptions import (
+    DialogTechError,
+    InDoubt,
+    InvalidMessage,
+    JournalUnavailable,
+    NotSent,
+    WaitTooLong,
+)
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.metrics import ALERTS
 from airflow_provider_dialogtech.masking import mask_number, place_of, scrub
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
+from airflow_provider_dialogtech.settings.host import HOST
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 
 if TYPE_CHECKING:
@@ -34,27 +47,66 @@ log = logging.getLogger(__name__)
 
 
 AT_ONCE = 8
+# The callback ends this many seconds before Airflow ends it. In the first half, what was not sent is written into the
+# journal; in the second, each message's outcome into the log.
+MARGIN = 1.5
+# A callback whose time is used up by earlier ones takes this long all the same, to have its alert counted.
+LEAST_BOOKKEEPING = 0.75
+
+_TIME_IS_OVER = "the callback's time is over"
+_IS_TERMINATED = "Airflow ends this process"
 
 
-def deliver(alert: Alert, recipients: Sequence[object], hook: DialogTechHook) -> bool:
+def deliver(
+    alert: Alert, recipients: Sequence[object], hook: DialogTechHook, context: Mapping[str, Any] | None = None
+) -> bool:
     """Send an alert to all its recipients, and log the outcome of each message.
 
     :param alert: the alert.
     :param recipients: its numbers and contacts, as users write them. An invalid one does not affect the others.
     :param hook: the hook of the sending account, with its settings already read.
+    :param context: the context of the callback; None outside one.
     :return: whether a message was sent to anybody, by this alert or by an earlier one with the same dedup key.
     """
-    deadline = AlertDeadline(HELD)
+    allowed = HOST.remaining_seconds(context or {})
+    deadline = AlertDeadline(HELD if allowed is None else min(HELD, allowed - MARGIN))
     numbers = _numbers(alert, recipients, hook.settings)
     messages = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
-    _run_all(messages, deadline)
+    try:
+        with _raising_on_sigterm():
+            _run_all(messages, deadline)
+    except _Terminated:
+        _give_up(messages, _IS_TERMINATED)
+        HOST.note_termination()
+        signal.raise_signal(signal.SIGTERM)
+    _give_up(messages, _TIME_IS_OVER)
     if all(message.failed for message in messages):
         log.error("Alert for %s: no message was sent.", alert.subject)
         return False
-    if not all(message.ended for message in messages):
-        log.error("Alert for %s: the callback's time is over, so some messages may not have been sent.", alert.subject)
-        return True
     return any(message.is_dealt_with for message in messages)
+
+
+class _Terminated(BaseException):
+    """The process was sent SIGTERM."""
+
+
+@contextmanager
+def _raising_on_sigterm() -> Iterator[None]:
+    """Raise `_Terminated` inside the block on SIGTERM. After the block, the signal is handled as before."""
+    before = signal.getsignal(signal.SIGTERM)
+    # Only the main thread may handle signals. The handler of a library written in C could not be restored.
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _raise_terminated(*_: object) -> NoReturn:
+    raise _Terminated
 
 
 def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[str]:
@@ -92,7 +144,7 @@ def _numbers_of(recipient: object, contacts: Contacts, problems: list[str]) -> l
 
 
 def _run_all(messages: Sequence[RecipientAlert], deadline: AlertDeadline) -> None:
-    """Send the messages, several at once, in daemon threads, which the callback abandons at its deadline."""
+    """Send the messages, several at once, in daemon threads, which the callback abandons soon after its deadline."""
     waiting: queue.SimpleQueue[RecipientAlert] = queue.SimpleQueue()
     for message in messages:
         waiting.put(message)
@@ -101,8 +153,9 @@ def _run_all(messages: Sequence[RecipientAlert], deadline: AlertDeadline) -> Non
     ]
     for worker in workers:
         worker.start()
+    bookkeeping = AlertDeadline(max(LEAST_BOOKKEEPING, deadline.remaining() + MARGIN / 2))
     for worker in workers:
-        worker.join(max(0.0, deadline.remaining()))
+        worker.join(max(0.0, bookkeeping.remaining()))
 
 
 def _run_waiting(waiting: queue.SimpleQueue[RecipientAlert]) -> None:
@@ -114,10 +167,18 @@ def _run_waiting(waiting: queue.SimpleQueue[RecipientAlert]) -> None:
         message.run()
 
 
+def _give_up(messages: Sequence[RecipientAlert], why: str) -> None:
+    for message in messages:
+        message.give_up(why)
+
+
 RECORDER = AirflowRecorder()
 _SUPPRESSED = "is suppressed by its cooldown until %s, because a similar one was sent. The next one counts it."
 _USED_UP = "is suppressed, because alert_budget is used up for 10 minutes at most. The next one counts it."
 _NOTHING_TO_RESOLVE = "is not needed: no alert about a failure was sent before, or alert_budget is used up."
+_UNCOUNTED = "The next alert does not count this one."
+_COUNTED = "The next alert about the same counts this one."
+_TOLD_BEFORE = "is not needed: another alert about this run was sent to it."
 _DECIDED_BY_NEXT = "is decided %s, because %s failed (%s)."
 
 
@@ -129,6 +190,7 @@ class RecipientAlert:
     :param number: the recipient's number.
     :param hook: the hook of the sending account.
     :param deadline: the end of the callback's time.
+    :param departure: decides whether the message may still leave.
     :param ended: whether the message has an outcome.
     :param failed: whether the message was certainly not sent.
     :param outcome: the metric that counts it.
@@ -139,6 +201,7 @@ class RecipientAlert:
     number: str
     hook: DialogTechHook
     deadline: AlertDeadline
+    departure: Departure = field(default_factory=Departure)
     ended: bool = False
     failed: bool = False
     outcome: str = "failed"
@@ -149,16 +212,42 @@ class RecipientAlert:
         try:
             self._send()
         except InDoubt as error:
-            outcome = "may have been sent: %s. Look for it in DialogTech's message log."
-            self._log(logging.WARNING, outcome, error.reason)
-            self.outcome = "in_doubt"
+            self._log_in_doubt(error.reason)
         except DialogTechError as error:
-            self._log(logging.ERROR, "was not sent: %s. %s", error.reason, error.advice)
-            self.failed = True
+            self._log_not_sent(error)
         except Exception as error:
             # Without the error's message, which may hold a secret.
             self._log(logging.ERROR, "may not have been sent (%s).", place_of(error))
-        RECORDER.count(f"{ALERTS}.{self.outcome}")
+        self._end()
+
+    def give_up(self, why: str) -> None:
+        """Log the outcome of a message that is under way, and let it not leave any more.
+
+        :param why: the reason.
+        """
+        if self.ended:
+            return
+        if self.departure.give_up(why):
+            self._log_in_doubt(f"{why}, and no reply has come")
+        else:
+            self._log_not_sent(WaitTooLong(why, advice=_UNCOUNTED))
+        self._end()
+
+    def _log_in_doubt(self, reason: str) -> None:
+        self._log(logging.WARNING, "may have been sent: %s. Look for it in DialogTech's message log.", reason)
+        self.outcome = "in_doubt"
+
+    def _log_not_sent(self, error: DialogTechError) -> None:
+        if self.ended:
+            return  # the callback has given up on it before
+        is_claimed = self.decision is not None and self.decision.claim is not None
+        advice = _COUNTED if is_claimed and isinstance(error, WaitTooLong) else error.advice
+        self._log(logging.ERROR, "was not sent: %s. %s", error.reason, advice)
+        self.failed = True
+
+    def _end(self) -> None:
+        if not self.ended:
+            RECORDER.count(f"{ALERTS}.{self.outcome}")
         self.ended = True
 
     def _send(self) -> None:
@@ -169,7 +258,7 @@ class RecipientAlert:
         fallbacks = [f"through {journal.name}" for journal in journals.JOURNALS[1:]]
         fallbacks.append("without a journal, so without rate limits and without suppression")
         for journal, fallback in zip(journals.JOURNALS, fallbacks, strict=True):
-            attempt = JournalAttempt(journal.seconds)
+            attempt = JournalAttempt(self.deadline.remaining_for_journal(journal.seconds))
             try:
                 return attempt.run(partial(self._send_through, journal, attempt))
             except JournalUnavailable as error:
@@ -215,7 +304,17 @@ class RecipientAlert:
     def _claim_from(self, gate: AlertGate, recent: timedelta | None) -> Claim | None:
         alert = self.alert
         if alert.resolves is None:
-            self.decision = gate.decide(alert.dedup_key, self.number, alert.cooldown, about=alert.about)
+            within = alert.cooldown or timedelta(0)
+            if alert.once_per_run and gate.has_told(alert.dedup_key, self.number, alert.run, within):
+                return None
+            self.decision = gate.decide(
+                alert.dedup_key,
+                self.number,
+                alert.cooldown,
+                about=alert.about,
+                run=alert.run,
+                is_whole_run=alert.is_whole_run,
+            )
             return self.decision.claim
         same_only = not alert.resolves.otherwise
         return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only, recent=recent)
@@ -223,7 +322,7 @@ class RecipientAlert:
     def _log_no_claim(self) -> None:
         if self.decision is None:
             self.outcome = "not_needed"
-            self._log(logging.INFO, _NOTHING_TO_RESOLVE)
+            self._log(logging.INFO, _TOLD_BEFORE if self.alert.once_per_run else _NOTHING_TO_RESOLVE)
             return
         self.outcome = "suppressed"
         if self.decision.is_used_up or self.decision.cooldown_ends is None:
@@ -251,19 +350,24 @@ class RecipientAlert:
 
         def sleep(seconds: float) -> None:
             attempt.check()
+            self.departure.check()
             self.deadline.sleep(seconds)
+            # A slot that comes late leaves less time for the call.
+            client.timeout = self._call_seconds
 
         settings = self.hook.settings
+        client = self.hook.make_client(self._call_seconds)
+        sleep(0.0)
         journal = AlertJournal(
             attempt,
             self.deadline,
             store,
             settings.account,
             settings.limits,
+            departure=self.departure,
             retention=journals.retention(),
             recorder=RECORDER,
         )
-        client = self.hook.make_client(self._call_seconds)
         sender = SmsSender(client, journal, clock=Clock(sleep=sleep), only_to=settings.only_to)
         suffix = suffix_of(claim, built_in=self.alert.built_in)
         message, max_wait = self._message(self._body(claim), suffix), self.deadline.remaining_for_slot()
@@ -277,8 +381,11 @@ class RecipientAlert:
         self._log_sent(is_held_back=is_held_back)
 
     def _call_api(self) -> None:
+        if self.deadline.remaining() < 0:
+            raise WaitTooLong(_TIME_IS_OVER, advice=_UNCOUNTED)
         message = self._message(self.alert.body, "")
         client = self.hook.make_client(self._call_seconds)
+        self.departure.leave()
         client.send(to=message.to, from_=message.from_numbers[0], message=message.body)
 
     def _log_sent(self, *, is_held_back: bool) -> None:
@@ -293,7 +400,7 @@ class RecipientAlert:
 
     @property
     def _call_seconds(self) -> float:
-        return min(self.hook.settings.timeout, CALL)
+        return self.deadline.remaining_for_call(min(self.hook.settings.timeout, CALL))
 
     def _body(self, claim: Claim) -> str:
         if self.alert.resolves is None or claim.recovery is None or claim.recovery.is_same:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -141,13 +141,17 @@ JOURNALS = (
 """In the order in which they are tried."""
 
 
-# Longest time of a callback, in seconds: the dag-processor kills it after 50.
+# Longest time of a callback, in seconds. Airflow may allow less.
 HELD = 45.0
 # Longest wait for a slot, and longest API call.
 WAIT = 30.0
 CALL = 14.0
 # Between the reservation of a slot and the request.
 SPARE = 1.0
+# A message takes no slot that leaves less than this part of `CALL` for its call.
+_LEAST_CALL = 0.25
+# A journal that answers late leaves at least this time, in seconds, to find that out.
+_LEAST_FOR_JOURNAL = 1.0
 
 
 class AlertDeadline:
@@ -167,7 +171,21 @@ class AlertDeadline:
 
     def remaining_for_slot(self) -> float:
         """Return the longest time that an alert may wait for its slot, in seconds."""
-        return max(0.0, min(WAIT, self.remaining() - CALL - SPARE))
+        return max(0.0, min(WAIT, self._before_call() - SPARE))
+
+    def remaining_for_journal(self, seconds: float) -> float:
+        """Return how long an alert may wait for a journal's answers, so that another journal can answer after it.
+
+        :param seconds: the most.
+        """
+        return min(seconds, max(_LEAST_FOR_JOURNAL, (self._before_call() - SPARE) / 2))
+
+    def remaining_for_call(self, timeout: float) -> float:
+        """Return how long the API call may take that begins within `SPARE` seconds.
+
+        :param timeout: the most.
+        """
+        return min(timeout, max(CALL * _LEAST_CALL, self.remaining() - SPARE))
 
     def sleep(self, seconds: float) -> None:
         """Sleep, if enough time remains to send afterwards.
@@ -175,11 +193,14 @@ class AlertDeadline:
         :param seconds: how long.
         :raises WaitTooLong: when too little time remains; it does not sleep then.
         """
-        if seconds > self.remaining() - CALL:
+        if seconds > self._before_call():
             raise WaitTooLong(
                 "the time that a callback may take is over", advice="The next alert about the same counts this one."
             )
         self._clock.sleep(seconds)
+
+    def _before_call(self) -> float:
+        return self.remaining() - CALL * _LEAST_CALL
 
 
 # A process that is stopped or gets no CPU time cannot read the journal's answer. So the clock is read every `_TICK`
@@ -287,19 +308,68 @@ _RELEASE_WITHIN = 2.0
 _SETTLED_BEFORE_END = 6.0
 
 
+class Departure:
+    """Decides whether a message has left before its callback gives up on it. After that, it does not leave."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._may_have_left = False
+        self._given_up = ""
+
+    def leave(self) -> None:
+        """Note that the request is about to leave.
+
+        :raises WaitTooLong: when the callback has given up on the message.
+        """
+        with self._lock:
+            self.check()
+            self._may_have_left = True
+
+    def check(self) -> None:
+        """Stop a message that its callback has given up on.
+
+        :raises WaitTooLong: when it has.
+        """
+        if self._given_up:
+            raise WaitTooLong(self._given_up)
+
+    def give_up(self, why: str) -> bool:
+        """Give up on the message, and return whether it may have left.
+
+        :param why: the reason.
+        """
+        with self._lock:
+            self._given_up = why
+            return self._may_have_left
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the callback has given up on the message."""
+        return bool(self._given_up)
+
+
 class AlertJournal(MessageJournal):
     """A journal whose answers count for an attempt until the request is sent.
 
     :param attempt: counts the time.
     :param deadline: the end of the callback's time.
     :param args: the positional arguments of `MessageJournal`.
-    :param options: its keyword arguments.
+    :param departure: decides whether the message may still leave.
+    :param options: the keyword arguments of `MessageJournal`.
     """
 
-    def __init__(self, attempt: JournalAttempt, deadline: AlertDeadline, *args: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        attempt: JournalAttempt,
+        deadline: AlertDeadline,
+        *args: Any,
+        departure: Departure | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self._attempt = attempt
         self._deadline = deadline
+        self._departure = departure or Departure()
 
     def reserve(self, request: SlotRequest, **options: Any) -> Reservation | Record:
         self._attempt.check()
@@ -315,18 +385,25 @@ class AlertJournal(MessageJournal):
         with self._attempt.asking():
             started = super().start(held, **options)
         self._attempt.check()
+        if started:
+            self._departure.leave()
         return started
 
     def settle(self, held: Reservation, outcome: Outcome, *args: Any, **options: Any) -> bool:
-        options |= {
-            "timeout": max(1.0, self._deadline.remaining() - _SETTLED_BEFORE_END),
-            "sleep": self._store.clock.sleep,
-        }
-        if outcome in {"sent", "in_doubt"}:
-            return super().settle(held, outcome, *args, **options)
-        # The alert is not sent yet, so this counts.
-        with self._attempt.asking():
-            return super().settle(held, outcome, *args, **options)
+        with self._writing(outcome):
+            return super().settle(held, outcome, *args, **options | self._until_deadline())
+
+    def bring_back(self, request: SlotRequest, held: Reservation, outcome: Outcome, *args: Any, **options: Any) -> str:
+        with self._writing(outcome):
+            return super().bring_back(request, held, outcome, *args, **options | self._until_deadline())
+
+    def _writing(self, outcome: Outcome) -> AbstractContextManager[None]:
+        """Count the time of the block, unless the alert may be out: no other journal takes over then."""
+        return nullcontext() if outcome in {"sent", "in_doubt"} else self._attempt.asking()
+
+    def _until_deadline(self) -> dict[str, Any]:
+        timeout = max(1.0, self._deadline.remaining() - _SETTLED_BEFORE_END)
+        return {"timeout": timeout, "sleep": self._store.clock.sleep}
 
     def release(self, held: Reservation, **options: Any) -> bool:
         # No other message has this alert's key, so a row that stays reserved does no harm.

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import astuple
 from datetime import datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from uuid import UUID
 
 from airflow_provider_dialogtech.alerts.text import clock_time, scrub_secrets
 from airflow_provider_dialogtech.masking import safe_str
@@ -71,8 +72,17 @@ def answer_link(context: Mapping[str, Any]) -> str:
         return ""
     # Airflow 3.1 to 3.3 omits the path of its own base_url.
     path = link.path if link.path.startswith(f"{base}/") else base + link.path
-    whole = urlunsplit(link._replace(path=quote(path, safe=_KEPT_IN_PATHS)))
+    query = "&".join(filter(None, [link.query, _region_of(context)]))
+    whole = urlunsplit(link._replace(path=quote(path, safe=_KEPT_IN_PATHS), query=query))
     return f" {whole}" if link.scheme in {"http", "https"} and len(whole) <= LONGEST_LINK else ""
+
+
+def _region_of(context: Mapping[str, Any]) -> str:
+    """Return the query parameters of a task in a loop. Airflow 3.4 omits them, and its API then answers 400."""
+    region_id, region_index = (_of(context.get("ti"), name) for name in ("region_id", "region_index"))
+    if not isinstance(region_id, UUID) or region_id.int == 0:
+        return ""
+    return urlencode({"region_id": region_id, "region_index": region_index})
 
 
 def _words(written: object, longest: int) -> str:

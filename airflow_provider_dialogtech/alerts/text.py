@@ -9,7 +9,9 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import plural
+from airflow_provider_dialogtech.journal.records import NO_INDEX
 from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_str, type_name
+from airflow_provider_dialogtech.settings.identity import loop_index_in
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
@@ -54,16 +56,27 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
     """Name what an alert is about: `etl.load`, or `DAG etl`."""
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
-        return f"DAG {_clip(dag_id_of(context), 2 * _LONGEST_NAME)}"
+        return f"DAG {clip(dag_id_of(context), 2 * _LONGEST_NAME)}"
     # What one name does not need is the other's.
     dag_id, task_id = (_readable(_of(ti, name)) for name in ("dag_id", "task_id"))
-    return f"{_clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{_task_name(ti, 2 * _LONGEST_NAME - len(dag_id))}"
+    task = _task_name(ti, 2 * _LONGEST_NAME - len(dag_id))
+    loop_index = loop_index_in(context)
+    iteration = "" if loop_index == NO_INDEX else f" (iteration {loop_index})"
+    return f"{clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{task}{iteration}"
 
 
 def _task_name(ti: Any, room: int = 0) -> str:
-    map_index = _of(ti, "map_index")
-    place = f"[{safe_str(map_index, _LONGEST_NAME)}]" if isinstance(map_index, int) and map_index >= 0 else ""
-    return _clip(_of(ti, "task_id"), room) + place
+    return clip(_of(ti, "task_id"), room) + _instance(ti)
+
+
+def _instance(ti: Any) -> str:
+    """Return a mapped task's label, as `map_index_template` renders it, or its map index; empty if it is not mapped."""
+    map_index, label = _of(ti, "map_index"), _of(ti, "rendered_map_index")
+    if not isinstance(map_index, int) or map_index < 0:
+        return ""
+    # Scrubbed before it is cut: half of a secret would not be recognized.
+    words = scrub_reason(safe_str(label, LONGEST_ERROR_READ)).split() if isinstance(label, str) else []
+    return f"[{clip(' '.join(words)) if words else map_index}]"
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:
@@ -71,7 +84,9 @@ def identity_of(event: str, context: Mapping[str, Any]) -> str:
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return json.dumps([dag_id_of(context)])
-    return json.dumps([safe_str(_of(ti, name), _LONGEST_ID) for name in ("dag_id", "task_id", "map_index")])
+    names = [safe_str(_of(ti, name), _LONGEST_ID) for name in ("dag_id", "task_id", "map_index")]
+    loop_index = loop_index_in(context)
+    return json.dumps(names if loop_index == NO_INDEX else [*names, f"iteration {loop_index}"])
 
 
 def dag_id_of(context: Mapping[str, Any]) -> str:
@@ -81,16 +96,27 @@ def dag_id_of(context: Mapping[str, Any]) -> str:
     return safe_str(found, _LONGEST_ID) or "?"
 
 
-def built_in_body(event: str, context: Mapping[str, Any]) -> str:
+def run_id_of(context: Mapping[str, Any]) -> str:
+    """Return the id of a context's run; empty where it has none."""
+    run = context.get("dag_run")
+    run_id = context.get("run_id") or _of(run, "run_id") or _of(run, "dag_run_id")
+    return safe_str(run_id, _LONGEST_ID) if run_id else ""
+
+
+def built_in_body(event: str, context: Mapping[str, Any], why: str | None = None) -> str:
     """Return an event's body. The reason comes last, so that truncation cuts it first.
 
     A fact that cannot be read is left out: even an error's `str` may raise.
+
+    :param event: the event.
+    :param context: the callback's context.
+    :param why: the reason; by default that of the context.
     """
     when = _or_nothing(lambda: clock_time(_when(event, context))) or clock_time(datetime.now(timezone.utc))
     facts = [f"Airflow: {subject_of(event, context)} {_HAPPENED[event]} {when}"]
     more = (_or_nothing(lambda: _which_try(event, context)), _or_nothing(lambda: _which_run(context)))
     facts += [fact for fact in more if fact]
-    why = _or_nothing(lambda: _why(event, context))
+    why = _or_nothing(lambda: _why(event, context)) if why is None else why
     return ", ".join(facts) + (f": {why}" if why else "")
 
 
@@ -179,7 +205,7 @@ def _readable(name: object) -> str:
     return safe_str(name, _LONGEST_ID).encode(errors="replace").decode() or "?"
 
 
-def _clip(name: object, room: int = 0) -> str:
+def clip(name: object, room: int = 0) -> str:
     """Cut a name in its middle, and put a part of its digest there: no two names of a DAG look the same.
 
     :param name: the name.
@@ -229,8 +255,8 @@ def _which_try(event: str, context: Mapping[str, Any]) -> str:
 
 
 def _which_run(context: Mapping[str, Any]) -> str:
-    run_id = context.get("run_id") or _of(context.get("dag_run"), "run_id") or _of(context.get("dag_run"), "dag_run_id")
-    return f"run {_clip(_RUN_TIME.sub(_SHORT_RUN_TIME, safe_str(run_id, _LONGEST_ID)).strip())}" if run_id else ""
+    run_id = run_id_of(context)
+    return f"run {clip(_RUN_TIME.sub(_SHORT_RUN_TIME, run_id).strip())}" if run_id else ""
 
 
 def _why(event: str, context: Mapping[str, Any]) -> str:
@@ -245,7 +271,7 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
     if event == "sla":
         return " ".join(safe_str(context.get("task_list", ""), LONGEST_ERROR_READ).split())
     error = context.get("exception") if event in {"failed", "retry"} else None
-    return _first_words(error) if error is not None else ""
+    return first_words(error) if error is not None else ""
 
 
 def _failed_task(context: Mapping[str, Any]) -> str:
@@ -260,7 +286,8 @@ def _failed_task(context: Mapping[str, Any]) -> str:
     return f"task {_task_name(ti)}" if ti is not None and is_failed else "a task"
 
 
-def _first_words(error: object) -> str:
+def first_words(error: object) -> str:
+    """Return an error's type and the beginning of its message, with secrets and phone numbers masked."""
     words = _or_nothing(lambda: _scrubbed(error))
     if issubclass(type(error), str):  # isinstance would read the error's __class__, which may raise
         return words

@@ -52,6 +52,7 @@ class DialogTechClient:
     :param timeout: seconds allowed for connecting (all addresses together), and again for the request and its reply.
         DNS resolution is not covered.
     :param throttled_words: words or phrases of a refusal that mean "throttled"; empty for the built-in ones.
+    :param conn_id: the connection that all this comes from, which errors name; empty for none.
     :raises InvalidConnection: when one of these is invalid.
     """
 
@@ -64,6 +65,7 @@ class DialogTechClient:
         http_method: str = "GET",
         timeout: float = 30.0,
         throttled_words: Sequence[str] = (),
+        conn_id: str = "",
     ) -> None:
         # A traceback may show this function's locals.
         self._keys = {"access_key": Opaque(access_key or ""), "secret_access_key": Opaque(secret_access_key or "")}
@@ -83,6 +85,7 @@ class DialogTechClient:
         self.timeout = timeout
         self._http_method = http_method
         self._throttled_words = tuple(throttled_words)
+        self._conn_id = conn_id
         self._open: set[Connection] = set()
 
     def __repr__(self) -> str:
@@ -115,7 +118,7 @@ class DialogTechClient:
         try:
             return self._open_call()
         except NotLeft as failure:
-            problem = self._unreachable(failure)
+            problem = self._named(self._unreachable(failure))
         # Outside the except block: otherwise the library's error, which carries the URL, becomes its context.
         raise problem
 
@@ -146,7 +149,9 @@ class DialogTechClient:
         parameters = {"action": "sms.get_numbers"}
         return self._answer(lambda call: call._outcome(parameters), LARGEST_REPLY, advice="Check the API URL.").numbers
 
-    def get_messages(self, begin: date, end: date, number: str | None = None) -> list[Message]:
+    def get_messages(
+        self, begin: date, end: date, number: str | None = None, *, largest: int = LARGEST_LISTING
+    ) -> list[Message]:
         """Return the messages to and from the account's numbers between two days. This sends no message.
 
         The reply's element names are undocumented, so each message is a tuple of all its values. The listing may lag:
@@ -155,15 +160,16 @@ class DialogTechClient:
         :param begin: the first day.
         :param end: the last day.
         :param number: only messages to and from this number, in digits; None for all.
+        :param largest: the largest accepted list, in bytes; 8 MiB by default.
         :raises Refused: when the API refused the call; `BadCredentials` when it did not accept the keys.
         :raises Throttled: when the API throttled the call.
         :raises Unreachable: when DialogTech could not be reached.
-        :raises NotSent: when the reply is not the documented one, or exceeds 8 MiB.
+        :raises NotSent: when the reply is not the documented one, or is too large.
         """
         parameters = {"action": "sms.get_messages", "start_date": f"{begin:%Y%m%d}", "end_date": f"{end:%Y%m%d}"}
         if number is not None:
             parameters["number"] = Opaque(number)
-        return self._answer(lambda call: call._listing(parameters), LARGEST_LISTING, advice="Look in its portal.")
+        return self._answer(lambda call: call._listing(parameters), largest, advice="Look in its portal.")
 
     def abort(self) -> None:
         """Cut every open connection, from any thread. A message whose request has left is then in doubt."""
@@ -185,8 +191,13 @@ class DialogTechClient:
         except (NoReply, NotDocumented) as failure:
             answer = NotSent(f"DialogTech did not answer as documented ({self._told(failure)})", advice=advice)
         if isinstance(answer, DialogTechError):
-            raise answer
+            raise self._named(answer)
         return answer
+
+    def _named(self, error: DialogTechError) -> DialogTechError:
+        if self._conn_id:
+            error.name_connection(self._conn_id)
+        return error
 
     def _told(self, failure: NoReply | NotDocumented) -> str:
         """Return a failure, and where a reply came from that is not DialogTech's: the path may be misspelt."""
@@ -264,7 +275,7 @@ class ApiCall:
         finally:
             self.close()
         if isinstance(outcome, DialogTechError):
-            raise outcome
+            raise self._client._named(outcome)
         return outcome
 
     @without_locals

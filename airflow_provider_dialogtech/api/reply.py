@@ -189,7 +189,7 @@ def _refusal(raw: RawReply, description: str, throttled_words: Sequence[str]) ->
     if keys_refused or says(description, BAD_CREDENTIALS):
         return BadCredentials(f"DialogTech did not accept the access keys{because}", description=description)
     # A refusal without a reason may not come from the API.
-    advice = "" if description else "Check the connection's API URL."
+    advice = "" if description else "Check the API URL in the connection."
     return Refused(f"DialogTech refused it{because}", advice=advice, description=description)
 
 

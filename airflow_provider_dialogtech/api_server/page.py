@@ -1,37 +1,54 @@
 """The page "Messages" in Airflow's UI: which messages were sent, which were not and why, and which are in doubt.
 
-Airflow mounts a plugin's app without authentication, so every route checks the user's permissions itself.
+Airflow mounts a plugin's app without authentication, so every route checks the user's permissions itself. Whatever may
+wait runs in threads of the page's own (`threads.py`).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
-from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response, status
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
-from airflow_provider_dialogtech.api_server.access import Access
-from airflow_provider_dialogtech.api_server.usage import known_accounts, shown_usage
+from airflow_provider_dialogtech.api_server.access import Access, may_test_connections
+from airflow_provider_dialogtech.api_server.threads import Busy, LookUps, Threads
+from airflow_provider_dialogtech.api_server.usage import KnownAccount, KnownAccounts, shown_usage
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.operations import accounts
 from airflow_provider_dialogtech.operations.messages import Messages
+from airflow_provider_dialogtech.operations.settle import AuditLogUnavailable
+from airflow_provider_dialogtech.operations.settle import settle as settle_message
 from airflow_provider_dialogtech.operations.usage import usage_of
-from airflow_provider_dialogtech.settings.config import login_path, task_path
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.config import frame_path, login_path, task_path
 from airflow_provider_dialogtech.settings.journal import journal_store
+
+log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 PATIENCE = 3.0
 """How long the page waits for the journal, in seconds, before it reports that the journal does not answer."""
-MOST_READ = 2_000
 MOST_SHOWN = 200
 LONGEST_PERIOD_HOURS = 24 * 3650
+LONGEST_NAME = 250
+LARGEST_BODY = 1_000
+"""Largest accepted request body, in bytes."""
+LARGEST_ID = 2**63 - 1
+LOOK_UP_SECONDS = 10.0
+LARGEST_LISTING = 1024 * 1024
+"""Largest list of messages that the page accepts from DialogTech, in bytes: the API server parses it."""
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -41,8 +58,11 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
+_reads = Threads(4, patience=PATIENCE)
+_look_ups = LookUps(2, deadline=LOOK_UP_SECONDS)
 
-def _access(user: GetUserDep) -> Access:
+
+async def _access(user: GetUserDep) -> Access:
     return Access(user)
 
 
@@ -50,16 +70,19 @@ def _store() -> Store:
     return journal_store(patience=PATIENCE)
 
 
-def _same_site(
+def _messages() -> Messages:
+    return Messages(_store(), config.namespace())
+
+
+async def _same_site(
     x_dialogtech_page: Annotated[str, Header()] = "", sec_fetch_site: Annotated[str, Header()] = "same-origin"
 ) -> None:
     """Refuse requests of other sites: they can carry the user's cookie, but neither of these headers."""
     if x_dialogtech_page != "messages" or sec_fetch_site not in {"same-origin", "none"}:
-        raise HTTPException(status.HTTP_403_FORBIDDEN, "Settle messages from the page itself.")
+        raise HTTPException(HTTPStatus.FORBIDDEN, "Settle messages from the page itself.")
 
 
 AccessDep = Annotated[Access, Depends(_access)]
-StoreDep = Annotated[Store, Depends(_store)]
 
 
 class MessageFilter(BaseModel):
@@ -67,19 +90,29 @@ class MessageFilter(BaseModel):
 
     hours: float = Field(24, gt=0, le=LONGEST_PERIOD_HOURS)
     state: State | None = None
-    dag_id: str = ""
-    run_id: str = ""
-    task_id: str = ""
-
-    def holds(self, message: Record) -> bool:
-        """Return whether a message is of the wanted run and task."""
-        return self.run_id in {"", message.run_id} and self.task_id in {"", message.task_id}
+    dag_id: str = Field("", max_length=LONGEST_NAME, pattern=r"^[^\x00]*$")
+    run_id: str = Field("", max_length=LONGEST_NAME, pattern=r"^[^\x00]*$")
+    task_id: str = Field("", max_length=LONGEST_NAME, pattern=r"^[^\x00]*$")
 
 
 class Settlement(BaseModel):
     """The outcome that a person gives a message in doubt."""
 
     outcome: Literal["sent", "unsent"]
+
+
+async def _settlement(request: Request) -> Settlement:
+    """Read the body within a bound, which FastAPI would not."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST_BODY:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The request has more than {LARGEST_BODY} bytes.")
+    try:
+        return Settlement.model_validate_json(bytes(body))
+    except ValidationError:
+        pass
+    raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "The outcome must be sent or unsent.")
 
 
 def create_app() -> FastAPI:
@@ -89,11 +122,16 @@ def create_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(requires_access_view(AccessView.PLUGINS))],
+        # A user of Airflow's UI; what they see depends on their permissions for each message.
+        dependencies=[Depends(requires_access_view(AccessView.WEBSITE))],
     )
+    app.state.accounts = KnownAccounts(fresh_for=30.0, patience=2.0)
     app.middleware("http")(_with_headers)
     app.add_exception_handler(DialogTechError, _answer_of_error)
+    app.add_exception_handler(AuditLogUnavailable, _answer_in_words)
+    app.add_exception_handler(Busy, _answer_in_words)
     app.add_exception_handler(HTTPException, _answer_of_refusal)
+    app.add_exception_handler(RequestValidationError, _answer_of_invalid)
     app.get("/")(page)
     app.get("/static/{name}")(static)
     app.get("/messages")(list_messages)
@@ -103,62 +141,124 @@ def create_app() -> FastAPI:
     return app
 
 
-def page() -> FileResponse:
-    """Return the page."""
+async def page(request: Request, access: AccessDep, sec_fetch_dest: Annotated[str, Header()] = "") -> Response:
+    """Return the page. Airflow's UI shows it in its frame to those who may see plugins; other users get it alone."""
+    if sec_fetch_dest == "document" and await _reads.run(access.may_open_plugins):
+        return RedirectResponse(frame_path(request.url.query), HTTPStatus.SEE_OTHER)
     return FileResponse(STATIC / "messages.html")
 
 
-def static(name: Literal["messages.css", "messages.js"]) -> FileResponse:
+async def static(name: Literal["messages.css", "messages.js"]) -> FileResponse:
     """Return the page's style or its script."""
     return FileResponse(STATIC / name)
 
 
-def list_messages(access: AccessDep, store: StoreDep, wanted: Annotated[MessageFilter, Query()]) -> dict[str, Any]:
+async def list_messages(access: AccessDep, wanted: Annotated[MessageFilter, Query()]) -> dict[str, Any]:
     """Return the messages that the user may see, the newest first."""
-    found = Messages(store).list(
-        since=wanted.hours * 3600, state=wanted.state, dag_id=wanted.dag_id or None, most=MOST_READ
-    )
-    seen = [message for message in found if wanted.holds(message) and access.may_see(message.dag_id)]
-    return {
-        "messages": [_shown(message, access) for message in seen[:MOST_SHOWN]],
-        "more": len(seen) > MOST_SHOWN or len(found) == MOST_READ,
-    }
+    return await _reads.run(_list, access, wanted)
 
 
-def list_limits(store: StoreDep) -> dict[str, Any]:
-    """Return the limits in use now, and the numbers of sent and suppressed alerts."""
-    usage = usage_of(store)
-    return {
-        "accounts": shown_usage(usage, known_accounts()),
-        "alerts_sent": usage.alerts_sent,
-        "alerts_suppressed": usage.alerts_suppressed,
-    }
+async def list_limits(request: Request, access: AccessDep) -> dict[str, Any]:
+    """Return the limits in use now, and the numbers of alerts, to users who may read the connections."""
+    return await _reads.run(_limits, access, await request.app.state.accounts.get())
 
 
-def settle(
-    message_id: int, settlement: Settlement, user: GetUserDep, access: AccessDep, store: StoreDep
+async def settle(
+    message_id: int, settlement: Annotated[Settlement, Depends(_settlement)], access: AccessDep
 ) -> dict[str, Any]:
     """Settle a message in doubt. The user must be allowed to clear its task."""
-    message = _settleable(message_id, access, store)
-    if not Messages(store).resolve(message.id, settlement.outcome, by=user.get_name()):
-        raise HTTPException(status.HTTP_409_CONFLICT, "This message is no longer in doubt. Reload the page.")
+    return await _reads.run(_settle, message_id, settlement, access)
+
+
+async def look_up(message_id: int, access: AccessDep) -> dict[str, Any]:
+    """Ask DialogTech whether it lists a message. The user must be allowed to settle it, and to test the connection."""
+    return await _look_ups.run(_look_up, message_id, access)
+
+
+def _list(access: Access, wanted: MessageFilter) -> dict[str, Any]:
+    seen = _seen(access, wanted)
+    return {
+        "messages": [_shown(message, access) for message in seen[:MOST_SHOWN]],
+        "more": len(seen) > MOST_SHOWN,
+        "may_look_up": may_test_connections(),
+    }
+
+
+def _seen(access: Access, wanted: MessageFilter) -> list[Record]:
+    """Return the newest messages that the user may see, one more than are shown."""
+    messages = _messages()
+
+    def newest(dag_ids: list[str] | None) -> list[Record]:
+        return messages.list(
+            since=wanted.hours * 3600,
+            state=wanted.state,
+            dag_ids=dag_ids,
+            run_id=wanted.run_id,
+            task_id=wanted.task_id,
+            most=MOST_SHOWN + 1,
+        )
+
+    found = newest([wanted.dag_id] if wanted.dag_id else None)
+    if len(found) > MOST_SHOWN and not wanted.dag_id and not all(access.may_see(message.dag_id) for message in found):
+        # What is hidden from the user pushes nothing off their page.
+        found = newest([dag_id for dag_id in messages.dag_ids() if access.may_see(dag_id)])
+    return [message for message in found if access.may_see(message.dag_id)]
+
+
+def _limits(access: Access, known: tuple[KnownAccount, ...]) -> dict[str, Any]:
+    usage = usage_of(_store())
+    sees_all = access.may_read_connections()
+    return {
+        "accounts": shown_usage(
+            usage, [one for one in known if access.may_read_connection(one.name)], with_others=sees_all
+        ),
+        "alerts_sent": usage.alerts_sent if sees_all else None,
+        "alerts_suppressed": usage.alerts_suppressed if sees_all else None,
+    }
+
+
+def _settle(message_id: int, settlement: Settlement, access: Access) -> dict[str, Any]:
+    messages = _messages()
+    message = _settleable(message_id, access, messages)
+    by = access.user_name
+    if not settle_message(message, settlement.outcome, messages, by=by, through="the page Messages"):
+        raise HTTPException(HTTPStatus.CONFLICT, "This message is no longer in doubt. Reload the page.")
     return {"id": message.id, "state": settlement.outcome}
 
 
-def look_up(message_id: int, access: AccessDep, store: StoreDep) -> dict[str, Any]:
-    """Ask DialogTech whether it lists a message. The user must be allowed to settle it."""
+def _look_up(message_id: int, access: Access) -> dict[str, Any]:
     from airflow_provider_dialogtech.operations.look_up import look_up as ask
+    from airflow_provider_dialogtech.operations.look_up import why_not_asked
 
-    found = ask(_settleable(message_id, access, store), Messages(store))
-    return {"listed": found.listed, "times": found.times, "sent": found.sent, "meaning": found.meaning}
+    messages = _messages()
+    message = _settleable(message_id, access, messages)
+    if not may_test_connections():
+        raise HTTPException(
+            HTTPStatus.FORBIDDEN,
+            "A look-up sends the keys to the connection's host, so it needs [core] test_connection = Enabled. Without "
+            "it, run the command `messages look-up`.",
+        )
+    # Before any secrets backend is asked.
+    testable = [conn_id for conn_id in accounts.conn_ids() if access.may_test_connection(conn_id)]
+    if not testable:
+        raise HTTPException(
+            HTTPStatus.FORBIDDEN, "A look-up requires permission to test the connection of the message."
+        )
+    try:
+        found = ask(message, messages, among=testable, within=LOOK_UP_SECONDS, largest=LARGEST_LISTING)
+    except DialogTechError as error:
+        problem = why_not_asked(error)
+    else:
+        return {"listed": found.listed, "times": found.times, "sent": found.sent, "meaning": found.meaning}
+    raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, problem)
 
 
-def _settleable(message_id: int, access: Access, store: Store) -> Record:
-    message = Messages(store).get(message_id)
+def _settleable(message_id: int, access: Access, messages: Messages) -> Record:
+    message = messages.get(message_id) if 0 < message_id <= LARGEST_ID else None
     if message is None or not access.may_see(message.dag_id):
-        raise HTTPException(status.HTTP_404_NOT_FOUND, "The journal has no such message.")
+        raise HTTPException(HTTPStatus.NOT_FOUND, "The journal has no such message.")
     if not access.may_settle(message.dag_id):
-        raise HTTPException(status.HTTP_403_FORBIDDEN, "Settling a message requires permission to clear its task.")
+        raise HTTPException(HTTPStatus.FORBIDDEN, "Settling a message requires permission to clear its task.")
     return message
 
 
@@ -173,6 +273,7 @@ def _shown(message: Record, access: Access) -> dict[str, Any]:
         "run_id": message.run_id,
         "task_id": message.task_id,
         "map_index": message.map_index,
+        "loop_index": message.loop_index,
         "task_url": task_path(message.dag_id, message.run_id, message.task_id, message.map_index) if of_task else "",
         "is_alert": message.is_alert,
         "reason": message.reason,
@@ -183,19 +284,42 @@ def _shown(message: Record, access: Access) -> dict[str, Any]:
 async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
     # Starlette before 0.49.1, which Airflow up to 3.1 needs, takes time quadratic in the number of ranges.
     request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"range"]
-    response = await answer(request)
+    try:
+        response = await answer(request)
+    except Exception:  # of any kind: Starlette's own answer would lack the headers
+        log.exception("The page Messages failed.")
+        response = JSONResponse(
+            {"detail": "The page failed. The API server's log says why."}, HTTPStatus.INTERNAL_SERVER_ERROR
+        )
     response.headers.update(_HEADERS)
     return response
 
 
 def _answer_of_error(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
+    # The error's own sentence speaks of a message that was not sent.
+    reason = error.reason if isinstance(error, DialogTechError) else str(error)
+    return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{reason[:1].upper()}{reason[1:]}.")
+
+
+def _answer_in_words(_request: Request, error: Exception) -> Response:
+    return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+
+def _answer_of_invalid(_request: Request, error: Exception) -> Response:
+    """Name what is invalid. FastAPI's own answer repeats it, which not every value survives."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    names = sorted({str(one["loc"][-1]) for one in found if one.get("loc")})
+    return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, f"Invalid: {', '.join(names)}.")
 
 
 def _answer_of_refusal(request: Request, error: Exception) -> Response:
     """Answer with the error; redirect a request for the page itself to Airflow's login if the user is not logged in."""
-    refusal = error if isinstance(error, HTTPException) else HTTPException(status.HTTP_500_INTERNAL_SERVER_ERROR)
+    refusal = error if isinstance(error, HTTPException) else HTTPException(HTTPStatus.INTERNAL_SERVER_ERROR)
     is_page = request.scope["path"].rstrip("/") == request.scope.get("root_path", "").rstrip("/")
-    if refusal.status_code == status.HTTP_401_UNAUTHORIZED and is_page:
-        return RedirectResponse(login_path(), status.HTTP_303_SEE_OTHER)
-    return JSONResponse({"detail": refusal.detail}, refusal.status_code)
+    if refusal.status_code == HTTPStatus.UNAUTHORIZED and is_page:
+        return RedirectResponse(login_path(), HTTPStatus.SEE_OTHER)
+    return _refusal(refusal.status_code, refusal.detail)
+
+
+def _refusal(code: int, detail: str) -> Response:
+    return JSONResponse({"detail": detail}, code)

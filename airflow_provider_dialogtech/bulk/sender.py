@@ -14,7 +14,7 @@ from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, WaitTooLong
 from airflow_provider_dialogtech.journal.records import NO_TASK, Origin
-from airflow_provider_dialogtech.settings.identity import key_in
+from airflow_provider_dialogtech.settings.identity import keys_in
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.bulk.report import Report
@@ -29,11 +29,13 @@ class RowMessage:
     :param row: its row's index in the list, from 0.
     :param message: the message.
     :param key: its idempotency key.
+    :param body_key: its other name, as in `SmsSender.send`.
     """
 
     row: int
     message: SmsMessage = field(repr=False)
     key: str
+    body_key: str | None = None
 
 
 def messages_of(
@@ -55,7 +57,8 @@ def messages_of(
         except InvalidMessage as error:
             report.note(row.index, error)
             continue
-        yield RowMessage(row.index, message, key_in(context, message.to, *([] if row_id is None else [row_id])))
+        keys = keys_in(context, message, *([] if row_id is None else [row_id]))
+        yield RowMessage(row.index, message, keys.key, keys.body_key)
 
 
 Outcome: TypeAlias = SendResult | DialogTechError
@@ -163,7 +166,12 @@ class BulkSender:
         wait = None if self._until is None else max(0.0, self._until - time.monotonic())
         try:
             sending.end = self._sender.send(
-                queued.message, key=queued.key, in_doubt=self._in_doubt, max_wait=wait, origin=self._origin
+                queued.message,
+                key=queued.key,
+                body_key=queued.body_key,
+                in_doubt=self._in_doubt,
+                max_wait=wait,
+                origin=self._origin,
             )
         except Exception as error:
             sending.end = error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 from argparse import Namespace
 from collections.abc import Mapping
 from typing import Literal
 
 from airflow_provider_dialogtech.cli.output import UNKNOWN, USAGE, print_record, print_rows, running_command, say, stop
+from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.operations.messages import Messages
 from airflow_provider_dialogtech.settings import config
@@ -23,7 +25,10 @@ def list_messages(arguments: Namespace) -> None:
 
     with running_command():
         found = open_messages().list(
-            since=arguments.since, state=arguments.state, dag_id=arguments.dag_id, most=arguments.limit
+            since=arguments.since,
+            state=arguments.state,
+            dag_ids=None if arguments.dag_id is None else [arguments.dag_id],
+            most=arguments.limit,
         )
         numbers = shortened_numbers(known_hooks())
     print_rows([_row(message, numbers) for message in found], arguments.output)
@@ -36,12 +41,22 @@ def resolve(arguments: Namespace) -> None:
     if arguments.sent == arguments.unsent:
         stop("Give the outcome of the message: either --sent or --unsent.", USAGE)
     outcome: Literal["sent", "unsent"] = "sent" if arguments.sent else "unsent"
+    problem, settled = "", False
     with running_command():
+        from airflow_provider_dialogtech.operations.settle import AuditLogUnavailable, settle
+
         messages = open_messages()
-        settled = messages.resolve(arguments.id, outcome, by=_who())
         message = messages.get(arguments.id)
+        if message is not None:
+            try:
+                settled = settle(message, outcome, messages, by=_who(), through="the command line")
+            except AuditLogUnavailable as error:
+                problem = str(error)
+            message = messages.get(arguments.id) or message
     if message is None:
         stop(f"The journal has no message {arguments.id}. See `messages list --state in_doubt`.")
+    if problem:
+        stop(problem)
     if not settled:
         stop(f"The message {message.id} is not in doubt but {message.state}; nothing was changed.")
     print_rows([_row(message, {}) | {"next": _what_follows(message, outcome)}], arguments.output)
@@ -57,7 +72,7 @@ def prune(_arguments: Namespace) -> None:
 
 def open_messages() -> Messages:
     """Open the journal with the patience of a person, which is shorter than a task's."""
-    return Messages(journal_store(patience=PATIENCE))
+    return Messages(journal_store(patience=PATIENCE), config.namespace())
 
 
 def time_of(message: Record) -> str:
@@ -67,7 +82,8 @@ def time_of(message: Record) -> str:
 
 def _row(message: Record, numbers: Mapping[str, str]) -> dict[str, object]:
     sender = message.outcome.get("from")
-    task = message.task_id if message.map_index < 0 else f"{message.task_id}[{message.map_index}]"
+    mapped = "" if message.map_index < 0 else f"[{message.map_index}]"
+    iteration = "" if message.loop_index < 0 else f" (iteration {message.loop_index})"
     return {
         "id": message.id,
         "time": time_of(message),
@@ -77,7 +93,7 @@ def _row(message: Record, numbers: Mapping[str, str]) -> dict[str, object]:
         "alert": "alert" if message.is_alert else "",
         "dag": message.dag_id,
         "run": message.run_id,
-        "task": task,
+        "task": f"{message.task_id}{mapped}{iteration}",
         "reason": message.reason,
     }
 
@@ -91,22 +107,27 @@ def _what_follows(message: Record, outcome: str) -> str:
 
 
 def _who() -> str:
+    """Return the name of the process's real user. Its environment, LOGNAME say, could be anybody's."""
     try:
-        return f"{getpass.getuser()} on the command line"
-    except Exception:  # each Python version raises another error for a user without a name
-        return "an unnamed user on the command line"
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a user without a name
+        return f"uid {os.getuid()}"
 
 
 def look_up(arguments: Namespace) -> None:
     """Ask DialogTech whether it lists a message, and print what that means."""
     from airflow_provider_dialogtech.operations.look_up import look_up as ask
+    from airflow_provider_dialogtech.operations.look_up import why_not_asked
 
     with running_command():
         messages = open_messages()
         message = messages.get(arguments.id)
         if message is None:
             stop(f"The journal has no message {arguments.id}. See `messages list`.")
-        found = ask(message, messages, arguments.conn_id)
+        try:
+            found = ask(message, messages, arguments.conn_id)
+        except DialogTechError as error:
+            stop(why_not_asked(error))
     row = {
         "id": message.id,
         "state": message.state,

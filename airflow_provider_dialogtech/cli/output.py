@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import NoReturn
 
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt
+from airflow_provider_dialogtech.masking import printable
 
 FAILED = 1
 USAGE = 2
@@ -30,9 +31,14 @@ def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
         from airflow.cli.simple_table import AirflowConsole
         from rich.markup import escape
 
-    # The cells of a table are rich markup, in which `[dialogtech]` would be a style.
-    shown = escape if output == "table" else str
-    data = [{name: shown(_cell(value)) for name, value in row.items()} for row in rows]
+    def shown(value: object) -> str:
+        cell = "" if value is None else str(value)
+        if output in {"json", "yaml"}:  # these escape what a terminal would obey
+            return cell
+        # The cells of a table are rich markup, in which `[dialogtech]` would be a style.
+        return escape(printable(cell)) if output == "table" else printable(cell)
+
+    data = [{name: shown(value) for name, value in row.items()} for row in rows]
     AirflowConsole().print_as(data=data, output=output)
 
 
@@ -50,7 +56,7 @@ def print_record(record: Mapping[str, object], output: str) -> None:
 
 def say(note: str) -> None:
     """Print a note to stderr, where scripts do not read it."""
-    print(note, file=sys.stderr)  # noqa: T201
+    print(printable(note), file=sys.stderr)  # noqa: T201
 
 
 def stop(problem: str, code: int = FAILED) -> NoReturn:
@@ -103,7 +109,3 @@ def running_command() -> Iterator[None]:
         log.setLevel(before[2])
     if problem is not None:
         stop(str(problem), UNKNOWN if isinstance(problem, InDoubt) else FAILED)
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)

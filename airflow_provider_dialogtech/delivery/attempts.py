@@ -51,6 +51,7 @@ class Attempts:
     :param reserving: when its last reservation began, on the monotonic clock.
     :param unreachable: the error of the last try, if it could not reach DialogTech.
     :param unsent: its last reservation, while no byte of its request has been sent.
+    :param why_unsent: why it was not sent, in words, once no further try is made.
     """
 
     message: SmsMessage
@@ -68,6 +69,7 @@ class Attempts:
     reserving: float = 0.0
     unreachable: Unreachable | None = None
     unsent: Reservation | None = None
+    why_unsent: str = ""
 
     def __post_init__(self) -> None:
         self.begun = self.clock.monotonic()
@@ -180,6 +182,7 @@ class EarlierAttempt:
             sleep=self._clock.sleep,
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        found = retrying(self._journal.find, attempts.request.key, sleep=self._clock.sleep)
+        request = attempts.request
+        found = retrying(self._journal.find, request.key, request.body_key, sleep=self._clock.sleep)
         if found is not None and found.id == record.id and found.state is State.SENDING:
             self._journal.give_up(found)

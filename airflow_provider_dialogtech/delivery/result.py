@@ -23,7 +23,7 @@ from airflow_provider_dialogtech.sms.message import SmsMessage
 
 
 class SendResult(dict[str, Any]):
-    """What became of a message that did not fail.
+    """The outcome of a message that did not fail.
 
     It is a dict of plain JSON, so that a task can return it as it is: Airflow 3 refuses to read an object of any other
     class back from XCom. Each value is an attribute, too (`from` is `from_`).
@@ -35,11 +35,11 @@ class SendResult(dict[str, Any]):
     :param xml: the API's reply as it came.
     :param to: the recipient, shortened: `…7777`.
     :param from_: the number it left from, shortened.
-    :param segments: how many SMS segments the carriers make of it.
+    :param segments: the number of SMS segments.
     :param encoding: `GSM-7` or `UCS-2`.
     :param sent_at: when its request left: ISO 8601, UTC.
-    :param waited_seconds: how long it waited for its slot.
-    :param attempts: how many requests it took.
+    :param waited_seconds: how long it waited for its slot, in seconds.
+    :param attempts: the number of requests.
     """
 
     status: Literal["sent", "already_sent", "held_back"]

@@ -34,7 +34,7 @@ from airflow_provider_dialogtech.exceptions import (
 from airflow_provider_dialogtech.journal.journal import ONE_STEP, MessageJournal, Outcome
 from airflow_provider_dialogtech.journal.records import NO_TASK, Origin, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.timing import StepTime
-from airflow_provider_dialogtech.masking import mask_number, mask_numbers
+from airflow_provider_dialogtech.masking import mask_number, mask_numbers, type_name
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ class SmsSender:
         message: SmsMessage,
         *,
         key: str,
+        body_key: str | None = None,
         in_doubt: Literal["fail", "resend"] = "fail",
         max_wait: float | None = None,
         keep_beyond: float | None = None,
@@ -104,6 +105,7 @@ class SmsSender:
 
         :param message: the message.
         :param key: its idempotency key.
+        :param body_key: another name of it; one that was sent under this name is not sent again, whatever its key.
         :param in_doubt: what to do when an earlier try may have sent the message: `fail`, or `resend` and risk that it
             arrives twice.
         :param max_wait: the longest wait for a slot, in seconds; None for no limit.
@@ -120,7 +122,9 @@ class SmsSender:
         :raises InDoubt: when the message may have been sent, now or under the same key before.
         """
         is_held_back = self._only_to is not None and message.to not in self._only_to
-        request = SlotRequest(key, message.from_numbers, message.to, message.body, is_alert, origin, is_held_back)
+        request = SlotRequest(
+            key, message.from_numbers, message.to, message.body, is_alert, origin, is_held_back, body_key
+        )
         attempts = Attempts(
             message, request, in_doubt == "resend", max_wait=max_wait, keep_beyond=keep_beyond, clock=self._clock
         )
@@ -168,9 +172,15 @@ class SmsSender:
             return retrying(self._try, attempts)
         except SlotLost:
             problem: DialogTechError = self._too_slow(attempts)
+            attempts.why_unsent = problem.reason
         except WaitTooLong as error:
             # What took the time is the reason that helps.
             problem = attempts.unreachable or error
+            attempts.why_unsent = problem.reason
+        except BaseException as error:
+            stopped = f"it was stopped ({type_name(error)})"
+            attempts.why_unsent = error.reason if isinstance(error, DialogTechError) else stopped
+            raise
         finally:
             self._outcomes.give_back(attempts)
             self._requests.pop(attempts.request.key, None)
@@ -373,10 +383,11 @@ class OutcomeWriter:
     def _settle(
         self, attempts: Attempts, held: Reservation, outcome: Outcome, detail: Mapping[str, Any], **options: Any
     ) -> None:
-        patience: dict[str, Any] = {"timeout": self._timeout, "sleep": self._clock.sleep}
-        if self._journal.settle(held, outcome, detail, **options, **patience):
+        sleep, until = self._clock.sleep, self._clock.monotonic() + self._timeout
+        if self._journal.settle(held, outcome, detail, **options, timeout=self._timeout, sleep=sleep):
             return
-        lost = self._journal.bring_back(attempts.request, held, outcome, detail, **patience)
+        timeout = max(ONE_STEP, until - self._clock.monotonic())
+        lost = self._journal.bring_back(attempts.request, held, outcome, detail, timeout=timeout, sleep=sleep)
         log.warning(
             "The journal had lost %s of the message to %s, which %s; it is recorded now. Check that the database "
             "writes each commit before it acknowledges it (synchronous_commit), and that no standby lags behind.",
@@ -386,7 +397,7 @@ class OutcomeWriter:
         )
 
     def _release(self, attempts: Attempts, held: Reservation, timeout: float) -> None:
-        if not self._journal.release(held, timeout=timeout, sleep=self._clock.sleep):
+        if not self._journal.release(held, why=attempts.why_unsent, timeout=timeout, sleep=self._clock.sleep):
             log.warning("The journal no longer has the slot of the message to %s, which was not sent.", attempts.to)
 
     def _write(self, attempts: Attempts, what: str, step: Callable[[], None]) -> bool:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_dialogtech._child import connect_to_task
 from airflow_provider_dialogtech._compat import (
     AirflowNotFoundException,
     BaseHook,
@@ -22,7 +23,7 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConne
 from airflow_provider_dialogtech.masking import encodings_of, mask_number, opaque, safe_repr
 from airflow_provider_dialogtech.settings import config, fields
 from airflow_provider_dialogtech.settings.connection import LONGEST_KEY, ConnectionContent, ConnectionSettings, invalid
-from airflow_provider_dialogtech.settings.identity import current_origin, default_key, given_key
+from airflow_provider_dialogtech.settings.identity import Keys, current_origin, default_key, given_key
 from airflow_provider_dialogtech.settings.journal import journal_store
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class DialogTechHook(BaseHook):
                 before_any=True,
             )
         self.dialogtech_conn_id = dialogtech_conn_id or conn_id or self.default_conn_name
+        self._unreadable = ""
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -82,6 +84,7 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when Airflow could not read the connection.
         """
         try:
+            self._unreadable = connect_to_task()
             return self._checked(self.get_connection(self.dialogtech_conn_id))
         except Exception as error:
             failure = self._unread(error, _outside_of_airflow(self.dialogtech_conn_id))
@@ -112,6 +115,7 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when Airflow could not read the connection.
         """
         try:
+            self._unreadable = connect_to_task()
             self.settings = self._checked(read())
         except Exception as error:
             failure = self._unread(error)
@@ -136,7 +140,7 @@ class DialogTechHook(BaseHook):
         if isinstance(error, AirflowNotFoundException):
             return InvalidConnection(
                 f"Airflow has no connection {self.dialogtech_conn_id!r}, or cannot read it",
-                advice=f"Create it, or check the secrets backend.{hint}",
+                advice=self._unreadable or f"Create it, or check the secrets backend.{hint}",
                 before_any=True,
             )
         return NotSent(
@@ -168,6 +172,7 @@ class DialogTechHook(BaseHook):
                 http_method=settings.http_method,
                 timeout=timeout,
                 throttled_words=settings.throttled_words,
+                conn_id=settings.conn_id,
             )
         except InvalidConnection as error:
             # The client's error does not name the connection.
@@ -186,6 +191,7 @@ class DialogTechHook(BaseHook):
         smart_encoding: bool = False,
         max_wait: timedelta | float | None = None,
         keep_beyond: float | None = None,
+        keys_of: Callable[[SmsMessage], Keys] | None = None,
     ) -> SendResult:
         """Send a message, once per idempotency key.
 
@@ -203,6 +209,7 @@ class DialogTechHook(BaseHook):
         :param max_wait: the longest wait for a slot, as a timedelta or in seconds; by default unlimited.
         :param keep_beyond: a slot more than this many seconds away is kept, and `WaitTooLong` is raised. The same call,
             made shortly before `WaitTooLong.sendable_at`, uses the slot. For a task that is deferred until then.
+        :param keys_of: returns what the message is recognized by without an `idempotency_key`. For the operators.
         :return: the outcome.
         :raises InvalidConnection: when the connection is missing or invalid.
         :raises InvalidMessage: when an argument is invalid.
@@ -211,18 +218,31 @@ class DialogTechHook(BaseHook):
         """
         # A traceback may show local variables, so these do not show their values.
         to, message, from_, idempotency_key = map(opaque, (to, message, from_, idempotency_key))
+        recipient = ""
         try:
             check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
             seconds = seconds_of(max_wait)
             sms = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
-            key = default_key(sms.to, sms.body) if idempotency_key is None else given_key(idempotency_key)
+            recipient = mask_number(sms.to)
+            if idempotency_key is not None:
+                keys = Keys(given_key(idempotency_key))
+            else:
+                keys = keys_of(sms) if keys_of is not None else Keys(default_key(sms.to, sms.body))
             sender = self.make_sender()
             result = sender.send(
-                sms, key=key, in_doubt=in_doubt, max_wait=seconds, keep_beyond=keep_beyond, origin=current_origin()
+                sms,
+                key=keys.key,
+                body_key=keys.body_key,
+                in_doubt=in_doubt,
+                max_wait=seconds,
+                keep_beyond=keep_beyond,
+                origin=current_origin(),
             )
         except DialogTechError as error:
             # Without the package's frames, which would push the message off the log page.
             failure = error.with_traceback(None)
+            failure.to = failure.to or recipient
+            failure.name_connection(self.dialogtech_conn_id)
         else:
             _log(result)
             return result
@@ -297,6 +317,7 @@ class DialogTechHook(BaseHook):
             settings.limits,
             retention=config.journal_retention(),
             recorder=AirflowRecorder(),
+            namespace=config.namespace(),
         )
         return SmsSender(self.get_conn(), journal, clock=clock, only_to=settings.only_to)
 

@@ -103,6 +103,16 @@ CLAIM_FIRST = _insert(
 CLAIM = alerts.update().where(_is_as_seen, _is_granted).values(_all_new)
 """Claim the alert, or the message that its failures are over, once the message was granted."""
 
+_message_of_claim = {
+    "claim": _claim,
+    "cooldown_ends": now(),
+    "message_key": sa.bindparam("message_key", type_=sa.String),
+    "about": sa.bindparam("about", type_=sa.String),
+}
+NOTE_FIRST = _insert(sa.true(), **_message_of_claim)
+NOTE = alerts.update().where(_is_of_key).values(claimed_at=now(), **_message_of_claim)
+"""Note under a key of its own which message told a recipient about a run, or which alert about it was counted."""
+
 SUPPRESS_FIRST = _insert(
     sa.true(),
     suppressed=sa.literal_column("1"),

@@ -1,7 +1,6 @@
-"""One message per recipient, dedup key and cooldown: other alerts are suppressed, and the next message says how many.
+"""One message per recipient, dedup key and cooldown: other alerts are suppressed, and the next message counts them.
 
-The account's lock is held only while PostgreSQL carries out one message, never over the way there and back: hundreds of
-alerts at once would queue for it longer than an alert waits.
+The account's lock is not held across a network round trip: hundreds of alerts would queue longer than an alert waits.
 """
 
 from __future__ import annotations
@@ -22,7 +21,9 @@ from airflow_provider_dialogtech.masking import digest
 
 # A callback that was killed while it waited suppresses others for no longer than this.
 LEASE = 60.0
-
+# Each time that it was not as it was read, another alert got ahead.
+_TRIES = 100
+_PRUNED_EVERY = 16
 _SHORTEST_RETENTION = 86400.0
 _MAY_BE_OUT = (State.SENDING, State.SENT, State.IN_DOUBT)
 
@@ -143,9 +144,6 @@ def unsent(alert: StoredAlert, now: float, *, sent: bool) -> tuple[int, float | 
     return alert.suppressed + alert.reported + 1, since
 
 
-_PRUNED_EVERY = 16
-
-
 @dataclass(frozen=True)
 class Recovery:
     """The failures that are over.
@@ -237,6 +235,7 @@ class Claiming:
 
     wanted: Wanted
     cooldown: timedelta | None
+    run: Wanted | None = None
 
     @property
     def id(self) -> str:
@@ -247,25 +246,25 @@ class Claiming:
         if row.is_ours and seen is not None:  # only the answer was lost
             return Decision(self._claimed_before(seen, is_last=row.granted >= self.wanted.budget))
         is_used_up = row.granted >= self.wanted.budget
+        if seen is None and is_used_up:
+            writes = (*self._notes(is_suppressed=True), self.wanted.write(alert_statements.SUPPRESS_FIRST))
+            return Decision(None, writes, is_used_up=True)
         if seen is None:
-            if is_used_up:
-                return Decision(None, (self.wanted.write(alert_statements.SUPPRESS_FIRST),), is_used_up=True)
             return Decision(self._claim(0, None, row), self._writes_of_first(row.granted))
-        if seen.last_suppressed == self.id:
+        if seen.last_suppressed == self.wanted.id:
             return Decision(None, cooldown_ends=_moment(seen.cooldown_ends), is_used_up=is_used_up)
         alert = seen.as_it_stands(row)
         sent = was_sent(alert, row)
         if is_used_up or (self.cooldown is not None and is_cooling_down(alert, row.now, sent=sent)):
-            writes = (self._suppress(seen, alert, row.now),)
-            ends = None if is_used_up else _moment(alert.cooldown_ends)
-            return Decision(None, writes, cooldown_ends=ends, is_used_up=is_used_up)
+            writes = (*self._notes(is_suppressed=True), self._suppress(seen, alert, row.now))
+            return Decision(None, writes, None if is_used_up else _moment(alert.cooldown_ends), is_used_up)
         return self._claimed(seen, alert, row, sent=sent)
 
     def _claimed_before(self, alert: StoredAlert, *, is_last: bool) -> Claim:
         # Where another alert was claimed since, its message reports the suppressed ones.
-        is_newest = alert.claim == self.id
+        is_newest = alert.claim == self.wanted.id
         since = _moment(alert.reported_since) if is_newest and alert.reported else None
-        return Claim(self.id, self.wanted.key, alert.reported if is_newest else 0, since, is_last)
+        return Claim(self.wanted.id, self.wanted.key, alert.reported if is_newest else 0, since, is_last)
 
     def _claim(self, suppressed: int, since: float | None, row: Any) -> Claim:
         when = _moment(since) if suppressed else None
@@ -275,30 +274,38 @@ class Claiming:
         claim = self.wanted.write(
             alert_statements.CLAIM_FIRST,
             cooldown=self._cooldown_seconds,
-            message_key=stored_key(self.id),
+            message_key=stored_key(self.wanted.id),
             about=self.wanted.about,
         )
         grant = self.wanted.grant(alert_statements.GRANT_FIRST, seen_granted=granted)
-        return (grant, *self.wanted.tidying(), claim)
+        return (*self._notes(), grant, *self.wanted.tidying(), claim)
 
     def _claimed(self, seen: StoredAlert, alert: StoredAlert, row: Any, *, sent: bool) -> Decision:
         reported, since = unsent(alert, row.now, sent=sent)
         claimed = replace(
             alert,
-            claim=self.id,
+            claim=self.wanted.id,
             claimed_at=row.now,
             cooldown_ends=row.now + self._cooldown_seconds,
             reported=reported,
             reported_since=since,
             suppressed=0,
             suppressed_since=None,
-            message_key=stored_key(self.id),
+            message_key=stored_key(self.wanted.id),
             failures=alert.failures + 1,
             failing_since=alert.failing_since or row.now,
             sent_before=int(alert.sent_before or (alert.claim is not None and sent)),
             about=self.wanted.about,
         )
-        return Decision(self._claim(reported, since, row), self.wanted.write_claim(seen, claimed, row))
+        writes = (*self._notes(), *self.wanted.write_claim(seen, claimed, row))
+        return Decision(self._claim(reported, since, row), writes)
+
+    def _notes(self, *, is_suppressed: bool = False) -> tuple[Statement, ...]:
+        """Return what notes that its recipient is told about a run, or that an alert about the whole run is counted."""
+        if self.run is None or (is_suppressed and not self.run.about):
+            return ()
+        values = {"message_key": "" if is_suppressed else stored_key(self.wanted.id), "about": self.run.about}
+        return tuple(self.run.write(sql, **values) for sql in (alert_statements.NOTE, alert_statements.NOTE_FIRST))
 
     def _suppress(self, seen: StoredAlert, alert: StoredAlert, now: float) -> Statement:
         if alert == seen:
@@ -309,7 +316,7 @@ class Claiming:
             cooldown_ends=now,
             suppressed=alert.suppressed + 1,
             suppressed_since=now if alert.suppressed_since is None else alert.suppressed_since,
-            last_suppressed=self.id,
+            last_suppressed=self.wanted.id,
             failures=alert.failures + 1,
             failing_since=alert.failing_since or now,
         )
@@ -318,7 +325,7 @@ class Claiming:
 
     @property
     def _cooldown_seconds(self) -> float:
-        return self.cooldown.total_seconds() if self.cooldown is not None else 0.0
+        return (self.cooldown or timedelta()).total_seconds()
 
 
 def _moment(seconds: float | None) -> datetime | None:
@@ -384,9 +391,6 @@ class Resolving:
 
 __all__ = ["BUDGET_SECONDS", "LEASE", "AlertGate", "Claim"]
 
-# Each time that it was not as it was read, another alert got ahead.
-_TRIES = 100
-
 
 class AlertGate:
     """Decides which alerts are sent.
@@ -409,6 +413,8 @@ class AlertGate:
         cooldown: timedelta | None,
         *,
         about: str = "",
+        run: str = "",
+        is_whole_run: bool = False,
         claim_id: str | None = None,
     ) -> Decision:
         """Claim an alert, or say why it is suppressed.
@@ -417,10 +423,32 @@ class AlertGate:
         :param recipient: the number it goes to.
         :param cooldown: how long later alerts to this recipient are suppressed; None for not at all.
         :param about: the task or DAG that it is about: several of them may share a dedup key.
+        :param run: the failed run that it is about, noted for `has_told`; empty for none.
+        :param is_whole_run: whether it is about no single task of it.
         :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
         :raises JournalUnavailable: when the store cannot be used.
         """
-        return self._decide(Claiming(self._wanted(dedup_key, recipient, about, claim_id), cooldown))
+        wanted = self._wanted(dedup_key, recipient, about, claim_id)
+        of_run = Wanted(wanted.id, digest("run", run, recipient), "", wanted.key if is_whole_run else "", 0)
+        return self._decide(Claiming(wanted, cooldown, of_run if run else None))
+
+    def has_told(self, dedup_key: str, recipient: str, run: str, within: timedelta) -> bool:
+        """Return whether a recipient was told about a run by any account, or it was counted under the same dedup key.
+
+        :param dedup_key: that of the alert about the whole run.
+        :param recipient: the number.
+        :param run: the run, as it was given to `decide`.
+        :param within: since when.
+        :raises JournalUnavailable: when the store cannot be used.
+        """
+        row = self._store.ask(Wanted("", digest("run", run, recipient), "", "", 0).question)[0]
+        told = StoredAlert.of(row)
+        if told is None or told.claimed_at <= row.now - within.total_seconds():
+            return False
+        counted_as = self._wanted(dedup_key, recipient, "", "").key
+        return row.message_state in {State.RESERVED, *_MAY_BE_OUT} or (
+            not told.message_key and told.about == counted_as
+        )
 
     def resolve(
         self,

@@ -45,6 +45,7 @@ class _Fault(NamedTuple):
 
 _LOGIN = "PostgreSQL rejected the login"
 _NO_TABLES = "its tables are missing"
+_TOO_LONG = ("the question took too long", "Ask for a shorter period, one state or one DAG")
 
 # Drivers give no code for a connection that never stood, so these go by PostgreSQL's and libpq's words. The first that
 # is found counts.
@@ -87,7 +88,7 @@ _SQLITE = (
     _Fault(r"unable to open", "the file cannot be opened",
            "Make the file of [dialogtech] journal_url writable, and the folder that it is in"),
     _Fault(r"readonly|read-only", "the file is read-only", "Make the file of [dialogtech] journal_url writable"),
-    _Fault(r"interrupted", "the question took too long", "Ask for a shorter period, one state or one DAG"),
+    _Fault(r"interrupted", *_TOO_LONG),
     _Fault(r"full|disk I/O", "the file cannot be written", "Make room on its disk"),
     _Fault(r"not a database|malformed", "the file is no journal, or is damaged",
            "Move it away; a new journal is created then, which does not know what was sent before"),
@@ -102,7 +103,7 @@ def error_to_raise(error: Exception, *, is_file: bool) -> StoreAway | DialogTech
         if isinstance(error, kind):
             return StoreAway(words)
     driver_error = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    said = f"[{_sqlstate(driver_error)}] {driver_error}"[:_LONGEST_SEARCHED]
+    said = f"[{sqlstate(driver_error)}] {driver_error}"[:_LONGEST_SEARCHED]
     for fault in _SQLITE if is_file else _POSTGRES:
         if re.search(fault.pattern, said, re.IGNORECASE):
             return _named(fault)
@@ -139,6 +140,11 @@ def unusable(words: str, advice: str) -> JournalUnavailable:
     )
 
 
-def _sqlstate(error: Any) -> str:
+def question_too_long() -> JournalUnavailable:
+    """Return the error of a question that was ended because of the time that it took."""
+    return unusable(*_TOO_LONG)
+
+
+def sqlstate(error: Any) -> str:
     """Return the code of the SQL standard that the driver's error carries, if it does."""
     return str(getattr(error, "pgcode", None) or getattr(error, "sqlstate", None) or "")

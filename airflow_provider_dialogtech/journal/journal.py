@@ -15,8 +15,8 @@ from airflow_provider_dialogtech.journal import statements
 from airflow_provider_dialogtech.journal.backend import Reading, Statement
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
-from airflow_provider_dialogtech.journal.planner import Planner
-from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, stored_key
+from airflow_provider_dialogtech.journal.planner import Answer, Planner
+from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, earlier_attempt, stored_key
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.journal.timing import Timing
@@ -35,6 +35,10 @@ ONE_STEP = 5.0
 
 PRUNED_EVERY = 16
 
+# An alert reads once more where the journal's clock was set ahead.
+_MOST_READINGS = 3
+_SET_AGAIN = "the delivery journal's clock is set again and again"
+
 
 class MessageJournal:
     """Reserves slots for one account's messages and records their outcomes.
@@ -44,6 +48,7 @@ class MessageJournal:
     :param limits: what the account may send.
     :param retention: how long rows are kept; after that a message's key is forgotten.
     :param recorder: keeps figures of the messages and of the journal's steps.
+    :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
     def __init__(
@@ -54,12 +59,14 @@ class MessageJournal:
         *,
         retention: timedelta = timedelta(days=90),
         recorder: Recorder = NO_RECORDER,
+        namespace: str = "",
     ) -> None:
         self._store = store
         self._account = account
         self._limits = limits
         self._retention = retention.total_seconds()
         self.recorder = recorder
+        self._namespace = namespace
 
     @property
     def timing(self) -> Timing:
@@ -102,20 +109,25 @@ class MessageJournal:
             max_wait=max_wait,
             longest_pause=longest_pause,
             readings=self._store.readings,
+            namespace=self._namespace,
         )
         read: list[float] = []
 
-        def plan(row: Any, reading: Reading) -> tuple[Reservation | Record | DialogTechError, list[Statement]]:
+        def plan(row: Any, reading: Reading) -> tuple[Answer | None, list[Statement]]:
             read[:] = [reading.at]
             self.timing.first_answer(reading.took)
             return planner.plan(row, reading, self.timing.head_start(connect))
 
         sql = statements.BEFORE_RESERVING_FOR_ALERT if request.is_alert else statements.BEFORE_RESERVING
-        question = Statement(sql, {"of_account": self._account, "of_key": stored_key(request.key)})
+        question = Statement(sql, {"of_account": self._account, **request.names})
         with self._turn(is_alert=request.is_alert, max_wait=max_wait) as timeout, self._timed("reserve"):
-            answer = self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
-        if isinstance(answer, DialogTechError):
-            raise answer
+            remaining, answer = self._countdown(timeout), None
+            for _ in range(_MOST_READINGS):
+                answer = self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
+                if answer is not None:
+                    break
+        if answer is None or isinstance(answer, DialogTechError):
+            raise answer or JournalUnavailable(_SET_AGAIN)
         if isinstance(answer, Reservation):
             self.timing.committed(self._store.clock.monotonic() - read[0])
         else:
@@ -174,7 +186,7 @@ class MessageJournal:
         :param took: seconds from the slot to the reply. After markedly more than usual the message may have arrived
             late, so its row moves to when the reply came.
         :param pause: for how many seconds all messages of the account are held back.
-        :param timeout: for how many seconds at most to try.
+        :param timeout: for how many seconds at most to try, in all.
         :return: whether its row has an outcome now, this one or what a person has said of it meanwhile; not where the
             journal has lost the row, or its start.
         :raises JournalUnavailable: when the journal cannot be used.
@@ -186,9 +198,10 @@ class MessageJournal:
         writes = [Statement(getattr(statements, name), values) for name in names]
         if outcome == "throttled":
             self.recorder.count(THROTTLED_REPLIES)
+        remaining = self._countdown(timeout)
         with self._timed("settle"):
             changed = self._store.do(*writes, timeout=timeout, sleep=sleep, insist=True)
-        if not changed and not self._is_settled(held, timeout=timeout, sleep=sleep):
+        if not changed and not self._is_settled(held, timeout=remaining(), sleep=sleep):
             return False
         self._prune(held.id)
         return True
@@ -212,8 +225,16 @@ class MessageJournal:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
+        remaining = self._countdown(timeout)
         has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
-        planner = Planner(request, self._account, self._limits, owner=held.owner, readings=self._store.readings)
+        planner = Planner(
+            request,
+            self._account,
+            self._limits,
+            owner=held.owner,
+            readings=self._store.readings,
+            namespace=self._namespace,
+        )
 
         def plan(row: Any, reading: Reading) -> tuple[None, list[Statement]]:
             if has_row:
@@ -221,32 +242,39 @@ class MessageJournal:
             return None, planner.restore(row, reading, State(outcome), values["new_detail"], held)
 
         if not has_row or outcome in {"sent", "in_doubt"}:
-            key = stored_key(request.key)
-            question = Statement(statements.BEFORE_RESERVING, {"of_account": self._account, "of_key": key})
-            self._store.locked(self._account, question, plan, timeout=timeout, sleep=sleep)
+            question = Statement(statements.BEFORE_RESERVING, {"of_account": self._account, **request.names})
+            self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
         return "that it had started" if has_row else "its row"
 
     def release(
-        self, held: Reservation, *, timeout: float | None = None, sleep: Callable[[float], None] | None = None
+        self,
+        held: Reservation,
+        *,
+        why: str = "",
+        timeout: float | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> bool:
         """Give back the slot of a message no byte of which was sent, so that it delays no other.
 
+        :param why: why it was not sent, in words.
         :param timeout: for how many seconds at most to try.
         :return: whether its row is released; not where the journal has lost it, or somebody has settled it.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        return self._store.do(Statement(statements.RELEASE, _of(held)), timeout=timeout, sleep=sleep, insist=True)
+        detail = {"result_description": f"not sent: {why}"} if why else {}
+        release = Statement(statements.RELEASE, {**_of(held), "new_detail": json.dumps(detail)})
+        return self._store.do(release, timeout=timeout, sleep=sleep, insist=True)
 
-    def find(self, key: str, *, sleep: Callable[[float], None] | None = None) -> Record | None:
-        """Return what the journal knows of the message with this key.
+    def find(
+        self, key: str, body_key: str | None = None, *, sleep: Callable[[float], None] | None = None
+    ) -> Record | None:
+        """Return what the journal knows of the message with this key, or with this body key.
 
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        rows = self._store.ask(Statement(statements.FIND, {"of_key": stored_key(key)}), sleep=sleep)
-        if not rows:
-            return None
-        found = Record.of(rows[0])
-        if found.is_overdue and self.give_up(found, sleep=sleep):
+        names = {"of_key": stored_key(key), "of_body_key": body_key}
+        found = earlier_attempt(self._store.ask(Statement(statements.FIND, names), sleep=sleep), body_key)
+        if found is not None and found.is_overdue and self.give_up(found, sleep=sleep):
             return found.given_up
         return found
 
@@ -263,6 +291,11 @@ class MessageJournal:
         rows = self._store.ask(Statement(statements.GET, {"of_id": held.id}), **options)
         before_start = {State.RESERVED, State.RELEASED}
         return any(row.owner == held.owner and row.state not in before_start for row in rows)
+
+    def _countdown(self, timeout: float | None) -> Callable[[], float]:
+        """Return what tells how many seconds remain for the next of several steps."""
+        until = self._store.clock.monotonic() + (self._store.patience if timeout is None else timeout)
+        return lambda: max(0.0, until - self._store.clock.monotonic())
 
     def _prune(self, id_: int) -> None:
         """Now and then, forget a few messages whose time is over. No message fails for it."""
@@ -316,13 +349,13 @@ def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits
     :raises JournalUnavailable: when the journal cannot be used.
     """
     store.open()
-    question = Statement(statements.BEFORE_RESERVING, {"of_account": account, "of_key": stored_key(request.key)})
+    question = Statement(statements.BEFORE_RESERVING, {"of_account": account, **request.names})
     asked = store.clock.monotonic()
     (row,) = store.ask(question)
     took = store.clock.monotonic() - asked
     store.timing.first_answer(took)
     planner = Planner(request, account, limits, owner="")
     answer, _ = planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
-    if isinstance(answer, DialogTechError):
-        raise answer
+    if answer is None or isinstance(answer, DialogTechError):
+        raise answer or JournalUnavailable(_SET_AGAIN)
     return answer

@@ -64,6 +64,11 @@ class RateLimits:
         """Return the windows that those messages of one number share that are no alerts."""
         return (Window(self.ordinary_per_minute, LONGEST_WINDOW),)
 
+    def of_reserve(self) -> tuple[Window, ...]:
+        """Return the windows of the reserve for alerts; none where there is no reserve."""
+        reserve = self.number_per_minute - self.ordinary_per_minute
+        return (Window(reserve, LONGEST_WINDOW),) if reserve else ()
+
 
 class Window(NamedTuple):
     """At most `messages` in any `seconds`, wherever these begin."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -12,12 +13,22 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessa
 from airflow_provider_dialogtech.journal import records, statements, states
 from airflow_provider_dialogtech.journal.backend import ClockReadings, Reading, Statement
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
-from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, number_name, stored_key
+from airflow_provider_dialogtech.journal.records import (
+    Record,
+    Reservation,
+    SlotRequest,
+    earlier_attempt,
+    number_name,
+    stored_key,
+)
 from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED, AccountSlots, Slot, TakenSlot
 from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
 
 # Times pass through JSON, which may round them.
 _CLOCK_ERROR = 0.001
+
+# So long after the clock was found to be set, what had left by then, or was about to, is in no window of a second.
+_SECOND_PASSED = 1.6
 
 Answer = Reservation | Record | DialogTechError
 
@@ -35,6 +46,7 @@ class Planner:
     :param max_wait: reserve nothing when the slot is more than so many seconds away.
     :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
     :param readings: what this process has read of the journal's clock.
+    :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
     request: SlotRequest
@@ -46,35 +58,39 @@ class Planner:
     max_wait: float | None = None
     longest_pause: float | None = None
     readings: ClockReadings = field(default_factory=ClockReadings)
+    namespace: str = ""
 
-    def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer, list[Statement]]:
+    def plan(self, row: Any, reading: Reading, head_start: float) -> tuple[Answer | None, list[Statement]]:
         """Decide.
 
         :param row: the answer to `BEFORE_RESERVING`.
         :param reading: when the journal's clock was read.
         :param head_start: how many seconds the slot must be away at least.
+        :return: the answer, and what to write; no answer where that brings back messages which the answer depends on.
         """
         now = reading.now
         rows, earlier, account, writes = self._follow_clock(row, reading)
-        if earlier is not None:
-            if earlier.owner == self.owner and self.request.is_held_back:
-                return earlier, writes
-            if earlier.owner == self.owner:
-                # The answer to this reservation's own COMMIT was lost.
-                return self._reservation(earlier.id, earlier.at, self._index_of(earlier.number), reading), writes
-            answer, freed = self._by_earlier_message(earlier)
-            writes += freed
-            if answer is not None:
-                return answer, writes
+        if self.request.is_alert and any(write.sql is statements.SHIFT_AHEAD for write in writes):
+            return None, writes
+        if earlier is not None and earlier.is_overdue and not self._is_ours_and_unsent(earlier):
+            writes.append(Statement(statements.DOUBT, _of(earlier)))
+            earlier = earlier.given_up
+        if earlier is not None and (answer := self._by_earlier_message(earlier, reading)) is not None:
+            return answer, writes
+        freed = [] if earlier is None else [self._freeing(earlier)]
         if self.request.is_held_back:
-            insert = self._insert(row.next_id, Slot(now, 0), now, None, State.HELD_BACK)
-            return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, insert]
+            insert = self._insert(row.next_id, Slot(now, 0), now, earlier, State.HELD_BACK)
+            return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, *freed, insert]
         slot = self._slot(rows, _left(row), now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
+            # Nothing is reserved, so nothing is taken from an earlier attempt, which may yet send.
             return _too_long(slot.at, self.max_wait), writes
-        writes += [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
-        writes.append(self._insert(row.next_id, slot, now, earlier, State.RESERVED))
-        return self._reservation(row.next_id, slot.at, slot.number, reading), writes
+        displaced = [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
+        insert = self._insert(row.next_id, slot, now, earlier, State.RESERVED)
+        return (
+            self._reservation(row.next_id, slot.at, slot.number, reading),
+            [*writes, *freed, *displaced, insert],
+        )
 
     def restore(self, row: Any, reading: Reading, state: State, detail: str, held: Reservation) -> list[Statement]:
         """Return what writes a row anew that the journal has lost, with its outcome.
@@ -89,8 +105,10 @@ class Planner:
         if later is not None and later.owner == held.owner:
             return writes  # only the answer was lost
         freed = _freed(later)
-        slot = Slot(min(held.at, reading.now), self.request.numbers.index(held.number))
-        insert = self._insert(row.next_id, slot, reading.now, None, state)
+        # By this clock: the journal's may have been set since.
+        left = reading.now + min(0.0, held.due - reading.at)
+        slot = Slot(left, self.request.numbers.index(held.number))
+        insert = self._insert(row.next_id, slot, reading.now, later, state)
         values = {**insert.values, "detail": detail, "key": None if freed is None else insert.values["key"]}
         return [*writes, *(freed or ()), Statement(insert.sql, values)]
 
@@ -103,7 +121,7 @@ class Planner:
         freed = _freed(later)
         if freed is None or (later is not None and later.owner == held.owner):
             return writes
-        values = {"of_id": held.id, "of_owner": held.owner, "of_key": stored_key(self.request.key)}
+        values = {"of_id": held.id, "of_owner": held.owner, "of_key": self._key(later)}
         return [*writes, *freed, Statement(statements.GIVE_KEY, values)]
 
     def _follow_clock(
@@ -116,43 +134,45 @@ class Planner:
         """
         now = reading.now
         rows = _undecided(row)
-        found = json.loads(row.message)
-        earlier = Record.of([*found[0], now]) if found else None
+        found = ([*values, now] for values in json.loads(row.message))
+        earlier = earlier_attempt(found, self.request.body_key)
         # Set back, the clock has written some messages while it was ahead.
         by = max(map(_written, rows), default=now) - now
         if by < _CLOCK_ERROR:
-            return rows, earlier, *self._account(json.loads(row.account), reading)
+            return rows, earlier, *self._account(row, reading)
         # Whoever waits takes another slot anyway: its process has noticed, too.
         moved = [row for row in rows if _written(row) > now or (row["state"] == State.RESERVED and row["at"] > now)]
         for each in moved:
             each["at"] -= by
         if earlier is not None and earlier.id in {each["id"] for each in moved}:
             earlier = replace(earlier, at=earlier.at - by, deadline=earlier.deadline - by)
-        account, writes = self._account(json.loads(row.account), reading, moved_by=by)
+        account, writes = self._account(row, reading, moved_by=by)
         return (
             rows,
             earlier,
             account,
-            [Statement(statements.SHIFT_SLOTS, {"of_account": self.account, "by": by}), *writes],
+            [Statement(statements.SHIFT_BACK, {"of_account": self.account, "by": by}), *writes],
         )
 
-    def _by_earlier_message(self, earlier: Record) -> tuple[Answer | None, list[Statement]]:
-        """Decide by the key's earlier message: an answer, or None and what frees the key."""
-        of_row = {"of_id": earlier.id, "of_owner": earlier.owner}
+    def _by_earlier_message(self, earlier: Record, reading: Reading) -> Answer | None:
+        """Answer by the key's earlier message, unless this one is to be sent."""
+        if earlier.owner == self.owner:
+            # The answer to this reservation's own COMMIT was lost.
+            return earlier if self.request.is_held_back else self._reservation_of(earlier, reading)
         if self._is_ours_and_unsent(earlier):
-            return None, [Statement(statements.RELEASE_OURS, of_row)]
-        writes = []
-        if earlier.is_overdue:
-            writes = [Statement(statements.DOUBT, of_row)]
-            earlier = earlier.given_up
+            return None
         is_elsewhere = earlier.state is State.SENDING or (
             # Whoever lost the message to another process leaves it there; whoever is new takes it over.
             earlier.state is State.RESERVED and self.after is not None and earlier.undecided_for > 0
         )
         may_be_out = earlier.state is State.SENT or (earlier.state is State.IN_DOUBT and not self.resend)
-        if is_elsewhere or may_be_out:
-            return self._mismatch(earlier) or earlier, writes
-        return None, [*writes, _taking_key(earlier)]
+        return (self._mismatch(earlier) or earlier) if is_elsewhere or may_be_out else None
+
+    def _freeing(self, earlier: Record) -> Statement:
+        """Return what frees the key that an earlier message has."""
+        if self._is_ours_and_unsent(earlier):
+            return Statement(statements.RELEASE_OURS, _of(earlier))
+        return _taking_key(earlier)
 
     def _is_ours_and_unsent(self, earlier: Record) -> bool:
         """Return whether this is the row of the reservation that this one replaces, and no byte of it was sent."""
@@ -165,6 +185,10 @@ class Planner:
     def _is_unused(self, earlier: Record) -> bool:
         return earlier.state is State.RESERVED or self._is_ours_and_unsent(earlier)
 
+    def _key(self, earlier: Record | None) -> str:
+        """Return the key for a new attempt's row, which an earlier attempt may have had."""
+        return stored_key(self.request.key) if earlier is None or earlier.key is None else earlier.key
+
     def _mismatch(self, earlier: Record) -> InvalidMessage | None:
         if earlier.recipient == self.request.recipient_digest:
             return None
@@ -175,13 +199,13 @@ class Planner:
         )
 
     def _account(
-        self, found: list[list[float]], reading: Reading, *, moved_by: float = 0.0
+        self, row: Any, reading: Reading, *, moved_by: float = 0.0
     ) -> tuple[dict[str, float], list[Statement]]:
         """Return the account's pause and wider windows, corrected where a clock was set, and what that writes.
 
         :param moved_by: by how many seconds its messages are moved back.
         """
-        now = reading.now
+        now, found = reading.now, json.loads(row.account)
         values = found[0] if found else [0.0] * len(statements.ACCOUNT_COLUMNS)
         account = dict(zip(statements.ACCOUNT_COLUMNS, values, strict=True))
         # A time further away than any can be was written by a clock that was ahead.
@@ -199,9 +223,10 @@ class Planner:
                 unknown = now + LONGEST_WINDOW
         else:
             step = 0.0  # set back, and another process has moved the messages
-        self.readings.remember(self.account, reading, set_by + step)
+        self.readings.remember(self.account, reading, set_by + step, dict(json.loads(row.clock_set_by)))
         # What was not known then is not known now either, however far that clock was ahead.
         unknown, set_by = min(unknown, now + LONGEST_WINDOW), set_by + step
+        followed = [Statement(statements.SHIFT_AHEAD, {"of_account": self.account, "by": step})] if step > 0 else []
         corrected = account | {
             "widened_until": widened, "paused_until": paused, "unknown_until": unknown, "clock_set_by": set_by
         }  # fmt: skip
@@ -209,7 +234,9 @@ class Planner:
             return account, []
         of_account = {"of_account": self.account}
         new = {"paused": paused, "widened": widened, "unknown": unknown, "set_by": set_by}
+        # The messages before the account, as `settle` locks them.
         return corrected, [
+            *followed,
             Statement(statements.ENSURE_ACCOUNT, of_account),
             Statement(statements.CORRECT_ACCOUNT, {**of_account, **new}),
         ]
@@ -240,13 +267,18 @@ class Planner:
             and not (row["state"] == State.RESERVED and row["at"] < now - records.ABANDONED)
         ]
         extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0
-        slots = AccountSlots(taken, self.limits, extra_margin, left)
+        unknown, only_alerts_since = account["unknown_until"], math.inf
+        if self.request.is_alert and self.limits.of_reserve() and unknown > now:
+            # The minute before may not be known quite well, but the reserve was free in it.
+            only_alerts_since = unknown - LONGEST_WINDOW
+            unknown = only_alerts_since + _SECOND_PASSED
+        slots = AccountSlots(taken, self.limits, extra_margin, left, only_alerts_since)
         find = slots.slot_for_alert if self.request.is_alert else slots.slot
         numbers = [self.name_of(number) for number in self.request.numbers]
         pause = account["paused_until"]
         if self.longest_pause is not None:
             pause = min(pause, now + self.longest_pause)
-        not_before = max(now + head_start, pause, account["unknown_until"])
+        not_before = max(now + head_start, pause, unknown)
         found = find(numbers, not_before)
         if unused is None or unused.state is not State.RESERVED or unused.number not in numbers:
             return found
@@ -262,7 +294,7 @@ class Planner:
             "number": self.name_of(request.numbers[slot.number]),
             "at": slot.at,
             "state": state.value,
-            "key": stored_key(request.key),
+            "key": self._key(earlier),
             "owner": self.owner,
             "digest": request.digest,
             "recipient": request.recipient_digest,
@@ -277,15 +309,18 @@ class Planner:
             "run_id": request.origin.run_id,
             "task_id": request.origin.task_id,
             "map_index": request.origin.map_index,
+            "loop_index": request.origin.loop_index,
+            "body_key": request.body_key,
+            "namespace": self.namespace,
         }
         return Statement(statements.INSERT, values)
 
     def _reservation(self, id_: int, at: float, index: int, reading: Reading) -> Reservation:
         return Reservation(id_, self.owner, self.request.numbers[index], at, reading.at + at - reading.now)
 
-    def _index_of(self, number_digest: str) -> int:
+    def _reservation_of(self, ours: Record, reading: Reading) -> Reservation:
         names = [self.name_of(number) for number in self.request.numbers]
-        return names.index(number_digest)
+        return self._reservation(ours.id, ours.at, names.index(ours.number), reading)
 
     def name_of(self, number: str) -> str:
         """Return the journal's name of one of the account's numbers."""
@@ -318,10 +353,13 @@ def _freed(later: Record | None) -> list[Statement] | None:
 
 def _taking_key(earlier: Record) -> Statement:
     """Return what takes the key from an earlier attempt."""
-    of_row = {"of_id": earlier.id, "of_owner": earlier.owner}
     if earlier.state is State.RESERVED:
-        return Statement(statements.TAKE_OVER, of_row)
-    return Statement(statements.TAKE_KEY, {**of_row, "in_state": earlier.state.value})
+        return Statement(statements.TAKE_OVER, _of(earlier))
+    return Statement(statements.TAKE_KEY, {**_of(earlier), "in_state": earlier.state.value})
+
+
+def _of(record: Record) -> dict[str, Any]:
+    return {"of_id": record.id, "of_owner": record.owner}
 
 
 def _written(row: Mapping[str, Any]) -> float:

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
 from airflow_provider_dialogtech.clock import Clock
-from airflow_provider_dialogtech.journal import schema
+from airflow_provider_dialogtech.journal import errors, schema
 from airflow_provider_dialogtech.journal.backend import Plan, Statement, ask_for_time, note_questions
 from airflow_provider_dialogtech.journal.errors import StoreAway
 
@@ -97,6 +97,8 @@ def watching(seconds: float) -> Iterator[Watch]:
     raise StoreAway(f"it did not answer for {seconds:.1f} s")
 
 
+READ_SECONDS = 15.0
+"""How many seconds a question may take that holds no lock."""
 MOST_CONNECTIONS = 4
 _CONNECT_SECONDS = 5
 _LEAST_CONNECT_SECONDS = 2  # libpq takes no less
@@ -118,6 +120,7 @@ _LOCK = (
     f"SELECT set_config('lock_timeout', '{_LOCK_SECONDS}s', true); "
     "SELECT pg_advisory_xact_lock({lock})"
 )
+_CANCELLED = "57014"
 _BIND = re.compile(r"%\((\w+)\)s")
 
 
@@ -139,6 +142,7 @@ class PostgresBackend:
         sa.event.listen(self._engine, "do_connect", self._connect)
         # Before SQLAlchemy's own listener, which asks the server what it is.
         sa.event.listen(self._engine, "connect", self._watch_new, insert=True)
+        sa.event.listen(self._engine, "before_cursor_execute", _bound, retval=True)
         note_questions(self._engine, clock)
         self._open(timeout)
 
@@ -155,8 +159,14 @@ class PostgresBackend:
             return _send(connection, *_in_one_message(statements, self._engine.dialect, first=first))
 
     def ask(self, question: Statement, *, timeout: float) -> Sequence[Row[Any]]:
-        with self._connection(timeout) as connection:
-            return connection.execute(question.sql, dict(question.values)).all()
+        try:
+            with self._connection(timeout) as connection:
+                connection.execution_options(is_bounded=True)
+                return connection.execute(question.sql, dict(question.values)).all()
+        except sa.exc.DBAPIError as error:
+            if errors.sqlstate(error.orig) != _CANCELLED:
+                raise
+        raise errors.question_too_long()
 
     def close(self) -> None:
         """Close the connections that nobody uses; the others are closed when they are given back."""
@@ -210,6 +220,13 @@ class PostgresBackend:
             _send(connection, "COMMIT")
         if is_new:
             schema.log_new("in the database of [dialogtech] journal_url")
+
+
+def _bound(_connection: Any, _cursor: Any, sql: str, values: Any, context: Any, _many: bool) -> tuple[str, Any]:
+    """Let the server end a question by itself: cut off from who has asked, it would go on reading."""
+    if context.execution_options.get("is_bounded"):
+        sql = f"SELECT set_config('statement_timeout', '{READ_SECONDS * 1000:.0f}', true); {sql}"
+    return sql, values
 
 
 def _version(connection: Connection) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -18,7 +18,7 @@ ABANDONED = 1.0
 # A message is started at most this long before its slot, so a request is over this long after its row was written.
 LONGEST_LEAD = 10.0
 
-NOT_MAPPED = -1
+NO_INDEX = -1
 
 
 def number_name(account: str, number: str) -> str:
@@ -43,12 +43,14 @@ class Origin:
     :param run_id: the DAG's run.
     :param task_id: its name.
     :param map_index: which of a mapped task's instances; -1 when it is not mapped.
+    :param loop_index: which iteration of a loop; -1 outside a loop.
     """
 
     dag_id: str = ""
     run_id: str = ""
     task_id: str = ""
-    map_index: int = NOT_MAPPED
+    map_index: int = NO_INDEX
+    loop_index: int = NO_INDEX
 
 
 NO_TASK = Origin()
@@ -65,6 +67,8 @@ class SlotRequest:
     :param is_alert: whether it goes before everything that is no alert.
     :param origin: the task that it belongs to.
     :param is_held_back: whether it is only written down, since nothing may be sent to its recipient.
+    :param body_key: another name of the message: one with the same body key is the same message, whatever its key. None
+        where the key alone decides.
     """
 
     key: str
@@ -74,6 +78,12 @@ class SlotRequest:
     is_alert: bool = False
     origin: Origin = NO_TASK
     is_held_back: bool = False
+    body_key: str | None = None
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        """What its earlier attempt is found by."""
+        return {"of_key": stored_key(self.key), "of_body_key": self.body_key}
 
     @property
     def digest(self) -> str:
@@ -123,6 +133,7 @@ class Record:
     :param created: when the row was written.
     :param priority: 1 for an alert.
     :param displaced: how often an alert has taken its slot.
+    :param body_key: the name that it has beside its key, as in `SlotRequest`.
     :param read_at: when it was read, on the journal's clock.
     """
 
@@ -145,6 +156,8 @@ class Record:
     run_id: str
     task_id: str
     map_index: int
+    loop_index: int
+    body_key: str | None = field(repr=False)
     read_at: float
 
     @classmethod
@@ -210,6 +223,17 @@ class Record:
             return f"settled by {settled_by}"
         described = self.outcome.get("result_description")
         return described if isinstance(described, str) and described else _REASONS[self.state]
+
+
+def earlier_attempt(rows: Iterable[Sequence[Any]], body_key: str | None) -> Record | None:
+    """Return the earlier attempt of a message: the one with its body key, which another instance of its mapped task may
+    have made under another key, else the one with its key.
+
+    :param rows: both as they were read, where there are any.
+    :param body_key: the message's.
+    """
+    records = [Record.of(row) for row in rows]
+    return max(records, key=lambda record: body_key is not None and record.body_key == body_key, default=None)
 
 
 _REASONS = {

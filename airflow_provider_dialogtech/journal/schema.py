@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # Major and minor. Another minor version reads and writes this journal, too; a newer major one must not.
 MAJOR = 1
-VERSION = MAJOR * 100 + 1
+VERSION = MAJOR * 100 + 2
 metadata = sa.MetaData()
 
 
@@ -56,9 +56,18 @@ messages = sa.Table(
     _text("task_id", 250),
     _count("map_index", -1),
     _text("namespace", 250),
+    _count("loop_index", -1),
+    sa.Column("body_key", sa.String(64)),
     sa.Index("dialogtech_messages_account_at", "account", "at"),
     sa.Index("dialogtech_messages_at", "at"),
     sa.Index("dialogtech_messages_dag_at", "dag_id", "at"),
+)
+_has_body_key = sa.text("body_key IS NOT NULL")
+sa.Index(
+    "dialogtech_messages_body_key",
+    messages.c.body_key,
+    postgresql_where=_has_body_key,
+    sqlite_where=_has_body_key,
 )
 _was_not_sent = sa.text("state <> 'sent'")
 sa.Index(
@@ -218,6 +227,8 @@ def _add_missing_columns(connection: Connection, table: sa.Table) -> None:
         if column.name not in there:
             made = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
+    for index in table.indexes:
+        index.create(connection, checkfirst=True)
 
 
 def log_new(place: str) -> None:

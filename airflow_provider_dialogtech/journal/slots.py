@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -62,6 +63,8 @@ class AccountSlots:
     :param limits: what the account may send.
     :param extra_margin: by how many seconds the short windows are widened.
     :param left: when further messages left, ascending, by the number they left from.
+    :param only_alerts_since: what leaves after this moment is an alert, and alerts keep to their reserve: what left
+        before may not be known.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class AccountSlots:
         limits: RateLimits,
         extra_margin: float = 0.0,
         left: Mapping[str, Sequence[float]] = MappingProxyType({}),
+        only_alerts_since: float = math.inf,
     ) -> None:
         self._places = sorted(places, key=lambda place: place.at)
         self._left = left
@@ -77,6 +81,8 @@ class AccountSlots:
         self._of_account = limits.of_account(extra_margin)
         self._of_number = limits.of_number(extra_margin)
         self._of_ordinary = limits.of_ordinary()
+        self._of_reserve = limits.of_reserve()
+        self._only_alerts_since = only_alerts_since
 
     def slot(self, numbers: Sequence[str], not_before: float) -> Slot:
         """Find the first slot that all limits and the reserve for alerts allow.
@@ -136,7 +142,8 @@ class AccountSlots:
         slots = []
         for index, name in enumerate(numbers):
             times = sorted([*self._left.get(name, ()), *by_number[name]])
-            at = first_open(not_before, of_account, closed_spans([(windows, times)], not_before))
+            of_number = [(windows, times), (self._of_reserve, times[bisect_left(times, self._only_alerts_since) :])]
+            at = first_open(not_before, of_account, closed_spans(of_number, not_before))
             slots.append((at, len(times), index))
         return slots
 

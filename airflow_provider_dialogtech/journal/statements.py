@@ -15,7 +15,7 @@ from sqlalchemy.sql.expression import ColumnElement, Executable
 
 from airflow_provider_dialogtech.journal import alert_statements, states
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
-from airflow_provider_dialogtech.journal.records import COLUMNS, GRACE
+from airflow_provider_dialogtech.journal.records import COLUMNS, GRACE, LONGEST_LEAD
 from airflow_provider_dialogtech.journal.schema import (
     accounts,
     alerts,
@@ -57,6 +57,13 @@ _outcome = sa.bindparam("outcome", type_=sa.String)
 
 SLOT_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created", "updated")
 ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until", "unknown_until", "clock_set_by")
+
+
+# A row that has lost its key to a later attempt is out of question, whatever its body.
+_is_of_message = sa.or_(
+    messages.c.key == _key,
+    sa.and_(messages.c.body_key == sa.bindparam("of_body_key"), messages.c.key.isnot(None)),
+)
 
 
 def _is_in(*found: State, source: Any = messages) -> ColumnElement[bool]:
@@ -114,7 +121,8 @@ def _question(recent: Any) -> Any:
         now().label("now"),
         next_id().label("next_id"),
         _json(ACCOUNT_COLUMNS, accounts, accounts.c.account == _account).label("account"),
-        _json(COLUMNS, messages, messages.c.key == _key).label("message"),
+        _json(("account", "clock_set_by"), accounts, accounts.c.clock_set_by != 0).label("clock_set_by"),
+        _json(COLUMNS, messages, _is_of_message).label("message"),
         _slots(recent).label("slots"),
     )
 
@@ -141,6 +149,10 @@ def _change(condition: ColumnElement[bool], to: State, **values: Any) -> Any:
     return messages.update().where(condition).values(state=to.value, updated=now(), **values)
 
 
+def _later(one: Any, other: Any) -> Any:
+    return sa.case((one > other, one), else_=other)
+
+
 START = _change(
     sa.and_(
         _ours(*states.before("start")),
@@ -149,10 +161,10 @@ START = _change(
         messages.c.at - now() <= sa.bindparam("most_remaining", type_=sa.Float),
         ~sa.exists().where(
             accounts.c.account == _account,
-            sa.or_(
-                # An alert has its own, shorter pause.
-                sa.and_(accounts.c.paused_until > messages.c.at + _SAME_TIME, messages.c.priority == 0),
-                accounts.c.unknown_until > messages.c.at + _SAME_TIME,
+            sa.case(
+                # An alert has its own, shorter pause. What a clock that was set had hidden it must know, though.
+                (messages.c.priority == 1, accounts.c.unknown_until - LONGEST_WINDOW > messages.c.created + _SAME_TIME),
+                else_=_later(accounts.c.paused_until, accounts.c.unknown_until) > messages.c.at + _SAME_TIME,
             ),
         ),
     ),
@@ -161,7 +173,7 @@ START = _change(
 )
 """Shortly before the slot. A second time it changes nothing, but finds its row."""
 
-RELEASE = _change(_ours(*states.before("release")), State.RELEASED)
+RELEASE = _change(_ours(*states.before("release")), State.RELEASED, detail=sa.bindparam("new_detail", type_=sa.Text))
 """By the owner, who knows that no byte was sent."""
 
 RELEASE_OURS = _change(_ours(*states.before("release_ours")), State.RELEASED, key=None)
@@ -209,17 +221,31 @@ RESOLVE = (
 )
 """By a person. The row keeps its idempotency key until a new attempt takes it."""
 
-SHIFT_SLOTS = (
-    messages.update()
-    .where(_is_recent(), _was_written_ahead(messages))
-    .values(
-        at=messages.c.at - sa.bindparam("by", type_=sa.Float),
-        deadline=messages.c.deadline - sa.bindparam("by", type_=sa.Float),
-        created=messages.c.created - sa.bindparam("by", type_=sa.Float),
-        updated=messages.c.updated - sa.bindparam("by", type_=sa.Float),
+_by = sa.bindparam("by", type_=sa.Float)
+
+
+def _shifted(by: Any, *conditions: ColumnElement[bool]) -> Any:
+    return (
+        messages.update()
+        .where(*conditions)
+        .values({name: messages.c[name] + by for name in ("at", "deadline", "created", "updated")})
     )
-)
+
+
+SHIFT_BACK = _shifted(-_by, _is_recent(), _was_written_ahead(messages))
 """Follow a clock that was set back: what was written by the clock that was ahead is as old as it was before."""
+
+SHIFT_AHEAD = _shifted(
+    _by,
+    messages.c.account == _account,
+    messages.c.at > now() - LONGEST_WINDOW - _by,
+    messages.c.at <= now() + LONGEST_LEAD - _by,
+    sa.or_(
+        sa.and_(_is_in(State.SENDING), messages.c.updated <= now() + LEFT_EARLY - _by),
+        sa.and_(_is_in(*_LEFT), messages.c.at <= now() + LEFT_EARLY - _by),
+    ),
+)
+"""Follow a clock that was set ahead: what left in the minute before is as old as it was. What waits reserves anew."""
 
 _no_values: dict[str, Any] = {
     column.name: sa.literal_column("0.0") for column in accounts.columns if column.name != "account"
@@ -330,14 +356,26 @@ def _read(*conditions: ColumnElement[bool]) -> Any:
     return sa.select(*(messages.c[name] for name in COLUMNS), now().label("read_at")).where(*conditions)
 
 
-FIND = _read(messages.c.key == _key)
-"""The message under a key."""
+FIND = _read(_is_of_message)
+"""The message under a key, and the one with the same body key."""
 
 GET = _read(messages.c.id == _id)
 """The message of a row."""
 
+_is_ours = messages.c.namespace == sa.bindparam("of_namespace", type_=sa.String)
+GET_OURS = _read(messages.c.id == _id, _is_ours)
+"""The same, where it is this Airflow's."""
+
 _MOST = sa.bindparam("most", type_=sa.Integer)
-_is_of_dag = messages.c.dag_id == sa.bindparam("of_dag", type_=sa.String)
+_is_of_dags = messages.c.dag_id.in_(sa.bindparam("of_dags", type_=sa.String, expanding=True))
+
+
+def _is_wanted(column: Any, name: str) -> ColumnElement[bool]:
+    wanted = sa.bindparam(name, type_=sa.String)
+    return sa.or_(wanted == "", column == wanted)
+
+
+_is_of_task = sa.and_(_is_wanted(messages.c.run_id, "of_run"), _is_wanted(messages.c.task_id, "of_task"))
 # What was given back for another slot says nothing; what nobody has taken over since was not sent.
 _is_of_interest = sa.or_(messages.c.state != State.RELEASED.value, messages.c.key.isnot(None))
 
@@ -348,7 +386,7 @@ _was_not_sent: Any = sa.text(f"{messages.name}.state <> '{State.SENT.value}'")
 
 def _newest(*conditions: ColumnElement[bool], at: Any = messages.c.at) -> Any:
     is_since = at > now() - sa.bindparam("since", type_=sa.Float)
-    return _read(is_since, *conditions).order_by(at.desc(), messages.c.id.desc()).limit(_MOST)
+    return _read(is_since, _is_ours, _is_of_task, *conditions).order_by(at.desc(), messages.c.id.desc()).limit(_MOST)
 
 
 def _in_state(state: State, *conditions: ColumnElement[bool]) -> Any:
@@ -373,10 +411,16 @@ def _is_literally(*found: State) -> ColumnElement[bool]:
 
 
 LIST = _newest(_is_of_interest)
-LIST_OF_DAG = _newest(_is_of_interest, _is_of_dag)
+LIST_OF_DAGS = _newest(_is_of_interest, _is_of_dags)
 LIST_IN_STATE = {state: _in_state(state) for state in State}
-LIST_IN_STATE_OF_DAG = {state: _in_state(state, _is_of_dag) for state in State}
+LIST_IN_STATE_OF_DAGS = {state: _in_state(state, _is_of_dags) for state in State}
 """The newest messages: of all states but slots that were given back for another one, or in one state."""
+
+_dag = sa.select(sa.func.min(messages.c.dag_id).label("dag_id")).cte("dags", recursive=True)
+_next_dag = sa.select(sa.func.min(messages.c.dag_id)).where(messages.c.dag_id > _dag.c.dag_id).scalar_subquery()
+_dags = _dag.union_all(sa.select(_next_dag).where(_dag.c.dag_id.isnot(None)))
+DAG_IDS = sa.select(_dags.c.dag_id).where(_dags.c.dag_id.isnot(None)).limit(_MOST)
+"""The DAGs that have messages, one step in their index for each."""
 
 _shown_state = sa.case((_is_overdue, State.IN_DOUBT.value), else_=messages.c.state)
 _of_all_numbers = sa.and_(

@@ -12,8 +12,9 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import BaseNotifier
-from airflow_provider_dialogtech.alerts.alert import ENDED_BY, Alert, recovery_alert
+from airflow_provider_dialogtech.alerts.alert import ENDED_BY, Alert, failed_run, recovery_alert
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
+from airflow_provider_dialogtech.alerts.failed_run import failed_run_body
 from airflow_provider_dialogtech.alerts.question import answer_link, question_body, question_key
 from airflow_provider_dialogtech.alerts.text import built_in_body, dag_id_of, identity_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, plural
@@ -49,9 +50,9 @@ class DialogTechSmsNotifier(BaseNotifier):
         @dag(default_args={"on_failure_callback": DialogTechSmsNotifier(to="(555) 666-7777")})
 
     It works as any callback of a task or a DAG, and (Airflow 3.1) as a deadline alert's `AsyncCallback`. It never
-    raises, takes at most 45 seconds, and logs the outcome of each message. Several tasks may share one instance.
-    `send_dialogtech_sms_notification` is another name for it. The class itself, without parentheses, is a callback with
-    the default arguments.
+    raises, takes at most 45 seconds (less where Airflow allows less), and logs the outcome of each message. Several
+    tasks may share one instance. `send_dialogtech_sms_notification` is another name for it. The class itself, without
+    parentheses, is a callback with the default arguments.
 
     :param message: the body, or a function that returns it from the context; by default what happened, to what, when,
         in which run, at which try, and why. A body that is too long is cut. (templated)
@@ -157,6 +158,16 @@ send_dialogtech_sms_notification = DialogTechSmsNotifier
 """Another name for `DialogTechSmsNotifier`, as the notifiers of other providers have one."""
 
 
+class FailedRunNotifier(DialogTechSmsNotifier):
+    """The notifier of `alert_on = dag_failed`: tells of a failed run who was not told of it by another notifier.
+
+    :param dialogtech_conn_id: the connection of type `dialogtech`.
+    """
+
+    def __init__(self, dialogtech_conn_id: str) -> None:
+        super().__init__(dialogtech_conn_id=dialogtech_conn_id, event="dag_failed")
+
+
 class _Rendered:
     """A notifier's fields, rendered for one context. The notifier is not changed, because tasks may share it."""
 
@@ -172,7 +183,7 @@ class _Rendered:
         from airflow_provider_dialogtech.alerts.deliver import deliver
 
         if self.alert is not None:
-            deliver(self.alert, self.recipients or self.hook.settings.alert_to, self.hook)
+            deliver(self.alert, self.recipients or self.hook.settings.alert_to, self.hook, self._context)
 
     def _conn_id(self) -> str:
         try:
@@ -210,7 +221,7 @@ class _Rendered:
         is_question = event == "asked" and not body
         return Alert(
             subject=f"{subject_of(event, self._context)} ({event})",
-            body=body or (question_body if is_question else partial(built_in_body, event))(self._context),
+            body=body or self._built_in(event)(self._context),
             # A question may take two segments, because its link is not cut.
             built_in=not body and not is_question,
             note=note + (answer_link(self._context) if is_question else ""),
@@ -218,7 +229,19 @@ class _Rendered:
             cooldown=self._notifier.cooldown,
             origin=origin_of(self._context),
             about=identity_of(event, self._context),
+            run=failed_run(event, self._context),
+            is_whole_run=event == "dag_failed",
+            once_per_run=self._is_about_run,
         )
+
+    @property
+    def _is_about_run(self) -> bool:
+        return isinstance(self._notifier, FailedRunNotifier)
+
+    def _built_in(self, event: str) -> Callable[[Mapping[str, Any]], str]:
+        if self._is_about_run:
+            return failed_run_body
+        return question_body if event == "asked" else partial(built_in_body, event)
 
     def _body(self) -> tuple[str, str]:
         """Return the body, empty for the built-in one, and a note where its template or function failed."""

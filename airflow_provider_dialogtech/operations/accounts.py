@@ -25,13 +25,18 @@ def hook_of(conn_id: str) -> DialogTechHook:
     return hook
 
 
-def known_hooks(conn_ids: Iterable[str] = ()) -> list[DialogTechHook]:
-    """Return the hooks of all connections that can be read: those named, and those of `[dialogtech] conn_ids`.
+def conn_ids() -> tuple[str, ...]:
+    """Return the connections of `[dialogtech] conn_ids`, and the default one."""
+    return tuple(dict.fromkeys([*config.conn_ids(), DialogTechHook.default_conn_name]))
 
-    :param conn_ids: further connections.
+
+def known_hooks(of: Iterable[str] | None = None) -> list[DialogTechHook]:
+    """Return the hooks of the connections that can be read.
+
+    :param of: the connections; by default those of `[dialogtech] conn_ids`.
     """
     hooks = []
-    for conn_id in dict.fromkeys([*conn_ids, *config.conn_ids()]):
+    for conn_id in config.conn_ids() if of is None else of:
         try:
             hooks.append(hook_of(conn_id))
         except NotSent:

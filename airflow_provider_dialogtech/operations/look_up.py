@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from urllib.parse import unquote_plus
 
+from airflow_provider_dialogtech.api.client import DialogTechClient
+from airflow_provider_dialogtech.api.messages import LARGEST_LISTING
+from airflow_provider_dialogtech.clock import SYSTEM_CLOCK
 from airflow_provider_dialogtech.exceptions import DialogTechError, NotSent
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import digest, mask_number
-from airflow_provider_dialogtech.operations.accounts import hook_of, journal_name, known_hooks
+from airflow_provider_dialogtech.operations.accounts import conn_ids, hook_of, journal_name, known_hooks
 from airflow_provider_dialogtech.operations.messages import Messages
 
 _DAY = timedelta(days=1)
@@ -50,20 +53,33 @@ class Listing:
         return len(self.times) > self.sent
 
 
-def look_up(message: Record, journal: Messages, conn_id: str | None = None) -> Listing:
+def look_up(
+    message: Record,
+    journal: Messages,
+    conn_id: str | None = None,
+    *,
+    among: Iterable[str] | None = None,
+    within: float | None = None,
+    largest: int = LARGEST_LISTING,
+) -> Listing:
     """Ask DialogTech for the messages of the message's day, of the one before and of the one after.
 
     :param message: the message.
-    :param messages: the journal's messages.
-    :param conn_id: the connection of its account; by default it is looked for in `[dialogtech] conn_ids`.
+    :param journal: the journal's messages.
+    :param conn_id: the connection of its account; by default it is looked for.
+    :param among: the connections among which it is looked for; by default those of `[dialogtech] conn_ids`.
+    :param within: the longest time that DialogTech may take, in seconds; by default each call has the connection's
+        timeout.
+    :param largest: the largest accepted list, in bytes.
     :raises NotSent: when no connection belongs to the message's account.
     :raises DialogTechError: when DialogTech could not be asked, or the journal cannot be used.
     """
-    hook = _hook_for(message, conn_id)
+    hook = _hook_for(message, conn_id, among)
+    end = None if within is None else SYSTEM_CLOCK.monotonic() + within
     # DialogTech does not say in which time zone its days begin.
     first, last = message.when.date() - _DAY, message.when.date() + _DAY
-    number = _number_of(message, hook)
-    listed = hook.get_conn().get_messages(first, last, number)
+    number = _number_of(message, hook, end)
+    listed = _client(hook, end).get_messages(first, last, number, largest=largest)
     midnight = datetime.combine(first, time(), timezone.utc)
     known = journal.count_same(message, begin=midnight, end=midnight + 3 * _DAY, any_number=number is None)
     times = listed_as(message, listed)
@@ -79,12 +95,26 @@ def look_up(message: Record, journal: Messages, conn_id: str | None = None) -> L
     )
 
 
-def _hook_for(message: Record, conn_id: str | None) -> DialogTechHook:
+def why_not_asked(error: DialogTechError) -> str:
+    """Say why DialogTech could not be asked. The error's own sentence speaks of a message that was not sent.
+
+    :param error: what `look_up` raised.
+    """
+    advice = [sentence for sentence in _SENTENCE.findall(error.advice) if not _OF_SENDING.search(sentence)]
+    failed = f"DialogTech was not asked, or did not answer: {error.reason}."
+    return " ".join([failed, "This says nothing about the message.", *advice])
+
+
+_SENTENCE = re.compile(r"\S.*?\.(?=\s|$)")
+_OF_SENDING = re.compile(r"\bsend", re.IGNORECASE)
+
+
+def _hook_for(message: Record, conn_id: str | None, among: Iterable[str] | None) -> DialogTechHook:
     if conn_id is not None:
         hooks = [hook_of(conn_id)]
         problem = f"the message {message.id} was sent by another account than that of the connection {conn_id}"
     else:
-        hooks = known_hooks(["dialogtech_default"])
+        hooks = known_hooks(conn_ids() if among is None else among)
         problem = f"no connection of [dialogtech] conn_ids belongs to the account that sent the message {message.id}"
     found = next((hook for hook in hooks if hook.settings.account == message.account), None)
     if found is None:
@@ -92,14 +122,20 @@ def _hook_for(message: Record, conn_id: str | None) -> DialogTechHook:
     return found
 
 
-def _number_of(message: Record, hook: DialogTechHook) -> str | None:
+def _client(hook: DialogTechHook, end: float | None) -> DialogTechClient:
+    """Return a client whose next call ends in time: connecting may take half of the time that is left."""
+    timeout = hook.settings.timeout
+    return hook.make_client(timeout if end is None else max(0.1, min(timeout, (end - SYSTEM_CLOCK.monotonic()) / 2)))
+
+
+def _number_of(message: Record, hook: DialogTechHook, end: float | None) -> str | None:
     """Return the number the message left from, of which the journal has the name only; None where nobody knows it."""
     settings = hook.settings
     for number in settings.from_numbers:
         if journal_name(settings, number) == message.number:
             return number
     try:
-        enabled = hook.get_conn().get_numbers()
+        enabled = _client(hook, end).get_numbers()
     except DialogTechError:
         return None
     return next((number for number in enabled if journal_name(settings, number) == message.number), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -23,38 +23,52 @@ _Found = list[Record]
 
 
 class Messages:
-    """The messages of all accounts in one journal.
+    """The messages of all accounts that one Airflow has in a journal.
 
     :param store: where the journal is stored.
+    :param namespace: the Airflow's name, where several share the journal: those of others are neither shown nor
+        settled.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, namespace: str = "") -> None:
         self._store = store
+        self._namespace = namespace
 
     def list(
         self,
         *,
         since: float,
         state: State | None = None,
-        dag_id: str | None = None,
+        dag_ids: Collection[str] | None = None,
+        run_id: str = "",
+        task_id: str = "",
         most: int = 100,
     ) -> _Found:
         """Return messages, the newest first; slots that were given back for another one only where these are asked for.
 
         :param since: those of the last so many seconds, and those to come.
         :param state: only those in this state.
-        :param dag_id: only those of this DAG.
+        :param dag_ids: only those of these DAGs; an empty id names those of no task.
+        :param run_id: only those of this run.
+        :param task_id: only those of this task.
         :param most: at most so many.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED)}
-        if dag_id is not None:
-            values["of_dag"] = dag_id
+        values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED), "of_run": run_id, "of_task": task_id}
+        if dag_ids is not None:
+            values["of_dags"] = [*dag_ids]
         if state is None:
-            sql = statements.LIST if dag_id is None else statements.LIST_OF_DAG
+            sql = statements.LIST if dag_ids is None else statements.LIST_OF_DAGS
         else:
-            sql = (statements.LIST_IN_STATE if dag_id is None else statements.LIST_IN_STATE_OF_DAG)[State(state)]
+            sql = (statements.LIST_IN_STATE if dag_ids is None else statements.LIST_IN_STATE_OF_DAGS)[State(state)]
         return self._ask(sql, values)
+
+    def dag_ids(self) -> Sequence[str]:
+        """Return the DAGs that have messages, other Airflows' too; an empty id stands for messages of no task.
+
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        return [row.dag_id for row in self._store.ask(Statement(statements.DAG_IDS, {"most": MOST_LISTED}))]
 
     def prune(self, retention: timedelta) -> None:
         """Delete the messages whose retention is over, a few at a time, so that nobody who sends waits for it.
@@ -67,12 +81,12 @@ class Messages:
             self._store.clock.sleep(PRUNING_PAUSE)
 
     def get(self, id_: int) -> Record | None:
-        """Return one message; None when the journal has no such row.
+        """Return one message; None when the journal has no such row, or it is another Airflow's.
 
         :param id_: its row.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        found = self._ask(statements.GET, {"of_id": id_})
+        found = self._ask(statements.GET_OURS, {"of_id": id_})
         return found[0] if found else None
 
     def resolve(self, id_: int, outcome: Literal["sent", "unsent"], *, by: str) -> bool:
@@ -100,7 +114,7 @@ class Messages:
     def count_same(
         self, message: Record, *, begin: datetime, end: datetime, any_number: bool = False
     ) -> dict[State, int]:
-        """Count the messages with the same recipient, body and sending number, by state.
+        """Count the messages with the same recipient, body and sending number, by state; other Airflows' too.
 
         :param message: one of them; it is counted, too.
         :param begin: those that were sent from then on.
@@ -121,6 +135,7 @@ class Messages:
         return {state: found.count(state) for state in State if state in found}
 
     def _ask(self, sql: Any, values: Mapping[str, Any]) -> _Found:
+        values = {**values, "of_namespace": self._namespace}
         found = map(Record.of, self._store.ask(Statement(sql, values)))
         # A message whose process is gone is in doubt, whether or not somebody has met it and written that down.
         return [record.given_up if record.is_overdue else record for record in found]

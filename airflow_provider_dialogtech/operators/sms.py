@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import trigger_at
@@ -14,7 +15,7 @@ from airflow_provider_dialogtech.hooks.dialogtech import check_choices, seconds_
 from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of
 from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.identity import key_in
+from airflow_provider_dialogtech.settings.identity import keys_in
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
@@ -126,12 +127,11 @@ class DialogTechSendSmsOperator(PooledOperator):
             to=self.to,
             message=self.message,
             from_=self.from_,
-            idempotency_key=key_in(context, self.hook.recipient(self.to))
-            if self.idempotency_key is None
-            else self.idempotency_key,
+            idempotency_key=self.idempotency_key,
             in_doubt=self.in_doubt,
             on_too_long=self.on_too_long,
             smart_encoding=self.smart_encoding,
             max_wait=max_wait,
             keep_beyond=DEFERRED_BEYOND.total_seconds() if self.deferrable else None,
+            keys_of=partial(keys_in, context),
         ).as_xcom()

@@ -13,13 +13,13 @@ from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_dialogtech._compat import HAS_PAGES
+from airflow_provider_dialogtech.alerts.failed_run import note_failure
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.plugins.retention import keep_retention
-from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.config import PREFIX, page_path
-from airflow_provider_dialogtech.settings.identity import MAP_INDEX_VARIABLE
+from airflow_provider_dialogtech.settings import config, host
+from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,9 @@ class Listener:
 
     @hookimpl
     def on_starting(self, component: Any) -> None:
-        # Scheduler, dag-processor and triggerer start as a Job. A task's process does not, and from Airflow 3 on it
-        # must not access the database.
-        if type(component).__name__ != "Job":
+        # Scheduler, dag-processor and triggerer start as a Job. In Airflow 3 a task's process does not, and must not
+        # access the database. In Airflow 2 each task has a Job too, whose type is not set yet.
+        if type(component).__name__ != "Job" or host.is_called_by(host.TASK_COMMAND):
             return
         # A failure here must not stop a component of Airflow.
         try:
@@ -89,7 +89,8 @@ class Listener:
             log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
         with suppress(Exception):
             _warn_of_a_taken_directory()
-        if getattr(component, "job_type", None) == "SchedulerJob":
+        # A Job gets its type only after this hook.
+        if getattr(component, "job_type", None) == "SchedulerJob" or host.is_called_by(host.SCHEDULER_COMMAND):
             keep_retention()
 
     @hookimpl
@@ -101,11 +102,16 @@ class Listener:
         self._import_errors.note(filename, stacktrace, is_new=False)
 
     @hookimpl
-    def on_task_instance_running(self, task_instance: Any) -> None:
-        # Airflow passes a task's DAG, run and task id to the processes it starts, but not its map index. Without it,
-        # the instances of a mapped task would share one idempotency key.
-        with suppress(Exception):  # of any kind: a failure here must not stop a task
-            os.environ[MAP_INDEX_VARIABLE] = str(int(task_instance.map_index))
+    def on_task_instance_failed(self, task_instance: Any, error: object) -> None:
+        # A failure here must not change what becomes of the task.
+        with suppress(Exception):
+            if "dag_failed" in config.alert_on() and _is_in_its_process(task_instance):
+                note_failure(task_instance, error)
+
+
+def _is_in_its_process(task_instance: Any) -> bool:
+    """Return whether a task fails in its own process: where a person marks it as failed, it has no error."""
+    return type(task_instance).__name__ == "RuntimeTaskInstance" or host.is_called_by(host.TASK_COMMAND)
 
 
 def _create_pools() -> None:
@@ -143,7 +149,7 @@ class _Page:
 
 
 class DialogTechPlugin(AirflowPlugin):
-    """Creates the connections' pools, passes the map index to a task's processes, and adds the page "Messages"."""
+    """Creates the connections' pools, sends alerts about broken DAG files, and adds the page "Messages"."""
 
     name = "dialogtech"
     listeners = [Listener()]  # noqa: RUF012 - as Airflow declares it
@@ -154,7 +160,7 @@ class DialogTechPlugin(AirflowPlugin):
                 "name": "Messages",
                 "href": page_path(),
                 "destination": "nav",
-                "url_route": "dialogtech_messages",
+                "url_route": PAGE,
                 "category": "browse",
             }
         ]

@@ -1,12 +1,14 @@
-"""A cluster policy: with `alert_on = dag_failed`, every DAG gets a notifier for its failed runs.
+"""The cluster policies, which Airflow calls for each DAG that it parses and for each task that it runs.
 
-The dag-processor then sends the message as a DAG callback, and the scheduler runs none of this package's code.
+With `alert_on = dag_failed`, every DAG gets a notifier for its failed runs. The dag-processor then sends the message as
+a DAG callback, and the scheduler runs none of this package's code.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 from airflow.policies import hookimpl
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 @hookimpl
 def dag_policy(dag: Any) -> None:
     """Airflow calls this for every DAG that it parses. An exception would count as an error in the DAG's file."""
+    with suppress(Exception):  # of any kind: the DAG then fails to parse, with Airflow's own error
+        _allow_end_from_trigger(dag)
     try:
         if "dag_failed" in config.alert_on():
             _add_notifier(dag)
@@ -26,24 +30,51 @@ def dag_policy(dag: Any) -> None:
         log.exception("The notifier of [dialogtech] alert_on could not be added to the DAG %s.", dag.dag_id)
 
 
-def _add_notifier(dag: Any) -> None:
-    from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+@hookimpl(wrapper=True)
+def get_airflow_context_vars(context: Any) -> Generator[None, dict[str, str], dict[str, str]]:
+    """Add the map index and the iteration of a loop to the variables that Airflow sets for a task's processes.
 
-    # The class itself is a callback, too.
-    kinds = [found if isinstance(found, type) else type(found) for found in _failure_callbacks(dag)]
-    if any(issubclass(kind, DialogTechSmsNotifier) for kind in kinds):
+    Airflow passes on a task's DAG, run and task id alone. Without the iteration, only the first one would send.
+    """
+    from airflow_provider_dialogtech.journal.records import NO_INDEX
+    from airflow_provider_dialogtech.settings.identity import loop_index_in
+
+    variables = yield
+    with suppress(Exception):  # of any kind: a failure here must not stop a task
+        loop_index = loop_index_in(context)
+        loop = {} if loop_index == NO_INDEX else {"loop_index": str(loop_index)}
+        return {"map_index": str(int(context["ti"].map_index)), **loop, **variables}
+    return variables
+
+
+def _allow_end_from_trigger(dag: Any) -> None:
+    """Unregister our listener where Airflow would refuse a DAG because of it, right after this policy.
+
+    Airflow calls the listener in its components' main processes, and parses each DAG file in another one. Only Airflow
+    2 also reports a file's import errors there; it then reports none of a file with such a DAG.
+    """
+    if not any(getattr(task, "end_from_trigger", False) for task in dag.tasks):
         return
-    notifier = DialogTechSmsNotifier(dialogtech_conn_id=config.alert_conn_id(), event="dag_failed")
-    dag.on_failure_callback = [*_listed(dag.on_failure_callback), notifier]
+    from airflow.listeners.listener import get_listener_manager
+
+    from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
+
+    plugins = get_listener_manager().pm
+    for listener in DialogTechPlugin.listeners:
+        if plugins.is_registered(listener):
+            plugins.unregister(listener)
+
+
+def _add_notifier(dag: Any) -> None:
+    from airflow_provider_dialogtech.notifications.sms import FailedRunNotifier
+
+    callbacks = _listed(dag.on_failure_callback)
+    if any(isinstance(callback, FailedRunNotifier) for callback in callbacks):
+        return
+    # The last one: the DAG's own notifiers come first.
+    dag.on_failure_callback = [*callbacks, FailedRunNotifier(config.alert_conn_id())]
     # The scheduler requests a DAG's callbacks only if the serialized DAG has this flag.
     dag.has_on_failure_callback = True
-
-
-def _failure_callbacks(dag: Any) -> Iterator[Any]:
-    from airflow_provider_dialogtech.alerts.event import callbacks_in
-
-    for owner in (dag, *dag.tasks):
-        yield from callbacks_in(getattr(owner, "on_failure_callback", None))
 
 
 def _listed(callbacks: Any) -> list[Any]:

@@ -210,6 +210,18 @@ def base_url() -> str:
     return str(_conf().get("api", "base_url", fallback="") or "")
 
 
+def task_success_overtime() -> float:
+    """Return `[core] task_success_overtime`: how long Airflow 3 lets the callbacks of a task run, in seconds."""
+    return float(_conf().getfloat("core", "task_success_overtime", fallback=20.0))
+
+
+def dag_file_processor_timeout() -> float:
+    """Return how long Airflow lets a process parse a DAG file and run its callbacks, in seconds."""
+    option, conf = "dag_file_processor_timeout", _conf()
+    # Airflow 2 has it in [core].
+    return float(conf.get("dag_processor", option, fallback=None) or conf.get("core", option, fallback="50"))
+
+
 def deferrable_by_default() -> bool:
     """Return `[operators] default_deferrable`.
 
@@ -322,6 +334,8 @@ def _fail(name: str, expected: str) -> NoReturn:
 
 
 PREFIX = "/dialogtech"
+PAGE = "dialogtech_messages"
+"""The name of the page "Messages" in Airflow's own URLs."""
 
 
 def base_path() -> str:
@@ -335,6 +349,14 @@ def page_path(**filters: str) -> str:
     :param filters: the page's query parameters: `dag_id`, `run_id`, `task_id`, `hours`.
     """
     return f"{base_path()}{PREFIX}/" + (f"?{urlencode(filters)}" if filters else "")
+
+
+def frame_path(query: str = "") -> str:
+    """Return the path at which Airflow's UI shows the page "Messages" in its frame.
+
+    :param query: the page's query, encoded.
+    """
+    return f"{base_path()}/plugin/{PAGE}" + (f"?{query}" if query else "")
 
 
 def task_path(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:

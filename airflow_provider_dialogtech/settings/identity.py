@@ -1,53 +1,92 @@
 """The journal's names for messages, accounts and tasks.
 
 Idempotency keys and accounts are digests, so that the journal holds no phone number and no access key. A message is
-sent once per idempotency key.
+sent once per idempotency key. `docs/guarantees.md` has the rule and its cases.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from airflow_provider_dialogtech.journal.records import NOT_MAPPED as _NOT_MAPPED
-from airflow_provider_dialogtech.journal.records import Origin
+from airflow_provider_dialogtech.journal.records import NO_INDEX, Origin
 from airflow_provider_dialogtech.masking import digest, safe_str
 from airflow_provider_dialogtech.settings import config
 
+if TYPE_CHECKING:
+    from airflow_provider_dialogtech.sms.message import SmsMessage
+
 LONGEST_KEY = 10_000
 LONGEST_NAME = 250
-# The plugin sets it, beside the variables that Airflow sets for a task.
+# A policy adds them to the variables that Airflow sets for a task.
 MAP_INDEX_VARIABLE = "AIRFLOW_CTX_MAP_INDEX"
+LOOP_INDEX_VARIABLE = "AIRFLOW_CTX_LOOP_INDEX"
 _VARIABLES = ("AIRFLOW_CTX_DAG_ID", "AIRFLOW_CTX_DAG_RUN_ID", "AIRFLOW_CTX_TASK_ID")
-_LONGEST_MAP_INDEX = 9
+_LONGEST_INDEX = 9
 _LONGEST_ENVIRONMENT = 4_000_000
 
 
-def task_key(dag_id: str, run_id: str, task_id: str, map_index: int, recipient: str, *more: str) -> str:
+@dataclass(frozen=True)
+class Keys:
+    """What a message is recognized by. It is sent once per key, and once per body key.
+
+    :param key: its idempotency key.
+    :param body_key: the same for all messages of its task's instances with the same recipient and body. None where the
+        key alone decides.
+    """
+
+    key: str
+    body_key: str | None = None
+
+
+def task_key(
+    dag_id: str, run_id: str, task_id: str, map_index: int, recipient: str, *more: str, loop_index: int = NO_INDEX
+) -> str:
     """Return the idempotency key of a task's message.
 
     It contains neither the try number nor the body, because a template may render a time or the try number, which
     change on every retry. It contains `[dialogtech] namespace` if that is set.
 
+    :param map_index: which of a mapped task's instances; -1 when it is not mapped.
     :param recipient: the recipient's number, in digits.
     :param more: what else distinguishes messages to one recipient.
+    :param loop_index: which iteration of a loop; -1 outside a loop. (Airflow's `region_id` changes when a loop is
+        cleared.)
     """
-    return digest(*_named("task"), dag_id, run_id, task_id, map_index, recipient, *more)
+    kind = "task" if loop_index == NO_INDEX else f"task, iteration {loop_index}"
+    return digest(*_named(kind), dag_id, run_id, task_id, map_index, recipient, *more)
 
 
-def key_in(context: Mapping[str, Any], recipient: str, *more: str) -> str:
-    """Return the idempotency key of a message of a context's task.
+def keys_in(context: Mapping[str, Any], message: SmsMessage, *more: str) -> Keys:
+    """Return the keys of a task that sends one message to each recipient.
+
+    The instances of a mapped task may come in another order when a run is cleared. So the map index distinguishes two
+    messages only if their bodies differ.
 
     :param context: the task's context.
-    :param recipient: the recipient's number, in digits.
+    :param message: the message.
     :param more: as for `task_key`.
     """
-    ti = context["ti"]
-    return task_key(ti.dag_id, ti.run_id, ti.task_id, ti.map_index, recipient, *more)
+    ti, loop_index = context["ti"], loop_index_in(context)
+    names = (ti.dag_id, ti.run_id, ti.task_id)
+    key = task_key(*names, ti.map_index, message.to, *more, loop_index=loop_index)
+    if ti.map_index == NO_INDEX:
+        return Keys(key)
+    return Keys(key, task_key(*names, NO_INDEX, message.to, *more, digest(message.body), loop_index=loop_index))
+
+
+def loop_index_in(context: Mapping[str, Any]) -> int:
+    """Return the iteration of the loop that a context's task is in (Airflow 3.4); -1 outside a loop. Never raises.
+
+    :param context: the context of a task or a callback.
+    """
+    index = _part(context.get("loop"), "index")
+    return index if isinstance(index, int) else NO_INDEX
 
 
 def given_key(key: object) -> str:
@@ -71,21 +110,21 @@ def given_key(key: object) -> str:
 def default_key(recipient: str, body: str) -> str:
     """Return the default idempotency key of the hook: in a task one per body and run, elsewhere a new one.
 
-    Code that a task runs in another process (a shell script, a virtual environment, an external Python) is identified
-    by the variables that Airflow sets there. They lack the map index, which the plugin adds. Where it is missing (the
-    plugin is off, or a BashOperator has `env` without `append_env`), the instances of a mapped task share a key. Of the
-    same body to the same recipient only the first is sent then, unless each has its own `idempotency_key`.
+    Code that a task runs in another process (a virtual environment, an external Python) is identified by the variables
+    that Airflow sets there, and by the iteration of a loop, which a policy adds.
 
     :param recipient: the recipient's number, in digits.
     :param body: the body.
     """
     context = _running_context()
     if context is not None:
-        return key_in(context, recipient, digest(body))
-    task = _task_of_this_process()
-    if task is not None:
-        return task_key(*task, recipient, digest(body))
-    return uuid.uuid4().hex
+        ti, loop_index = context["ti"], loop_index_in(context)
+        names = (ti.dag_id, ti.run_id, ti.task_id)
+    elif (origin := _origin_of_this_process()) is not None:
+        names, loop_index = (origin.dag_id, origin.run_id, origin.task_id), origin.loop_index
+    else:
+        return uuid.uuid4().hex
+    return task_key(*names, NO_INDEX, recipient, digest(body), loop_index=loop_index)
 
 
 def origin_of(context: Mapping[str, Any]) -> Origin:
@@ -93,17 +132,15 @@ def origin_of(context: Mapping[str, Any]) -> Origin:
     ti = context.get("ti")
     run = context.get("dag_run")
     if ti is None:
-        return _origin(_part(run, "dag_id"), _part(run, "run_id") or _part(run, "dag_run_id"), "", _NOT_MAPPED)
-    return _origin(_part(ti, "dag_id"), _part(ti, "run_id"), _part(ti, "task_id"), _part(ti, "map_index"))
+        return _origin((_part(run, "dag_id"), _part(run, "run_id") or _part(run, "dag_run_id"), ""))
+    names = (_part(ti, name) for name in ("dag_id", "run_id", "task_id"))
+    return _origin(names, _part(ti, "map_index"), loop_index_in(context))
 
 
 def current_origin() -> Origin:
     """Return the task that runs in this process, or that started this process."""
     context = _running_context()
-    if context is not None:
-        return origin_of(context)
-    task = _task_of_this_process()
-    return Origin() if task is None else _origin(*task)
+    return origin_of(context) if context is not None else _origin_of_this_process() or Origin()
 
 
 def account_of(name: str) -> str:
@@ -129,7 +166,7 @@ def _running_context() -> Mapping[str, Any] | None:
         return None
 
 
-def _task_of_this_process() -> tuple[str, str, str, int] | None:
+def _origin_of_this_process() -> Origin | None:
     """Read the task that started this process from the environment it was started with.
 
     Airflow sets the same variables in the task's own process while the task runs. They are ignored there, because a
@@ -139,10 +176,12 @@ def _task_of_this_process() -> tuple[str, str, str, int] | None:
     names = [given.get(name, "") if given.get(name) == os.environ.get(name) else "" for name in _VARIABLES]
     if not all(names):
         return None
-    dag_id, run_id, task_id = names
-    index = given.get(MAP_INDEX_VARIABLE, "")
-    known = index.isascii() and index.isdigit() and len(index) <= _LONGEST_MAP_INDEX
-    return dag_id, run_id, task_id, int(index) if known else _NOT_MAPPED
+    return _origin(names, _index(given.get(MAP_INDEX_VARIABLE, "")), _index(given.get(LOOP_INDEX_VARIABLE, "")))
+
+
+def _index(written: str) -> int:
+    is_one = written.isascii() and written.isdigit() and len(written) <= _LONGEST_INDEX
+    return int(written) if is_one else NO_INDEX
 
 
 def _environment_at_start() -> Mapping[str, str]:
@@ -164,10 +203,10 @@ def _part(whole: Any, name: str) -> Any:
         return None
 
 
-def _origin(dag_id: Any, run_id: Any, task_id: Any, map_index: Any) -> Origin:
+def _origin(names: Iterable[Any], map_index: Any = NO_INDEX, loop_index: int = NO_INDEX) -> Origin:
     # A database cannot store a lone surrogate.
     dag, run, task = (
         safe_str(name, LONGEST_NAME).encode(errors="replace").decode() if isinstance(name, str) else ""
-        for name in (dag_id, run_id, task_id)
+        for name in names
     )
-    return Origin(dag, run, task, map_index if isinstance(map_index, int) else _NOT_MAPPED)
+    return Origin(dag, run, task, map_index if isinstance(map_index, int) else NO_INDEX, loop_index)

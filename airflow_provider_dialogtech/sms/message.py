@@ -98,7 +98,7 @@ def _senders(from_numbers: Sequence[object], recipient: Number) -> tuple[Number,
     if not numbers:
         raise InvalidMessage(
             "no number to send from is set",
-            advice="Give `from_`, or set `from_numbers` in the connection's extra.",
+            advice="Give `from_`, or set `from_numbers` in the connection.",
         )
     numbers.pop(recipient, None)
     if not numbers:

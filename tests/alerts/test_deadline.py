@@ -11,14 +11,13 @@ def deadline(time):
     return AlertDeadline(HELD, time.clock)
 
 
-def test_a_callback_ends_before_the_dag_processor_kills_it():
-    """It is killed after 50 s; a slot, a call and the second between them fit in."""
-    assert HELD == 45.0
+def test_a_slot_and_a_call_fit_in():
     assert WAIT + CALL + 1.0 == HELD
 
 
 @pytest.mark.parametrize(
-    ("passed", "for_slot"), [(0.0, 30.0), (1.0, 29.0), (29.5, 0.5), (30.0, 0.0), (44.0, 0.0), (99.0, 0.0)]
+    ("passed", "for_slot"),
+    [(0.0, 30.0), (10.0, 30.0), (11.5, 29.0), (40.0, 0.5), (40.5, 0.0), (44.0, 0.0), (99.0, 0.0)],
 )
 def test_a_slot_leaves_enough_time_to_send(time, deadline, passed, for_slot):
     time.go_on(passed)
@@ -31,9 +30,21 @@ def test_a_callback_that_has_more_time_waits_no_longer_for_a_slot(time):
 
 
 def test_it_sleeps_unless_too_little_time_to_send_would_remain(time, deadline):
-    deadline.sleep(31.0)
-    assert time.sleeps == [31.0]
+    deadline.sleep(41.5)
+    assert time.sleeps == [41.5]
     with pytest.raises(WaitTooLong, match="the time that a callback may take is over"):
         deadline.sleep(0.1)
-    assert time.sleeps == [31.0]
+    assert time.sleeps == [41.5]
     deadline.sleep(0.0)
+
+
+@pytest.mark.parametrize(("passed", "expected"), [(0.0, 14.0), (30.0, 14.0), (34.0, 10.0), (40.0, 4.0), (44.0, 3.5)])
+def test_a_call_is_shortened_to_the_time_that_is_left(time, deadline, passed, expected):
+    time.go_on(passed)
+    assert deadline.remaining_for_call(14.0) == pytest.approx(expected)
+    assert deadline.remaining_for_call(2.0) == 2.0
+
+
+@pytest.mark.parametrize(("held", "expected"), [(45.0, 10.0), (17.0, 6.25), (6.5, 1.0), (-3.0, 1.0)])
+def test_a_silent_journal_leaves_time_for_another_one(time, held, expected):
+    assert AlertDeadline(held, time.clock).remaining_for_journal(10.0) == pytest.approx(expected)

@@ -1,5 +1,7 @@
 """How long an alert retries to settle and to release, tested with a fake clock."""
 
+from itertools import product
+
 import pytest
 
 from airflow_provider_dialogtech.alerts.journals import HELD, AlertDeadline, AlertJournal, JournalAttempt
@@ -20,14 +22,23 @@ def unavailable(unused_port, time):
     return AlertJournal(JournalAttempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits())
 
 
-@pytest.mark.parametrize("outcome", ["sent", "in_doubt", "refused", "throttled"])
+def settle(journal, outcome):
+    journal.settle(HELD_SLOT, outcome, {})
+
+
+def bring_back(journal, outcome):
+    journal.bring_back(REQUEST, HELD_SLOT, outcome, {}, timeout=60.0)
+
+
+@pytest.mark.parametrize("write", product([settle, bring_back], ["sent", "in_doubt", "refused", "throttled"]))
 @pytest.mark.parametrize(("passed", "timeout"), [(0.0, 39.0), (30.0, 9.0), (38.5, 1.0), (44.0, 1.0)])
 def test_an_outcome_is_written_as_long_as_a_new_connection_fits_into_the_callbacks_time(
-    unavailable, time, outcome, passed, timeout
+    unavailable, time, write, passed, timeout
 ):
     time.go_on(passed)
+    step, outcome = write
     with pytest.raises(JournalUnavailable):
-        unavailable.settle(HELD_SLOT, outcome, {})
+        step(unavailable, outcome)
     assert timeout - 1 <= sum(time.sleeps) <= timeout
 
 

@@ -4,6 +4,7 @@ import importlib
 from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 
@@ -76,6 +77,16 @@ def test_a_link_is_whole_whatever_the_dag_is_called(asking, sandbox, alerting):
     DialogTechSmsNotifier().notify(asking)
     (body,) = [sms["message"] for sms in sandbox.accepted()]
     assert body.endswith(f" {BASE_URL}/dags/%C3%BCbermorgen/runs/manual__1/tasks/ask/required_actions?map_index=-1")
+
+
+def test_a_question_in_a_loop_is_sent_in_each_iteration_with_a_link_to_it(asking, sandbox, alerting):
+    region = uuid4()
+    for index in range(2):
+        asking["loop"] = SimpleNamespace(index=index)
+        asking["ti"].region_id, asking["ti"].region_index = region, index
+        DialogTechSmsNotifier().notify(asking)
+    ends = [sms["message"].rsplit("?", 1)[1] for sms in sandbox.accepted()]
+    assert ends == [f"map_index=-1&region_id={region}&region_index={index}" for index in range(2)]
 
 
 def test_a_question_shows_no_secret_and_keeps_its_numbers(asking):

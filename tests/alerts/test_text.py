@@ -168,12 +168,37 @@ def test_an_alert_about_a_dag_names_the_dag_whatever_task_the_context_has(event)
     assert recovery_body(subject_of(event, context)) == "Airflow: DAG etl works again"
 
 
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("eu west", "eu west"),
+        ("eu\n west", "eu west"),
+        ("2026-11-30", "2026-11-30"),
+        ("", "3"),
+        (None, "3"),
+        (7, "3"),
+        ("+1 555-666-7777", "…7777"),
+        ("password=hunter2", "password=***"),
+    ],
+)
+def test_an_alert_about_a_mapped_task_names_it_by_its_label(label, shown):
+    assert subject_of("failed", context_of(map_index=3, rendered_map_index=label)) == f"etl.load[{shown}]"
+    assert subject_of("failed", context_of(rendered_map_index=label)) == "etl.load"
+
+
+def test_a_long_label_is_cut():
+    assert len(subject_of("failed", context_of(map_index=3, rendered_map_index="x" * 10_000))) < 60
+
+
 def test_an_alert_about_a_task_names_its_instance():
     context = context_of(map_index=0)
     assert subject_of("failed", context) == "etl.load[0]"
     assert identity_of("failed", context) == '["etl", "load", "0"]'
     assert identity_of("failed", context_of(map_index=1)) != identity_of("failed", context)
     assert identity_of("failed", {"dag": SimpleNamespace(dag_id="etl")}) == '["etl"]'
+    in_a_loop = context | {"loop": SimpleNamespace(index=2)}
+    assert subject_of("failed", in_a_loop) == "etl.load[0] (iteration 2)"
+    assert identity_of("failed", in_a_loop) == '["etl", "load", "0", "iteration 2"]'
 
 
 def test_the_names_of_an_alert_have_90_characters_together():

@@ -76,6 +76,28 @@ def test_a_host_that_refuses_is_reported(check, connection, unused_port, pool):
     assert "refused" in found["API"]["found"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"extra": {"only_too": "5556667777"}}, "the extra has an unknown key 'only_too' (nearest: only_to)"),
+        ({"conn_type": "aws"}, "the conn_type must be dialogtech, not 'aws'"),
+    ],
+)
+@pytest.mark.usefixtures("pool")
+def test_a_misspelt_key_and_another_type_are_reported(check, connect_sandbox, sandbox, fields, words):
+    connect_sandbox(**fields)
+    code, found = check()
+    assert (code, found["connection"][""], found["connection"]["found"]) == (1, "✗", words)
+    assert sandbox.messages() == []
+
+
+def test_a_relative_journal_is_reported(check, sandbox_connection, pool, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", "sqlite:///journal.db")
+    code, found = check()
+    assert (code, found["journal"][""]) == (1, "✗")
+    assert "relative path" in found["journal"]["found"]
+
+
 def test_a_number_that_is_not_enabled_is_reported(check, connect_sandbox, pool):
     connect_sandbox(extra={"from_numbers": "5554332111, 5559998888"})
     code, found = check()

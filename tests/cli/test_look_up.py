@@ -142,6 +142,9 @@ def test_a_refusal_ends_with_exit_code_1(in_doubt, run, sandbox, connect_sandbox
     ran = run("messages", "look-up", id_)
     assert ran.code == 1
     assert "did not accept the access keys" in ran.err
+    # Its own sentence would speak of a message that was not sent.
+    assert "This says nothing about the message." in ran.err
+    assert "was not sent" not in ran.err
 
 
 def test_no_key_number_or_body_is_printed(in_doubt, run, sandbox, sandbox_connection):

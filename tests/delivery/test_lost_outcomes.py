@@ -106,6 +106,18 @@ def test_a_retry_that_waits_for_its_slot_finds_what_was_brought_back(sandbox, st
     assert (found.state, found.outcome) == ("sent", {"result": "success"})
 
 
+def test_a_retry_that_has_left_meanwhile_keeps_the_key_and_both_are_recorded(sandbox, store_url):
+    """A limit that docs/guarantees.md names: what the journal lost was sent twice by then."""
+    journal = a_journal(sandbox, store_url)
+    held = journal.reserve(a_request(sandbox))
+    loses_the_start(store_url)
+    retry = journal.reserve(a_request(sandbox))
+    change(store_url, messages.update().where(messages.c.owner == retry.owner).values(state="sending"))
+    journal.bring_back(a_request(sandbox), held, "sent", {})
+    assert journal.settle(retry, "sent", {})
+    assert [(row.state, row.key is not None) for row in rows(store_url)] == [("sent", False), ("sent", True)]
+
+
 def test_a_key_that_a_retry_has_taken_and_given_up_comes_back_to_what_was_sent(sandbox, store_url):
     journal = a_journal(sandbox, store_url)
     held = journal.reserve(a_request(sandbox))

@@ -208,6 +208,8 @@ def test_what_cannot_be_reached_is_tried_again_and_ends_as_unreachable(sandbox, 
     )
     with pytest.raises(Unreachable):
         sender.send(a_message(sandbox), key="k")
+    reason = MessageJournal(Store(sqlite_url), "any", RateLimits()).find("k").reason
+    assert reason.startswith("not sent: DialogTech could not be reached at 127.0.0.1")
     assert a_sender(sandbox, sqlite_url).send(a_message(sandbox), key="k").status == "sent"
 
 
@@ -271,7 +273,7 @@ def test_an_interrupt_before_the_request_gives_the_slot_back(sandbox, sqlite_url
     with pytest.raises(KeyboardInterrupt):
         sender.send(a_message(sandbox, numbers=sandbox.numbers[:1]), key="2")
     record = MessageJournal(Store(sqlite_url), "any", RateLimits()).find("2")
-    assert record.state == "released"
+    assert (record.state, record.reason) == ("released", "not sent: it was stopped (KeyboardInterrupt)")
 
 
 def test_of_eight_processes_with_one_key_at_once_exactly_one_sends_and_all_are_told(sandbox, store_url):

@@ -270,3 +270,39 @@ def test_a_held_back_message_is_sent_once_only_to_allows_it(sandbox, connect_san
     connect_sandbox(extra={"from_numbers": FROM_NUMBERS[0], "only_to": []})
     again = DialogTechHook().send_sms(to="5556668888", message="hi", idempotency_key="one")
     assert again["status"] == "already_sent", "a sent message is reported as sent"
+
+
+@pytest.mark.parametrize(
+    ("changes", "beginning", "end"),
+    [
+        (
+            {"password": "another secret key"},
+            "The message to …7777 was not sent: DialogTech did not accept the access keys",
+            "Check the access key and the secret access key in the connection 'sales', and correct them.",
+        ),
+        (
+            {"host": "http://127.0.0.1:{port}/ibp_api.php"},
+            "The message to …7777 was not sent: DialogTech could not be reached at 127.0.0.1:",
+            "Check the network, the proxy and the API URL in the connection 'sales'. Sending it again is safe.",
+        ),
+        (
+            {"extra": {}},
+            "The message was not sent: no number to send from is set. ",
+            "Give `from_`, or set `from_numbers` in the connection 'sales'.",
+        ),
+        (
+            {"extra": {"only_too": "5556667777"}},
+            "Nothing was sent: the extra has an unknown key 'only_too' (nearest: only_to). ",
+            "Correct the connection 'sales'.",
+        ),
+    ],
+)
+def test_an_error_names_the_recipient_and_the_connection(connect_sandbox, unused_port, changes, beginning, end):
+    fields = {"extra": {"from_numbers": FROM_NUMBERS[0]}} | changes
+    if "host" in fields:
+        fields["host"] = fields["host"].format(port=unused_port)
+    connect_sandbox("sales", **fields)
+    with pytest.raises(NotSent) as refused:
+        DialogTechHook("sales").send_sms(to="5556667777", message="hi")
+    assert str(refused.value).startswith(beginning)
+    assert str(refused.value).endswith(end)

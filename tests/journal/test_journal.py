@@ -192,6 +192,17 @@ def test_a_message_in_doubt_goes_again_only_when_a_person_says_so(journal, store
     assert [row.state for row in rows(store_url)] == ["in_doubt", "reserved"]
 
 
+@pytest.mark.parametrize("is_given_back", [False, True])
+def test_a_resend_that_ended_before_it_sent_lets_the_next_attempt_send(journal, store_url, is_given_back):
+    """A limit that docs/guarantees.md names."""
+    send(journal, outcome="in_doubt")
+    resent = journal.reserve(a_request(), resend=True)
+    if is_given_back:
+        journal.release(resent)
+    assert isinstance(journal.reserve(a_request()), Reservation)
+    assert [row.state for row in rows(store_url)] == ["in_doubt", "released", "reserved"]
+
+
 def test_a_message_being_sent_is_waited_for_even_when_it_may_be_resent(journal):
     assert start(journal, journal.reserve(a_request()))
     assert journal.reserve(a_request(), resend=True).state == "sending"

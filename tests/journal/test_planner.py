@@ -40,7 +40,7 @@ def a_row(id_=1, *, state="reserved", at=NOW + 5, **columns):
     usual = {"account": "account", "number": number, "owner": "theirs", "digest": "d", "recipient_tail": "7777"}
     times = {"deadline": at + 30, "created": min(at, NOW), "updated": min(at, NOW)}
     rest = {"recipient": a_planner().request.recipient_digest, "detail": "{}", "displaced": 0, "priority": 0}
-    rest |= {"key": "k", "dag_id": "", "run_id": "", "task_id": "", "map_index": -1}
+    rest |= {"key": "k", "dag_id": "", "run_id": "", "task_id": "", "map_index": -1, "loop_index": -1, "body_key": None}
     return {"id": id_, "state": state, "at": at, **usual, **times, **rest, **columns}
 
 
@@ -62,6 +62,7 @@ def plan(planner, *rows, earlier=None, account=None, head_start=0.1, step=None):
         slots=json.dumps([["any", "[]", undecided]]),
         message=json.dumps([[earlier[name] for name in COLUMNS]] if earlier else []),
         account=json.dumps([account] if account else []),
+        clock_set_by="[]",
     )
     planner = replace(planner, readings=ClockReadings() if step is None else reading_before(step))
     found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01), head_start)
@@ -79,6 +80,23 @@ def test_the_time_that_the_steps_take_is_no_waiting(max_wait, is_taken):
         assert isinstance(found, WaitTooLong)
         assert found.sendable_at.timestamp() == pytest.approx(NOW + 1.4)
         assert writes == []
+
+
+@pytest.mark.parametrize("state", ["reserved", "in_doubt", "throttled"])
+def test_what_has_to_wait_too_long_takes_nothing_from_an_earlier_attempt(state):
+    """Seen: it released the reservation of another process, and reserved nothing itself."""
+    busy = [a_row(id_, state="sent", at=NOW - 40 + id_) for id_ in range(36)]
+    found, writes = plan(a_planner(max_wait=1.0, resend=True), *busy, earlier=a_row(99, state=state, at=NOW + 10))
+    assert isinstance(found, WaitTooLong)
+    assert writes == []
+
+
+def test_what_has_to_wait_too_long_still_says_that_an_earlier_attempt_is_in_doubt():
+    busy = [a_row(id_, state="sent", at=NOW - 40 + id_) for id_ in range(36)]
+    overdue = a_row(99, state="sending", at=NOW - 60, deadline=NOW - GRACE - 1)
+    found, writes = plan(a_planner(max_wait=1.0, resend=True), *busy, earlier=overdue)
+    assert isinstance(found, WaitTooLong)
+    assert sql_of(writes) == [statements.DOUBT]
 
 
 def sql_of(writes):
@@ -145,7 +163,7 @@ def test_after_the_clock_was_set_back_only_what_it_had_written_while_ahead_moves
     before = a_row(1, state="sent", at=NOW - 10, created=NOW - 11)
     ahead = a_row(2, state="sent", at=NOW + 3599, created=NOW + 3600)
     found, writes = plan(a_planner(), before, ahead, head_start=0.0)
-    assert writes[0] == (statements.SHIFT_SLOTS, {"of_account": "account", "by": 3600.0})
+    assert writes[0] == (statements.SHIFT_BACK, {"of_account": "account", "by": 3600.0})
     assert found.at == pytest.approx(NOW - 1 + SECOND)
     # 40 messages before the step still count as what they are: ten seconds old.
     rows = [a_row(id_, state="sent", at=NOW - 10, created=NOW - 11) for id_ in range(36)]
@@ -162,8 +180,8 @@ def test_a_message_that_is_being_sent_moves_back_with_the_clock_that_started_it(
 def test_a_clock_set_ahead_makes_the_account_wait_for_a_minute():
     found, writes = plan(a_planner(), account=an_account(set_by=-5.0), step=3595.0)
     assert found.at == NOW + LONGEST_WINDOW
-    assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
-    assert (writes[1][1]["unknown"], writes[1][1]["set_by"]) == (NOW + LONGEST_WINDOW, pytest.approx(3595.0))
+    assert sql_of(writes)[:3] == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert (writes[2][1]["unknown"], writes[2][1]["set_by"]) == (NOW + LONGEST_WINDOW, pytest.approx(3595.0))
 
 
 def test_a_step_that_another_process_has_noted_is_noted_no_more():
@@ -176,13 +194,13 @@ def test_a_step_that_another_process_has_noted_is_noted_no_more():
 def test_what_another_process_has_noted_too_little_of_prolongs_the_pause_by_the_rest(unknown, corrected):
     """It knew the clock only from messages in the future. Where the pause ends, some may have been started already."""
     _, writes = plan(a_planner(), account=an_account(unknown=NOW + unknown, set_by=3595.0), step=3600.0)
-    assert (writes[1][1]["unknown"], writes[1][1]["set_by"]) == pytest.approx((NOW + corrected, 3600.0))
+    assert (writes[2][1]["unknown"], writes[2][1]["set_by"]) == pytest.approx((NOW + corrected, 3600.0))
 
 
 def test_a_step_back_that_only_other_processes_saw_is_noticed_once_the_clock_is_right_again():
     found, writes = plan(a_planner(), account=an_account(set_by=-3595.0), step=0.0)
     assert found.at == NOW + LONGEST_WINDOW
-    assert writes[1][1]["set_by"] == pytest.approx(0.0)
+    assert writes[2][1]["set_by"] == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(("step", "set_by"), [(None, -3595.0), (-3600.0, -3600.0), (0.0, 0.0)])
@@ -209,16 +227,40 @@ def test_a_step_back_is_noted_as_the_process_knows_it_and_else_as_the_messages_s
 )
 def test_a_clock_set_ahead_is_noted_whatever_else_is_decided(planner, earlier):
     _, writes = plan(planner, earlier=earlier, step=3600.0)
-    assert sql_of(writes)[:2] == [statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert sql_of(writes)[:3] == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
 
 
-def test_an_alert_heeds_a_pause_for_as_long_as_it_can_but_a_clock_set_ahead_in_any_case():
+def test_an_alert_heeds_a_pause_for_as_long_as_it_can():
     paused = an_account(paused=NOW + 60)
     assert plan(a_planner(is_alert=True, longest_pause=2.0), account=paused)[0].at == NOW + 2
     assert plan(a_planner(is_alert=True, longest_pause=2.0), account=an_account(paused=NOW + 1))[0].at == NOW + 1
     assert plan(a_planner(), account=paused)[0].at == NOW + 60
-    unknown = an_account(unknown=NOW + 60)
-    assert plan(a_planner(is_alert=True, longest_pause=2.0), account=unknown)[0].at == NOW + 60
+
+
+@pytest.mark.parametrize(("ago", "seconds"), [(0.0, 1.6), (1.0, 0.6), (1.5, 0.1), (60.0, 0.1)])
+def test_an_alert_waits_for_hardly_more_than_a_second_after_the_clock_was_set_ahead(ago, seconds):
+    account = an_account(unknown=NOW + LONGEST_WINDOW - ago)
+    assert plan(a_planner(is_alert=True), account=account)[0].at == pytest.approx(NOW + seconds)
+
+
+def test_in_the_minute_after_the_clock_was_set_ahead_alerts_keep_to_their_reserve():
+    """What left before may not be known."""
+    account = an_account(unknown=NOW + LONGEST_WINDOW - 20)
+    before = [a_row(id_, state="sent", at=NOW - 25 - id_, priority=1) for id_ in range(4)]
+    alerts = [a_row(10 + id_, state="sent", at=NOW - 15 + id_, priority=1) for id_ in range(4)]
+    for rows, at in ((alerts[:3], NOW + 0.1), (alerts, NOW - 15 + LONGEST_WINDOW)):
+        assert plan(a_planner(is_alert=True), *before, *rows, account=account)[0].at == pytest.approx(at)
+    found, _ = plan(a_planner(), *before, *alerts, account=account)
+    assert found.at == NOW + LONGEST_WINDOW - 20
+    no_reserve = replace(a_planner(is_alert=True), limits=RateLimits(alert_reserve=0))
+    assert plan(no_reserve, account=account)[0].at == NOW + LONGEST_WINDOW - 20
+
+
+def test_an_alert_asks_anew_for_what_a_clock_that_was_set_ahead_had_hidden():
+    found, writes = plan(a_planner(is_alert=True), account=an_account(), step=3600.0)
+    assert found is None
+    assert sql_of(writes) == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert writes[0][1]["by"] == pytest.approx(3600.0)
 
 
 def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute_all_the_same():
@@ -230,15 +272,17 @@ def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute
 
 
 def test_a_row_that_is_written_anew_notes_that_the_clock_was_set_ahead():
-    held = Reservation(1, "ours", NUMBER, NOW - 5, 45.0)
-    answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]")
+    held = Reservation(1, "ours", NUMBER, NOW - 3605, 45.0)
+    answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]", clock_set_by="[]")
     planner = a_planner(readings=reading_before(3600.0))
     writes = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
     assert [write.sql for write in writes] == [
+        statements.SHIFT_AHEAD,
         statements.ENSURE_ACCOUNT,
         statements.CORRECT_ACCOUNT,
         statements.INSERT,
     ]
+    assert writes[-1].values["at"] == NOW - 5
 
 
 def test_a_message_that_waited_long_for_its_slot_moves_back_with_the_clock_it_left_by():
@@ -247,7 +291,7 @@ def test_a_message_that_waited_long_for_its_slot_moves_back_with_the_clock_it_le
     out = a_row(2, state="sending", at=NOW + 29, created=NOW - 20, updated=NOW + 29)
     found, writes = plan(a_planner(), left, out, head_start=0.0)
     by = 30 - statements.LEFT_EARLY
-    assert writes[0] == (statements.SHIFT_SLOTS, {"of_account": "account", "by": by})
+    assert writes[0] == (statements.SHIFT_BACK, {"of_account": "account", "by": by})
     assert found.at == pytest.approx(NOW + statements.LEFT_EARLY + SECOND)
 
 
@@ -256,7 +300,7 @@ def test_what_is_about_to_leave_and_what_has_just_left_are_no_sign_of_a_clock_th
     rows.append(a_row(2, state="sent", at=NOW + 0.1, created=NOW - 20, updated=NOW))
     rows.append(a_row(3, at=NOW + 50, created=NOW - 20, updated=NOW - 20))
     _, writes = plan(a_planner(), *rows)
-    assert statements.SHIFT_SLOTS not in sql_of(writes)
+    assert statements.SHIFT_BACK not in sql_of(writes)
 
 
 def test_a_pause_or_wider_windows_that_no_reply_can_have_set_are_void():
@@ -307,9 +351,9 @@ def test_a_time_that_is_none_is_the_first_of_all(at):
 
 def test_a_reservation_writes_down_all_that_the_message_needs():
     request = SlotRequest(
-        "key", (NUMBER,), RECIPIENT, "Hello", is_alert=True, origin=Origin("etl", "manual__1", "load", 3)
+        "key", (NUMBER,), RECIPIENT, "Hello", is_alert=True, origin=Origin("etl", "manual__1", "load", 3, 2)
     )
-    planner = Planner(request, "account", RateLimits(), owner="ours")
+    planner = Planner(request, "account", RateLimits(), owner="ours", namespace="production")
     found, writes = plan(planner)
     assert (found.id, found.owner, found.number, found.at) == (100, "ours", NUMBER, NOW + 0.1)
     assert found.due == pytest.approx(50.1)
@@ -337,9 +381,51 @@ def test_a_reservation_writes_down_all_that_the_message_needs():
                 "run_id": "manual__1",
                 "task_id": "load",
                 "map_index": 3,
+                "loop_index": 2,
+                "body_key": None,
+                "namespace": "production",
             },
         )
     ]
+
+
+def plan_by_body(*earlier, **options):
+    """Plan a mapped instance's message, whose key is "key" and whose body key is "body"."""
+    request = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", body_key="body")
+    planner = Planner(request, "account", RateLimits(), owner="ours", **options)
+    message = json.dumps([[row[name] for name in COLUMNS] for row in earlier])
+    answer = SimpleNamespace(next_id=100, slots="[]", message=message, account="[]", clock_set_by="[]")
+    return planner, answer
+
+
+SAME_INSTANCE = a_row(1, state="sent", key=stored_key("key"), body_key="another body")
+
+
+@pytest.mark.parametrize("rows", [(SAME_INSTANCE, "same body"), ("same body", SAME_INSTANCE), ("same body",)])
+@pytest.mark.parametrize("state", ["sent", "sending", "in_doubt"])
+def test_the_same_body_from_another_instance_is_the_same_message(state, rows):
+    same_body = a_row(2, state=state, key="of the other instance", body_key="body")
+    planner, answer = plan_by_body(*(same_body if row == "same body" else row for row in rows))
+    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01), 0.1)
+    assert (found.id, found.state, writes) == (2, state, [])
+
+
+@pytest.mark.parametrize("state", ["refused", "reserved"])
+def test_a_body_that_another_instance_has_not_sent_is_sent_under_its_key(state):
+    planner, answer = plan_by_body(SAME_INSTANCE, a_row(2, state=state, key="of the other instance", body_key="body"))
+    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01), 0.1)
+    assert isinstance(found, Reservation)
+    assert writes[0].values["of_id"] == 2
+    assert (writes[1].values["key"], writes[1].values["body_key"]) == ("of the other instance", "body")
+
+
+def test_a_row_that_the_journal_has_lost_gets_the_key_of_the_instance_that_tried_again():
+    planner, answer = plan_by_body(a_row(2, state="released", key="of the other instance", body_key="body"))
+    held = Reservation(1, "ours", NUMBER, NOW - 5, 45.0)
+    freed, insert = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
+    assert (freed.values["of_id"], insert.values["key"]) == (2, "of the other instance")
+    freed, given = planner.take_key_back(answer, Reading(NOW, 50.0, 0.01), held)
+    assert (freed.values["of_id"], given.values["of_key"]) == (2, "of the other instance")
 
 
 def test_a_message_that_is_held_back_is_written_down_without_a_slot():
@@ -365,7 +451,7 @@ def test_the_number_whose_slot_comes_first_is_taken():
 @pytest.mark.parametrize(("created", "is_shifted"), [(NOW + 0.0005, False), (NOW + 0.002, True)])
 def test_less_than_a_millisecond_is_no_clock_that_was_set(created, is_shifted):
     _, writes = plan(a_planner(), a_row(state="sent", at=NOW, created=created))
-    assert (statements.SHIFT_SLOTS in sql_of(writes)) == is_shifted
+    assert (statements.SHIFT_BACK in sql_of(writes)) == is_shifted
 
 
 def test_what_was_written_at_this_very_moment_stays_where_it_is_when_the_clock_was_set_back():

@@ -9,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from airflow_provider_dialogtech.journal import postgres as postgres_module
 from airflow_provider_dialogtech.journal import sqlite
 from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.store import Store
+from tests.journal.looking import database
 from tests.journal.test_store import count, write
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS count FROM "
@@ -70,3 +72,18 @@ def test_a_message_is_written_while_somebody_reads_and_waits_for_no_more_than_it
 def test_a_long_read_ends_no_other_threads_read(store, reading):
     """Seen: it was told to ask for a shorter period."""
     assert store.ask(SHORT)[0].count == 20_000
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_a_read_that_takes_too_long_ends_on_the_server_too(postgres_url, driver, monkeypatch):
+    """Seen: its connection was cut after 20 s, the server went on reading, and the question was asked twice more."""
+    if driver == "psycopg":
+        pytest.importorskip("psycopg")
+    monkeypatch.setattr(postgres_module, "READ_SECONDS", 0.5)
+    store = Store(postgres_url.replace("psycopg2", driver))
+    with pytest.raises(JournalUnavailable, match=r"the question took too long.*Ask for a shorter period"):
+        store.ask(Statement(sa.text("SELECT pg_sleep(60)"), {}))
+    with database(postgres_url) as connection:
+        running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60)'"
+        assert connection.execute(sa.text(running)).scalar() == 0
+    assert store.ask(Statement(sa.text("SELECT :one AS one"), {"one": 1}))[0].one == 1

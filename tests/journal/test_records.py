@@ -28,6 +28,8 @@ VALUES = {
     "run_id": "",
     "task_id": "",
     "map_index": -1,
+    "loop_index": -1,
+    "body_key": None,
 }
 
 

@@ -12,12 +12,14 @@ from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.schema import messages
 from airflow_provider_dialogtech.journal.store import Store
-from tests.journal.looking import database
+from tests.journal.looking import change, database, rows
 
 pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
 
 NUMBERS = ("5554332111", "5554332112", "5554332113", "5554332114")
+LIMITS = RateLimits()
 A_MINUTE = 55.0  # less what a busy machine takes
 # PostgreSQL finds a function of this name here before its own, once the path says so.
 _SET = """
@@ -59,7 +61,7 @@ class StoresClock:
     def process(self, account="account", store=Store):
         """A process of its own: it remembers for itself when it last read the clock."""
         own = store(self._url, clock=Clock(partial(self.now), partial(self.monotonic)), patience=1.0)
-        return MessageJournal(own, account, RateLimits())
+        return MessageJournal(own, account, LIMITS)
 
 
 @pytest.fixture
@@ -67,8 +69,8 @@ def clock(store_url):
     return StoresClock(store_url)
 
 
-def a_request(key, **options):
-    return SlotRequest(key, NUMBERS, "5556667777", "Hello", **options)
+def a_request(key, *, one_number=False, **options):
+    return SlotRequest(key, NUMBERS[: 1 if one_number else None], "5556667777", "Hello", **options)
 
 
 def send(journal, key):
@@ -129,7 +131,48 @@ def test_a_clock_that_was_set_ahead_is_noted_also_where_nothing_is_reserved_by_i
     read(journal, journal._store)
     held = clock.process().reserve(a_request("next", is_alert=is_alert)) if read is not fail_to_commit else None
     held = held or journal.reserve(a_request("next", is_alert=is_alert))
-    assert held.due - time.monotonic() > A_MINUTE
+    assert (held.due - time.monotonic() > A_MINUTE) != is_alert
+
+
+def fill_the_minute(journal, alerts):
+    """Let the last ten seconds have filled the minute of the only number, but for alerts."""
+    held = journal.reserve(a_request("first", one_number=True))
+    journal.start(held, request_timeout=30)
+    journal.settle(held, "sent", {})
+    row = rows(journal._store.url)[-1]
+    ordinary = LIMITS.ordinary_per_minute
+    for n in range(1, ordinary + alerts):
+        own = {"id": 1000 + n, "key": f"key {n}", "owner": f"owner {n}", "at": row.at - 5 - n / 10}
+        values = {**row._mapping, **own, "created": row.created - 60, "priority": int(n >= ordinary)}
+        change(journal._store.url, messages.insert().values(**values))
+
+
+@pytest.mark.parametrize("by", [-3600, 3, 30, 3600])
+def test_an_alert_after_a_clock_was_set_leaves_at_once_where_the_last_minute_has_left_room_for_it(clock, by):
+    """Seen: it waited for a minute, like a message, and was not sent at all."""
+    noticing, other = clock.process(), clock.process()
+    hold_back(other, other._store)
+    fill_the_minute(noticing, alerts=LIMITS.number_per_minute - LIMITS.ordinary_per_minute - 2)
+    clock.set(by)
+    for n, journal in enumerate((noticing, other)):
+        held = journal.reserve(a_request(f"alert {n}", is_alert=True, one_number=True))
+        assert held.due - clock.monotonic() < 10
+        assert journal.start(held, request_timeout=30)
+        journal.settle(held, "sent", {})
+    assert (other.reserve(a_request("a message")).due - clock.monotonic() > A_MINUTE) == (by > 0)
+    held = other.reserve(a_request("third alert", is_alert=True, one_number=True))
+    assert A_MINUTE - 20 < held.due - clock.monotonic() < A_MINUTE + 6
+
+
+def test_an_alert_that_was_reserved_before_others_noticed_that_the_clock_was_set_is_not_started(clock):
+    noticing = clock.process()
+    fill_the_minute(noticing, alerts=LIMITS.number_per_minute - LIMITS.ordinary_per_minute)
+    clock.set(3600)
+    ignorant = clock.process()
+    held = ignorant.reserve(a_request("alert", is_alert=True, one_number=True))
+    hold_back(noticing, noticing._store)
+    assert not ignorant.start(held, request_timeout=30)
+    assert ignorant.reserve(a_request("alert", is_alert=True, one_number=True), after=held).due > held.due + 30
 
 
 def test_a_clock_that_was_set_ahead_is_noted_for_each_account(clock):
@@ -198,3 +241,17 @@ def test_a_clock_that_was_set_back_and_then_ahead_is_noticed_also_where_only_ano
     send(another, "back")
     clock.set(0)
     assert seconds_until_the_next(clock, [*processes, another][:3]) == pytest.approx([60] * min(count + 1, 3), abs=6)
+
+
+@pytest.mark.parametrize("later", [3630, 7200])
+def test_a_step_is_not_noted_twice_by_a_process_that_is_new_to_the_account_and_hides_no_later_one(clock, later):
+    """Seen: two messages of one number within a second. A random history had found it."""
+    one, two = clock.process(), clock.process()
+    other_of_two = MessageJournal(two._store, "another account", LIMITS)
+    hold_back(one, one._store)
+    send(other_of_two, "before")
+    clock.set(3600)
+    other_of_two.reserve(a_request("noted", is_held_back=True))
+    MessageJournal(one._store, "another account", LIMITS).reserve(a_request("not noted twice", is_held_back=True))
+    clock.set(later)
+    assert other_of_two.reserve(a_request("next")).due - clock.monotonic() > A_MINUTE

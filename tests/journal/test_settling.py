@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal import journal as journal_module
+from airflow_provider_dialogtech.journal.errors import StoreAway
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
-from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.schema import accounts
 from airflow_provider_dialogtech.journal.store import Store
 from tests.journal.looking import edit, rows
@@ -210,3 +212,29 @@ def test_messages_that_are_held_back_are_forgotten_as_well(journal, time, sqlite
     time.go_on(91 * A_DAY)
     journal.reserve(SlotRequest("4", NUMBERS, "5556667777", "Hello", is_held_back=True))
     assert [row.state for row in rows(sqlite_url)] == ["held_back"]
+
+
+class SlowStore(Store):
+    """Answers each step only when it has been tried for 15 s."""
+
+    answers_at = 0.0
+
+    def _try(self, work, **options):
+        self.answers_at = self.clock.monotonic() + 15.0
+        return super()._try(work, **options)
+
+    def _try_once(self, work, until):
+        if self.clock.monotonic() < self.answers_at:
+            raise StoreAway("it is slow")
+        return super()._try_once(work, until)
+
+
+@pytest.mark.parametrize("step", ["settle", "bring_back"])
+def test_the_time_for_an_outcome_bounds_all_of_its_steps_together(sqlite_url, time, step):
+    """Seen: a step that found no row was followed by others, each with that much time."""
+    journal = MessageJournal(SlowStore(sqlite_url, clock=time.clock), "account", RateLimits())
+    held = Reservation(1, "ours", NUMBERS[0], time.now(), time.monotonic())
+    request = [a_request("key")] if step == "bring_back" else []
+    with pytest.raises(JournalUnavailable):
+        getattr(journal, step)(*request, held, "sent", {}, timeout=20.0)
+    assert 15.0 <= sum(time.sleeps) <= 20.0

@@ -33,6 +33,7 @@ def values_for(step, held, row):
         "start": ("of_id", "of_owner", "of_account", "slot", "least_remaining", "most_remaining", "timeout"),
         "displace": ("of_id",),
         "doubt_overdue": ("of_id",),
+        "release": ("of_id", "of_owner", "new_detail"),
         "resolve": ("of_id", "new_state", "new_detail"),
         "take_key": ("of_id", "of_owner", "in_state"),
     }

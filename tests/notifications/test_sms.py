@@ -2,6 +2,7 @@ import asyncio
 import inspect
 import json
 import logging
+import re
 from copy import deepcopy
 from datetime import timedelta
 from functools import partial
@@ -382,6 +383,7 @@ def test_airflow_stores_no_number_of_a_deadline_alert_without_to():
     if not hasattr(deadline, "AsyncCallback"):
         pytest.skip("Airflow has deadline alerts from 3.1 on")
     stored = deadline.AsyncCallback(DialogTechSmsNotifier, kwargs={"message": "late"}).serialize()
+    stored.pop("queue", None)  # Airflow 3.4
     assert json.loads(json.dumps(stored)) == {
         "path": "airflow_provider_dialogtech.notifications.sms.DialogTechSmsNotifier",
         "kwargs": {"message": "late"},
@@ -549,6 +551,13 @@ def test_alerts_with_the_same_function_are_counted_together_in_every_process():
     assert first == second
     assert "0x" not in first
     assert _identity(words) != _identity(airflows)
+
+
+def test_a_suppressed_alert_names_the_cooldown_and_its_end(sandbox, alerting, caplog):
+    for _ in range(2):
+        DialogTechSmsNotifier("hello")(failure())
+    assert len(bodies(sandbox)) == 1
+    assert re.search(r"to …7777 is suppressed by its cooldown until (\d\d-\d\d )?\d\d:\d\d UTC", caplog.text)
 
 
 @pytest.mark.parametrize("message", [b"bytes", ["a list"], {"a": 1}, True, object()], ids=type)

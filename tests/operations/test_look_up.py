@@ -1,10 +1,18 @@
 """Which listed message is a message of the journal."""
 
+import socket
+import time
+from dataclasses import replace
+
 import pytest
 
+from airflow_provider_dialogtech.exceptions import JournalUnavailable, NotSent, Throttled, Unreachable
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.records import COLUMNS, Record
 from airflow_provider_dialogtech.masking import digest
-from airflow_provider_dialogtech.operations.look_up import listed_as
+from airflow_provider_dialogtech.operations.look_up import listed_as, look_up, why_not_asked
+from airflow_provider_dialogtech.operations.messages import Messages
+from airflow_provider_dialogtech.settings.journal import journal_store
 
 WORDS = "Hi Ada, it’s done & <dusted>"
 
@@ -74,3 +82,51 @@ def test_the_time_is_shown_as_it_stands_there(time):
 
 def test_each_message_counts():
     assert len(listed_as(a_message(), [("5556667777", WORDS)] * 3)) == 3
+
+
+LONG = 60
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (Unreachable("it is away"), " Check the network, the proxy and the API URL in the connection."),
+        (Throttled("too many"), ""),
+        (NotSent("no connection", advice="Name the connection: --conn-id."), " Name the connection: --conn-id."),
+        (JournalUnavailable("it is away"), " Check [dialogtech] journal_url and its database."),
+        (NotSent("it was stopped"), ""),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_look_up_that_fails_does_not_advise_to_send_the_message_again(error, advice):
+    expected = f"DialogTech was not asked, or did not answer: {error.reason}. This says nothing about the message."
+    assert why_not_asked(error) == expected + advice
+
+
+def test_a_look_up_ends_in_time_however_patient_the_connection_is(connection):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        connection(host=host, extra={"from_numbers": "5554332111", "timeout": 600})
+        message = replace(a_message(), account=DialogTechHook().settings.account)
+        begun = time.monotonic()
+        with pytest.raises(NotSent, match="no reply came within"):
+            look_up(message, Messages(journal_store()), within=0.4)
+        assert time.monotonic() - begun < LONG
+
+
+def test_a_list_beyond_its_bound_is_refused(connect_sandbox, sandbox):
+    connect_sandbox(extra={"from_numbers": "5554332111"})
+    message = replace(a_message(), account=DialogTechHook().settings.account)
+    with pytest.raises(NotSent, match="the reply is too large"):
+        look_up(message, Messages(journal_store()), largest=10)
+
+
+def test_only_the_named_connections_are_read(connection, monkeypatch):
+    from airflow.models.connection import Connection
+
+    read = []
+    connection()
+    monkeypatch.setattr(Connection, "get_connection_from_secrets", read.append)
+    with pytest.raises(NotSent, match="no connection"):
+        look_up(a_message(), Messages(journal_store()), among=["one", "two"])
+    assert read == ["one", "two"]

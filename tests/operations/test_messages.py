@@ -12,6 +12,7 @@ from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import GRACE, Origin, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.schema import messages
+from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.operations.messages import Messages
 from tests.journal.looking import change, edit, rows
@@ -66,12 +67,39 @@ def test_messages_are_listed_newest_first_with_their_task(send, texts):
     assert abs(found[0].when - datetime.now(timezone.utc)) < timedelta(seconds=30)
 
 
+def test_airflows_that_share_a_journal_neither_see_nor_settle_each_other_s_messages(store, store_url, texts):
+    limits = RateLimits(account_per_second=1000, number_per_second=1000)
+    for namespace in ("", "production"):
+        journal = MessageJournal(store, ACCOUNT, limits, namespace=namespace)
+        journal.reserve(a_request(f"key of {namespace}", origin=ORIGIN))
+    change(store_url, messages.update().values(state="in_doubt"))
+    theirs = Messages(store, "production")
+    (of_empty,), (of_production,) = texts.list(since=HOUR), theirs.list(since=HOUR)
+    assert of_empty.id != of_production.id
+    for ours, other in ((texts, of_production), (theirs, of_empty)):
+        assert ours.get(other.id) is None
+        assert not ours.resolve(other.id, "unsent", by="ada")
+        for state in (None, *State):
+            for dag_ids in (None, ["etl"]):
+                assert other.id not in {text.id for text in ours.list(since=HOUR, state=state, dag_ids=dag_ids)}
+    assert Messages(store, "another").list(since=HOUR) == []
+    # DialogTech lists those of all Airflows.
+    begin = datetime.now(timezone.utc) - timedelta(hours=1)
+    counted = texts.count_same(of_empty, begin=begin, end=begin + timedelta(hours=2))
+    assert sum(counted.values()) == 2
+
+
 def test_a_list_is_narrowed_by_state_dag_time_and_number(send, texts, store_url):
     send("sent", a_request("a", origin=ORIGIN))
     send("in_doubt", a_request("b"))
     assert [text.state for text in texts.list(since=HOUR, state="in_doubt")] == ["in_doubt"]
-    assert [text.dag_id for text in texts.list(since=HOUR, dag_id="etl")] == ["etl"]
-    assert texts.list(since=HOUR, dag_id="etl", state="in_doubt") == []
+    assert [text.dag_id for text in texts.list(since=HOUR, dag_ids=["etl"])] == ["etl"]
+    assert len(texts.list(since=HOUR, dag_ids=["etl", "", "more"])) == 2
+    assert texts.list(since=HOUR, dag_ids=[]) == []
+    assert [text.dag_id for text in texts.list(since=HOUR, run_id="manual__1", task_id="text_the_owner")] == ["etl"]
+    assert texts.list(since=HOUR, run_id="manual__1", task_id="another") == []
+    assert texts.dag_ids() == ["", "etl"]
+    assert texts.list(since=HOUR, dag_ids=["etl"], state="in_doubt") == []
     assert [text.state for text in texts.list(since=HOUR, most=1)] == ["in_doubt"]
     edit(store_url, at=time.time() - 2 * HOUR)
     assert texts.list(since=HOUR) == []

@@ -19,7 +19,7 @@ from airflow_provider_dialogtech.exceptions import (
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.operators.base import WIDTH
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
-from airflow_provider_dialogtech.settings.identity import given_key, task_key
+from airflow_provider_dialogtech.settings.identity import task_key
 from tests.conftest import FROM_NUMBERS
 
 TI = SimpleNamespace(dag_id="dag", run_id="run", task_id="send", map_index=-1)
@@ -148,7 +148,7 @@ def keys_of(monkeypatch, connection):
 
 def test_a_tasks_key_does_not_depend_on_its_message_or_on_how_its_number_is_written(keys_of):
     assert keys_of() == keys_of(message="written at another time") == keys_of(to="+1 (555) 666-7777")
-    assert keys_of() == given_key(task_key("dag", "run", "send", -1, "5556667777"))
+    assert keys_of() == task_key("dag", "run", "send", -1, "5556667777")
 
 
 def test_another_recipient_and_a_key_of_ones_own_are_other_messages(keys_of):

@@ -6,6 +6,7 @@ import pytest
 
 from airflow_provider_dialogtech.plugins import dialogtech as alert_on
 from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin, unreported_of
+from airflow_provider_dialogtech.settings import host
 from airflow_provider_dialogtech.settings.config import ALERT_ON
 
 
@@ -55,3 +56,9 @@ def test_an_invalid_setting_is_logged_at_the_start(start):
 
 def test_without_the_setting_nothing_is_logged(start):
     assert start("") == []
+
+
+def test_nothing_is_logged_in_a_task_of_airflow_2_which_starts_as_a_job_as_well(start):
+    module = {"__name__": host.TASK_COMMAND, "start": start}
+    exec("logged = start('dag_failed')", module)  # noqa: S102 - a module of this name calls it
+    assert module["logged"] == []

@@ -5,7 +5,7 @@ import pytest
 from airflow import settings
 
 from airflow_provider_dialogtech._compat import BaseOperator
-from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier, FailedRunNotifier
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
 try:
@@ -59,19 +59,20 @@ def test_the_callbacks_of_a_dag_stay_beside_it():
         {"on_failure_callback": [print], "default_args": {"on_failure_callback": [print, DialogTechSmsNotifier()]}},
     ],
 )
-def test_a_dag_that_has_a_notifier_is_left_alone(options):
+def test_a_dag_that_has_a_notifier_gets_ours_after_it(options):
+    """Its run may fail by a task without one, and other people may be told of it."""
     dag = a_dag(**options)
-    before = dag.on_failure_callback
     settings.dag_policy(dag)
-    assert dag.on_failure_callback is before
+    assert isinstance(dag.on_failure_callback[-1], FailedRunNotifier)
 
 
-def test_a_notifier_of_a_mapped_task_counts():
+def test_a_mapped_task_with_a_notifier_keeps_it():
     with DAG("etl", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
         mapped = DialogTechSendSmsOperator.partial(task_id="load", on_failure_callback=[DialogTechSmsNotifier()])
         mapped.expand(to=["5556667777"], message=["Hi"])
     settings.dag_policy(dag)
-    assert not dag.has_on_failure_callback
+    assert len(ours(dag)) == 1
+    assert len(dag.get_task("load").on_failure_callback) == 1
 
 
 def test_a_dag_whose_callbacks_are_both_lists_keeps_them_and_is_asked_twice_without_harm():

@@ -1,5 +1,4 @@
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -199,15 +198,6 @@ def test_airflow_starts_though_a_setting_is_wrong(pools, monkeypatch, caplog, na
     monkeypatch.setenv(f"AIRFLOW__DIALOGTECH__{name.upper()}", written)
     start(Job())
     assert f"[dialogtech] {name} must be" in caplog.text
-
-
-def test_a_tasks_processes_get_its_map_index(monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CTX_MAP_INDEX", "before")
-    (listener,) = DialogTechPlugin.listeners
-    listener.on_task_instance_running(SimpleNamespace(map_index=3))
-    assert os.environ["AIRFLOW_CTX_MAP_INDEX"] == "3"
-    listener.on_task_instance_running(SimpleNamespace())
-    assert os.environ["AIRFLOW_CTX_MAP_INDEX"] == "3", "a task runs without us, too"
 
 
 def test_airflow_loads_the_plugin():

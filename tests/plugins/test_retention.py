@@ -14,6 +14,7 @@ from airflow_provider_dialogtech.journal.records import SlotRequest
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.plugins import dialogtech, retention
 from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
+from airflow_provider_dialogtech.settings import host
 from tests.journal.looking import edit
 
 DAY = 86400
@@ -87,3 +88,14 @@ def test_it_goes_on_after_a_failure_and_says_so(monkeypatch, caplog):
     retention.keep_retention()
     assert tried_twice.wait(30)
     assert "Messages older than journal_retention_days could not be deleted." in caplog.text
+
+
+def test_the_scheduler_is_known_by_its_command_because_its_job_has_no_type_yet(monkeypatch):
+    keep = create_autospec(retention.keep_retention)
+    monkeypatch.setattr(dialogtech, "keep_retention", keep)
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__CREATE_POOLS", "False")
+    (listener,) = DialogTechPlugin.listeners
+    for module in (host.SCHEDULER_COMMAND, "airflow.cli.commands.triggerer_command"):
+        names = {"__name__": module, "start": listener.on_starting, "job": type("Job", (), {})()}
+        exec("start(job)", names)  # noqa: S102 - a module of this name calls it
+    assert keep.call_count == 1

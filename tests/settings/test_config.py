@@ -1,3 +1,4 @@
+from configparser import ConfigParser
 from datetime import timedelta
 
 import pytest
@@ -104,16 +105,15 @@ def test_a_variable_that_is_not_meant_for_it_is_left_alone(monkeypatch, variable
 def test_a_misspelt_name_in_airflow_cfg_is_refused(section, option, words):
     from airflow.configuration import conf
 
-    had_section = conf.has_section(section)
-    if not had_section:
-        conf.add_section(section)
-    conf.set(section, option, "x")
+    had_section = section in conf.sections()
+    # As from the file: its own `set` and `remove_option` write names in lower case.
+    conf.read_string(f"[{section}]\n{option} = x")
     try:
         with pytest.raises(InvalidConnection) as refused:
             config.alert_on()
         assert words in str(refused.value)
         assert "Correct it in airflow.cfg." in str(refused.value)
     finally:
-        conf.remove_option(section, option)
+        ConfigParser.remove_option(conf, section, option)
         if not had_section:
-            conf.remove_section(section)
+            ConfigParser.remove_section(conf, section)

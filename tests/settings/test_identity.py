@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.exceptions import InvalidConnection, InvalidMessage
+from airflow_provider_dialogtech.journal.records import NO_INDEX
 from airflow_provider_dialogtech.settings import identity as idempotency
 from airflow_provider_dialogtech.settings.identity import Origin
 
@@ -27,7 +28,9 @@ def test_another_dag_run_task_map_index_or_recipient_has_another_key():
         ("dag", "run", "task", -1, "5556667778"),
         (*RUN, "order 17"),
     )
-    assert len({idempotency.task_key(*RUN), *(idempotency.task_key(*other) for other in others)}) == 7
+    keys = {idempotency.task_key(*RUN), *(idempotency.task_key(*other) for other in others)}
+    keys |= {idempotency.task_key(*RUN, loop_index=index) for index in range(3)}
+    assert len(keys) == 10
 
 
 @given(st.lists(st.text(), min_size=4, max_size=4), st.lists(st.text(), min_size=4, max_size=4))
@@ -118,17 +121,17 @@ def said(before: str = "", **environment: str) -> tuple[str, str, str]:
 
 def test_a_process_that_a_task_starts_has_the_tasks_key_on_every_try():
     expected = idempotency.task_key(*RUN, idempotency.digest("hi"))
-    origin = "Origin(dag_id='dag', run_id='run', task_id='task', map_index=-1)"
+    origin = "Origin(dag_id='dag', run_id='run', task_id='task', map_index=-1, loop_index=-1)"
     for try_number in ("1", "2"):
         assert said(**ENVIRONMENT | {"AIRFLOW_CTX_TRY_NUMBER": try_number}) == (expected, expected, origin)
 
 
-@pytest.mark.parametrize("map_index", [0, 1])
-def test_another_instance_of_a_mapped_task_has_another_key(map_index):
-    expected = idempotency.task_key("dag", "run", "task", map_index, RUN[-1], idempotency.digest("hi"))
-    key, _, origin = said(**ENVIRONMENT | {"AIRFLOW_CTX_MAP_INDEX": str(map_index)})
+@pytest.mark.parametrize("loop_index", [NO_INDEX, 2])
+def test_the_processes_of_a_mapped_tasks_instances_have_one_key_in_each_iteration_of_a_loop(loop_index):
+    expected = idempotency.task_key(*RUN, idempotency.digest("hi"), loop_index=loop_index)
+    key, _, origin = said(**ENVIRONMENT | {"AIRFLOW_CTX_MAP_INDEX": "1", "AIRFLOW_CTX_LOOP_INDEX": str(loop_index)})
     assert key == expected
-    assert f"map_index={map_index}" in origin
+    assert f"map_index=1, loop_index={loop_index}" in origin
 
 
 def test_a_process_without_a_whole_task_has_a_new_key_each_time():
@@ -147,6 +150,8 @@ def test_what_airflow_sets_in_a_tasks_own_process_is_not_taken_for_the_process_o
 def test_the_origin_of_a_message_is_its_task():
     ti = SimpleNamespace(dag_id="d" * 300, run_id="run", task_id="task", map_index=3)
     assert idempotency.origin_of({"ti": ti}) == Origin("d" * 250, "run", "task", 3)
+    assert idempotency.origin_of({"ti": ti, "loop": SimpleNamespace(index=2)}).loop_index == 2
+    assert idempotency.origin_of({"ti": ti, "loop": SimpleNamespace(index="two")}).loop_index == NO_INDEX
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_the_same_sender_written_twice_is_one_and_the_order_stays() -> None:
 
 
 def test_without_a_sender_the_refusal_says_where_to_set_one() -> None:
-    assert "Give `from_`, or set `from_numbers` in the connection's extra." in refusal(from_numbers=[])
+    assert "Give `from_`, or set `from_numbers` in the connection." in refusal(from_numbers=[])
 
 
 def test_a_message_is_not_sent_from_its_recipient() -> None:

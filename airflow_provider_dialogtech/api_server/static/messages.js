@@ -21,15 +21,21 @@ function count(number, noun) {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
+// The window of Airflow's UI, where this page is in its frame.
+function airflow() {
+  try {
+    return window.parent !== window && window.parent.document ? window.parent : null;
+  } catch {
+    return null; // a frame of another origin cannot be read
+  }
+}
+
 // Follows Airflow's theme within its frame, else the system's.
 function followTheme() {
-  let dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  try {
-    const outer = window.parent === window ? null : window.parent.document.documentElement;
-    if (outer) dark = outer.classList.contains("dark");
-  } catch {
-    // a frame of another origin cannot be read
-  }
+  const outer = airflow();
+  const dark = outer
+    ? outer.document.documentElement.classList.contains("dark")
+    : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.className = [dark ? "dark" : "light", live.classList.contains("lost") ? "lost" : ""].join(" ");
 }
 
@@ -40,18 +46,37 @@ async function ask(path, options = {}) {
   return body;
 }
 
+// A long name breaks after its separators, not within a word.
+function breakable(name) {
+  return name.split(/(?<=[._+-])/).flatMap((part) => [part, element("wbr")]);
+}
+
 function timeOf(message) {
   const time = element("time", { dateTime: message.at, textContent: new Date(message.at).toLocaleString() });
   return element("td", { className: "time" }, time);
+}
+
+// Airflow's frame may not navigate the window around it, so its UI is told to show the task itself.
+function openInAirflow(event) {
+  const outer = airflow();
+  if (!outer || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  outer.history.pushState({}, "", event.currentTarget.href);
+  outer.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
 }
 
 function taskOf(message) {
   const cell = element("td", { className: "task" });
   if (!message.dag_id) return cell;
   const index = message.map_index >= 0 ? `[${message.map_index}]` : "";
-  const name = message.task_id ? `${message.dag_id}.${message.task_id}${index}` : `DAG ${message.dag_id}`;
-  cell.append(message.task_url ? element("a", { href: message.task_url, target: "_top", textContent: name }) : name);
-  if (message.run_id) cell.append(element("div", { className: "run", textContent: message.run_id }));
+  const iteration = message.loop_index >= 0 ? ` (iteration ${message.loop_index})` : "";
+  const name = message.task_id ? `${message.dag_id}.${message.task_id}${index}${iteration}` : `DAG ${message.dag_id}`;
+  if (message.task_url) {
+    const link = element("a", { href: message.task_url, target: "_top" }, ...breakable(name));
+    link.addEventListener("click", openInAirflow);
+    cell.append(link);
+  } else cell.append(...breakable(name));
+  if (message.run_id) cell.append(element("div", { className: "run" }, ...breakable(message.run_id)));
   return cell;
 }
 
@@ -83,7 +108,8 @@ function accountOf(account) {
   return box;
 }
 
-function showMessages({ messages, more }) {
+function showMessages({ messages, more, may_look_up: mayLookUp }) {
+  document.getElementById("look-up").hidden = !mayLookUp;
   const fresh = JSON.stringify([messages, more]);
   if (fresh === shown) return; // keeps the focus of a button
   shown = fresh;
@@ -97,7 +123,7 @@ function showMessages({ messages, more }) {
 function showLimits({ accounts, alerts_sent: sent, alerts_suppressed: suppressed }) {
   document.getElementById("limits").replaceChildren(...accounts.map(accountOf));
   const further = suppressed ? `; ${suppressed} suppressed, to be counted in the next message` : "";
-  document.getElementById("alerts").textContent = `${count(sent, "alert")} sent in 24 hours${further}`;
+  document.getElementById("alerts").textContent = sent === null ? "" : `${count(sent, "alert")} sent in 24 hours${further}`;
 }
 
 async function refresh() {
@@ -155,7 +181,8 @@ dialog.addEventListener("click", (event) => {
   else if (event.target.value) settle(event.target.value);
   else dialog.close();
 });
-for (const [name, value] of new URLSearchParams(location.search)) {
+// Airflow's UI keeps the filters of a task's link in its own address.
+for (const [name, value] of new URLSearchParams(location.search || airflow()?.location.search)) {
   if (filters.elements[name]) filters.elements[name].value = value;
 }
 filters.addEventListener("submit", (event) => event.preventDefault());

@@ -19,7 +19,7 @@ START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.ut
 with DAG(
     "alerts_of_a_failure",
     **START,
-    default_args={"on_failure_callback": DialogTechSmsNotifier(to="5556667801", cooldown=None)},
+    default_args={"on_failure_callback": DialogTechSmsNotifier(to="5556667801")},
     on_failure_callback=DialogTechSmsNotifier(to="5556667802"),
     on_success_callback=DialogTechSmsNotifier(to="5556667803"),
 ):

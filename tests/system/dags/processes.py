@@ -1,4 +1,4 @@
-"""Code that Airflow runs in another Python: it sends a message and fails afterwards, in the first try only."""
+"""Code that a task runs in a process of its own: it sends a message and fails afterwards, in the first try only."""
 
 import os
 import sys
@@ -10,6 +10,10 @@ try:
 except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.decorators import task
+try:
+    from airflow.providers.standard.operators.bash import BashOperator
+except ImportError:  # Airflow 2
+    from airflow.operators.bash import BashOperator
 
 # A virtual environment is made of the first Python of the PATH that is none itself: the packages belong to ours.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.base_prefix) / "bin"), os.environ["PATH"]])
@@ -35,3 +39,14 @@ with DAG("processes_virtualenv", schedule="@once", start_date=datetime(2026, 1, 
     task.virtualenv(requirements=[], env_vars={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, **OPTIONS)(
         text_and_fail_once
     )("5556667932", TRY)
+
+SCRIPT = """
+import json
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+print(json.dumps(DialogTechHook().send_sms(to="5556667933", message="From a shell script")))
+"""
+
+with DAG("processes_shell_script", schedule="@once", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
+    BashOperator(
+        task_id="text_and_fail_once", bash_command=f"{sys.executable} -c '{SCRIPT}' && [ {TRY} != 1 ]", **OPTIONS
+    )

@@ -59,11 +59,14 @@ CREATE TABLE dialogtech_messages (
 	task_id VARCHAR(250) DEFAULT '' NOT NULL,
 	map_index INTEGER DEFAULT '-1' NOT NULL,
 	namespace VARCHAR(250) DEFAULT '' NOT NULL,
+	loop_index INTEGER DEFAULT '-1' NOT NULL,
+	body_key VARCHAR(64),
 	PRIMARY KEY (id),
 	UNIQUE (key)
 )
 CREATE INDEX dialogtech_messages_account_at ON dialogtech_messages (account, at)
 CREATE INDEX dialogtech_messages_at ON dialogtech_messages (at)
+CREATE INDEX dialogtech_messages_body_key ON dialogtech_messages (body_key) WHERE body_key IS NOT NULL
 CREATE INDEX dialogtech_messages_dag_at ON dialogtech_messages (dag_id, at)
 CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at) WHERE state <> 'sent'
 -- SQLite
@@ -127,10 +130,13 @@ CREATE TABLE dialogtech_messages (
 	task_id VARCHAR(250) DEFAULT '' NOT NULL,
 	map_index INTEGER DEFAULT '-1' NOT NULL,
 	namespace VARCHAR(250) DEFAULT '' NOT NULL,
+	loop_index INTEGER DEFAULT '-1' NOT NULL,
+	body_key VARCHAR(64),
 	PRIMARY KEY (id),
 	UNIQUE ("key")
 )
 CREATE INDEX dialogtech_messages_account_at ON dialogtech_messages (account, at)
 CREATE INDEX dialogtech_messages_at ON dialogtech_messages (at)
+CREATE INDEX dialogtech_messages_body_key ON dialogtech_messages (body_key) WHERE body_key IS NOT NULL
 CREATE INDEX dialogtech_messages_dag_at ON dialogtech_messages (dag_id, at)
 CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at) WHERE state <> 'sent'
