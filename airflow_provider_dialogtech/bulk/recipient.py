@@ -8,7 +8,10 @@ from typing import Any, NoReturn
 from jinja2 import StrictUndefined, UndefinedError
 
 from airflow_provider_dialogtech.bulk.shapes import cell, column_names, whole
+from airflow_provider_dialogtech.masking import mask_numbers, safe_repr
 from airflow_provider_dialogtech.sms.missing import is_missing, missing_word
+
+_LONGEST_PATH = 100
 
 
 class BadCell(UndefinedError):
@@ -33,7 +36,7 @@ class Recipient:
             value = cell(self._row, name)
         except KeyError:
             return StrictUndefined(f"it has no `{name}`; its columns are {column_names(self._row)}", exc=BadCell)
-        return _seen(value, name, "recipient")
+        return _seen(value, (name,))
 
     def __str__(self) -> str:
         raise BadCell("`recipient` is the whole row: name a column, as in {{ recipient.to }}")
@@ -66,26 +69,31 @@ def is_none(value: object) -> bool:
     return value is None or isinstance(value, Missing)
 
 
-def _seen(value: Any, name: Any, inside: str) -> Any:
+def _seen(value: Any, path: tuple[Any, ...]) -> Any:
     """Return a value with `Missing` for each missing one in it.
 
     :param value: the value.
-    :param name: its name, or its index in a list.
-    :param inside: the expression of what it is in.
+    :param path: the names and indices that lead to it.
     """
-    is_name = isinstance(name, str) and name.isidentifier()
-    written = f"{inside}.{name}" if is_name else f"{inside}[{name!r}]"
     if is_missing(value):
-        shown = name if inside == "recipient" else written.removeprefix("recipient.")
-        return Missing(_in_words(shown, value, written), exc=BadCell)
+        return Missing(_in_words(value, path), exc=BadCell)
     if isinstance(value, Mapping):
-        return {key: _seen(each, key, written) for key, each in value.items()}
+        return {key: _seen(each, (*path, key)) for key, each in value.items()}
     if type(value) in {list, tuple}:
-        return [_seen(each, index, written) for index, each in enumerate(value)]
+        return [_seen(each, (*path, index)) for index, each in enumerate(value)]
     return whole(value)
 
 
-def _in_words(name: str, value: object, written: str) -> str:
+def _in_words(value: object, path: tuple[Any, ...]) -> str:
     word = missing_word(value)
     problem = "is empty" if word is None else f"says {word}, as if it were empty"
-    return f"its `{name}` {problem}; if it may be, write {{{{ {written} | default('…') }}}}"
+    # The keys of a value in a row may be a stranger's.
+    written = mask_numbers("".join(map(_step, path)))[:_LONGEST_PATH]
+    shown = path[0] if len(path) == 1 else written.removeprefix(".")
+    return f"its `{shown}` {problem}; if it may be, write {{{{ recipient{written} | default('…') }}}}"
+
+
+def _step(name: object) -> str:
+    if not isinstance(name, str):
+        return f"[{safe_repr(name)}]"
+    return f".{name}" if name.isidentifier() else f"[{name[:_LONGEST_PATH]!r}]"

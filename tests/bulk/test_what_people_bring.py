@@ -506,6 +506,20 @@ def test_a_value_missing_deeper_in_a_row_is_refused(outcome, name, message, name
     )
 
 
+def test_a_long_name_is_given_as_the_template_has_it(outcome):
+    name = "Preferred name of the customer's household"
+    refusal = outcome([{"to": ADA, name: ""}], f'{{{{ recipient["{name}"] }}}}')
+    assert f"its `{name}` is empty; if it may be, write {{{{ recipient[{name!r}] | default('…') }}}}" in refusal
+
+
+def test_the_keys_of_what_is_in_a_row_are_shortened(outcome):
+    refusal = outcome(
+        [{"to": ADA, "numbers": {"5556668888": "", "x" * 200: ""}}], "{{ recipient.numbers.values() | join }}"
+    )
+    assert refusal.startswith(f"{ONE_BAD}its `numbers['…8888']` is empty")
+    assert len(refusal) < 400
+
+
 def test_a_value_deeper_in_a_row_is_sent(outcome):
     row = {"to": ADA, "tags": ("a", "", 5.0), "address": UserDict(city="Rome", items=None), "point": Customer(1, 2)}
     message = "{{ recipient.tags | select | join }} {{ recipient.address.city }} {{ recipient.point.name }}"
