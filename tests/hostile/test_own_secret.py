@@ -36,6 +36,8 @@ ENCODINGS = ECHOES | {
     "hex in words": lambda text: text.encode().hex(" ", 2),
     "hex in lines": lambda text: "\n".join(text.encode().hex()[at : at + 16] for at in range(0, 2 * len(text), 16)),
     "a URI": lambda text: f"dialogtech://login:{quote(text, safe='')}@host/",
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16")).decode(),
+    "hex of UTF-16": lambda text: text.encode("utf-16-be").hex(),
     "html of html of percent": lambda text: html.escape(html.escape(quote(text))),
 }
 
@@ -47,6 +49,15 @@ def test_a_client_refuses_both_keys_in_every_encoding(encode, keys):
     with pytest.raises(InvalidMessage) as refused:
         client.refuse_own_secret(f"Hi {encode(LONG)}, your order comes today.")
     assert LONG not in str(refused.value)
+
+
+@pytest.mark.parametrize("apart", ["\n", "\r\n    ", " ", "\t", "\u200b", "%0A", "&#10;", "\\u000a"], ids=ascii)
+@pytest.mark.parametrize("key", ["0123456789abcdef0123456789abcdef", "AKIAIOSFODNN7EXAMPLE"])
+def test_a_key_that_is_broken_into_pieces_is_refused(key, apart):
+    with pytest.raises(InvalidMessage):
+        DialogTechClient("an access key", key).refuse_own_secret(
+            f"Hi {key[:9]}{apart}{key[9:]}, your order comes today."
+        )
 
 
 @pytest.mark.parametrize("encode", [str, quote, html.escape, lambda text: text.encode().hex()])
@@ -62,6 +73,11 @@ def test_a_short_key_is_refused_too(encode):
         ("room12", "It is in classroom12."),
         ("room12", "It is in Room12."),
         ("123456", "Your order 123456 comes today."),
+        ("room12", "Room 12 room 12"),
+        ("room12", "room 12"),
+        ("notification", "This is a notification."),
+        ("Confirmation", "Confirmation: see you."),
+        ("SUBSCRIPTION", "Your subscription ends."),
         ("k", "Thank you."),
         ("a1", "Seat a1"),
         ("s3cr3t", "A message without it."),
