@@ -99,8 +99,11 @@ def holds_secret(text: str, *secrets: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _finder(secrets: tuple[str, ...]) -> Callable[[str], object]:
-    in_utf_16 = tuple("\0".join(secret) for secret in secrets)  # its bytes, but for a zero at one end
-    forms = {form: pattern for secret in secrets + in_utf_16 for form, pattern in _patterns_of(secret).items()}
+    in_utf_16 = ["\0".join(secret) for secret in secrets]  # its bytes, but for a zero at one end
+    joined = ["".join(secret.split()) for secret in secrets]
+    forms = {
+        form: pattern for secret in (*secrets, *in_utf_16, *joined) for form, pattern in _patterns_of(secret).items()
+    }
     long = [pattern for form, pattern in forms.items() if len(form) >= _LONGEST_QUOTE and not _WORD.fullmatch(form)]
     short = [rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms if _is_no_word(form)]
     anywhere, exactly = (re.compile("|".join(some) or r"(?!)", flags) for some, flags in ((long, re.I), (short, 0)))

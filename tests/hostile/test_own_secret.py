@@ -52,7 +52,7 @@ def test_a_client_refuses_both_keys_in_every_encoding(encode, keys):
 
 
 @pytest.mark.parametrize("apart", ["\n", "\r\n    ", " ", "\t", "\u200b", "%0A", "&#10;", "\\u000a"], ids=ascii)
-@pytest.mark.parametrize("key", ["0123456789abcdef0123456789abcdef", "AKIAIOSFODNN7EXAMPLE"])
+@pytest.mark.parametrize("key", ["0123456789abcdef0123456789abcdef", "AKIAIOSFODNN7EXAMPLE", LONG])
 def test_a_key_that_is_broken_into_pieces_is_refused(key, apart):
     with pytest.raises(InvalidMessage):
         DialogTechClient("an access key", key).refuse_own_secret(
@@ -153,6 +153,25 @@ def test_an_alert_goes_out_without_it(sandbox, connect_sandbox, encode, monkeypa
     (arrived,) = sandbox.accepted()
     assert arrived["message"].startswith("etl failed: ***")
     assert not holds_secret(arrived["message"], sandbox.secret_access_key)
+
+
+@pytest.mark.parametrize("encode", [lambda key: f"{key[:5]}\n{key[5:]}", lambda key: key.encode("utf-16").hex()])
+def test_an_alert_goes_out_without_a_key_that_cannot_be_cut_out(
+    sandbox, connect_sandbox, encode, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'journal.db'}")
+    connect_sandbox(extra={"from_numbers": ",".join(FROM_NUMBERS), "alert_to": TO})
+    DialogTechSmsNotifier(f"etl failed: {encode(sandbox.secret_access_key)}")(failure())
+    (arrived,) = sandbox.accepted()
+    assert arrived["message"].startswith("Airflow: etl.load (failed) ***")
+
+
+@pytest.mark.parametrize("key", ["load", "etl", "f", "notification"])
+def test_an_alert_keeps_a_word_that_is_an_access_key(sandbox, connect_sandbox, key, monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'journal.db'}")
+    connect_sandbox(login=key, extra={"from_numbers": ",".join(FROM_NUMBERS), "alert_to": TO})
+    DialogTechSmsNotifier("The notification of etl.load failed")(failure())
+    assert [arrived["message"] for arrived in sandbox.messages()] == ["The notification of etl.load failed"]
 
 
 @pytest.mark.parametrize(
