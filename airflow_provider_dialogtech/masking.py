@@ -104,10 +104,12 @@ def _finder(secrets: tuple[str, ...]) -> Callable[[str], object]:
     forms = {
         form: pattern for secret in (*secrets, *in_utf_16, *joined) for form, pattern in _patterns_of(secret).items()
     }
-    long = [pattern for form, pattern in forms.items() if len(form) >= _LONGEST_QUOTE and not _WORD.fullmatch(form)]
-    short = [rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms if _is_no_word(form)]
-    anywhere, exactly = (re.compile("|".join(some) or r"(?!)", flags) for some, flags in ((long, re.I), (short, 0)))
-    return lambda text: anywhere.search(text) or anywhere.search("".join(text.split())) or exactly.search(text)
+    long = {form for form in forms if len(form) >= _LONGEST_QUOTE and not _WORD.fullmatch(form)}
+    in_pieces = [f"(?i:{forms[form]})" for form in long]
+    as_written = [f"(?i:{forms[form]})" for form in long if any(map(str.isspace, form))]
+    as_written += [rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms if _is_no_word(form)]
+    anywhere, exactly = (re.compile("|".join(some) or r"(?!)") for some in (in_pieces, as_written))
+    return lambda text: anywhere.search("".join(text.split())) or exactly.search(text)
 
 
 def _is_no_word(form: str) -> bool:

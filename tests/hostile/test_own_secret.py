@@ -60,6 +60,11 @@ def test_a_key_that_is_broken_into_pieces_is_refused(key, apart):
         )
 
 
+def test_a_key_that_is_short_without_its_space_is_refused():
+    with pytest.raises(InvalidMessage):
+        DialogTechClient("an access key", "ab3 d5f7h9k1").refuse_own_secret("Hi ab3 d5f7h9k1, your order comes today.")
+
+
 @pytest.mark.parametrize("encode", [str, quote, html.escape, lambda text: text.encode().hex()])
 def test_a_short_key_is_refused_too(encode):
     with pytest.raises(InvalidMessage, match="contains the secret access key"):
