@@ -44,6 +44,7 @@ _ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
 _MOST_DECODINGS = 6
 # A shorter match may be a coincidence.
 _LONGEST_QUOTE = 12
+_WORD = re.compile(r"[A-Z]?[a-z]{,14}|[A-Z]{,15}")
 
 
 def mask_number(number: object) -> str:
@@ -88,7 +89,8 @@ def holds_secret(text: str, *secrets: str) -> bool:
     """Return whether a text holds one of the secrets, in any form.
 
     A form of less than 12 characters counts only as it is written, as a word of its own, and where it is not like an
-    ordinary word or number: it has 6 characters, a letter and another character.
+    ordinary word or number: it has 6 characters, a letter and another character. Up to 15 letters like those of a
+    word do not count either.
     """
     found = _finder(tuple(filter(None, secrets)))
     decoded = decode(text)
@@ -97,11 +99,17 @@ def holds_secret(text: str, *secrets: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _finder(secrets: tuple[str, ...]) -> Callable[[str], object]:
-    forms = {form: pattern for secret in secrets for form, pattern in _patterns_of(secret).items()}
-    long = [pattern for form, pattern in forms.items() if len(form) >= _LONGEST_QUOTE]
-    short = [rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms if _is_no_word(form)]
-    anywhere, exactly = (re.compile("|".join(some) or r"(?!)", flags) for some, flags in ((long, re.I), (short, 0)))
-    return lambda text: anywhere.search(text) or exactly.search(text)
+    in_utf_16 = ["\0".join(secret) for secret in secrets]  # its bytes, but for a zero at one end
+    joined = ["".join(secret.split()) for secret in secrets]
+    forms = {
+        form: pattern for secret in (*secrets, *in_utf_16, *joined) for form, pattern in _patterns_of(secret).items()
+    }
+    long = {form for form in forms if len(form) >= _LONGEST_QUOTE and not _WORD.fullmatch(form)}
+    in_pieces = [f"(?i:{forms[form]})" for form in long]
+    as_written = [f"(?i:{forms[form]})" for form in long if any(map(str.isspace, form))]
+    as_written += [rf"(?<!\w){re.escape(form)}(?!\w)" for form in forms if _is_no_word(form)]
+    anywhere, exactly = (re.compile("|".join(some) or r"(?!)") for some in (in_pieces, as_written))
+    return lambda text: anywhere.search("".join(text.split())) or exactly.search(text)
 
 
 def _is_no_word(form: str) -> bool:

@@ -79,13 +79,13 @@ def open_private(path: Path) -> int:
 
 
 def mend_copies(path: Path) -> None:
-    """Take the rights of other users from our files whose names begin with this one's: backups.
+    """Take the rights of other users from our files that are named as this one with an ending: backups.
 
     :param path: the file that they are copies of.
     """
     with suppress(OSError):
         for other in path.parent.iterdir():
-            if other.name.startswith(path.name):
+            if other.name.startswith(path.name) and not other.name[len(path.name) :][:1].isalnum():
                 with suppress(NotPrivate):
                     check_private(other)
 
@@ -97,7 +97,8 @@ def _check(path: Path, found: os.stat_result) -> None:
         raise NotPrivate(f"{path} is not a regular file", "Remove it")
     if found.st_uid != os.geteuid():
         raise NotPrivate(
-            f"{path} belongs to another user", "Run this as the user that owns it, or make this user its owner"
+            f"{path} belongs to another user (uid {found.st_uid}; this process has uid {os.geteuid()})",
+            "Run this as the user that owns it, or make this user its owner",
         )
 
 

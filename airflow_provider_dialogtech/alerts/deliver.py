@@ -30,7 +30,7 @@ from airflow_provider_dialogtech.exceptions import (
 )
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.metrics import ALERTS
-from airflow_provider_dialogtech.masking import mask_number, place_of, scrub
+from airflow_provider_dialogtech.masking import holds_secret, mask_number, place_of, scrub
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
 from airflow_provider_dialogtech.settings.host import HOST
@@ -411,14 +411,22 @@ class RecipientAlert:
         from airflow_provider_dialogtech.sms.message import SmsMessage
 
         settings = self.hook.settings
-        body = scrub(body, settings.secret_access_key, settings.access_key)
         return SmsMessage.create(
             to=self.number,
-            message=fit(body, self.alert.note + suffix, one_segment=self.alert.built_in),
+            message=fit(self._without_keys(body), self.alert.note + suffix, one_segment=self.alert.built_in),
             from_numbers=settings.from_numbers,
             on_too_long="truncate",
             smart_encoding=True,
         )
+
+    def _without_keys(self, body: str) -> str:
+        """Return the body without the account's keys; the subject alone where they cannot be cut out."""
+        settings = self.hook.settings
+        keys = (settings.secret_access_key, settings.access_key)
+        body = scrub(body, settings.secret_access_key)
+        if holds_secret(body, *keys):  # an access key may also be an ordinary word, which stays
+            body = scrub(body, *keys)
+        return f"Airflow: {self.alert.subject} ***" if holds_secret(body, *keys) else body
 
     def _log(self, level: int, outcome: str, *args: object) -> None:
         log.log(

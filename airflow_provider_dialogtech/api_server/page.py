@@ -85,14 +85,17 @@ async def _same_site(
 AccessDep = Annotated[Access, Depends(_access)]
 
 
+_Name = Annotated[str, Field(max_length=LONGEST_NAME, pattern=r"^[^\x00]*$")]
+
+
 class MessageFilter(BaseModel):
     """The filter of the page."""
 
     hours: float = Field(24, gt=0, le=LONGEST_PERIOD_HOURS)
     state: State | None = None
-    dag_id: str = Field("", max_length=LONGEST_NAME, pattern=r"^[^\x00]*$")
-    run_id: str = Field("", max_length=LONGEST_NAME, pattern=r"^[^\x00]*$")
-    task_id: str = Field("", max_length=LONGEST_NAME, pattern=r"^[^\x00]*$")
+    dag_id: _Name = ""
+    run_id: _Name = ""
+    task_id: _Name = ""
 
 
 class Settlement(BaseModel):

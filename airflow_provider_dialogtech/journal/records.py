@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_dialogtech.journal.states import State
-from airflow_provider_dialogtech.masking import digest
+from airflow_provider_dialogtech.masking import clean, digest
 
 # The other side's clock and a busy machine get this long after a request's deadline before the message is in doubt.
 GRACE = 5.0
@@ -19,6 +19,7 @@ ABANDONED = 1.0
 LONGEST_LEAD = 10.0
 
 NO_INDEX = -1
+_LONGEST_REASON = 250
 
 
 def number_name(account: str, number: str) -> str:
@@ -215,14 +216,15 @@ class Record:
 
     @property
     def reason(self) -> str:
-        """Why it is in its state, in a few words."""
+        """Why it is in its state, in a few words, on one line."""
         if self.state is State.RESERVED and self.read_at - self.at > ABANDONED:
             return "not sent; its process is gone, so the next attempt takes it over"
         settled_by = self.outcome.get("settled_by")
         if isinstance(settled_by, str):
-            return f"settled by {settled_by}"
+            return clean(f"settled by {settled_by[:_LONGEST_REASON]}")
         described = self.outcome.get("result_description")
-        return described if isinstance(described, str) and described else _REASONS[self.state]
+        # Somebody may have written anything into the journal.
+        return (clean(described[:_LONGEST_REASON]) if isinstance(described, str) else "") or _REASONS[self.state]
 
 
 def earlier_attempt(rows: Iterable[Sequence[Any]], body_key: str | None) -> Record | None:

@@ -30,13 +30,10 @@ def conn_ids() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*config.conn_ids(), DialogTechHook.default_conn_name]))
 
 
-def known_hooks(of: Iterable[str] | None = None) -> list[DialogTechHook]:
-    """Return the hooks of the connections that can be read.
-
-    :param of: the connections; by default those of `[dialogtech] conn_ids`.
-    """
+def known_hooks() -> list[DialogTechHook]:
+    """Return the hooks of the connections of `[dialogtech] conn_ids` that can be read."""
     hooks = []
-    for conn_id in config.conn_ids() if of is None else of:
+    for conn_id in config.conn_ids():
         try:
             hooks.append(hook_of(conn_id))
         except NotSent:

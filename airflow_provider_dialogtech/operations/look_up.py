@@ -17,7 +17,7 @@ from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import digest, mask_number
-from airflow_provider_dialogtech.operations.accounts import conn_ids, hook_of, journal_name, known_hooks
+from airflow_provider_dialogtech.operations.accounts import conn_ids, hook_of, journal_name
 from airflow_provider_dialogtech.operations.messages import Messages
 
 _DAY = timedelta(days=1)
@@ -111,15 +111,24 @@ _OF_SENDING = re.compile(r"\bsend", re.IGNORECASE)
 
 def _hook_for(message: Record, conn_id: str | None, among: Iterable[str] | None) -> DialogTechHook:
     if conn_id is not None:
-        hooks = [hook_of(conn_id)]
+        hook = hook_of(conn_id)
+        if hook.settings.account == message.account:
+            return hook
         problem = f"the message {message.id} was sent by another account than that of the connection {conn_id}"
     else:
-        hooks = known_hooks(conn_ids() if among is None else among)
+        unreadable = []
+        for name in conn_ids() if among is None else among:
+            try:
+                hook = hook_of(name)
+            except NotSent:
+                unreadable.append(name)
+                continue
+            if hook.settings.account == message.account:
+                return hook
         problem = f"no connection of [dialogtech] conn_ids belongs to the account that sent the message {message.id}"
-    found = next((hook for hook in hooks if hook.settings.account == message.account), None)
-    if found is None:
-        raise NotSent(problem, advice="Name the connection: --conn-id, in `messages look-up`.", before_any=True)
-    return found
+        if unreadable:
+            problem += f"; not readable: {', '.join(unreadable)}"
+    raise NotSent(problem, advice="Name the connection: --conn-id, in `messages look-up`.", before_any=True)
 
 
 def _client(hook: DialogTechHook, end: float | None) -> DialogTechClient:

@@ -36,6 +36,8 @@ ENCODINGS = ECHOES | {
     "hex in words": lambda text: text.encode().hex(" ", 2),
     "hex in lines": lambda text: "\n".join(text.encode().hex()[at : at + 16] for at in range(0, 2 * len(text), 16)),
     "a URI": lambda text: f"dialogtech://login:{quote(text, safe='')}@host/",
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16")).decode(),
+    "hex of UTF-16": lambda text: text.encode("utf-16-be").hex(),
     "html of html of percent": lambda text: html.escape(html.escape(quote(text))),
 }
 
@@ -47,6 +49,20 @@ def test_a_client_refuses_both_keys_in_every_encoding(encode, keys):
     with pytest.raises(InvalidMessage) as refused:
         client.refuse_own_secret(f"Hi {encode(LONG)}, your order comes today.")
     assert LONG not in str(refused.value)
+
+
+@pytest.mark.parametrize("apart", ["\n", "\r\n    ", " ", "\t", "\u200b", "%0A", "&#10;", "\\u000a"], ids=ascii)
+@pytest.mark.parametrize("key", ["0123456789abcdef0123456789abcdef", "AKIAIOSFODNN7EXAMPLE", LONG])
+def test_a_key_that_is_broken_into_pieces_is_refused(key, apart):
+    with pytest.raises(InvalidMessage):
+        DialogTechClient("an access key", key).refuse_own_secret(
+            f"Hi {key[:9]}{apart}{key[9:]}, your order comes today."
+        )
+
+
+def test_a_key_that_is_short_without_its_space_is_refused():
+    with pytest.raises(InvalidMessage):
+        DialogTechClient("an access key", "ab3 d5f7h9k1").refuse_own_secret("Hi ab3 d5f7h9k1, your order comes today.")
 
 
 @pytest.mark.parametrize("encode", [str, quote, html.escape, lambda text: text.encode().hex()])
@@ -62,6 +78,11 @@ def test_a_short_key_is_refused_too(encode):
         ("room12", "It is in classroom12."),
         ("room12", "It is in Room12."),
         ("123456", "Your order 123456 comes today."),
+        ("room12", "Room 12 room 12"),
+        ("room12", "room 12"),
+        ("notification", "This is a notification."),
+        ("Confirmation", "Confirmation: see you."),
+        ("SUBSCRIPTION", "Your subscription ends."),
         ("k", "Thank you."),
         ("a1", "Seat a1"),
         ("s3cr3t", "A message without it."),
@@ -137,6 +158,25 @@ def test_an_alert_goes_out_without_it(sandbox, connect_sandbox, encode, monkeypa
     (arrived,) = sandbox.accepted()
     assert arrived["message"].startswith("etl failed: ***")
     assert not holds_secret(arrived["message"], sandbox.secret_access_key)
+
+
+@pytest.mark.parametrize("encode", [lambda key: f"{key[:5]}\n{key[5:]}", lambda key: key.encode("utf-16").hex()])
+def test_an_alert_goes_out_without_a_key_that_cannot_be_cut_out(
+    sandbox, connect_sandbox, encode, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'journal.db'}")
+    connect_sandbox(extra={"from_numbers": ",".join(FROM_NUMBERS), "alert_to": TO})
+    DialogTechSmsNotifier(f"etl failed: {encode(sandbox.secret_access_key)}")(failure())
+    (arrived,) = sandbox.accepted()
+    assert arrived["message"].startswith("Airflow: etl.load (failed) ***")
+
+
+@pytest.mark.parametrize("key", ["load", "etl", "f", "notification"])
+def test_an_alert_keeps_a_word_that_is_an_access_key(sandbox, connect_sandbox, key, monkeypatch, tmp_path):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'journal.db'}")
+    connect_sandbox(login=key, extra={"from_numbers": ",".join(FROM_NUMBERS), "alert_to": TO})
+    DialogTechSmsNotifier("The notification of etl.load failed")(failure())
+    assert [arrived["message"] for arrived in sandbox.messages()] == ["The notification of etl.load failed"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_dialogtech.journal.records import COLUMNS, Record
@@ -78,3 +80,14 @@ def test_what_has_an_end_is_not_waited_for(state):
 )
 def test_a_detail_that_somebody_tampered_with_says_nothing(detail, found):
     assert a_record(NOW, detail=detail).outcome == found
+
+
+TAMPERED = ["\ud800", "a\nb", "\x1b[2J", "\u202e", "x" * 1_000_000]
+
+
+@pytest.mark.parametrize("name", ["settled_by", "result_description"])
+@pytest.mark.parametrize("value", TAMPERED, ids=lambda value: ascii(value[:9]))
+def test_a_reason_that_somebody_tampered_with_is_one_short_line(name, value):
+    reason = a_record(NOW, state="sent", detail=json.dumps({name: value})).reason
+    assert len(reason) <= 300
+    assert not reason or reason.isprintable()

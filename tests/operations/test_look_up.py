@@ -130,3 +130,19 @@ def test_only_the_named_connections_are_read(connection, monkeypatch):
     with pytest.raises(NotSent, match="no connection"):
         look_up(a_message(), Messages(journal_store()), among=["one", "two"])
     assert read == ["one", "two"]
+
+
+def test_connections_that_cannot_be_read_are_named(connection, monkeypatch):
+    from airflow.models.connection import Connection
+
+    def read(conn_id):
+        if conn_id != "one":
+            raise OSError("password=secret")
+        return connections
+
+    connections = Connection(conn_id="one", conn_type="dialogtech", login="a login", password="a password")
+    monkeypatch.setattr(Connection, "get_connection_from_secrets", read)
+    with pytest.raises(NotSent) as failed:
+        look_up(a_message(), Messages(journal_store()), among=["one", "two", "three"])
+    assert failed.value.reason.endswith("belongs to the account that sent the message 0; not readable: two, three")
+    assert "secret" not in why_not_asked(failed.value)
