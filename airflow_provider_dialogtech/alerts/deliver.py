@@ -292,7 +292,7 @@ class RecipientAlert:
         from airflow_provider_dialogtech.journal.dedup import AlertGate
 
         settings = self.hook.settings
-        gate = AlertGate(store, settings.account, budget=settings.alert_budget)
+        gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
         try:
             return gate, self._claim_from(gate, recent)
         except JournalUnavailable:
@@ -367,6 +367,7 @@ class RecipientAlert:
             departure=self.departure,
             retention=journals.retention(),
             recorder=RECORDER,
+            namespace=journals.namespace(),
         )
         sender = SmsSender(client, journal, clock=Clock(sleep=sleep), only_to=settings.only_to)
         suffix = suffix_of(claim, built_in=self.alert.built_in)

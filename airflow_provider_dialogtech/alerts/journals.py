@@ -133,6 +133,14 @@ def retention() -> timedelta:
         return _NEVER
 
 
+def namespace() -> str:
+    """Return the name of this Airflow where several share the journal; none where a setting is invalid."""
+    try:
+        return config.namespace()
+    except InvalidConnection:
+        return ""
+
+
 JOURNALS = (
     Journal("the shared journal", shared_journal, SHARED_SECONDS),
     Journal("the file in AIRFLOW_HOME", journal_in_airflow_home, LOCAL_SECONDS, _RECENT),

@@ -398,13 +398,15 @@ class AlertGate:
     :param store: the journal's store.
     :param account: the account's name in it.
     :param budget: messages per recipient in ten minutes, over all dedup keys.
+    :param namespace: the name of the Airflow that alerts: those of others suppress none of its alerts.
     """
 
-    def __init__(self, store: Store, account: str, *, budget: int = 10) -> None:
+    def __init__(self, store: Store, account: str, *, budget: int = 10, namespace: str = "") -> None:
         self._store = store
         self._account = account
         self._lock = digest(account, "alerts")
         self._budget = budget
+        self._namespace = namespace
 
     def decide(
         self,
@@ -429,7 +431,7 @@ class AlertGate:
         :raises JournalUnavailable: when the store cannot be used.
         """
         wanted = self._wanted(dedup_key, recipient, about, claim_id)
-        of_run = Wanted(wanted.id, digest("run", run, recipient), "", wanted.key if is_whole_run else "", 0)
+        of_run = Wanted(wanted.id, self._run_key(run, recipient), "", wanted.key if is_whole_run else "", 0)
         return self._decide(Claiming(wanted, cooldown, of_run if run else None))
 
     def has_told(self, dedup_key: str, recipient: str, run: str, within: timedelta) -> bool:
@@ -441,7 +443,7 @@ class AlertGate:
         :param within: since when.
         :raises JournalUnavailable: when the store cannot be used.
         """
-        row = self._store.ask(Wanted("", digest("run", run, recipient), "", "", 0).question)[0]
+        row = self._store.ask(Wanted("", self._run_key(run, recipient), "", "", 0).question)[0]
         told = StoredAlert.of(row)
         if told is None or told.claimed_at <= row.now - within.total_seconds():
             return False
@@ -477,8 +479,11 @@ class AlertGate:
 
     def _wanted(self, dedup_key: str, recipient: str, about: str, claim_id: str | None) -> Wanted:
         recipient_digest = digest(self._account, "recipient", recipient)
-        key = digest(recipient_digest, dedup_key)
+        key = digest(recipient_digest, dedup_key, *filter(None, [self._namespace]))
         return Wanted(claim_id or uuid.uuid4().hex, key, recipient_digest, digest(key, about), self._budget)
+
+    def _run_key(self, run: str, recipient: str) -> str:
+        return digest("run", self._namespace, run, recipient)
 
     def _decide(self, deciding: Claiming | Resolving) -> Decision:
         for _ in range(_TRIES):
