@@ -98,15 +98,17 @@ def _raising_on_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or before is None:
         yield
         return
-    signal.signal(signal.SIGTERM, _raise_terminated)
+
+    def terminate(*_: object) -> NoReturn:
+        # Already here: the signal may come while the block ends.
+        signal.signal(signal.SIGTERM, before)
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _raise_terminated(*_: object) -> NoReturn:
-    raise _Terminated
 
 
 def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[str]:

@@ -44,9 +44,10 @@ def call(to=PEOPLE, *, seconds_left=20.0, dedup_key="key", **arguments):
 
 def terminate_once(condition):
     """Send SIGTERM to this process while its callback waits for slots, once a condition is true."""
+    before = signal.getsignal(signal.SIGTERM)
 
     def wait():
-        while not (condition() and signal.getsignal(signal.SIGTERM) is deliver._raise_terminated):
+        while not (condition() and signal.getsignal(signal.SIGTERM) is not before):
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -90,6 +91,19 @@ def test_the_timeout_of_the_connection_is_shortened(sandbox, one_number, monkeyp
     call([ALICE], seconds_left=5.0)
     assert outcomes(caplog) == {ALICE[-4:]: "may have been sent"}
     assert re.search(r"no reply came within [01](\.\d+)? s", caplog.text)
+
+
+def test_a_signal_while_the_alert_ends_leaves_the_handler_that_was_there():
+    def terminated():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    handlers = [signal.getsignal(signal.SIGTERM)]
+    with pytest.raises(deliver._Terminated), deliver._raising_on_sigterm():
+        terminated()
+    assert handlers[0] is handlers[1]
 
 
 def test_on_sigterm_each_recipient_has_a_line_and_the_signal_goes_on(sandbox, one_number, caplog):
