@@ -350,11 +350,6 @@ class Departure:
             self._given_up = why
             return self._may_have_left
 
-    @property
-    def is_given_up(self) -> bool:
-        """Whether the callback has given up on the message."""
-        return bool(self._given_up)
-
 
 class AlertJournal(MessageJournal):
     """A journal whose answers count for an attempt until the request is sent.
@@ -371,13 +366,13 @@ class AlertJournal(MessageJournal):
         attempt: JournalAttempt,
         deadline: AlertDeadline,
         *args: Any,
-        departure: Departure | None = None,
+        departure: Departure,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
         self._attempt = attempt
         self._deadline = deadline
-        self._departure = departure or Departure()
+        self._departure = departure
 
     def reserve(self, request: SlotRequest, **options: Any) -> Reservation | Record:
         self._attempt.check()
