@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, UndefinedError
 
-from airflow_provider_dialogtech.bulk.shapes import cell, column_names
+from airflow_provider_dialogtech.bulk.shapes import cell, column_names, whole
+from airflow_provider_dialogtech.masking import mask_numbers, safe_repr
 from airflow_provider_dialogtech.sms.missing import is_missing, missing_word
 
-# A float counts whole numbers exactly up to here.
-_LARGEST_WHOLE = 2**53
+_LONGEST_PATH = 100
 
 
 class BadCell(UndefinedError):
@@ -36,12 +36,7 @@ class Recipient:
             value = cell(self._row, name)
         except KeyError:
             return StrictUndefined(f"it has no `{name}`; its columns are {column_names(self._row)}", exc=BadCell)
-        if is_missing(value):
-            return Missing(_in_words(name, value), exc=BadCell)
-        # A data frame has floats in a column of whole numbers where one is missing.
-        if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE:
-            return int(value)
-        return value
+        return _seen(value, (name,))
 
     def __str__(self) -> str:
         raise BadCell("`recipient` is the whole row: name a column, as in {{ recipient.to }}")
@@ -69,8 +64,36 @@ class Missing(StrictUndefined):
         return hash(None)
 
 
-def _in_words(name: str, value: object) -> str:
+def is_none(value: object) -> bool:
+    """Jinja's test `none`, which a missing value passes."""
+    return value is None or isinstance(value, Missing)
+
+
+def _seen(value: Any, path: tuple[Any, ...]) -> Any:
+    """Return a value with `Missing` for each missing one in it.
+
+    :param value: the value.
+    :param path: the names and indices that lead to it.
+    """
+    if is_missing(value):
+        return Missing(_in_words(value, path), exc=BadCell)
+    if isinstance(value, Mapping):
+        return {key: _seen(each, (*path, key)) for key, each in value.items()}
+    if type(value) in {list, tuple}:
+        return [_seen(each, (*path, index)) for index, each in enumerate(value)]
+    return whole(value)
+
+
+def _in_words(value: object, path: tuple[Any, ...]) -> str:
     word = missing_word(value)
     problem = "is empty" if word is None else f"says {word}, as if it were empty"
-    written = f"recipient.{name}" if name.isidentifier() else f"recipient[{name!r}]"
-    return f"its `{name}` {problem}; if it may be, write {{{{ {written} | default('…') }}}}"
+    # The keys of a value in a row may be a stranger's.
+    written = mask_numbers("".join(map(_step, path)))[:_LONGEST_PATH]
+    shown = path[0] if len(path) == 1 else written.removeprefix(".")
+    return f"its `{shown}` {problem}; if it may be, write {{{{ recipient{written} | default('…') }}}}"
+
+
+def _step(name: object) -> str:
+    if not isinstance(name, str):
+        return f"[{safe_repr(name)}]"
+    return f".{name}" if name.isidentifier() else f"[{name[:_LONGEST_PATH]!r}]"

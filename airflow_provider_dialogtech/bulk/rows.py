@@ -12,7 +12,7 @@ from itertools import islice
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dialogtech.bulk.shapes import cell, is_blank, listed, named, wrong_columns
+from airflow_provider_dialogtech.bulk.shapes import cell, is_blank, listed, named, whole, wrong_columns
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, Refused, plural
 from airflow_provider_dialogtech.masking import mask_number, safe_str, type_name, without_locals
 from airflow_provider_dialogtech.sms.missing import is_missing
@@ -120,7 +120,8 @@ class Row:
 
         :raises InvalidMessage: when it is too long, its `str` raises, or two columns have it.
         """
-        given = cell(self.values, "id", None)
+        # An order is 1002 or 1002.0, depending on whether another row lacks its number.
+        given = whole(cell(self.values, "id", None))
         if is_missing(given):
             return None
         written = safe_str(given, LONGEST_ID + 1)

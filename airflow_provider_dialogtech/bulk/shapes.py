@@ -9,10 +9,11 @@ from functools import lru_cache
 from numbers import Number
 from os import PathLike
 from typing import Any
+from unicodedata import normalize
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_numbers, type_name
-from airflow_provider_dialogtech.sms.missing import is_missing
+from airflow_provider_dialogtech.sms.missing import is_missing, missing_word
 from airflow_provider_dialogtech.sms.numbers import AS_PEOPLE_WRITE
 
 _LONGEST_NAME = 60
@@ -33,7 +34,7 @@ def listed(recipients: object) -> Iterable[Any]:
         found = _json_list(recipients)
         if found is None:
             advice = f"{_instead_of_text(recipients.strip())} A template gives a list alone in its braces, or |tojson."
-            raise _no_list("a string that is not a JSON list", advice)
+            raise _no_list("a string that is not a JSON list", advice.lstrip())
         return found
     if frame := _records_of(recipients):
         return frame
@@ -73,18 +74,22 @@ def _records_of(recipients: Any) -> Iterable[Any] | None:
 def _instead_of_text(text: str) -> str:
     if text.startswith("{"):
         return _instead_of_object(text)
-    if "\n" in text:
-        return "For the text of a CSV file give list(csv.DictReader(io.StringIO(text)))."
-    if re.search(r"\.\w{2,5}\Z", text):
-        return f"For the path of a file give its rows: {_READ_CSV}."
-    return "For one number give [number]."
+    advice = {
+        _instead_of(None): is_missing(text),
+        "": text.startswith("["),
+        "For the text of a CSV file give list(csv.DictReader(io.StringIO(text))).": "\n" in text,
+        f"For the path of a file give its rows: {_READ_CSV}.": re.search(r"\.\w{2,5}\Z", text),
+        "For numbers with commas between them give text.split(',').": "," in text,
+        "For one number give [number].": True,
+    }
+    return next(words for words, applies in advice.items() if applies)
 
 
 def _instead_of_object(text: str) -> str:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        return "For JSON lines give [json.loads(line) for line in text.splitlines()]."
+        return "For JSON lines give [json.loads(line) for line in text.splitlines()]." if "\n" in text else ""
     return _instead_of_mapping(found)
 
 
@@ -106,8 +111,10 @@ def _instead_of_mapping(recipients: Mapping[Any, Any]) -> str:
     values = [*recipients.values()]
     if any(isinstance(value, list) and value and isinstance(value[0], Mapping) for value in values):
         return "For the list inside it give mapping[key]."
-    if values and all(isinstance(value, Mapping | list | tuple) for value in values):
+    if values and all(isinstance(value, Mapping | list | tuple) or hasattr(type(value), "shape") for value in values):
         return 'For a data frame\'s dict give its rows: frame.to_dict("records").'
+    if any(isinstance(value, list) for value in values):
+        return "For the list inside it give mapping[key]."
     if "to" in map(fold, recipients):
         return "For one row give [row]."
     return 'For a mapping of names and numbers give [{"to": to, "name": name} for name, to in mapping.items()].'
@@ -134,8 +141,8 @@ def named(row: Any) -> Mapping[str, Any] | None:
 def is_blank(row: Any) -> bool:
     """Return whether a row is blank, as spreadsheets export those below the last one."""
     if isinstance(row, Mapping):
-        return bool(row) and all(is_missing(value) or _is_blank_rest(value) for value in row.values())
-    return isinstance(row, str) and is_missing(row)
+        return bool(row) and all(_is_empty(value) or _is_blank_rest(value) for value in row.values())
+    return isinstance(row, str) and _is_empty(row)
 
 
 def spilled(row: Mapping[Any, Any]) -> bool:
@@ -145,12 +152,19 @@ def spilled(row: Mapping[Any, Any]) -> bool:
 
 
 def _is_blank_rest(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) and is_missing(each) for each in value)
+    return isinstance(value, list) and all(isinstance(each, str) and _is_empty(each) for each in value)
+
+
+def _is_empty(value: object) -> bool:
+    """Return whether a cell has nothing in it, not even a word like #N/A, which an error must name."""
+    return is_missing(value) and missing_word(value) is None
 
 
 # Its columns
 
 _REQUIRED = object()
+# A float counts whole numbers exactly up to here.
+_LARGEST_WHOLE = 2**53
 _IGNORED = re.compile(r"[\s_\-\"'\xad\u200b-\u200f\u2060\ufeff]+")
 
 
@@ -177,6 +191,12 @@ def cell(row: Mapping[Any, Any], name: str, default: Any = _REQUIRED) -> Any:
     return (present or found)[0]
 
 
+def whole(value: Any) -> Any:
+    """Return a whole number as one: a data frame has floats in a column of whole numbers where one is missing."""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_WHOLE
+    return int(value) if is_whole else value
+
+
 def fold(name: object) -> str:
     """Return a column's name as names are compared."""
     if not isinstance(name, str):
@@ -186,7 +206,7 @@ def fold(name: object) -> str:
 
 @lru_cache(maxsize=1000)
 def _folded(name: str) -> str:
-    return _IGNORED.sub("", name).casefold()
+    return _IGNORED.sub("", normalize("NFKC", name)).casefold()
 
 
 def column_names(row: Mapping[Any, Any]) -> str:
@@ -213,6 +233,8 @@ def wrong_columns(rows: Sequence[Any]) -> tuple[str, str] | None:
         return _nameless(first) if all(isinstance(row, list | tuple) for row in rows) else None
     columns = named(first)
     if columns is None:
+        if isinstance(first, str) and _is_header(first):
+            return "the rows are the lines of a CSV file", "Give list(csv.DictReader(lines))."
         kind = type(first)
         is_value = first is None or isinstance(first, str | Number | bytes)
         return None if is_value or any(type(row) is not kind for row in rows) else _objects(first)
@@ -238,7 +260,9 @@ def _nameless(first: Sequence[Any]) -> tuple[str, str]:
     if hasattr(type(first[-1]) if first else None, "to_dict"):
         return "the rows are those of frame.iterrows()", "Give the data frame itself."
     kind = f"{type_name(first)}s"
-    if any(isinstance(value, Mapping) for value in first):
+    if any(isinstance(value, Mapping | list | tuple) for value in first) or (
+        len(first) > 1 and all(map(_is_number, first))
+    ):
         return (
             f"the rows are {kind} of rows, such as those of mapped tasks",
             "Give [row for rows in lists for row in rows].",
@@ -256,18 +280,28 @@ def _nameless(first: Sequence[Any]) -> tuple[str, str]:
 def _headless(columns: Mapping[Any, Any], names: Sequence[str]) -> tuple[str, str]:
     whole = "".join(names)
     if columns and not names:
-        return "the columns of the recipients have numbers for names", 'Name them, one of them "to".'
+        kind = type_name(next(iter(columns)))
+        return f"the recipients' columns are named by {kind}s, not text", 'Name them, one of them "to".'
     if whole.casefold().startswith("sep="):
         return "the first line of the recipients' file names its separator", "Skip it with next(file), then read on."
     for separator, called in (("\t", "tabs"), (";", "semicolons"), ("|", "bars")):
-        if len(names) == 1 and separator in whole:
+        if separator in whole and (len(names) == 1 or any(map(_is_header, names))):
             reason = f"the file of the recipients is separated by {called}, and was read as one column"
             return reason, f"Read it with csv.DictReader(file, delimiter={json.dumps(separator)})."
-    if any(AS_PEOPLE_WRITE.fullmatch(name) and sum(map(str.isdigit, name)) >= _FEWEST_DIGITS for name in names):
+    if any(map(_is_number, names)):
         reason = "the file of the recipients has no header: its first row is taken for the names of the columns"
         return reason, 'Name the columns: csv.DictReader(file, fieldnames=["to", "name"]).'
     reason = f"the recipients have no column `to`; their columns are {column_names(columns)}"
     return reason, "Rename the column that has the phone numbers to `to`."
+
+
+def _is_number(value: object) -> bool:
+    written = str(value) if isinstance(value, str | int) else ""
+    return sum(map(str.isdigit, written)) >= _FEWEST_DIGITS and AS_PEOPLE_WRITE.fullmatch(written) is not None
+
+
+def _is_header(line: str) -> bool:
+    return "to" in map(fold, re.split(r"[,;\t|]", line))
 
 
 def _decoded_wrongly(names: str) -> tuple[str, str] | None:

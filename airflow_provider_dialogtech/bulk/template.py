@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.bulk.shapes import cell, spilled
@@ -31,12 +32,15 @@ class RowTemplate:
     def __init__(self, task: BaseOperator, message: str, context: Context) -> None:
         import jinja2
 
-        from airflow_provider_dialogtech.settings.templates import environment_of, template_of
+        from airflow_provider_dialogtech.bulk.recipient import is_none
+        from airflow_provider_dialogtech.settings.templates import environment_of, in_single_braces, template_of
 
         if len(message) > LONGEST_TEMPLATE:
             raise InvalidMessage(f"`message` has more than {LONGEST_TEMPLATE:,} characters", before_any=True)
         # An undefined value is an error in the row.
         environment = environment_of(task, undefined=jinja2.StrictUndefined)
+        environment.tests = {**environment.tests, "none": is_none}
+        self._suspect = message if in_single_braces(message, lambda _: True) else ""
         problem: InvalidMessage
         try:
             self._template = template_of(environment, message, task.template_ext)
@@ -57,6 +61,7 @@ class RowTemplate:
         :param options: the other arguments of `SmsMessage.create`.
         :raises InvalidMessage: when the row is invalid.
         """
+        from airflow_provider_dialogtech.settings.templates import in_single_braces
         from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
         if spilled(row):
@@ -65,8 +70,18 @@ class RowTemplate:
             to = cell(row, "to")
         except KeyError:
             raise InvalidMessage("it has no `to`, which is where its phone number belongs") from None
+        if problem := in_single_braces(self._suspect, lambda name: self._is_known(name, row)):
+            raise InvalidMessage(f"its message {problem}")
         recipient = normalize_number(number_of(to), "to")
-        return SmsMessage.create(to=recipient, message=self.render(row), **options)
+        body = self.render(row)
+        if found := _DECODED_WRONGLY.search(body):
+            raise InvalidMessage(
+                f"its message has {found[0]}, which is UTF-8 in another encoding: open the file with utf-8-sig"
+            )
+        return SmsMessage.create(to=recipient, message=body, **options)
+
+    def _is_known(self, name: str, row: Mapping[str, Any]) -> bool:
+        return name == "recipient" or name in self._context or _has(row, name)
 
     @without_locals
     def render(self, row: Mapping[str, Any]) -> str:
@@ -84,20 +99,32 @@ class RowTemplate:
             return _beginning(pieces_of(self._template, ChainMap({"recipient": Recipient(row)}, self._context)))  # type: ignore[arg-type]
         except BadCell as error:
             problem = str(error)
+        except InvalidMessage as error:
+            problem = error.reason
         except BadPiece as error:
             problem = f"in its message, {error}; {error.advice[0].lower()}{error.advice[1:-1]}"
         except Exception as error:
             problem = f"its message cannot be rendered ({_in_words(error, row)})"
+            name = _UNDEFINED.match(safe_str(error, LONGEST_READ))
+            if name is not None and _has(row, name[1]):
+                problem = f"its message has {{{{ {name[1]} }}}}: write {{{{ recipient.{name[1]} }}}}"
         raise InvalidMessage(problem)
+
+
+def _has(row: Mapping[str, Any], name: str) -> bool:
+    return cell(row, name, _ABSENT) is not _ABSENT
 
 
 def _beginning(pieces: Iterable[Any]) -> str:
     """Join the pieces until they exceed `LONGEST_READ` characters."""
-    from airflow_provider_dialogtech.settings.templates import text_of
+    from airflow_provider_dialogtech.settings.templates import BadPiece, text_of
 
     taken, length = [], 0
     for piece in pieces:
         taken.append(text := text_of(piece))
+        if isinstance(piece, Collection) and not isinstance(piece, str):
+            advice = "Write one of its values, or {{ … | join(', ') }}."
+            raise BadPiece(f"an expression is a {type_name(piece)}", advice=advice)
         length += len(text)
         if length > LONGEST_READ:
             break
@@ -135,6 +162,10 @@ def _strings_in(row: Mapping[str, Any]) -> list[str]:
     return sorted((text for text in found if len(text) >= _SHORTEST_VALUE), key=len, reverse=True)
 
 
+_ABSENT = object()
+_UNDEFINED = re.compile(r"'(\w+)' is undefined")
+# é, £, ’ and emoji as cp1252 shows them. Text has no such letters side by side, and nothing that may stand behind Ã.
+_DECODED_WRONGLY = re.compile("[ÃÂ][¡-º¼-¿]|â€|ðŸ")
 _LONGEST_WORDS = 150
 LONGEST_READ = 10_000
 _MOST_VALUES = 1_000

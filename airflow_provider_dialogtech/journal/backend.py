@@ -47,33 +47,36 @@ class ClockReadings:
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[Reading, float]] = {}
-        self._furthest_back: Reading | None = None
+        self._first: tuple[Reading, Mapping[str, float]] | None = None
 
     def step(self, account: str, reading: Reading, noted: float) -> float | None:
         """Return by how many seconds the clock was set since the last reading, beyond what is noted.
 
-        :param account: whose messages it is read for. Before its own first reading, those of other accounts count.
+        :param account: whose messages it is read for. Before its own first reading, this process's first one counts.
         :param reading: the new reading.
         :param noted: the sum of the steps that are noted for the account.
         :return: more than a second or less than minus one, or 0; None for this process's first reading.
         """
-        last, noted_then = self._last.get(account, (self._furthest_back, noted))
-        if last is None:
+        if self._first is None:
             return None
+        first, noted_first = self._first
+        last, noted_then = self._last.get(account, (first, noted_first.get(account, 0.0)))
         step = reading.offset - noted - (last.offset - noted_then)
         # Where in a question's time the clock was read is not known.
-        return step if abs(step) > CLOCK_SET + (reading.took + last.took) / 2 else 0.0
+        tolerance = CLOCK_SET + (reading.took + last.took) / 2
+        return step if abs(step) > tolerance else 0.0
 
-    def remember(self, account: str, reading: Reading, noted: float) -> None:
+    def remember(self, account: str, reading: Reading, noted: float, sums: Mapping[str, float] | None = None) -> None:
         """Compare the account's next reading with this one.
 
         Where the sum is not committed after all, the next reading finds the same step again.
 
         :param noted: the sum that this reading's transaction leaves behind.
+        :param sums: those that are noted for all accounts; none is noted for the others.
         """
         self._last[account] = (reading, noted)
-        if self._furthest_back is None or reading.offset < self._furthest_back.offset:
-            self._furthest_back = reading
+        if self._first is None:
+            self._first = (reading, sums or {})
 
 
 class Statement(NamedTuple):

@@ -139,14 +139,14 @@ class Planner:
         # Set back, the clock has written some messages while it was ahead.
         by = max(map(_written, rows), default=now) - now
         if by < _CLOCK_ERROR:
-            return rows, earlier, *self._account(json.loads(row.account), reading)
+            return rows, earlier, *self._account(row, reading)
         # Whoever waits takes another slot anyway: its process has noticed, too.
         moved = [row for row in rows if _written(row) > now or (row["state"] == State.RESERVED and row["at"] > now)]
         for each in moved:
             each["at"] -= by
         if earlier is not None and earlier.id in {each["id"] for each in moved}:
             earlier = replace(earlier, at=earlier.at - by, deadline=earlier.deadline - by)
-        account, writes = self._account(json.loads(row.account), reading, moved_by=by)
+        account, writes = self._account(row, reading, moved_by=by)
         return (
             rows,
             earlier,
@@ -199,13 +199,13 @@ class Planner:
         )
 
     def _account(
-        self, found: list[list[float]], reading: Reading, *, moved_by: float = 0.0
+        self, row: Any, reading: Reading, *, moved_by: float = 0.0
     ) -> tuple[dict[str, float], list[Statement]]:
         """Return the account's pause and wider windows, corrected where a clock was set, and what that writes.
 
         :param moved_by: by how many seconds its messages are moved back.
         """
-        now = reading.now
+        now, found = reading.now, json.loads(row.account)
         values = found[0] if found else [0.0] * len(statements.ACCOUNT_COLUMNS)
         account = dict(zip(statements.ACCOUNT_COLUMNS, values, strict=True))
         # A time further away than any can be was written by a clock that was ahead.
@@ -223,7 +223,7 @@ class Planner:
                 unknown = now + LONGEST_WINDOW
         else:
             step = 0.0  # set back, and another process has moved the messages
-        self.readings.remember(self.account, reading, set_by + step)
+        self.readings.remember(self.account, reading, set_by + step, dict(json.loads(row.clock_set_by)))
         # What was not known then is not known now either, however far that clock was ahead.
         unknown, set_by = min(unknown, now + LONGEST_WINDOW), set_by + step
         followed = [Statement(statements.SHIFT_AHEAD, {"of_account": self.account, "by": step})] if step > 0 else []

@@ -121,6 +121,7 @@ def _question(recent: Any) -> Any:
         now().label("now"),
         next_id().label("next_id"),
         _json(ACCOUNT_COLUMNS, accounts, accounts.c.account == _account).label("account"),
+        _json(("account", "clock_set_by"), accounts, accounts.c.clock_set_by != 0).label("clock_set_by"),
         _json(COLUMNS, messages, _is_of_message).label("message"),
         _slots(recent).label("slots"),
     )

@@ -19,7 +19,7 @@ from airflow_provider_dialogtech._compat import (
 )
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, InvalidMessage, Refused
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.masking import type_name
+from airflow_provider_dialogtech.masking import mask_numbers, type_name
 from airflow_provider_dialogtech.settings.config import page_path, pool_of
 
 if TYPE_CHECKING:
@@ -101,33 +101,41 @@ class PooledOperator(BaseOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        from airflow_provider_dialogtech.settings.templates import environment_of
+        from jinja2 import TemplateError
+
+        from airflow_provider_dialogtech.settings.templates import BadPiece, environment_of
 
         own = environment_of(self)
         for name in template_fields:
             given = getattr(parent, name, None)
-            if parent is self and name in _TEXTS and isinstance(given, str) and id(given) not in seen_oids:
-                setattr(self, name, self._rendered(name, given, context, own))
-            else:
-                environment = own if parent is self and name in (*_TEXTS, _VALUE) else jinja_env
-                super()._do_render_template_fields(parent, [name], context, environment, seen_oids)
+            try:
+                if parent is self and name in _TEXTS and isinstance(given, str) and id(given) not in seen_oids:
+                    setattr(self, name, self._rendered(name, given, context, own))
+                else:
+                    environment = own if parent is self and name in (*_TEXTS, _VALUE) else jinja_env
+                    super()._do_render_template_fields(parent, [name], context, environment, seen_oids)
+                continue
+            except InvalidMessage as error:
+                problem = error
+            except BadPiece as error:
+                problem = InvalidMessage(f"in the template of `{name}`, {error.message}", advice=error.advice)
+            except Exception as error:
+                # Only Jinja's own errors quote no values.
+                words = f": {mask_numbers(str(error))}" if isinstance(error, TemplateError) else ""
+                reason = f"the template of `{name}` cannot be rendered ({type_name(error)}{words})"
+                log.error("Nothing was sent: %s.", reason)  # noqa: TRY400
+                raise
+            raise ending_of(problem)
 
     def _rendered(self, name: str, given: str, context: Context, environment: Any) -> str | None:
         """Return a rendered argument: a text, or None where its whole template is None."""
-        from airflow_provider_dialogtech.settings.templates import BadPiece, template_of, text_of, value_of
+        from airflow_provider_dialogtech.settings.templates import in_single_braces, template_of, text_of, value_of
 
-        try:
-            template = template_of(environment, given, self.template_ext if name == "message" else ())
-            value = value_of(template, context)
-            return None if value is None else text_of(value)
-        except InvalidMessage as error:
-            problem = error
-        except BadPiece as error:
-            problem = InvalidMessage(f"in the template of `{name}`, {error.message}", advice=error.advice)
-        except Exception as error:
-            log.error("The template of `%s` cannot be rendered (%s).", name, type_name(error))  # noqa: TRY400
-            raise
-        raise ending_of(problem)
+        is_message = name == "message"
+        if is_message and (problem := in_single_braces(given, context.__contains__)):
+            raise InvalidMessage(f"`message` {problem}")
+        value = value_of(template_of(environment, given, self.template_ext if is_message else ()), context)
+        return None if value is None else text_of(value)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import Environment, Template, TemplateNotFound, Undefined, UndefinedError
@@ -16,15 +16,18 @@ from jinja2.nativetypes import NativeCodeGenerator
 from jinja2.sandbox import SandboxedEnvironment
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from airflow_provider_dialogtech.masking import mask_numbers
+from airflow_provider_dialogtech.masking import mask_numbers, type_name
 from airflow_provider_dialogtech.sms.missing import is_missing
 
 LONGEST_SHOWN = 150
-_EXPRESSIONS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+# Linear in time, because none reaches past the beginning of another.
+_EXPRESSIONS = re.compile(r"\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\}", re.DOTALL)
+_IN_BRACES = re.compile(r"\{([^{}]*)\}")
+_WORD = re.compile(r"\s*(\w+)")
 
 
 class BadPiece(UndefinedError):
-    """A piece of a template is missing or a function, and would stand in a message.
+    """A piece of a template is missing or is no text, and would stand in a message.
 
     :param reason: what it is.
     :param advice: how to correct the template.
@@ -70,6 +73,21 @@ def is_file(message: str, extensions: Sequence[str]) -> bool:
     return not any(map(str.isspace, _EXPRESSIONS.sub("", message)))
 
 
+def in_single_braces(message: str, known: Callable[[str], bool]) -> str | None:
+    """Say what a message has in single braces that should be double; None if it is right.
+
+    Jinja leaves them as they are. An f-string makes {name} of {{name}}, and `str.format` would replace it.
+
+    :param message: the template.
+    :param known: returns whether a name is one of the template's variables.
+    """
+    for each in _IN_BRACES.findall(_EXPRESSIONS.sub("", message)):
+        word = _WORD.match(each)
+        if word and (known(word[1]) or known(each)):
+            return f"has {{{each}}} in single braces, which are sent as they are: double them, and again in an f-string"
+    return None
+
+
 def template_of(environment: Environment, message: str, extensions: Sequence[str]) -> Template:
     """Compile a message, or the file that it names.
 
@@ -113,7 +131,7 @@ def value_of(template: Template, variables: Mapping[str, Any]) -> Any:
 
     :param template: a template of `environment_of`.
     :param variables: Airflow's context.
-    :raises BadPiece: when a part of its text is missing, or a function.
+    :raises BadPiece: when a part of its text is missing, or is none.
     """
     pieces = list(pieces_of(template, variables))
     if len(pieces) == 1 and not isinstance(pieces[0], Undefined):
@@ -125,7 +143,7 @@ def text_of(piece: Any) -> str:
     """Return a piece of a template as text.
 
     :param piece: a text, or the value of an expression.
-    :raises BadPiece: when it is missing, or a function.
+    :raises BadPiece: when it is missing, or only Python's notation of it is text: bytes, a function, an object.
     """
     if isinstance(piece, str | Undefined):
         return str(piece)
@@ -133,7 +151,13 @@ def text_of(piece: Any) -> str:
         raise BadPiece(f"an expression is {piece}", advice="If it may be, add `| default('…', true)` to it.")
     if callable(piece):
         raise BadPiece("an expression is a function", advice="Call it, with ().")
-    return str(piece)
+    if isinstance(piece, bytes | bytearray):
+        raise BadPiece("an expression is bytes", advice="Decode it, with .decode().")
+    text = str(piece)
+    if text.startswith("<") and " at 0x" in text:
+        reason = f"an expression is an object ({type_name(piece)})"
+        raise BadPiece(reason, advice="Name one of its attributes, or write `| join(', ')`.")
+    return text
 
 
 def _joined(pieces: Iterable[Any]) -> str:

@@ -15,8 +15,11 @@ _WORDS = frozenset(
     {"None", "NaN", "nan", "-NaN", "-nan", "NaT", "<NA>", "NULL", "null", "(null)", "[null]", "\\N", "undefined"}
     | {"N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "(blank)"}
 )
-# #REF!, #VALUE!, #DIV/0!, #NAME?
-_ERROR_OF_A_CELL = re.compile(r"#[A-Z0-9/_]+[!?]")
+# A spreadsheet exports its errors in its user's language, and ##### where a column is too narrow. #SALE! is no error.
+_ERROR_OF_A_CELL = re.compile(
+    r"#{3,}|Err:\d{3}|#NV|#GETTING_DATA|#[¡¿]?(?:NULL|DIV/0|VALUE|REF|NAME|NUM|SPILL|CALC|FIELD|BLOCKED|UNKNOWN|CONNECT"
+    r"|BUSY|ERROR|WERT|BEZUG|ZAHL|ÜBERLAUF|VALEUR|NOM|NOMBRE|NUL|VALOR|NULO|VALORE|RIF|NOME|NÚM|WAARDE|VERW|NAAM|GETAL)[!?]"
+)
 _LONGEST_WORD = 20
 _INVISIBLE = (
     "\xad\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"

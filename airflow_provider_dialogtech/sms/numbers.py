@@ -37,8 +37,10 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 # Between the groups of a phone number, a dot is followed by at least four digits where it is the only one.
 _DECIMAL = re.compile(r"([^.,]*\d)[.,](0+|\d{1,3})")
 # In the reason, since the report of a list gives the reasons of its rows.
+_OF_ANOTHER = ": if it is of another country, begin it with + and that country's code"
 _AS_TEXT = "format its column as text and export it again"
 _WHOLE = "Give the whole number."
+_ONE = "Give one phone number. For several recipients use DialogTechSendBulkSmsOperator."
 
 
 class Number(Opaque):
@@ -87,7 +89,8 @@ def _written(value: object, parameter: str) -> str:
         raise InvalidMessage(f"`{parameter}` {problem}", advice="Give a phone number.")
     if isinstance(value, bool) or not isinstance(value, str | Integral | float | Decimal):
         kind = type_name(value)
-        raise InvalidMessage(f"`{parameter}` must be a phone number as text, not a {kind}")
+        advice = _ONE if isinstance(value, list | tuple | set) else ""
+        raise InvalidMessage(f"`{parameter}` must be a phone number as text, not a {kind}", advice=advice)
     # Python refuses to convert an int of thousands of digits to a string.
     if isinstance(value, Integral | Decimal) and abs(value) >= 10**LONGEST_WRITTEN:
         _refuse(parameter, "", "has more digits than any phone number", "Give a phone number.")
@@ -100,8 +103,7 @@ def _written(value: object, parameter: str) -> str:
         _refuse(parameter, written[-LONGEST_WRITTEN:], problem, "Give one phone number.")
     written = _without_decimals(_bare(written), parameter)
     if _SEVERAL.search(written):
-        advice = "Give one phone number. For several recipients use DialogTechSendBulkSmsOperator."
-        _refuse(parameter, written, "contains more than one number", advice)
+        _refuse(parameter, written, "contains more than one number", _ONE)
     if not AS_PEOPLE_WRITE.fullmatch(written):
         problem = "contains characters that are not valid in a phone number"
         _refuse(parameter, written, problem, "Give its digits, without an extension.")
@@ -157,7 +159,7 @@ def _problem(number: PhoneNumber) -> tuple[str, str] | None:
 
     problems: dict[int, tuple[str, str] | None] = {
         ValidationResult.TOO_SHORT: (f"is too short for a number of {_country(number)}", _ADVICE),
-        ValidationResult.TOO_LONG: (f"is too long for a number of {_country(number)}", _ADVICE),
+        ValidationResult.TOO_LONG: (f"is too long for a number of {_country(number)}{_OF_ANOTHER}", _WHOLE),
         ValidationResult.IS_POSSIBLE_LOCAL_ONLY: ("lacks its area code", _WHOLE),
         ValidationResult.IS_POSSIBLE: None,
     }
@@ -166,7 +168,7 @@ def _problem(number: PhoneNumber) -> tuple[str, str] | None:
     if number.country_code == 1:
         if _NORTH_AMERICAN.fullmatch(_digits(number)):
             return None
-        lost = "has an area code or an exchange that begins with 0 or 1, so a digit may be missing"
+        lost = f"has an area code or an exchange that begins with 0 or 1, so a digit may be missing{_OF_ANOTHER}"
         return lost, _WHOLE
     # The API takes no +, so it would send the message to the US number with these digits.
     if len(_digits(number)) == _US_DIGITS:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections import UserDict, namedtuple
+from collections import UserDict, deque, namedtuple
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_dialogtech._compat import AirflowFailException
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator
+from airflow_provider_dialogtech.sms.missing import missing_word
 
 try:
     from airflow.sdk import DAG
@@ -160,6 +161,23 @@ SENT = {
         both("10.50", "007"),
     ),
     "a person called Null": (read("to,name\n5556667777,Null\n"), {ADA: "Hi Null"}),
+    "a person called Nan": ([{"to": ADA, "name": "Nan"}, {"to": GRACE, "name": "NA"}], both("Nan", "NA")),
+    "a code like an error": ([{"to": ADA, "name": "#WIN!"}, {"to": GRACE, "name": "#5!"}], both("#WIN!", "#5!")),
+    "Err as a name": ([{"to": ADA, "name": "Err"}, {"to": GRACE, "name": "#1"}], both("Err", "#1")),
+    "Portuguese capitals": (
+        [{"to": ADA, "name": "“IRMÃ” JOÃO"}, {"to": GRACE, "name": "«Â»"}],
+        both("“IRMÃ” JOÃO", "«Â»"),
+    ),
+    "an order with zeros": ([{"to": ADA, "name": "0012"}, {"to": GRACE, "name": "5.0"}], both("0012", "5.0")),
+    "an accent written in two ways": ([{"to": ADA, "pre\u0301nom": "Zoé"}], {ADA: "Hi Zoé"}),
+    "a full-width header": ([{"ｔｏ": ADA, "name": "Ada"}], {ADA: "Hi Ada"}),
+    "a right-to-left name": ([{"to": "\u202a+1 555-666-7777\u202c", "name": "\u200fמשה"}], {ADA: "Hi \u200fמשה"}),
+    "columns named like methods": ([{"to": ADA, "name": "Ada", "items": 1, "get": 2, "copy": 3}], {ADA: "Hi Ada 123"}),
+    "both spellings of a name": ([{"to": ADA, "Name": "ADA", "name": "Ada"}], {ADA: "Hi Ada"}),
+    "the orders 1002 and 1002.0": (
+        [{"to": ADA, "name": "Ada", "id": 1002.0}, {"to": ADA, "name": "Ada", "id": 1002}],
+        {ADA: "Hi Ada"},
+    ),
     "a zero": ([{"to": ADA, "name": 0}], {ADA: "Hi 0"}),
     "false": ([{"to": ADA, "name": False}], {ADA: "Hi False"}),
 }
@@ -168,6 +186,8 @@ NAMES = {
     "a set": "Hi {{ recipient.name | default('you') }}",
     "the values of a mapping": "Hi {{ recipient.name | default('you') }}",
     "the same column as Salesforce and Excel write it": "Hi {{ recipient.first_name }}",
+    "an accent written in two ways": "Hi {{ recipient.prénom }}",
+    "columns named like methods": "Hi {{ recipient.name }} {{ recipient.items ~ recipient.get ~ recipient.copy }}",
 }
 
 MISSING = {
@@ -192,6 +212,13 @@ MISSING = {
     "a broken reference": "#REF!",
     "a division by zero": "#DIV/0!",
     "an unknown formula": " #NAME? ",
+    "a German error": "#WERT!",
+    "a German value that is not available": "#NV",
+    "a French error": "#VALEUR!",
+    "a Spanish error": "#¡REF!",
+    "LibreOffice's error": "Err:502",
+    "Google's error": "#ERROR!",
+    "a column that was too narrow": "########",
 }
 
 NO_TO = "Nothing was sent: the recipients have no column `to`; their columns are "
@@ -262,6 +289,11 @@ REFUSED = {
         [[{"to": ADA}], [{"to": GRACE}]],
         "Nothing was sent: the rows are lists of rows, such as those of mapped tasks. Give [row for rows in lists for",
     ),
+    "lists of numbers": (
+        [[ADA, GRACE]],
+        "Nothing was sent: the rows are lists of rows, such as those of mapped tasks. Giv",
+    ),
+    "the text of a Python dict": ("{'to': '5'}", f"{NO_LIST}a string that is not a JSON list. A template gives a list"),
     "a skipped task": (None, f"{NO_LIST}NoneType. The task that returns them was skipped or returned nothing: let it"),
     "one row": ({"to": ADA, "name": "Ada"}, f"{NO_LIST}dict. For one row give [row]."),
     "a dict of pandas": ({"to": {0: ADA}, "name": {0: "Ada"}}, f"{NO_LIST}dict. For a data frame's dict give its rows"),
@@ -296,8 +328,63 @@ REFUSED = {
     ),
     "columns without names": (
         [{0: ADA, 1: "Ada"}],
-        "Nothing was sent: the columns of the recipients have numbers for names. Name them, one of them",
+        "Nothing was sent: the recipients' columns are named by ints, not text. Name them, one of them",
     ),
+    "columns of two levels": (
+        [{("customer", "to"): ADA}],
+        "Nothing was sent: the recipients' columns are named by tuples, not text. Name them, one of them",
+    ),
+    "semicolons, and a comma in a header": (
+        read("to;name;city, state\n5556667777;Ada;Rome\n"),
+        "Nothing was sent: the file of the recipients is separated by semicolons, and was read as one column. Read it",
+    ),
+    "the lines of a file": (
+        ["to,name\n", "5556667777,Ada\n"],
+        "Nothing was sent: the rows are the lines of a CSV file. Give list(csv.DictReader(lines)).",
+    ),
+    "the rows of several queries": (
+        [[(ADA, "Ada")], [(GRACE, "Grace")]],
+        "Nothing was sent: the rows are lists of rows, such as those of mapped tasks. Give [row for rows in lists for",
+    ),
+    "numbers with commas between them": (
+        f"{ADA}, {GRACE}",
+        f"{NO_LIST}a string that is not a JSON list. For numbers with commas between them give text.split(',').",
+    ),
+    "the text of a Python list": (f"['{ADA}']", f"{NO_LIST}a string that is not a JSON list. A template gives a list"),
+    "the text of None": ("None", f"{NO_LIST}a string that is not a JSON list. The task that returns them was skipped"),
+    "the answer of Google Sheets": (
+        {"range": "A1:B2", "values": [["to", "name"], [ADA, "Ada"]]},
+        f"{NO_LIST}dict. For the list inside it give mapping[key].",
+    ),
+    "a last row with an error": ([ADA, "#REF!"], "Nothing was sent: 2 of 2 rows cannot be sent: "),
+    "a last row that is not available": ([{"to": "n/a", "name": "NULL"}], f"{NUMBER}…): `to` says n/a, as if it were"),
+    "columns that differ in case": (
+        [{"to": ADA, "NAME": "Ada", "Name": "Grace"}],
+        f"{ONE_BAD}2 of its columns are called `name`: rename all but one. Correct them",
+    ),
+    "a British number as a whole number": (
+        [{"to": 442079460958, "name": "Ada"}],
+        f"{NUMBER}…0958): `to` …0958 is too long for a number of the US: if it is of another country, begin it with +",
+    ),
+    "a British number with zeros": ([{"to": "0044 20 7946 0958", "name": "Ada"}], f"{NUMBER}…0958): `to` …0958 is too"),
+    "a number of Singapore without its plus": (
+        [{"to": 6581234567, "name": "Ada"}],
+        f"{NUMBER}…4567): `to` …4567 has an area code or an exchange that begins with 0 or 1, so a digit may be "
+        "missing: if it is of another country, begin it with +",
+    ),
+    "bytes in a cell": ([{"to": ADA, "name": b"Ada"}], f"{ONE_BAD}in its message, an expression is bytes; decode it"),
+    "DynamoDB's values": ([{"to": ADA, "name": {"S": "Ada"}}], f"{ONE_BAD}in its message, an expression is a dict; "),
+    "an array in a cell": ([{"to": ADA, "name": deque("ab")}], f"{ONE_BAD}in its message, an expression is a deque; "),
+    "UTF-8 read as cp1252, in a name": (
+        read("to,name\n5556667777,Zoë\n5556668888,Ada\n", "utf-8", "cp1252"),
+        "Nothing was sent: 1 of 2 rows cannot be sent: row 1 (to …7777): its message has Ã«, which is UTF-8 in another",
+    ),
+    "UTF-8 read as latin-1, in a price": (
+        [{"to": ADA, "name": "£5".encode().decode("latin-1")}],
+        f"{ONE_BAD}its message has Â£, which is UTF-8 in another encoding: open the file with utf-8-sig. Correct",
+    ),
+    "a list in a cell": ([{"to": ADA, "name": []}], f"{ONE_BAD}in its message, an expression is a list; write one of"),
+    "an object in a cell": ([{"to": ADA, "name": object()}], f"{ONE_BAD}in its message, an expression is an object"),
     "Excel's separator": (
         read("sep=;\nto;name\n5556667777;Ada\n"),
         "Nothing was sent: the first line of the recipients' file names its separator. Skip it with next(file), then",
@@ -326,14 +413,15 @@ def outcome(connection, monkeypatch, caplog):
         lambda self, messages, *_: sent.extend((each.message.to, each.message.body) for each in messages),
     )
 
-    def run(recipients, message=HI, **arguments):
+    def run(recipients, message=HI, context=None, **arguments):
+        context = CONTEXT | (context or {})
         with DAG("brought", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
             task = DialogTechSendBulkSmsOperator(task_id="send", recipients=[], message=message, **arguments)
         task.recipients = recipients
-        task.render_template_fields(CONTEXT, dag.get_template_env())
+        task.render_template_fields(context, dag.get_template_env())
         refusal = None
         try:
-            task.execute(CONTEXT)
+            task.execute(context)
         except AirflowFailException as error:
             refusal = str(error)
         if refusal is not None:
@@ -368,6 +456,8 @@ def test_a_missing_cell_is_named_and_nobody_is_texted(outcome, name):
         "Hi {{ recipient.name or 'you' }}",
         "Hi {% if recipient.name %}{{ recipient.name }}{% else %}you{% endif %}",
         "Hi {{ 'you' if recipient.name == '' else recipient.name }}",
+        "Hi {{ 'you' if recipient.name is none else recipient.name }}",
+        "Hi {% if recipient.name is not none %}{{ recipient.name }}{% else %}you{% endif %}",
     ],
 )
 def test_what_may_be_missing_has_a_default(outcome, name, message):
@@ -391,10 +481,49 @@ def test_no_filter_makes_something_of_a_missing_cell(outcome, expression):
     assert outcome([row], f"Hi {{{{ {expression} }}}}").startswith(f"{ONE_BAD}its `")
 
 
-def test_a_value_missing_deeper_in_a_row_is_refused(outcome):
-    row = {"to": ADA, "address": {"city": None}}
-    refusal = outcome([row], "To {{ recipient.address.city }}")
-    assert refusal.startswith(f"{ONE_BAD}in its message, an expression is None; if it may be, add")
+@pytest.mark.parametrize("name", MISSING)
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        (
+            "To {{ recipient.address.city }}",
+            "`address.city` {}; if it may be, write {{{{ recipient.address.city | default('…') }}}}",
+        ),
+        (
+            "{% for one in recipient.orders %}{{ one['n o'] }}{% endfor %}",
+            "`orders[1]['n o']` {}; if it may be, write {{{{ recipient.orders[1]['n o'] ",
+        ),
+        ("To {{ recipient.tags | join(', ') }}", "`tags[1]` {}; if it may be, write {{{{ recipient.tags[1] | default"),
+    ],
+)
+def test_a_value_missing_deeper_in_a_row_is_refused(outcome, name, message, named):
+    value = MISSING[name]
+    row = {"to": ADA, "address": {"city": value}, "orders": [{"n o": 1}, {"n o": value}], "tags": ("a", value)}
+    refusal = outcome([row], message)
+    word = missing_word(value)
+    assert refusal.startswith(
+        f"{ONE_BAD}its " + named.format(f"says {word}, as if it were empty" if word else "is empty")
+    )
+
+
+def test_a_long_name_is_given_as_the_template_has_it(outcome):
+    name = "Preferred name of the customer's household"
+    refusal = outcome([{"to": ADA, name: ""}], f'{{{{ recipient["{name}"] }}}}')
+    assert f"its `{name}` is empty; if it may be, write {{{{ recipient[{name!r}] | default('…') }}}}" in refusal
+
+
+def test_the_keys_of_what_is_in_a_row_are_shortened(outcome):
+    refusal = outcome(
+        [{"to": ADA, "numbers": {"5556668888": "", "x" * 200: ""}}], "{{ recipient.numbers.values() | join }}"
+    )
+    assert refusal.startswith(f"{ONE_BAD}its `numbers['…8888']` is empty")
+    assert len(refusal) < 400
+
+
+def test_a_value_deeper_in_a_row_is_sent(outcome):
+    row = {"to": ADA, "tags": ("a", "", 5.0), "address": UserDict(city="Rome", items=None), "point": Customer(1, 2)}
+    message = "{{ recipient.tags | select | join }} {{ recipient.address.city }} {{ recipient.point.name }}"
+    assert outcome([row], message) == {ADA: "a5 Rome 2"}
 
 
 @pytest.mark.parametrize("message", ["Hi {{ recipient }}", "Hi {% for each in recipient %}{{ each }}{% endfor %}"])
@@ -409,6 +538,26 @@ def test_what_is_wrong_is_refused_with_its_place_and_its_mend_in_the_first_line(
     assert isinstance(refusal, str)
     assert refusal.startswith(line)
     assert "555666" not in refusal
+
+
+@pytest.mark.parametrize("written", ["recipient.name", " recipient['name'] ", "name", "Full Name", "run_id"])
+def test_what_an_f_string_leaves_in_single_braces_is_refused(outcome, written):
+    refusal = outcome(
+        [{"to": ADA, "name": "Ada", "full name": "x"}], f"Hi {{{written}}}, welcome", context={"run_id": "r"}
+    )
+    assert refusal.startswith(f"{ONE_BAD}its message has {{{written}}} in single braces, which are sent as they are: ")
+
+
+def test_other_braces_are_sent(outcome):
+    message = "{{ recipient.name }} {x} {} {'a': 1} { {{ recipient.name }} }"
+    assert outcome([{"to": ADA, "name": "{name}", "": ""}], message) == {ADA: "{name} {x} {} {'a': 1} { {name} }"}
+
+
+def test_a_column_without_recipient_names_the_mend(outcome):
+    row = {"to": ADA, "name": "Ada"}
+    refusal = outcome([row], "Hi {{ name }}")
+    assert refusal.startswith(f"{ONE_BAD}its message has {{{{ name }}}}: write {{{{ recipient.name }}}}. Correct them")
+    assert outcome([row], "Hi {{ row.name }}").startswith(f"{ONE_BAD}its message cannot be rendered (UndefinedError:")
 
 
 def test_one_reason_is_given_once_before_the_rows(outcome):

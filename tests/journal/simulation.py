@@ -152,6 +152,7 @@ class Schedule:
             now=now,
             next_id=next(self._count),
             account="[]",
+            clock_set_by="[]",
             message=json.dumps([[row[name] for name in COLUMNS] for row in own]),
             slots=json.dumps([["any", "[]", f"[{','.join(map(_as_json, rows))}]"]]),
         )

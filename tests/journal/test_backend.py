@@ -49,3 +49,13 @@ def test_a_step_is_noticed_for_an_account_that_this_process_uses_only_then():
     assert readings.step("another", Reading(1072.0, 62.0, 0.0), 0.0) == 60.0
     readings.remember("another", Reading(1072.0, 62.0, 0.0), 60.0)
     assert readings.step("another", Reading(1073.0, 63.0, 0.0), 60.0) == 0.0
+
+
+@pytest.mark.parametrize(("noted_then", "noted", "left"), [(0.0, 60.0, 0.0), (0.0, 0.0, 60.0), (60.0, 60.0, 60.0)])
+def test_what_others_have_noted_for_an_account_that_this_process_uses_only_then_is_noticed_no_more(
+    noted_then, noted, left
+):
+    readings = ClockReadings()
+    readings.remember("one", Reading(1000.0, 50.0, 0.0), 0.0, {"another": noted_then} if noted_then else {})
+    readings.remember("one", Reading(1070.0, 60.0, 0.0), 60.0)
+    assert readings.step("another", Reading(1072.0, 62.0, 0.0), noted) == left

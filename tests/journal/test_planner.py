@@ -62,6 +62,7 @@ def plan(planner, *rows, earlier=None, account=None, head_start=0.1, step=None):
         slots=json.dumps([["any", "[]", undecided]]),
         message=json.dumps([[earlier[name] for name in COLUMNS]] if earlier else []),
         account=json.dumps([account] if account else []),
+        clock_set_by="[]",
     )
     planner = replace(planner, readings=ClockReadings() if step is None else reading_before(step))
     found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01), head_start)
@@ -272,7 +273,7 @@ def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute
 
 def test_a_row_that_is_written_anew_notes_that_the_clock_was_set_ahead():
     held = Reservation(1, "ours", NUMBER, NOW - 3605, 45.0)
-    answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]")
+    answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]", clock_set_by="[]")
     planner = a_planner(readings=reading_before(3600.0))
     writes = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
     assert [write.sql for write in writes] == [
@@ -393,7 +394,7 @@ def plan_by_body(*earlier, **options):
     request = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", body_key="body")
     planner = Planner(request, "account", RateLimits(), owner="ours", **options)
     message = json.dumps([[row[name] for name in COLUMNS] for row in earlier])
-    answer = SimpleNamespace(next_id=100, slots="[]", message=message, account="[]")
+    answer = SimpleNamespace(next_id=100, slots="[]", message=message, account="[]", clock_set_by="[]")
     return planner, answer
 
 

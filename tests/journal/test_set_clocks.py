@@ -241,3 +241,17 @@ def test_a_clock_that_was_set_back_and_then_ahead_is_noticed_also_where_only_ano
     send(another, "back")
     clock.set(0)
     assert seconds_until_the_next(clock, [*processes, another][:3]) == pytest.approx([60] * min(count + 1, 3), abs=6)
+
+
+@pytest.mark.parametrize("later", [3630, 7200])
+def test_a_step_is_not_noted_twice_by_a_process_that_is_new_to_the_account_and_hides_no_later_one(clock, later):
+    """Seen: two messages of one number within a second. A random history had found it."""
+    one, two = clock.process(), clock.process()
+    other_of_two = MessageJournal(two._store, "another account", LIMITS)
+    hold_back(one, one._store)
+    send(other_of_two, "before")
+    clock.set(3600)
+    other_of_two.reserve(a_request("noted", is_held_back=True))
+    MessageJournal(one._store, "another account", LIMITS).reserve(a_request("not noted twice", is_held_back=True))
+    clock.set(later)
+    assert other_of_two.reserve(a_request("next")).due - clock.monotonic() > A_MINUTE

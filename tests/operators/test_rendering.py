@@ -1,5 +1,6 @@
 """What the operators' templates render to, whatever `render_template_as_native_obj` says."""
 
+import time
 from datetime import datetime, timezone
 
 import jinja2
@@ -8,6 +9,7 @@ import pytest
 from airflow_provider_dialogtech._compat import AirflowFailException
 from airflow_provider_dialogtech.decorators.sms import dialogtech_sms_task
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
+from airflow_provider_dialogtech.settings.templates import in_single_braces
 
 try:
     from airflow.sdk import DAG
@@ -112,7 +114,59 @@ def test_a_function_that_is_not_called_is_refused(dag):
 def test_an_undefined_name_fails_as_in_any_operator(dag, caplog):
     with pytest.raises(jinja2.UndefinedError, match="'nmae' is undefined"):
         rendered(single(message="Hi {{ nmae }}"), dag)
-    assert "The template of `message` cannot be rendered (UndefinedError)." in caplog.text
+    words = "Nothing was sent: the template of `message` cannot be rendered (UndefinedError: 'nmae' is undefined)."
+    assert caplog.records[0].getMessage() == words
+
+
+def test_a_template_in_a_list_that_fails_is_named(dag, caplog):
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=[{"to": "{{ nmae }}"}], message="Hi")
+    with pytest.raises(jinja2.UndefinedError, match="'nmae' is undefined"):
+        rendered(task, dag)
+    words = "Nothing was sent: the template of `recipients` cannot be rendered (UndefinedError: 'nmae' is undefined)."
+    assert words in [record.getMessage() for record in caplog.records]
+
+
+def test_a_value_missing_inside_a_text_of_a_list_is_refused_by_the_argument(dag):
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=["+1 {{ params.to }}"], message="Hi")
+    with pytest.raises(AirflowFailException, match=r"in the template of `recipients`, an expression is None\."):
+        rendered(task, dag, params={"to": None})
+
+
+def test_the_words_of_other_errors_are_not_logged(dag, caplog):
+    with pytest.raises(ValueError, match="could not convert"):
+        rendered(single(message="{{ convert(params.name) }}"), dag, params={"name": "Ada"}, convert=float)
+    assert caplog.records[0].getMessage() == (
+        "Nothing was sent: the template of `message` cannot be rendered (ValueError)."
+    )
+
+
+@pytest.mark.parametrize("written", ["run_id", " params.name "])
+def test_what_an_f_string_leaves_in_single_braces_is_refused(dag, written):
+    with pytest.raises(AirflowFailException, match="in single braces, which are sent as they are"):
+        rendered(single(message=f"Done: {{{written}}}"), dag, params={"name": "Ada"}, run_id="r")
+
+
+@pytest.mark.parametrize("piece", ["{{", "{%", "{", "{{ {%", "{ a "])
+def test_many_braces_are_read_in_linear_time(piece):
+    started = time.process_time()
+    assert in_single_braces(piece * 200_000, lambda _: True) is None
+    assert time.process_time() - started < 10
+
+
+def test_other_braces_are_sent(dag):
+    message = "{x} {} {'run_id': 1} { {{ run_id }} }"
+    task = single(message=message, idempotency_key="{run_id}")
+    rendered(task, dag, run_id="r")
+    assert (task.message, task.idempotency_key) == ("{x} {} {'run_id': 1} { r }", "{run_id}")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(b"Ada", "is bytes"), (object(), r"is an object \(object\)"), ((x for x in "a"), r"is an object \(generator\)")],
+)
+def test_what_only_python_shows_is_refused(dag, value, reason):
+    with pytest.raises(AirflowFailException, match=f"in the template of `message`, an expression {reason}"):
+        rendered(single(message="Hi {{ params.name }}"), dag, params={"name": value})
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_normalizing_twice_changes_nothing(written: str) -> None:
         ("242433", "too short"),
         ("666-7777", "lacks its area code"),
         ("555 666 77777", "too long"),
-        ("442079460958", "too long for a number of the US. A number that does not begin with + "),
+        ("442079460958", "too long for a number of the US: if it is of another country, begin it with + "),
         ("+999 123 456 789", "is not a phone number"),
         ("5556667777, 5556668888", "contains more than one number. Give one phone number."),
         ("5556667777\n5556668888", "is not a phone number"),
