@@ -253,6 +253,8 @@ class RecipientAlert:
         self.ended = True
 
     def _send(self) -> None:
+        # Its turn may come when the callback has ended: a claim would then suppress an alert that can be sent.
+        self.departure.check()
         # Imported before the journal's time begins: on a busy machine the import takes as long as the journal may.
         from airflow_provider_dialogtech.alerts.journals import JournalAttempt
 

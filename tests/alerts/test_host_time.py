@@ -1,5 +1,6 @@
 """Callbacks that Airflow gives little time: each recipient has a line in the log, and who got nothing is counted."""
 
+import json
 import logging
 import os
 import re
@@ -12,6 +13,8 @@ import pytest
 
 from airflow_provider_dialogtech.alerts import deliver
 from airflow_provider_dialogtech.alerts import journals as deadline
+from airflow_provider_dialogtech.alerts.alert import Alert
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.settings import host
 from airflow_provider_dialogtech.settings.host import TASK_RUNNER
@@ -141,3 +144,17 @@ def test_what_another_handler_of_sigterm_raises_goes_up_after_the_lines(sandbox,
     finally:
         signal.signal(signal.SIGTERM, before)
     assert dict(OUTCOME.findall(caplog.text)).keys() == {number[-4:] for number in PEOPLE}
+
+
+def test_a_message_whose_turn_comes_after_its_callback_ended_claims_nothing(sandbox, alerting, caplog):
+    arguments = {"subject": "etl", "body": "hello", "built_in": False, "note": "", "cooldown": timedelta(minutes=15)}
+    hook = DialogTechHook(alerting)
+    message = deliver.RecipientAlert(
+        Alert(dedup_key=json.dumps(["given", "key"]), **arguments), ALICE, hook, deadline.AlertDeadline(45)
+    )
+    message.give_up("the callback's time is over")
+    message.run()
+    assert outcomes(caplog) == {ALICE[-4:]: "was not sent"}
+    assert "The next alert does not count this one." in caplog.text
+    call([ALICE])
+    assert [sms["message"] for sms in sandbox.accepted()] == ["hello"]
