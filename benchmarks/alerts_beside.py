@@ -39,7 +39,7 @@ from airflow_provider_dialogtech.api.client import DialogTechClient
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.journal.journal import MessageJournal
-from airflow_provider_dialogtech.journal.limits import RateLimits, Window, earliest_send_time
+from airflow_provider_dialogtech.journal.limits import RateLimits, Window, closed_spans, first_open
 from airflow_provider_dialogtech.journal.records import SlotRequest
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
@@ -208,7 +208,7 @@ def possible_texts(begun: float, ended: float, numbers: int, alerts: list[tuple[
         found = []
         for name, times in by_number.items():
             occupied = [(of_account, all_times), (of_number, times), (of_lists, ordinary[name])]
-            found.append((earliest_send_time(last, occupied), len(ordinary[name]), name))
+            found.append((first_open(last, closed_spans(occupied, last)), len(ordinary[name]), name))
         last, _, name = min(found)
         if last > ended:
             return count

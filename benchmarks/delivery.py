@@ -25,7 +25,7 @@ import requests
 from airflow_provider_dialogtech.api.client import DialogTechClient
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.journal.journal import MessageJournal
-from airflow_provider_dialogtech.journal.limits import RateLimits, Window, earliest_send_time
+from airflow_provider_dialogtech.journal.limits import RateLimits, Window, closed_spans, first_open
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
@@ -122,7 +122,7 @@ def allowed(numbers: int, seconds: float) -> int:
     while True:
         of_account = ((Window(4, 1),), account)
         slots = [
-            (earliest_send_time(0, [of_account, ((Window(1, 1), Window(40, 60)), times)]), len(times), place)
+            (first_open(0, closed_spans([of_account, ((Window(1, 1), Window(40, 60)), times)], 0)), len(times), place)
             for place, times in enumerate(by_number)
         ]
         slot, _, number = min(slots)

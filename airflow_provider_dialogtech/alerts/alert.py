@@ -10,7 +10,6 @@ from typing import Any
 
 from airflow_provider_dialogtech.alerts.text import dag_id_of, identity_of, recovery_body, run_id_of, subject_of
 from airflow_provider_dialogtech.journal.records import NO_TASK, Origin
-from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.identity import origin_of
 
 _FAILURES = ("failed", "dag_failed")
@@ -62,7 +61,7 @@ class Alert:
 def failed_run(event: str, context: Mapping[str, Any]) -> str:
     """Return a string that identifies the failed run of an alert; empty where it is about no failure of a run."""
     run_id = run_id_of(context)
-    return json.dumps([config.namespace(), dag_id_of(context), run_id]) if run_id and event in _FAILURES else ""
+    return json.dumps([dag_id_of(context), run_id]) if run_id and event in _FAILURES else ""
 
 
 ENDED_BY = {"success": "failed", "dag_success": "dag_failed"}

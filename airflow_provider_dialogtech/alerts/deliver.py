@@ -98,15 +98,17 @@ def _raising_on_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or before is None:
         yield
         return
-    signal.signal(signal.SIGTERM, _raise_terminated)
+
+    def terminate(*_: object) -> NoReturn:
+        # Already here: the signal may come while the block ends.
+        signal.signal(signal.SIGTERM, before)
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _raise_terminated(*_: object) -> NoReturn:
-    raise _Terminated
 
 
 def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSettings) -> list[str]:
@@ -251,6 +253,8 @@ class RecipientAlert:
         self.ended = True
 
     def _send(self) -> None:
+        # Its turn may come when the callback has ended: a claim would then suppress an alert that can be sent.
+        self.departure.check()
         # Imported before the journal's time begins: on a busy machine the import takes as long as the journal may.
         from airflow_provider_dialogtech.alerts.journals import JournalAttempt
 
@@ -292,7 +296,7 @@ class RecipientAlert:
         from airflow_provider_dialogtech.journal.dedup import AlertGate
 
         settings = self.hook.settings
-        gate = AlertGate(store, settings.account, budget=settings.alert_budget)
+        gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
         try:
             return gate, self._claim_from(gate, recent)
         except JournalUnavailable:
@@ -367,6 +371,7 @@ class RecipientAlert:
             departure=self.departure,
             retention=journals.retention(),
             recorder=RECORDER,
+            namespace=journals.namespace(),
         )
         sender = SmsSender(client, journal, clock=Clock(sleep=sleep), only_to=settings.only_to)
         suffix = suffix_of(claim, built_in=self.alert.built_in)

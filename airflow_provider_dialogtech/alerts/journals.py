@@ -133,6 +133,14 @@ def retention() -> timedelta:
         return _NEVER
 
 
+def namespace() -> str:
+    """Return the name of this Airflow where several share the journal; none where a setting is invalid."""
+    try:
+        return config.namespace()
+    except InvalidConnection:
+        return ""
+
+
 JOURNALS = (
     Journal("the shared journal", shared_journal, SHARED_SECONDS),
     Journal("the file in AIRFLOW_HOME", journal_in_airflow_home, LOCAL_SECONDS, _RECENT),
@@ -342,11 +350,6 @@ class Departure:
             self._given_up = why
             return self._may_have_left
 
-    @property
-    def is_given_up(self) -> bool:
-        """Whether the callback has given up on the message."""
-        return bool(self._given_up)
-
 
 class AlertJournal(MessageJournal):
     """A journal whose answers count for an attempt until the request is sent.
@@ -363,13 +366,13 @@ class AlertJournal(MessageJournal):
         attempt: JournalAttempt,
         deadline: AlertDeadline,
         *args: Any,
-        departure: Departure | None = None,
+        departure: Departure,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
         self._attempt = attempt
         self._deadline = deadline
-        self._departure = departure or Departure()
+        self._departure = departure
 
     def reserve(self, request: SlotRequest, **options: Any) -> Reservation | Record:
         self._attempt.check()

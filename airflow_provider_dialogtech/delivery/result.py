@@ -105,19 +105,7 @@ _TEXTS = ("result", "result_description", "xml", "to", "from", "encoding", "sent
 
 def detail_of(result: SendResult) -> dict[str, Any]:
     """Return what the journal keeps of a result."""
-    return {
-        "status": "sent",
-        "result": result.result,
-        "result_description": result.result_description,
-        "xml": result.xml,
-        "to": result.to,
-        "from": result.from_,
-        "segments": result.segments,
-        "encoding": result.encoding,
-        "sent_at": result.sent_at,
-        "waited_seconds": result.waited_seconds,
-        "attempts": result.attempts,
-    }
+    return {**result, "status": "sent"}
 
 
 def already_sent(detail: Mapping[str, Any]) -> SendResult:

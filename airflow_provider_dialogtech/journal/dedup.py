@@ -212,6 +212,21 @@ class Wanted:
     def write(self, sql: Any, **values: Any) -> Statement:
         return Statement(sql, {"of_key": self.key, "of_claim": self.id, **values})
 
+    def claimed(self, alert: StoredAlert, now: float, reported: int, since: float | None) -> StoredAlert:
+        """Return the alert once this message is to report the suppressed ones."""
+        return replace(
+            alert,
+            claim=self.id,
+            claimed_at=now,
+            cooldown_ends=now,
+            reported=reported,
+            reported_since=since,
+            suppressed=0,
+            suppressed_since=None,
+            message_key=stored_key(self.id),
+            failing_since=alert.failing_since or now,
+        )
+
     def write_claim(self, seen: StoredAlert, claimed: StoredAlert, row: Any) -> tuple[Statement, ...]:
         """Return what makes the claim, where the alert is still as it was seen."""
         values = seen_values(seen)
@@ -236,10 +251,6 @@ class Claiming:
     wanted: Wanted
     cooldown: timedelta | None
     run: Wanted | None = None
-
-    @property
-    def id(self) -> str:
-        return self.wanted.id
 
     def decide(self, row: Any) -> Decision:
         seen = StoredAlert.of(row)
@@ -268,7 +279,7 @@ class Claiming:
 
     def _claim(self, suppressed: int, since: float | None, row: Any) -> Claim:
         when = _moment(since) if suppressed else None
-        return Claim(self.id, self.wanted.key, suppressed, when, is_last=self.wanted.is_last(row))
+        return Claim(self.wanted.id, self.wanted.key, suppressed, when, is_last=self.wanted.is_last(row))
 
     def _writes_of_first(self, granted: int) -> tuple[Statement, ...]:
         claim = self.wanted.write(
@@ -283,17 +294,9 @@ class Claiming:
     def _claimed(self, seen: StoredAlert, alert: StoredAlert, row: Any, *, sent: bool) -> Decision:
         reported, since = unsent(alert, row.now, sent=sent)
         claimed = replace(
-            alert,
-            claim=self.wanted.id,
-            claimed_at=row.now,
+            self.wanted.claimed(alert, row.now, reported, since),
             cooldown_ends=row.now + self._cooldown_seconds,
-            reported=reported,
-            reported_since=since,
-            suppressed=0,
-            suppressed_since=None,
-            message_key=stored_key(self.wanted.id),
             failures=alert.failures + 1,
-            failing_since=alert.failing_since or row.now,
             sent_before=int(alert.sent_before or (alert.claim is not None and sent)),
             about=self.wanted.about,
         )
@@ -366,22 +369,8 @@ class Resolving:
         return bool(alert.sent_before) and not is_leased(alert, row.now)
 
     def _resolved(self, alert: StoredAlert, now: float) -> StoredAlert:
-        reported, since = alert.suppressed, alert.suppressed_since
-        return replace(
-            alert,
-            claim=self.wanted.id,
-            claimed_at=now,
-            cooldown_ends=now,
-            reported=reported,
-            reported_since=since,
-            suppressed=0,
-            suppressed_since=None,
-            message_key=stored_key(self.wanted.id),
-            failures=alert.failures,
-            failing_since=alert.failing_since or now,
-            sent_before=1,
-            resolution=self.wanted.id,
-        )
+        claimed = self.wanted.claimed(alert, now, alert.suppressed, alert.suppressed_since)
+        return replace(claimed, sent_before=1, resolution=self.wanted.id)
 
     def _claim(self, resolved: StoredAlert, *, is_last: bool) -> Claim:
         lasted = timedelta(seconds=max(0.0, resolved.claimed_at - (resolved.failing_since or resolved.claimed_at)))
@@ -398,13 +387,15 @@ class AlertGate:
     :param store: the journal's store.
     :param account: the account's name in it.
     :param budget: messages per recipient in ten minutes, over all dedup keys.
+    :param namespace: the name of the Airflow that alerts: those of others suppress none of its alerts.
     """
 
-    def __init__(self, store: Store, account: str, *, budget: int = 10) -> None:
+    def __init__(self, store: Store, account: str, *, budget: int = 10, namespace: str = "") -> None:
         self._store = store
         self._account = account
         self._lock = digest(account, "alerts")
         self._budget = budget
+        self._namespace = namespace
 
     def decide(
         self,
@@ -429,7 +420,7 @@ class AlertGate:
         :raises JournalUnavailable: when the store cannot be used.
         """
         wanted = self._wanted(dedup_key, recipient, about, claim_id)
-        of_run = Wanted(wanted.id, digest("run", run, recipient), "", wanted.key if is_whole_run else "", 0)
+        of_run = Wanted(wanted.id, self._run_key(run, recipient), "", wanted.key if is_whole_run else "", 0)
         return self._decide(Claiming(wanted, cooldown, of_run if run else None))
 
     def has_told(self, dedup_key: str, recipient: str, run: str, within: timedelta) -> bool:
@@ -441,7 +432,7 @@ class AlertGate:
         :param within: since when.
         :raises JournalUnavailable: when the store cannot be used.
         """
-        row = self._store.ask(Wanted("", digest("run", run, recipient), "", "", 0).question)[0]
+        row = self._store.ask(Wanted("", self._run_key(run, recipient), "", "", 0).question)[0]
         told = StoredAlert.of(row)
         if told is None or told.claimed_at <= row.now - within.total_seconds():
             return False
@@ -477,8 +468,11 @@ class AlertGate:
 
     def _wanted(self, dedup_key: str, recipient: str, about: str, claim_id: str | None) -> Wanted:
         recipient_digest = digest(self._account, "recipient", recipient)
-        key = digest(recipient_digest, dedup_key)
+        key = digest(recipient_digest, dedup_key, *filter(None, [self._namespace]))
         return Wanted(claim_id or uuid.uuid4().hex, key, recipient_digest, digest(key, about), self._budget)
+
+    def _run_key(self, run: str, recipient: str) -> str:
+        return digest("run", self._namespace, run, recipient)
 
     def _decide(self, deciding: Claiming | Resolving) -> Decision:
         for _ in range(_TRIES):

@@ -109,6 +109,8 @@ def closed_spans(occupied: Iterable[Occupied], after: float) -> list[tuple[float
 def first_open(not_before: float, *spans: Iterable[tuple[float, float]]) -> float:
     """Return the first time, from `not_before` on, that lies in no span.
 
+    A message reserved for later is never crowded by one that fits in ahead of it.
+
     :param not_before: the earliest time wanted, in seconds.
     :param spans: closed spans, each group ascending.
     """
@@ -120,17 +122,6 @@ def first_open(not_before: float, *spans: Iterable[tuple[float, float]]) -> floa
             break
         time = end
     return time
-
-
-def earliest_send_time(not_before: float, occupied: Iterable[Occupied]) -> float:
-    """Find the first time, from `not_before` on, at which no window overflows.
-
-    Times before and after it count: a message reserved for later is never crowded by one that fits in ahead of it.
-
-    :param not_before: the earliest time wanted, in seconds.
-    :param occupied: the windows, each group with the times of the messages that share it.
-    """
-    return first_open(not_before, closed_spans(occupied, not_before))
 
 
 def overflows(time: float, occupied: Iterable[Occupied]) -> bool:

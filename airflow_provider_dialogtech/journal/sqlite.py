@@ -109,7 +109,7 @@ class SqliteBackend:
 
     def __init__(self, url: str | URL, clock: Clock, *, timeout: float) -> None:
         self._clock = clock
-        self._path = _path_of(str(make_url(url).database))
+        self._path = path_of(url)
         self._engine = _engine(url, clock.now)
         note_questions(self._engine, clock)
         self._writer = FileThread(self._transaction)
@@ -220,7 +220,12 @@ class SqliteBackend:
         return is_new
 
 
-def _path_of(database: str) -> Path:
+def path_of(url: str | URL) -> Path:
+    """Return the path of a journal's file.
+
+    :param url: its SQLAlchemy URL.
+    """
+    database = str(make_url(url).database)
     return Path(unquote(urlsplit(database).path) if database.startswith("file:") else database)
 
 

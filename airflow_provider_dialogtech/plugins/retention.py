@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from pathlib import Path
 
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.settings import config
@@ -38,13 +37,12 @@ def prune() -> None:
     :raises InvalidConnection: when a setting is invalid.
     :raises JournalUnavailable: when the journal cannot be used.
     """
-    from sqlalchemy.engine import make_url
-
+    from airflow_provider_dialogtech.journal.sqlite import path_of
     from airflow_provider_dialogtech.operations.messages import Messages
     from airflow_provider_dialogtech.settings.journal import journal_store
 
     store = journal_store()
     # An Airflow that sends nothing gets no journal.
-    if store.is_file and not Path(str(make_url(store.url).database).removeprefix("file:")).exists():
+    if store.is_file and not path_of(store.url).exists():
         return
     Messages(store).prune(config.journal_retention())

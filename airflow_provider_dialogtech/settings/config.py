@@ -92,7 +92,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "namespace": {
         "description": "A name for this Airflow, of at most 250 characters, where several share one journal. It is "
-        "part of every idempotency key. Changing it invalidates earlier keys, so cleared tasks send again.",
+        "part of every idempotency key and every dedup key. Changing it invalidates earlier keys, so cleared tasks "
+        "send again.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "production",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.settings import config
@@ -36,9 +36,11 @@ def journal_store(*, patience: float | None = None, retry_for: float | None = No
 
     store = Store(config.journal_url, patience=PATIENCE if patience is None else patience, retry_for=retry_for)
     if store.is_file:
+        from airflow_provider_dialogtech.journal.sqlite import path_of
+
         if not config.allow_local_journal():
             _require_local_executors()
-        _warn_of_a_container(store.url)
+        _warn_of_a_container(path_of(store.url))
     return store
 
 
@@ -61,17 +63,9 @@ def _executor_names() -> list[str]:
     return [entry.split("=")[-1].strip().split(":")[0].rsplit(".", 1)[-1] for entry in entries if entry.strip()]
 
 
-def _warn_of_a_container(url: Any) -> None:
-    from sqlalchemy.engine import make_url
-
-    path = make_url(url).database or ""
-    if not path.startswith("file:"):
-        _warn_once_of(str(Path(path).absolute()))
-
-
 @lru_cache(maxsize=8)  # once in a process
-def _warn_once_of(path: str) -> None:
-    if on_container_layer(Path(path)):
+def _warn_of_a_container(path: Path) -> None:
+    if on_container_layer(path):
         log.warning(
             "The delivery journal %s is in this container's own file system: it is lost with the container, and other "
             "containers do not see it, so a message may be sent twice. Put it on a volume that the scheduler, the "

@@ -1,5 +1,6 @@
 """Callbacks that Airflow gives little time: each recipient has a line in the log, and who got nothing is counted."""
 
+import json
 import logging
 import os
 import re
@@ -12,6 +13,8 @@ import pytest
 
 from airflow_provider_dialogtech.alerts import deliver
 from airflow_provider_dialogtech.alerts import journals as deadline
+from airflow_provider_dialogtech.alerts.alert import Alert
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.settings import host
 from airflow_provider_dialogtech.settings.host import TASK_RUNNER
@@ -44,9 +47,10 @@ def call(to=PEOPLE, *, seconds_left=20.0, dedup_key="key", **arguments):
 
 def terminate_once(condition):
     """Send SIGTERM to this process while its callback waits for slots, once a condition is true."""
+    before = signal.getsignal(signal.SIGTERM)
 
     def wait():
-        while not (condition() and signal.getsignal(signal.SIGTERM) is deliver._raise_terminated):
+        while not (condition() and signal.getsignal(signal.SIGTERM) is not before):
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -92,6 +96,19 @@ def test_the_timeout_of_the_connection_is_shortened(sandbox, one_number, monkeyp
     assert re.search(r"no reply came within [01](\.\d+)? s", caplog.text)
 
 
+def test_a_signal_while_the_alert_ends_leaves_the_handler_that_was_there():
+    def terminated():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    handlers = [signal.getsignal(signal.SIGTERM)]
+    with pytest.raises(deliver._Terminated), deliver._raising_on_sigterm():
+        terminated()
+    assert handlers[0] is handlers[1]
+
+
 def test_on_sigterm_each_recipient_has_a_line_and_the_signal_goes_on(sandbox, one_number, caplog):
     received = []
     before = signal.signal(signal.SIGTERM, lambda number, _frame: received.append(number))
@@ -127,3 +144,17 @@ def test_what_another_handler_of_sigterm_raises_goes_up_after_the_lines(sandbox,
     finally:
         signal.signal(signal.SIGTERM, before)
     assert dict(OUTCOME.findall(caplog.text)).keys() == {number[-4:] for number in PEOPLE}
+
+
+def test_a_message_whose_turn_comes_after_its_callback_ended_claims_nothing(sandbox, alerting, caplog):
+    arguments = {"subject": "etl", "body": "hello", "built_in": False, "note": "", "cooldown": timedelta(minutes=15)}
+    hook = DialogTechHook(alerting)
+    message = deliver.RecipientAlert(
+        Alert(dedup_key=json.dumps(["given", "key"]), **arguments), ALICE, hook, deadline.AlertDeadline(45)
+    )
+    message.give_up("the callback's time is over")
+    message.run()
+    assert outcomes(caplog) == {ALICE[-4:]: "was not sent"}
+    assert "The next alert does not count this one." in caplog.text
+    call([ALICE])
+    assert [sms["message"] for sms in sandbox.accepted()] == ["hello"]

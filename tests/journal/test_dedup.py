@@ -281,7 +281,7 @@ def test_what_is_suppressed_while_another_alert_is_claimed_is_reported_once(stor
     send(store, gate.decide("dag failed", ALICE, COOLDOWN).claim)
 
     def suppress_first(claiming, row):
-        if claiming.id == "c" * 32 and not seen:
+        if claiming.wanted.id == "c" * 32 and not seen:
             seen.append("suppresses")
             monkeypatch.setattr(Claiming, "decide", decide)
             assert AlertGate(store, ACCOUNT, budget=0).decide("dag failed", ALICE, COOLDOWN).claim is None

@@ -2,11 +2,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dialogtech.journal.limits import LONG_MARGIN, SHORT_MARGIN, RateLimits, Window, earliest_send_time
+from airflow_provider_dialogtech.journal.limits import (
+    LONG_MARGIN,
+    SHORT_MARGIN,
+    RateLimits,
+    Window,
+    closed_spans,
+    first_open,
+)
 
 # Whole numbers, so that "exactly a window apart" is exact.
 times = st.lists(st.integers(0, 60), max_size=25).map(sorted)
 windows = st.builds(Window, messages=st.integers(1, 5), seconds=st.integers(1, 12))
+
+
+def earliest(not_before, occupied):
+    return first_open(not_before, closed_spans(occupied, not_before))
 
 
 def overflows(window: Window, times: list[float]) -> bool:
@@ -28,28 +39,28 @@ def first_that_fits(not_before: int, window: Window, times: list[float]) -> int:
 
 @given(st.integers(0, 60), windows, times)
 def test_the_slot_is_the_first_at_which_no_window_overflows(not_before, window, times):
-    assert earliest_send_time(not_before, [([window], times)]) == first_that_fits(not_before, window, times)
+    assert earliest(not_before, [([window], times)]) == first_that_fits(not_before, window, times)
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=40), st.lists(windows, min_size=1, max_size=3))
 def test_reserving_one_after_the_other_never_overflows_any_window(wanted, windows):
     reserved: list[float] = []
     for not_before in wanted:
-        reserved.append(earliest_send_time(not_before, [(windows, reserved)]))
+        reserved.append(earliest(not_before, [(windows, reserved)]))
         reserved.sort()
     assert not any(overflows(window, reserved) for window in windows)
 
 
 def test_a_message_fits_into_a_gap_before_one_reserved_for_later():
-    assert earliest_send_time(0, [([Window(1, 1)], [5.0])]) == 0
+    assert earliest(0, [([Window(1, 1)], [5.0])]) == 0
 
 
 def test_a_message_does_not_crowd_one_reserved_for_later():
-    assert earliest_send_time(4.5, [([Window(1, 1)], [5.0])]) == 6.0
+    assert earliest(4.5, [([Window(1, 1)], [5.0])]) == 6.0
 
 
 def test_messages_that_nobody_waits_for_leave_at_once():
-    assert earliest_send_time(7.0, []) == 7.0
+    assert earliest(7.0, []) == 7.0
 
 
 def test_the_windows_are_the_vendors_with_a_margin_for_the_way():

@@ -45,6 +45,13 @@ def test_all_old_messages_are_deleted_and_the_file_gives_the_space_back(journal)
     assert journal.stat().st_size < size / 2
 
 
+def test_a_file_that_is_named_by_a_uri_is_pruned(journal, monkeypatch):
+    uri = f"sqlite:///file:{journal.parent}/%6Aournal.db?uri=true"
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", uri)
+    retention.prune()
+    assert left(journal) == 0
+
+
 def test_what_is_younger_stays(journal, monkeypatch):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_RETENTION_DAYS", "92")
     retention.prune()
