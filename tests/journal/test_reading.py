@@ -13,6 +13,7 @@ from airflow_provider_dialogtech.journal import postgres as postgres_module
 from airflow_provider_dialogtech.journal import sqlite
 from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.store import Store
+from tests.delivery.attacking import with_driver
 from tests.journal.looking import database
 from tests.journal.test_store import count, write
 
@@ -77,10 +78,8 @@ def test_a_long_read_ends_no_other_threads_read(store, reading):
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
 def test_a_read_that_takes_too_long_ends_on_the_server_too(postgres_url, driver, monkeypatch):
     """Seen: its connection was cut after 20 s, the server went on reading, and the question was asked twice more."""
-    if driver == "psycopg":
-        pytest.importorskip("psycopg")
     monkeypatch.setattr(postgres_module, "READ_SECONDS", 0.5)
-    store = Store(postgres_url.replace("psycopg2", driver))
+    store = Store(with_driver(postgres_url, driver))
     with pytest.raises(JournalUnavailable, match=r"the question took too long.*Ask for a shorter period"):
         store.ask(Statement(sa.text("SELECT pg_sleep(60)"), {}))
     with database(postgres_url) as connection:
