@@ -173,8 +173,9 @@ class SqliteBackend:
             # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal that
             # was deleted. SQLite answers with a row, and nothing else works before that is read.
             _when_unlocked(lambda pragma: driver.execute(pragma).fetchall(), "PRAGMA journal_mode=TRUNCATE", until)
-            # In a new file only: each commit then gives back the space of what it deleted.
-            driver.execute("PRAGMA auto_vacuum=FULL")
+            if _is_empty(self._path):
+                # Each commit then gives back the space of what it deleted. A file that has tables stays as it is.
+                _when_unlocked(driver.execute, "PRAGMA auto_vacuum=FULL", until)
             _when_unlocked(driver.execute, "BEGIN IMMEDIATE", until)
             is_new = self._prepare(connection)
             yield connection
@@ -227,6 +228,13 @@ def path_of(url: str | URL) -> Path:
     """
     database = str(make_url(url).database)
     return Path(unquote(urlsplit(database).path) if database.startswith("file:") else database)
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return not path.stat().st_size
+    except OSError:  # somebody has deleted it
+        return False
 
 
 def _is_current(connection: Connection) -> bool:
