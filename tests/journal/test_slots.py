@@ -98,3 +98,21 @@ def fits_with_margins(places, limits):
         line.slot_for_alert([last.number], last.at).at == last.at
         and not line.slot_for_alert([last.number], last.at).displaced
     )
+
+
+@settings(max_examples=150, deadline=None)
+@given(times_of_texts, st.lists(st.sampled_from([A, B]), min_size=30, max_size=30), st.booleans())
+def test_what_has_left_may_be_given_as_times_alone(times, numbers, is_alert):
+    """A full minute is read like this: the slots are the same."""
+    places = [
+        TakenSlot(id_, number, time, may_move=time > 0)
+        for id_, (number, time) in enumerate(zip(numbers, times, strict=False))
+    ]
+    left_at = {number: sorted(p.at for p in places if p.number == number and not p.may_move) for number in (A, B)}
+    whole = AccountSlots(places, RateLimits(2, 1, 10))
+    apart = AccountSlots([place for place in places if place.may_move], RateLimits(2, 1, 10), left=left_at)
+    for asked in ([A], [A, B]):
+        if is_alert:
+            assert apart.slot_for_alert(asked, 0.0) == whole.slot_for_alert(asked, 0.0)
+        else:
+            assert apart.slot(asked, 0.0) == whole.slot(asked, 0.0)
