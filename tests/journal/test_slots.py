@@ -109,8 +109,8 @@ def test_what_has_left_may_be_given_as_times_alone(times, numbers, is_alert):
         for id_, (number, time) in enumerate(zip(numbers, times, strict=False))
     ]
     left_at = {number: sorted(p.at for p in places if p.number == number and not p.may_move) for number in (A, B)}
-    whole = AccountSlots(places, RateLimits(2, 1, 10))
-    apart = AccountSlots([place for place in places if place.may_move], RateLimits(2, 1, 10), left=left_at)
+    whole = AccountSlots(places, RateLimits(1, 1, 10))
+    apart = AccountSlots([place for place in places if place.may_move], RateLimits(1, 1, 10), left=left_at)
     for asked in ([A], [A, B]):
         if is_alert:
             assert apart.slot_for_alert(asked, 0.0) == whole.slot_for_alert(asked, 0.0)
