@@ -83,12 +83,14 @@ def _is_recent() -> Any:
 
 
 def _was_written_ahead(source: Any) -> ColumnElement[bool]:
+    # Asked once: SQLite would call this process's clock for every row of a full minute.
+    time = sa.select(now()).scalar_subquery()
     return sa.or_(
-        source.c.created > now(),
-        sa.and_(_is_in(State.SENDING, source=source), source.c.updated > now()),
+        source.c.created > time,
+        sa.and_(_is_in(State.SENDING, source=source), source.c.updated > time),
         # What waits takes another slot anyway; what has an outcome has left in its slot before.
-        sa.and_(_is_in(State.RESERVED, source=source), source.c.at > now()),
-        sa.and_(_is_in(*_LEFT, source=source), source.c.at > now() + LEFT_EARLY),
+        sa.and_(_is_in(State.RESERVED, source=source), source.c.at > time),
+        sa.and_(_is_in(*_LEFT, source=source), source.c.at > time + LEFT_EARLY),
     )
 
 
