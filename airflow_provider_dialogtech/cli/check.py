@@ -161,37 +161,43 @@ def _own_pool(conn_id: str) -> Finding:
 
 
 def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Finding]:
-    from airflow_provider_dialogtech.journal.store import Store
     from airflow_provider_dialogtech.operations.probe import probe
-    from airflow_provider_dialogtech.settings import config
+    from airflow_provider_dialogtech.settings.journal import journal_store
 
     measured: Probe | None = None
     try:
-        store = Store(config.journal_url(), patience=_PATIENCE)
+        store = journal_store(patience=_PATIENCE)
         measured = probe(store)
     except (JournalUnavailable, InvalidConnection) as error:
         yield _wrong("journal", error)
     else:
-        yield Finding("journal", True, f"{_place(store)} can be read and written")
-        yield _shared(store)
+        kind = "a file of this machine" if store.is_file else "PostgreSQL"
+        yield Finding("journal", True, f"{kind} can be read and written")
+        yield from _shared(store)
         yield _distance(measured, settings)
     yield _versions(measured)
 
 
-def _place(store: Store) -> str:
-    return "a file of this machine" if store.is_file else "PostgreSQL"
+def _shared(store: Store) -> Iterator[Finding]:
+    """Tell which journal this is, by which rule, and what it may not know."""
+    from airflow_provider_dialogtech.settings.journal import (
+        CARRY_OVER,
+        Place,
+        earlier_file,
+        file_of_one_machine,
+        place_of,
+        situation,
+        why,
+    )
 
-
-def _shared(store: Store) -> Finding:
-    from airflow_provider_dialogtech.settings import config
-    from airflow_provider_dialogtech.settings.journal import journal_store
-
-    try:
-        journal_store()
-    except InvalidConnection as error:
-        return _wrong("journal is shared", error)
-    suits = f"suits {config.executors() or 'the executor'}"
-    return Finding("journal is shared", True, f"{_place(store)} {suits}")
+    now = situation()
+    place = place_of(now)
+    if place is Place.SETTING and store.is_file and not now.is_local:
+        yield _wrong("journal is shared", file_of_one_machine())
+    else:
+        yield Finding("journal is shared", True, why(place, now))
+    if place is not Place.FILE and (file := earlier_file(store)):
+        yield Finding("earlier journal", False, f"{file} may have messages that are not in it", f"run `{CARRY_OVER}`")
 
 
 def _distance(measured: Probe, settings: ConnectionSettings | None) -> Finding:

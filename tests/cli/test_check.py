@@ -7,6 +7,7 @@ from airflow_provider_dialogtech.cli import check as module
 from airflow_provider_dialogtech.journal.schema import VERSION, accounts
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.operations.probe import Probe, probe
+from airflow_provider_dialogtech.settings import config
 from tests.conftest import FROM_NUMBERS
 from tests.journal.looking import rows
 
@@ -163,6 +164,25 @@ def test_a_file_with_an_executor_of_many_machines_is_reported(check, sandbox_con
     code, found = check()
     assert (code, found["journal is shared"][""]) == (1, "✗")
     assert "CeleryExecutor" in found["journal is shared"]["found"]
+
+
+def test_the_journal_is_named_with_its_rule(check, sandbox_connection, pool, near, monkeypatch, sqlite_url):
+    _, found = check()
+    assert found["journal is shared"]["found"] == "[dialogtech] journal_url is set"
+    monkeypatch.setattr(config, "journal_file", lambda: sqlite_url)
+    monkeypatch.delenv("AIRFLOW__DIALOGTECH__JOURNAL_URL")
+    code, found = check()
+    assert code == 0
+    assert found["journal is shared"]["found"] == (
+        "a SQLite file in AIRFLOW_HOME: LocalExecutor runs all tasks on one machine"
+    )
+
+
+def test_an_earlier_journal_is_reported(check, sandbox_connection, pool, monkeypatch, tmp_path):
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.earlier_file", lambda *_: tmp_path / "j.db")
+    code, found = check()
+    assert (code, found["earlier journal"][""]) == (1, "✗")
+    assert found["earlier journal"]["what to do"].endswith("messages carry-over`")
 
 
 def test_an_unavailable_journal_is_reported(check, sandbox_connection, pool, monkeypatch, tmp_path):

@@ -207,10 +207,23 @@ def test_tasks_use_the_door_on_airflow_3_only(airflow, monkeypatch):
     [
         (3, {"AIRFLOW__DIALOGTECH__JOURNAL_URL": POSTGRES}, "[dialogtech] journal_url is set"),
         (3, {"AIRFLOW__DIALOGTECH__JOURNAL_CONN_ID": "pg"}, "[dialogtech] journal_conn_id is set"),
-        (3, {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}, "LocalExecutor runs all tasks on one machine"),
-        (3, {"AIRFLOW__DIALOGTECH__ALLOW_LOCAL_JOURNAL": "True"}, "[dialogtech] allow_local_journal is set"),
-        (3, {}, "CeleryExecutor may run tasks on several machines, and they reach the journal through the API server"),
-        (2, {}, "CeleryExecutor may run tasks on several machines"),
+        (
+            3,
+            {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"},
+            "a SQLite file in AIRFLOW_HOME: LocalExecutor runs all tasks on one machine",
+        ),
+        (
+            3,
+            {"AIRFLOW__DIALOGTECH__ALLOW_LOCAL_JOURNAL": "True"},
+            "a SQLite file in AIRFLOW_HOME: [dialogtech] allow_local_journal is set",
+        ),
+        (
+            3,
+            {},
+            "Airflow's metadata database: CeleryExecutor may run tasks on several machines, "
+            "and they reach the journal through the API server",
+        ),
+        (2, {}, "Airflow's metadata database: CeleryExecutor may run tasks on several machines"),
     ],
 )
 def test_each_rule_is_told_in_words(airflow, monkeypatch, version, settings, reason):
