@@ -166,7 +166,8 @@ def test_a_file_with_an_executor_of_many_machines_is_reported(check, sandbox_con
     assert "CeleryExecutor" in found["journal is shared"]["found"]
 
 
-def test_the_journal_is_named_with_its_rule(check, sandbox_connection, pool, near, monkeypatch, sqlite_url):
+@pytest.mark.usefixtures("pool", "near")
+def test_the_journal_is_named_with_its_rule(check, sandbox_connection, monkeypatch, sqlite_url):
     _, found = check()
     assert found["journal is shared"]["found"] == "[dialogtech] journal_url is set"
     monkeypatch.setattr(config, "journal_file", lambda: sqlite_url)
