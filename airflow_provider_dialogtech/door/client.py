@@ -106,11 +106,10 @@ class DoorBackend:
         request = protocol.Ask.model_construct(statement=named, timeout=_server_timeout(timeout))
         found = self._post("ask", request, protocol.Rows, timeout)
         row = _row_of(tuple(question.sql.selected_columns.keys()))
+        values = [dict(zip(found.columns, each, strict=False)) for each in found.rows]
         # A newer server may know of more columns.
-        return [
-            row(**{name: dict(zip(found.columns, values, strict=False)).get(name) for name in row._fields})
-            for values in found.rows
-        ]  # type: ignore[attr-defined]
+        rows: Any = [row(*map(each.get, row._fields)) for each in values]
+        return rows  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Close the connections that nobody uses; the others are closed when they are given back."""
@@ -186,8 +185,9 @@ class DoorBackend:
             said = bytearray()
             for piece in response.iter_content(_CHUNK):
                 said += piece
-                if len(said) > protocol.LARGEST_REPLY or self._clock.monotonic() > until:
-                    response.close()
+                if len(said) > protocol.LARGEST_REPLY:
+                    raise StoreAway(f"its answer has more than {protocol.LARGEST_REPLY} bytes")
+                if self._clock.monotonic() > until:
                     raise requests.Timeout
             return response.status_code, bytes(said)
 

@@ -6,7 +6,6 @@ Times travel as seconds from now, since the two sides share no clock.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -51,6 +50,7 @@ _NULLABLE = frozenset(
 )
 _TOKENS = frozenset({"of_owner", "of_claim", "new_claim", "new_last_suppressed", "new_resolution"})
 _LARGEST_NUMBER = 2**31 - 1
+_LARGEST_FLOAT = 1e12
 _LARGEST_DETAIL = 16 * 1024
 
 # Printable ASCII, as digests and tokens are. The store's columns are no longer.
@@ -59,7 +59,7 @@ _Token = Annotated[str, StringConstraints(max_length=32, pattern=r"^[ -~]*$")]
 _Name = Annotated[str, StringConstraints(max_length=250, pattern=r"^[^\x00]*$")]
 _Words = Annotated[str, StringConstraints(max_length=1000)]
 _Detail = Annotated[str, StringConstraints(max_length=_LARGEST_DETAIL, pattern=r"^[^\x00]*$")]
-_Number = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
+_Number = Annotated[float, Field(ge=-_LARGEST_FLOAT, le=_LARGEST_FLOAT, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(ge=0, le=366 * 86400, allow_inf_nan=False)]
 _Count = Annotated[int, Field(strict=True, ge=-1, le=_LARGEST_NUMBER)]
 _Timeout = Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False)]
@@ -74,10 +74,8 @@ def is_spoken(version: str) -> bool:
 
     :param version: what the other says of itself.
     """
-    major, _, minor = version.partition(".")
-    if not (major.isdecimal() and minor.isdecimal() and len(version) < 10):
-        return False
-    return int(major) == VERSION[0] and abs(int(minor) - VERSION[1]) <= 1
+    major, minor = VERSION
+    return version in {f"{major}.{spoken}" for spoken in (minor - 1, minor, minor + 1)}
 
 
 def version() -> str:
@@ -116,12 +114,12 @@ class NamedStatement(BaseModel):
 def _fits(name: str, kind: type, value: Any) -> bool:
     if value is None:
         return name in _NULLABLE
-    if kind is float:
-        return isinstance(value, (int, float)) and math.isfinite(value) and abs(value) <= 1e12
-    if not isinstance(value, kind) or kind is int:
-        return isinstance(value, kind) and -1 <= value <= _LARGEST_NUMBER
-    longest = _LARGEST_DETAIL if name == "new_detail" else 32 if name in _TOKENS else 64
-    return len(value) <= longest and value.isascii() and value.isprintable()
+    if kind is str:
+        longest = _LARGEST_DETAIL if name == "new_detail" else 32 if name in _TOKENS else 64
+        return isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable()
+    if kind is int:
+        return isinstance(value, int) and -1 <= value <= _LARGEST_NUMBER
+    return isinstance(value, (int, float)) and abs(value) <= _LARGEST_FLOAT
 
 
 @lru_cache(maxsize=1)
@@ -134,8 +132,10 @@ def _kinds_of(name: str) -> Mapping[str, type]:
     """Return the parameters of a statement, and of which type each is."""
     from sqlalchemy.dialects import postgresql
 
-    sql: Any = STATEMENTS[name]
-    compiled = (sql.postgres[-1] if isinstance(sql, ByStore) else sql).compile(dialect=postgresql.dialect())
+    sql = STATEMENTS[name]
+    statement: Any = sql.postgres[-1] if isinstance(sql, ByStore) else sql
+    dialect: Any = postgresql
+    compiled = statement.compile(dialect=dialect.dialect())
     # What has a value already is a constant of the statement.
     return {key: bind.type.python_type for key, bind in compiled.binds.items() if bind.required}
 
@@ -292,7 +292,9 @@ class Reserve(BaseModel):
                 "max_wait": None if planner.max_wait is None else max(0.0, planner.max_wait),
                 "step": planning.step,
                 "head_start": planning.head_start(reading),
-                "held": held and {"id": held.id, "number": held.number, "at": held.at, "due_in": held.due - now},
+                "held": None
+                if held is None
+                else {"id": held.id, "number": held.number, "at": held.at, "due_in": held.due - now},
                 "outcome": planning.outcome,
                 "detail": planning.detail,
                 "timeout": timeout,
@@ -326,7 +328,9 @@ class Reserve(BaseModel):
             readings,
             self.namespace,
         )
-        reservation = held and Reservation(held.id, self.owner, held.number, held.at, now + held.due_in)
+        reservation = None
+        if held is not None:
+            reservation = Reservation(held.id, self.owner, held.number, held.at, now + held.due_in)
         return Planning(planner, self.step, lambda _: self.head_start, reservation, self.outcome, self.detail)
 
 
@@ -391,6 +395,12 @@ class Decided(BaseModel):
             return InvalidMessage(found.reason, advice=found.advice)
         at = None if found.sendable_at is None else datetime.fromtimestamp(found.sendable_at, timezone.utc)
         return WaitTooLong(found.reason, advice=found.advice, sendable_at=at)
+
+
+class Version(BaseModel):
+    """The version that the server speaks."""
+
+    version: str
 
 
 class Failure(BaseModel):

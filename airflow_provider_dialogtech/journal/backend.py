@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import sqlalchemy as sa
@@ -14,6 +14,25 @@ from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.journal.timing import Timing
 
 T = TypeVar("T")
+
+
+JOURNAL_URL = "[dialogtech] journal_url"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a database needs beside its URL.
+
+    :param setting: the setting that names it, for errors.
+    :param schema: the schema of the journal's tables; empty for the role's own.
+    :param connect_args: passed to the driver.
+    :param is_asked_each_time: whether each new connection asks for the URL, whose password may be valid for minutes.
+    """
+
+    setting: str = JOURNAL_URL
+    schema: str = ""
+    connect_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    is_asked_each_time: bool = False
 
 
 # A clock that goes on by so many seconds more than the process's own was set.
@@ -125,8 +144,9 @@ class Backend(Protocol):
 class Remote(Protocol):
     """Where a store is that is no database of its own: another process keeps it. Equal ones are the same store."""
 
-    advice: str
-    """What to do when it is unavailable."""
+    @property
+    def advice(self) -> str:
+        """What to do when it is unavailable."""
 
     def open(self, clock: Clock, timing: Timing, *, timeout: float) -> Backend: ...
 

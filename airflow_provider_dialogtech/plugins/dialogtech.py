@@ -12,7 +12,7 @@ from airflow import __version__ as airflow_version
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_dialogtech._compat import HAS_PAGES
+from airflow_provider_dialogtech._compat import HAS_PAGES, IS_AIRFLOW_3
 from airflow_provider_dialogtech.alerts.failed_run import note_failure
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
@@ -20,6 +20,8 @@ from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.plugins.retention import keep_retention
 from airflow_provider_dialogtech.settings import config, host
 from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
+from airflow_provider_dialogtech.settings.journal import tasks_use_door
+from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,14 @@ class Listener:
                 "The DialogTech pools could not be created. Create them: python -m airflow_provider_dialogtech pools"
             )
         try:
+            create_token()
+        except Exception:
+            log.exception(
+                "The connection %s could not be created, so tasks cannot reach the delivery journal. Restart the "
+                "scheduler once Airflow's database is available.",
+                CONN_ID,
+            )
+        try:
             log_alert_on()
         except Exception:
             log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
@@ -121,6 +131,15 @@ def _create_pools() -> None:
             log.info("The pool %s was %s.", name, state)
 
 
+def create_token() -> None:
+    """Create the token for the journal on the API server, where tasks use that.
+
+    :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
+    """
+    if tasks_use_door() and ensure_token() == "created":
+        log.info("The connection %s was created. Tasks reach the delivery journal with it.", CONN_ID)
+
+
 def _warn_of_a_taken_directory() -> None:
     """Warn where somebody has made the directory that alerts fall back to: nobody sees it until they need it."""
     from airflow_provider_dialogtech.alerts.journals import is_ours_alone, temporary_directory
@@ -134,17 +153,19 @@ def _warn_of_a_taken_directory() -> None:
         )
 
 
-class _Page:
-    """The page's app, created at the first request: every component loads plugins, only the API server serves them."""
+class _App:
+    """An app that is created at the first request: every component loads plugins, only the API server serves them.
 
-    def __init__(self) -> None:
+    :param module: the module of `api_server` whose `create_app` returns it.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
         self._app: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._app is None:
-            from airflow_provider_dialogtech.api_server.page import create_app
-
-            self._app = create_app()
+            self._app = import_module(f"airflow_provider_dialogtech.api_server.{self._module}").create_app()
         await self._app(scope, receive, send)
 
 
@@ -153,8 +174,11 @@ class DialogTechPlugin(AirflowPlugin):
 
     name = "dialogtech"
     listeners = [Listener()]  # noqa: RUF012 - as Airflow declares it
+    if IS_AIRFLOW_3:
+        # Airflow takes the first whose prefix fits.
+        fastapi_apps = [{"app": _App("door"), "url_prefix": f"{PREFIX}/journal", "name": "DialogTech journal"}]
     if HAS_PAGES:
-        fastapi_apps = [{"app": _Page(), "url_prefix": PREFIX, "name": "DialogTech messages"}]
+        fastapi_apps.append({"app": _App("page"), "url_prefix": PREFIX, "name": "DialogTech messages"})
         external_views = [
             {
                 "name": "Messages",
