@@ -20,6 +20,9 @@ from tests.clocks import time
 from tests.coverage.sandboxes import counted
 from tests.programs import summary
 from tests.stores import (
+    door_server,
+    door_url,
+    journal_url,
     no_slot_is_missed,
     postgres,
     postgres_url,
@@ -33,6 +36,9 @@ from tests.stores import (
 )
 
 __all__ = [
+    "door_server",
+    "door_url",
+    "journal_url",
     "no_slot_is_missed",
     "postgres",
     "postgres_url",

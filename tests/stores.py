@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_dialogtech.journal import journal, timing
 from airflow_provider_dialogtech.journal.store import Store
+from tests.doors import running_door
 from tests.postgres import postgres_server
 from tests.proxies.tcp import running_proxy
 
@@ -59,8 +60,27 @@ def sqlite_url(tmp_path: Path):
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def store_url(request):
-    """The contract of the journal holds for both stores."""
+    """The contract of the stores holds for both."""
     return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture(params=["sqlite", "postgres", "door"])
+def journal_url(request):
+    """The contract of the journal holds for both stores, and through the door."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture(scope="session")
+def door_server():
+    """An API server with nothing but the door."""
+    with running_door() as server:
+        yield server
+
+
+@pytest.fixture
+def door_url(door_server, postgres_url):
+    """A PostgreSQL database behind the door."""
+    return door_server.to(postgres_url)
 
 
 @pytest.fixture
