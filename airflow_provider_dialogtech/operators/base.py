@@ -9,6 +9,8 @@ from functools import cached_property
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+
 from airflow_provider_dialogtech._compat import (
     HAS_PAGES,
     AirflowException,
@@ -21,6 +23,15 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, Inv
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import mask_numbers, type_name
 from airflow_provider_dialogtech.settings.config import page_path, pool_of
+from airflow_provider_dialogtech.settings.templates import (
+    BadPiece,
+    environment_of,
+    in_single_braces,
+    template_of,
+    text_of,
+    value_of,
+    yields_values,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
@@ -91,8 +102,6 @@ class PooledOperator(BaseOperator):
         :param jinja_env: the environment.
         :param seen_oids: the ids of rendered values.
         """
-        from airflow_provider_dialogtech.settings.templates import value_of, yields_values
-
         if isinstance(content, str) and yields_values(jinja_env) and id(content) not in (seen_oids or ()):
             return value_of(jinja_env.from_string(content), context)
         return super().render_template(content, context, jinja_env, seen_oids)
@@ -101,10 +110,6 @@ class PooledOperator(BaseOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        from jinja2 import TemplateError
-
-        from airflow_provider_dialogtech.settings.templates import BadPiece, environment_of
-
         own = environment_of(self)
         for name in template_fields:
             given = getattr(parent, name, None)
@@ -129,8 +134,6 @@ class PooledOperator(BaseOperator):
 
     def _rendered(self, name: str, given: str, context: Context, environment: Any) -> str | None:
         """Return a rendered argument: a text, or None where its whole template is None."""
-        from airflow_provider_dialogtech.settings.templates import in_single_braces, template_of, text_of, value_of
-
         is_message = name == "message"
         if is_message and (problem := in_single_braces(given, context.__contains__)):
             raise InvalidMessage(f"`message` {problem}")
