@@ -8,8 +8,7 @@ from unittest.mock import create_autospec
 import pytest
 
 from airflow_provider_dialogtech.bulk import sender as bulk_module
-from airflow_provider_dialogtech.bulk.failure_policy import Stop, Stopped
-from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage
+from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage, Stop, Stopped
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
