@@ -14,8 +14,7 @@ except ImportError:
     from airflow.decorators import task_group
 
 from airflow_provider_dialogtech.masking import encodings_of
-from airflow_provider_dialogtech.operations.messages import Messages
-from airflow_provider_dialogtech.operations.task_names import task_names
+from airflow_provider_dialogtech.operations.messages import Messages, task_names
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.settings.journal import journal_store
 from tests.conftest import FROM_NUMBERS, SECRET, connection_as_json
