@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.journal.records import NO_INDEX, Origin
-from airflow_provider_dialogtech.masking import digest, safe_str
+from airflow_provider_dialogtech.masking import digest, safe_get, safe_str
 from airflow_provider_dialogtech.settings import config
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def loop_index_in(context: Mapping[str, Any]) -> int:
 
     :param context: the context of a task or a callback.
     """
-    index = _part(context.get("loop"), "index")
+    index = safe_get(context.get("loop"), "index")
     return index if isinstance(index, int) else NO_INDEX
 
 
@@ -132,9 +132,9 @@ def origin_of(context: Mapping[str, Any]) -> Origin:
     ti = context.get("ti")
     run = context.get("dag_run")
     if ti is None:
-        return _origin((_part(run, "dag_id"), _part(run, "run_id") or _part(run, "dag_run_id"), ""))
-    names = (_part(ti, name) for name in ("dag_id", "run_id", "task_id"))
-    return _origin(names, _part(ti, "map_index"), loop_index_in(context))
+        return _origin((safe_get(run, "dag_id"), safe_get(run, "run_id") or safe_get(run, "dag_run_id"), ""))
+    names = (safe_get(ti, name) for name in ("dag_id", "run_id", "task_id"))
+    return _origin(names, safe_get(ti, "map_index"), loop_index_in(context))
 
 
 def current_origin() -> Origin:
@@ -193,14 +193,6 @@ def _environment_at_start() -> Mapping[str, str]:
         return os.environ
     pairs = (entry.partition(b"=") for entry in entries)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
-
-
-def _part(whole: Any, name: str) -> Any:
-    """Read a field of an object, or of a dictionary in a deadline callback."""
-    try:
-        return whole.get(name) if isinstance(whole, Mapping) else getattr(whole, name, None)
-    except Exception:  # of any kind, such as that of a detached database object
-        return None
 
 
 def _origin(names: Iterable[Any], map_index: Any = NO_INDEX, loop_index: int = NO_INDEX) -> Origin:
