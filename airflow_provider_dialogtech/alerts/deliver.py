@@ -62,7 +62,6 @@ def deliver(
 ) -> bool:
     """Send an alert to all its recipients, and log the outcome of each message.
 
-    :param alert: the alert.
     :param recipients: its numbers and contacts, as users write them. An invalid one does not affect the others.
     :param hook: the hook of the sending account, with its settings already read.
     :param context: the context of the callback; None outside one.
@@ -188,10 +187,6 @@ _DECIDED_BY_NEXT = "is decided %s, because %s failed (%s)."
 class RecipientAlert:
     """One recipient's message of an alert.
 
-    :param alert: the alert.
-    :param number: the recipient's number.
-    :param hook: the hook of the sending account.
-    :param deadline: the end of the callback's time.
     :param departure: decides whether the message may still leave.
     :param ended: whether the message has an outcome.
     :param failed: whether the message was certainly not sent.
@@ -223,10 +218,7 @@ class RecipientAlert:
         self._end()
 
     def give_up(self, why: str) -> None:
-        """Log the outcome of a message that is under way, and let it not leave any more.
-
-        :param why: the reason.
-        """
+        """Log the outcome of a message that is under way, and let it not leave any more."""
         if self.ended:
             return
         if self.departure.give_up(why):

@@ -29,7 +29,6 @@ _EVENT_OF_STATE = {"failed": "failed", "up_for_retry": "retry", "success": "succ
 def event_of(context: Mapping[str, Any], notifier: object) -> str:
     """Return the event that a callback's context stands for.
 
-    :param context: the callback's context.
     :param notifier: the callback itself, or its class. The argument it was passed as decides what the context leaves
         open.
     :return: one of `EVENTS`.

@@ -26,19 +26,13 @@ _KEPT_IN_PATHS = "/%:+~@"
 
 
 def asks(context: Mapping[str, Any]) -> bool:
-    """Return whether the task of a context asks a person.
-
-    :param context: the notifier's context.
-    """
+    """Return whether the task of a context asks a person."""
     # By name: the operator is in a provider that older Airflow versions do not have.
     return any(kind.__name__ == "HITLOperator" for kind in type(context.get("task")).__mro__)
 
 
 def question_body(context: Mapping[str, Any]) -> str:
-    """Return the body: the question, its options, and its deadline.
-
-    :param context: the notifier's context.
-    """
+    """Return the body: the question, its options, and its deadline."""
     task = context["task"]
     parts = [f"Airflow asks: {_words(safe_get(task, 'subject'), _LONGEST_SUBJECT)}"]
     options = safe_get(task, "options")
@@ -52,19 +46,13 @@ def question_body(context: Mapping[str, Any]) -> str:
 
 
 def question_key(context: Mapping[str, Any]) -> str:
-    """Return the dedup key of a question. Each try of a task asks anew, so it has a key of its own.
-
-    :param context: the notifier's context.
-    """
+    """Return the dedup key of a question. Each try of a task asks anew, so it has a key of its own."""
     asked_in = safe_str(safe_get(context.get("ti"), "try_number"), _LONGEST_OPTION)
     return json.dumps(["asked", *astuple(origin_of(context)), asked_in])
 
 
 def answer_link(context: Mapping[str, Any]) -> str:
-    """Return a space and the link to the form for the answer; empty where the link is missing or too long.
-
-    :param context: the notifier's context.
-    """
+    """Return a space and the link to the form for the answer; empty where the link is missing or too long."""
     try:
         link = urlsplit(str(context["task"].generate_link_to_ui_from_context(context=context)))
         base = urlsplit(config.base_url()).path.rstrip("/")

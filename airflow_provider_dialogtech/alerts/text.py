@@ -108,8 +108,6 @@ def built_in_body(event: str, context: Mapping[str, Any], why: str | None = None
 
     A fact that cannot be read is left out: even an error's `str` may raise.
 
-    :param event: the event.
-    :param context: the callback's context.
     :param why: the reason; by default that of the context.
     """
     when = _or_nothing(lambda: clock_time(_when(event, context))) or clock_time(datetime.now(timezone.utc))
@@ -169,7 +167,6 @@ def _duration(time: timedelta) -> str:
 def fit(body: str, suffix: str, *, one_segment: bool) -> str:
     """Cut a body so that it fits a message together with a suffix.
 
-    :param body: the body.
     :param suffix: follows the body and is not cut.
     :param one_segment: whether both must fit one segment. Where their characters do not fit GSM-7, they are cut to the
         length of one GSM-7 segment.
@@ -208,7 +205,6 @@ def _readable(name: object) -> str:
 def clip(name: object, room: int = 0) -> str:
     """Cut a name in its middle, and put a part of its digest there: no two names of a DAG look the same.
 
-    :param name: the name.
     :param room: how long it may be; at least `_LONGEST_NAME`.
     """
     text, room = _readable(name), max(room, _LONGEST_NAME)

@@ -37,10 +37,7 @@ ENOUGH_SHARE = 0.95
 class Finding:
     """The result of one check.
 
-    :param what: what was checked.
     :param is_well: whether the check passed; None when it could not be made.
-    :param found: what was found.
-    :param advice: what to do now.
     """
 
     what: str

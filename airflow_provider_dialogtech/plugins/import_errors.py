@@ -34,8 +34,6 @@ class ImportErrorWatch:
     def note(self, filename: object, stacktrace: object, *, is_new: bool) -> None:
         """Note one error, and start the process if the error is new. Never raises.
 
-        :param filename: the file.
-        :param stacktrace: the traceback of parsing it.
         :param is_new: whether the file parsed before.
         """
         try:

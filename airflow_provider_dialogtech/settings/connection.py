@@ -77,16 +77,11 @@ _LABELS = {"login": "access key (login)", "password": "secret access key (passwo
 class ConnectionSettings:
     """The settings of a connection of type `dialogtech`.
 
-    :param conn_id: the connection's id.
-    :param access_key: its login.
-    :param secret_access_key: its password.
     :param url: its host; empty for the vendor's URL.
     :param from_numbers: the numbers to send from, in digits.
     :param alert_to: the default recipients of alerts, unchecked, so that an invalid one does not affect the others.
     :param alert_budget: the largest number of alerts per recipient in 10 minutes.
-    :param http_method: `GET` or `POST`.
     :param timeout: the longest time of one API call, in seconds.
-    :param limits: the account's rate limits.
     :param throttled_words: words or phrases in DialogTech's reason that mean that it throttled a message; empty for the
         known wordings.
     :param contacts: names for numbers.
@@ -297,7 +292,6 @@ def _given_type(content: ConnectionContent) -> str:
 def invalid(conn_id: str, problem: str) -> InvalidConnection:
     """Return the error of an invalid connection.
 
-    :param conn_id: its id.
     :param problem: what is wrong, without a full stop.
     """
     return InvalidConnection(problem, advice=f"Correct the connection {conn_id!r}.", before_any=True)
@@ -332,7 +326,6 @@ _WORDS: dict[type[Exception], str] = {
 def check(connect: Callable[[], tuple[ConnectionSettings, DialogTechClient]]) -> tuple[bool, str]:
     """Test a connection without sending.
 
-    :param connect: reads the connection.
     :return: whether it works, and a sentence about it.
     """
     try:

@@ -35,7 +35,6 @@ _LONGEST_ENVIRONMENT = 4_000_000
 class Keys:
     """What a message is recognized by. It is sent once per key, and once per body key.
 
-    :param key: its idempotency key.
     :param body_key: the same for all messages of its task's instances with the same recipient and body. None where the
         key alone decides.
     """
@@ -68,8 +67,6 @@ def keys_in(context: Mapping[str, Any], message: SmsMessage, *more: str) -> Keys
     The instances of a mapped task may come in another order when a run is cleared. So the map index distinguishes two
     messages only if their bodies differ.
 
-    :param context: the task's context.
-    :param message: the message.
     :param more: as for `task_key`.
     """
     ti, loop_index = context["ti"], loop_index_in(context)
@@ -81,10 +78,7 @@ def keys_in(context: Mapping[str, Any], message: SmsMessage, *more: str) -> Keys
 
 
 def loop_index_in(context: Mapping[str, Any]) -> int:
-    """Return the iteration of the loop that a context's task is in (Airflow 3.4); -1 outside a loop. Never raises.
-
-    :param context: the context of a task or a callback.
-    """
+    """Return the iteration of the loop that a context's task is in (Airflow 3.4); -1 outside a loop. Never raises."""
     index = safe_get(context.get("loop"), "index")
     return index if isinstance(index, int) else NO_INDEX
 
@@ -92,7 +86,6 @@ def loop_index_in(context: Mapping[str, Any]) -> int:
 def given_key(key: object) -> str:
     """Return the journal's form of a user's idempotency key.
 
-    :param key: the key.
     :raises InvalidMessage: when it is empty or too long, or its `str` raises.
     """
     try:
@@ -114,7 +107,6 @@ def default_key(recipient: str, body: str) -> str:
     that Airflow sets there, and by the iteration of a loop, which a policy adds.
 
     :param recipient: the recipient's number, in digits.
-    :param body: the body.
     """
     context = _running_context()
     if context is not None:
