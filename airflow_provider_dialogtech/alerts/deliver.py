@@ -18,8 +18,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.journals import CALL, HELD, AlertDeadline, Departure
+from airflow_provider_dialogtech.alerts.journals import (
+    CALL,
+    HELD,
+    AlertDeadline,
+    AlertJournal,
+    Departure,
+    JournalAttempt,
+)
 from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
+from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InDoubt,
@@ -35,13 +43,12 @@ from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
 from airflow_provider_dialogtech.settings.host import HOST
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
+from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
 if TYPE_CHECKING:
-    from airflow_provider_dialogtech.alerts.journals import JournalAttempt
     from airflow_provider_dialogtech.delivery.result import SendResult
     from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
     from airflow_provider_dialogtech.journal.store import Store
-    from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +135,6 @@ def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSet
 
 
 def _numbers_of(recipient: object, contacts: Contacts, problems: list[str]) -> list[str]:
-    from airflow_provider_dialogtech.sms.message import normalize_number
-
     numbers = []
     try:
         written = contacts.numbers_of(recipient)
@@ -248,8 +253,6 @@ class RecipientAlert:
         # Its turn may come when the callback has ended: a claim would then suppress an alert that can be sent.
         self.departure.check()
         # Imported before the journal's time begins: on a busy machine the import takes as long as the journal may.
-        from airflow_provider_dialogtech.alerts.journals import JournalAttempt
-
         journals.import_stores()
         fallbacks = [f"through {journal.name}" for journal in journals.JOURNALS[1:]]
         fallbacks.append("without a journal, so without rate limits and without suppression")
@@ -340,8 +343,6 @@ class RecipientAlert:
             self._log(logging.WARNING, "could not release its claim, which expires within a minute.")
 
     def _send_claimed(self, store: Store, claim: Claim, attempt: JournalAttempt) -> SendResult:
-        from airflow_provider_dialogtech.alerts.journals import AlertJournal
-        from airflow_provider_dialogtech.clock import Clock
         from airflow_provider_dialogtech.delivery.sender import SmsSender
 
         def sleep(seconds: float) -> None:
@@ -405,8 +406,6 @@ class RecipientAlert:
         return self.alert.resolves.otherwise
 
     def _message(self, body: str, suffix: str) -> SmsMessage:
-        from airflow_provider_dialogtech.sms.message import SmsMessage
-
         settings = self.hook.settings
         return SmsMessage.create(
             to=self.number,

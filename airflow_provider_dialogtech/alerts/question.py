@@ -14,6 +14,7 @@ from airflow_provider_dialogtech.alerts.text import clock_time, scrub_secrets
 from airflow_provider_dialogtech.masking import safe_get, safe_str
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.identity import origin_of
+from airflow_provider_dialogtech.sms.message import shorten
 
 # A longer link leaves no room for the question.
 LONGEST_LINK = 180
@@ -74,8 +75,6 @@ def _region_of(context: Mapping[str, Any]) -> str:
 
 
 def _words(written: object, longest: int) -> str:
-    from airflow_provider_dialogtech.sms.message import shorten
-
     # Scrubbed before it is cut: half of a secret would not be recognized.
     text = " ".join(safe_str(written, _LONGEST_READ).split())
     return shorten(scrub_secrets(text), longest)

@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK, redact
 from airflow_provider_dialogtech.exceptions import plural
 from airflow_provider_dialogtech.journal.records import NO_INDEX
 from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import loop_index_in
+from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
+from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, ends_with_link, shorten
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
@@ -171,9 +174,6 @@ def fit(body: str, suffix: str, *, one_segment: bool) -> str:
     :param one_segment: whether both must fit one segment. Where their characters do not fit GSM-7, they are cut to the
         length of one GSM-7 segment.
     """
-    from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
-    from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, shorten
-
     body = to_gsm7(_printable(body[:LONGEST_READ]))
     room = (ONE_SEGMENT if one_segment else MAX_LENGTH) - len(suffix)
     whole = _joined(shorten(body, room), suffix)
@@ -186,8 +186,6 @@ def fit(body: str, suffix: str, *, one_segment: bool) -> str:
 
 def _joined(body: str, suffix: str) -> str:
     """Append a suffix. Its full stop is left out where the body has one, or ends with a link."""
-    from airflow_provider_dialogtech.sms.message import ends_with_link
-
     ended = body.endswith((".", "!", "?", "…")) or ends_with_link(body)
     return body + (suffix.removeprefix(".") if ended else suffix)
 
@@ -271,8 +269,6 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
 
 
 def _failed_task(context: Mapping[str, Any]) -> str:
-    from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK
-
     ti = context.get("ti")
     state = _of(ti, "state")
     # Before Airflow 3.2 the context has any task of the run, and in Airflow 3 its state is unknown.
@@ -291,8 +287,6 @@ def first_words(error: object) -> str:
 
 
 def _scrubbed(error: object) -> str:
-    from airflow_provider_dialogtech.sms.message import shorten
-
     written = safe_str(error, LONGEST_ERROR_READ)
     words = scrub_reason(" ".join(written.split()))
     if len(written) == LONGEST_ERROR_READ:
@@ -308,8 +302,6 @@ def scrub_reason(text: str) -> str:
 
 def scrub_secrets(text: str) -> str:
     """Mask what Airflow masks in its logs, and what looks like a password."""
-    from airflow_provider_dialogtech._compat import redact
-
     text = str(redact(text))
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)

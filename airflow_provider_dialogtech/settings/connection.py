@@ -39,6 +39,7 @@ from airflow_provider_dialogtech.settings.fields import (
     whole_number_within,
 )
 from airflow_provider_dialogtech.settings.identity import account_of
+from airflow_provider_dialogtech.sms.numbers import normalize_number
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
@@ -307,8 +308,6 @@ def _found(listed: tuple[str, ...], contacts: Contacts) -> tuple[tuple[str, ...]
 
 def _normalized(written: tuple[str, ...], field_name: str) -> tuple[tuple[str, ...], str]:
     """Return numbers in digits, and the problem with an invalid one."""
-    from airflow_provider_dialogtech.sms.message import normalize_number
-
     try:
         # As a plain string, not as the `Opaque` that was read.
         return tuple(normalize_number(str(number), field_name) for number in written), ""
