@@ -1,8 +1,8 @@
 """The door to the journal: routes by which tasks, callbacks and triggers use it, where they reach no database.
 
 Each request shows the token of the connection `dialogtech_journal`. It opens nothing but the journal, and no SQL comes
-in or goes out. The work runs in threads of its own: a message that waits for its account's lock holds none of those that
-Airflow's routes share.
+in or goes out. The work runs in threads of its own: a message that waits for its account's lock holds none of those
+that Airflow's routes share.
 """
 
 from __future__ import annotations

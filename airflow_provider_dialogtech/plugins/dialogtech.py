@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -14,10 +16,9 @@ from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_dialogtech._compat import HAS_PAGES, IS_AIRFLOW_3
 from airflow_provider_dialogtech.alerts.failed_run import note_failure
-from airflow_provider_dialogtech.exceptions import InvalidConnection
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
-from airflow_provider_dialogtech.plugins.retention import keep_retention
 from airflow_provider_dialogtech.settings import config, host
 from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
 from airflow_provider_dialogtech.settings.journal import tasks_use_door
@@ -25,6 +26,8 @@ from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 
 log = logging.getLogger(__name__)
 
+# Messages are deleted within this time of the end of their retention, in seconds.
+PRUNED_EVERY = 12 * 3600.0
 
 # The module and the hook through which Airflow reports each event of `alert_on`.
 REPORTED_BY = {
@@ -153,6 +156,41 @@ def _warn_of_a_taken_directory() -> None:
         )
 
 
+def keep_retention() -> None:
+    """Prune the journal in a thread of this process, at once and from then on twice a day."""
+    threading.Thread(target=_prune_for_ever, name="dialogtech prunes the journal", daemon=True).start()
+
+
+def _prune_for_ever() -> None:
+    while True:
+        try:
+            prune()
+        except DialogTechError as error:
+            log.warning("Messages older than journal_retention_days could not be deleted: %s.", error.reason)
+        except Exception:
+            log.exception("Messages older than journal_retention_days could not be deleted.")
+        time.sleep(PRUNED_EVERY)
+
+
+def prune() -> None:
+    """Delete what is older than `[dialogtech] journal_retention_days`, where this Airflow has a journal.
+
+    :raises InvalidConnection: when a setting is invalid.
+    :raises JournalUnavailable: when the journal cannot be used.
+    """
+    from airflow_provider_dialogtech.journal.sqlite import path_of
+    from airflow_provider_dialogtech.operations.messages import Messages
+    from airflow_provider_dialogtech.settings.journal import Place, journal_store, place_of, situation
+
+    # An Airflow that sends nothing gets no journal. The API server alone may know where it is, and prunes it then.
+    if place_of(situation()) is Place.NOWHERE:
+        return
+    store = journal_store()
+    if store.is_file and not path_of(store.url).exists():
+        return
+    Messages(store).prune(config.journal_retention())
+
+
 class _App:
     """An app that is created at the first request: every component loads plugins, only the API server serves them.
 
@@ -166,6 +204,8 @@ class _App:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._app is None:
             self._app = import_module(f"airflow_provider_dialogtech.api_server.{self._module}").create_app()
+            if self._module == "door":
+                keep_retention()
         await self._app(scope, receive, send)
 
 

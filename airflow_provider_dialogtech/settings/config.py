@@ -280,7 +280,6 @@ def pool_of(conn_id: str | None) -> str | None:
 
     Only a pool of `[dialogtech] conn_ids` is certain to exist, and a task whose pool does not exist never runs.
 
-    :param conn_id: the connection.
     :raises InvalidConnection: when `[dialogtech] conn_ids` is invalid.
     """
     return conn_id if conn_id in conn_ids() else None

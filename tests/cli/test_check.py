@@ -4,6 +4,7 @@ from datetime import datetime, timezone
 import pytest
 
 from airflow_provider_dialogtech.cli import check as module
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.schema import VERSION, accounts
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.operations.probe import Probe, probe
@@ -180,10 +181,25 @@ def test_the_journal_is_named_with_its_rule(check, sandbox_connection, monkeypat
 
 
 def test_an_earlier_journal_is_reported(check, sandbox_connection, pool, monkeypatch, tmp_path):
-    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.earlier_file", lambda *_: tmp_path / "j.db")
+    monkeypatch.setattr(module, "earlier_file", lambda *_: tmp_path / "j.db")
     code, found = check()
     assert (code, found["earlier journal"][""]) == (1, "✗")
     assert found["earlier journal"]["what to do"].endswith("messages carry-over`")
+
+
+def test_the_way_through_the_api_server_is_measured_where_tasks_use_it(check, sandbox_connection, monkeypatch, pool):
+    monkeypatch.setattr(module, "tasks_use_door", lambda: True)
+    monkeypatch.setattr(module, "door_store", lambda **_: module.journal_store())
+    _, found = check()
+    assert found["API server"][""] == "✓"
+    assert found["API server"]["found"].startswith("tasks reach the journal SQLite: ")
+
+    def closed(**_):
+        raise JournalUnavailable("the door is closed", advice="Start it.")
+
+    monkeypatch.setattr(module, "door_store", closed)
+    code, found = check()
+    assert (code, found["API server"][""], found["API server"]["what to do"]) == (1, "✗", "Start it.")
 
 
 def test_an_unavailable_journal_is_reported(check, sandbox_connection, pool, monkeypatch, tmp_path):
@@ -195,7 +211,7 @@ def test_an_unavailable_journal_is_reported(check, sandbox_connection, pool, mon
 
 def test_a_distant_journal_is_reported(check, sandbox_connection, pool, monkeypatch):
     far = Probe(VERSION, round_trip=0.5, reserve=2.5, start=0.5, is_file=False)
-    monkeypatch.setattr("airflow_provider_dialogtech.operations.probe.probe", lambda store: far)
+    monkeypatch.setattr("airflow_provider_dialogtech.cli.check.probe", lambda store: far)
     code, found = check()
     assert (code, found["journal is near"][""]) == (1, "✗")
     assert "enough for 42% of the 1.2 messages per second that 2 numbers may send" in found["journal is near"]["found"]
