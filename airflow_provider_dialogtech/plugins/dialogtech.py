@@ -180,10 +180,12 @@ def prune() -> None:
     """
     from airflow_provider_dialogtech.journal.sqlite import path_of
     from airflow_provider_dialogtech.operations.messages import Messages
-    from airflow_provider_dialogtech.settings.journal import journal_store
+    from airflow_provider_dialogtech.settings.journal import Place, journal_store, place_of, situation
 
+    # An Airflow that sends nothing gets no journal. The API server alone may know where it is, and prunes it then.
+    if place_of(situation()) is Place.NOWHERE:
+        return
     store = journal_store()
-    # An Airflow that sends nothing gets no journal.
     if store.is_file and not path_of(store.url).exists():
         return
     Messages(store).prune(config.journal_retention())
@@ -202,6 +204,8 @@ class _App:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._app is None:
             self._app = import_module(f"airflow_provider_dialogtech.api_server.{self._module}").create_app()
+            if self._module == "door":
+                keep_retention()
         await self._app(scope, receive, send)
 
 
