@@ -91,10 +91,13 @@ class PooledOperator(BaseOperator):
         :param jinja_env: the environment.
         :param seen_oids: the ids of rendered values.
         """
-        from airflow_provider_dialogtech.settings.templates import value_of, yields_values
+        from airflow_provider_dialogtech.settings.templates import compiled, is_plain, value_of, yields_values
 
-        if isinstance(content, str) and yields_values(jinja_env) and id(content) not in (seen_oids or ()):
-            return value_of(jinja_env.from_string(content), context)
+        if yields_values(jinja_env):
+            if is_plain(content, jinja_env):
+                return content
+            if isinstance(content, str) and id(content) not in (seen_oids or ()):
+                return value_of(compiled(jinja_env, content), context)
         return super().render_template(content, context, jinja_env, seen_oids)
 
     # Airflow renders both a task and an instance of a mapped task with this method.
