@@ -76,12 +76,12 @@ def is_plain(value: object, environment: Environment) -> bool:
     return _has_none_of((*starts, "\n", "\r"), value, _DEEPEST)  # Jinja changes the ends of lines
 
 
-def _has_none_of(signs: Sequence[str], value: object, depth: int) -> bool:
+def _has_none_of(signs: Sequence[str], value: Any, depth: int) -> bool:
     kind = type(value)
     if kind is str:
-        return not any(sign in value for sign in signs)  # type: ignore[operator]
+        return not any(sign in value for sign in signs)
     if kind in _ROWS and depth:
-        values = value.values() if kind is dict else value  # type: ignore[attr-defined]
+        values = value.values() if kind is dict else value
         return all(_has_none_of(signs, each, depth - 1) for each in values)
     return kind in _UNRENDERED
 

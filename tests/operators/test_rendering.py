@@ -240,7 +240,7 @@ class Rows(list):
 @pytest.mark.parametrize("rows", [list, tuple, Rows, lambda rows: [[[[[rows]]]]]])
 def test_a_list_renders_as_jinja_renders_each_of_its_texts(dag, text, rows):
     task = DialogTechSendBulkSmsOperator(task_id="send", recipients=rows([text, {"name": text}]), message="Hi")
-    expected = jinja2.Environment().from_string(text).render()
+    expected = dag.get_template_env().from_string(text).render()
     found = rendered(task, dag).recipients
     while isinstance(found[0], list):
         (found,) = found
