@@ -92,8 +92,11 @@ class PooledOperator(BaseOperator):
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
         """Render a template, or the templates in a collection. Inside `recipients`, no text is read as Python."""
-        if isinstance(content, str) and yields_values(jinja_env) and id(content) not in (seen_oids or ()):
-            return value_of(jinja_env.from_string(content), context)
+        if yields_values(jinja_env):
+            if is_plain(content, jinja_env):
+                return content
+            if isinstance(content, str) and id(content) not in (seen_oids or ()):
+                return value_of(compiled(jinja_env, content), context)
         return super().render_template(content, context, jinja_env, seen_oids)
 
     # Airflow renders both a task and an instance of a mapped task with this method.
