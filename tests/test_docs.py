@@ -111,7 +111,20 @@ def test_the_settings_exist(snippet):
 
 def test_every_kind_of_snippet_is_tested():
     kinds = {kind for page in PAGES for kind in re.findall(r"^```(\w+)", page.read_text(), re.MULTILINE)}
-    assert kinds <= {"python", "ini", "bash", "sql", "json", *SHOWN_ONLY}
+    assert kinds <= {"python", "ini", "bash", "sql", "json", "yaml", *SHOWN_ONLY}
+
+
+@pytest.mark.parametrize("snippet", snippets("yaml"))
+def test_yaml_is_a_dag_that_airflow_reads(snippet, tmp_path, monkeypatch):
+    pytest.importorskip("airflow.sdk.importers.yaml_importer", reason="YAML files came with Airflow 3.4")
+    from airflow.dag_processing.dagbag import DagBag
+
+    importers = '["airflow.sdk.importers.yaml_importer.YamlDagImporter"]'
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_IMPORTER_CONFIGS", importers)
+    (tmp_path / "dag.yaml").write_text(snippet)
+    bag = DagBag(str(tmp_path))
+    assert bag.import_errors == {}
+    assert len(bag.dags) == 1
 
 
 @pytest.mark.parametrize("snippet", snippets("json"))

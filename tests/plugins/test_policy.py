@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 from airflow import settings
 
-from airflow_provider_dialogtech._compat import BaseOperator
+from airflow_provider_dialogtech._compat import AirflowFailException, BaseOperator
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier, FailedRunNotifier
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
@@ -101,3 +101,50 @@ def test_an_invalid_setting_is_logged_and_does_not_break_a_dag(monkeypatch, capl
     settings.dag_policy(dag)
     assert not ours(dag)
     assert "[dialogtech] alert_on must be some of dag_failed, import_error" in caplog.text
+
+
+IN_YAML = """
+$schema: https://airflow.apache.org/schemas/dag/2026-10-30.json
+dag_id: etl_in_yaml
+tasks:
+  - id: template
+    uses: airflow_provider_dialogtech.operators.sms.DialogTechSendSmsOperator
+    with: {to: "5556667777", message: {$t: "The load of {{ run_id }} is done."}}
+  - id: text
+    uses: airflow_provider_dialogtech.operators.sms.DialogTechSendSmsOperator
+    with: {to: "5556667777", message: "The load of {{ run_id }} is done."}
+"""
+
+
+@pytest.fixture
+def in_yaml(tmp_path, monkeypatch):
+    """A DAG of a YAML file, as Airflow's dag-processor gets it."""
+    pytest.importorskip("airflow.sdk.importers.yaml_importer", reason="YAML files came with Airflow 3.4")
+    from airflow.dag_processing.dagbag import DagBag
+
+    importers = '["airflow.sdk.importers.yaml_importer.YamlDagImporter"]'
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_IMPORTER_CONFIGS", importers)
+    (tmp_path / "etl.yaml").write_text(IN_YAML)
+    bag = DagBag(str(tmp_path))
+    assert bag.import_errors == {}
+    return bag.dags["etl_in_yaml"]
+
+
+def test_a_dag_in_yaml_gets_a_notifier_too(in_yaml):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    assert len(ours(in_yaml)) == 1
+    # The scheduler requests a DAG's callbacks only with it.
+    assert DagSerialization.to_dict(in_yaml)["dag"]["has_on_failure_callback"] is True
+
+
+def test_a_message_in_yaml_is_rendered_or_refused(in_yaml, connection):
+    connection(extra={"from_numbers": "5554332111"})
+    template, text = (in_yaml.get_task(name) for name in ("template", "text"))
+    for task in (template, text):
+        task.render_template_fields({"run_id": "manual__1"})
+    assert template.message == "The load of manual__1 is done."
+    with pytest.raises(AirflowFailException) as refused:
+        text.execute({})
+    assert "`message` contains {{ run_id }}, which Airflow did not render" in str(refused.value)
+    assert "message: {$t: …}" in str(refused.value)
