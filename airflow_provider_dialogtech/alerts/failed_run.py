@@ -45,11 +45,7 @@ class FailedTask:
 
 
 def note_failure(task_instance: Any, error: object) -> None:
-    """Note the error of a task in its own process. Never raises.
-
-    :param task_instance: the task instance.
-    :param error: its error.
-    """
+    """Note the error of a task in its own process. Never raises."""
     with suppress(Exception):  # of any kind: a failure here must not change what becomes of a task
         state = getattr(task_instance.state, "value", task_instance.state)
         if state != "up_for_retry":
@@ -72,10 +68,7 @@ def _session_of(task_instance: Any) -> dict[str, Any]:
 
 
 def failed_run_body(context: Mapping[str, Any]) -> str:
-    """Return the body about a failed run: the task that failed first, its error, and how many others failed.
-
-    :param context: the context of the DAG's callback.
-    """
+    """Return the body about a failed run: the task that failed first, its error, and how many others failed."""
     failed = _failed_tasks(context)
     if not failed:
         return built_in_body("dag_failed", context)

@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK, redact
 from airflow_provider_dialogtech.exceptions import plural
 from airflow_provider_dialogtech.journal.records import NO_INDEX, task_name
 from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import loop_index_in
+from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
+from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, ends_with_link, shorten
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
@@ -110,8 +113,6 @@ def built_in_body(event: str, context: Mapping[str, Any], why: str | None = None
 
     A fact that cannot be read is left out: even an error's `str` may raise.
 
-    :param event: the event.
-    :param context: the callback's context.
     :param why: the reason; by default that of the context.
     """
     when = _or_nothing(lambda: clock_time(_when(event, context))) or clock_time(datetime.now(timezone.utc))
@@ -171,14 +172,10 @@ def _duration(time: timedelta) -> str:
 def fit(body: str, suffix: str, *, one_segment: bool) -> str:
     """Cut a body so that it fits a message together with a suffix.
 
-    :param body: the body.
     :param suffix: follows the body and is not cut.
     :param one_segment: whether both must fit one segment. Where their characters do not fit GSM-7, they are cut to the
         length of one GSM-7 segment.
     """
-    from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
-    from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, shorten
-
     body = to_gsm7(_printable(body[:LONGEST_READ]))
     room = (ONE_SEGMENT if one_segment else MAX_LENGTH) - len(suffix)
     whole = _joined(shorten(body, room), suffix)
@@ -191,8 +188,6 @@ def fit(body: str, suffix: str, *, one_segment: bool) -> str:
 
 def _joined(body: str, suffix: str) -> str:
     """Append a suffix. Its full stop is left out where the body has one, or ends with a link."""
-    from airflow_provider_dialogtech.sms.message import ends_with_link
-
     ended = body.endswith((".", "!", "?", "…")) or ends_with_link(body)
     return body + (suffix.removeprefix(".") if ended else suffix)
 
@@ -210,7 +205,6 @@ def _readable(name: object) -> str:
 def clip(name: object, room: int = 0) -> str:
     """Cut a name in its middle, and put a part of its digest there: no two names of a DAG look the same.
 
-    :param name: the name.
     :param room: how long it may be; at least `_LONGEST_NAME`.
     """
     text, room = _readable(name), max(room, _LONGEST_NAME)
@@ -277,8 +271,6 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
 
 
 def _failed_task(context: Mapping[str, Any]) -> str:
-    from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK
-
     ti = context.get("ti")
     state = _of(ti, "state")
     # Before Airflow 3.2 the context has any task of the run, and in Airflow 3 its state is unknown.
@@ -297,8 +289,6 @@ def first_words(error: object) -> str:
 
 
 def _scrubbed(error: object) -> str:
-    from airflow_provider_dialogtech.sms.message import shorten
-
     written = safe_str(error, LONGEST_ERROR_READ)
     words = scrub_reason(" ".join(written.split()))
     if len(written) == LONGEST_ERROR_READ:
@@ -314,8 +304,6 @@ def scrub_reason(text: str) -> str:
 
 def scrub_secrets(text: str) -> str:
     """Mask what Airflow masks in its logs, and what looks like a password."""
-    from airflow_provider_dialogtech._compat import redact
-
     text = str(redact(text))
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)

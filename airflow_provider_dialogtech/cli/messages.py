@@ -11,6 +11,7 @@ from typing import Literal
 from airflow_provider_dialogtech.cli.output import UNKNOWN, USAGE, print_record, print_rows, running_command, say, stop
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal.records import Record
+from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
 from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, settle, task_names
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.journal import journal_store
@@ -21,8 +22,6 @@ PATIENCE = 10.0
 
 def list_messages(arguments: Namespace) -> None:
     """List messages, the newest first."""
-    from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
-
     with running_command():
         found = open_messages().list(
             since=arguments.since,

@@ -31,7 +31,6 @@ _Found = list[Record]
 class Messages:
     """The messages of all accounts that one Airflow has in a journal.
 
-    :param store: where the journal is stored.
     :param namespace: the Airflow's name, where several share the journal: those of others are neither shown nor
         settled.
     """
@@ -53,21 +52,19 @@ class Messages:
         """Return messages, the newest first; slots that were given back for another one only where these are asked for.
 
         :param since: those of the last so many seconds, and those to come.
-        :param state: only those in this state.
         :param dag_ids: only those of these DAGs; an empty id names those of no task.
-        :param run_id: only those of this run.
-        :param task_id: only those of this task.
-        :param most: at most so many.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED), "of_run": run_id, "of_task": task_id}
-        if dag_ids is not None:
-            values["of_dags"] = [*dag_ids]
-        if state is None:
-            sql = statements.LIST if dag_ids is None else statements.LIST_OF_DAGS
-        else:
-            sql = (statements.LIST_IN_STATE if dag_ids is None else statements.LIST_IN_STATE_OF_DAGS)[State(state)]
-        return self._ask(sql, values)
+        sql = statements.newest(
+            None if state is None else State(state),
+            of_dags=dag_ids is not None,
+            of_run=bool(run_id),
+            of_task=bool(task_id),
+            in_file=self._store.is_file,
+        )
+        dags = [*dict.fromkeys(dag_ids or ())]
+        names = {"of_dags": dags, "of_dags_as_json": json.dumps(dags), "of_run": run_id, "of_task": task_id}
+        return self._ask(sql, {"since": since, "most": min(most, MOST_LISTED), **names})
 
     def dag_ids(self) -> Sequence[str]:
         """Return the DAGs that have messages, other Airflows' too; an empty id stands for messages of no task.
@@ -89,7 +86,6 @@ class Messages:
     def get(self, id_: int) -> Record | None:
         """Return one message; None when the journal has no such row, or it is another Airflow's.
 
-        :param id_: its row.
         :raises JournalUnavailable: when the journal cannot be used.
         """
         found = self._ask(statements.GET_OURS, {"of_id": id_})
@@ -98,9 +94,7 @@ class Messages:
     def resolve(self, id_: int, outcome: Literal["sent", "unsent"], *, by: str) -> bool:
         """Settle a message in doubt. Its next attempt sends nothing when it was sent, and sends when it was not.
 
-        :param id_: its row.
         :param outcome: what became of it.
-        :param by: who says so.
         :return: whether it was in doubt; where it was not, nothing has changed.
         :raises JournalUnavailable: when the journal cannot be used.
         """
@@ -179,10 +173,7 @@ def settle(
 ) -> bool:
     """Settle a message in doubt, and note it in Airflow's audit log. Without the entry it is not settled.
 
-    :param message: the message.
     :param outcome: whether it was sent.
-    :param journal: the journal's messages.
-    :param by: the person's name.
     :param through: where they did it.
     :return: whether it was in doubt; where it was not, nothing has changed.
     :raises AuditLogUnavailable: when the audit log could not be written.
@@ -297,7 +288,6 @@ class Usage:
 def usage_of(store: Store) -> Usage:
     """Read how much of each limit is in use now.
 
-    :param store: where the journal is stored.
     :raises JournalUnavailable: when the journal cannot be used.
     """
     numbers = tuple(NumberUsage(*row) for row in store.ask(Statement(statements.USAGE_OF_NUMBERS, {})))
