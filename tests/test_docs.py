@@ -29,6 +29,7 @@ from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from tests.postgres import postgres_server
+from tests.yaml_dags import dags_of
 from tools.doc_tables import with_tables
 
 ROOT = Path(__file__).parent.parent
@@ -115,16 +116,8 @@ def test_every_kind_of_snippet_is_tested():
 
 
 @pytest.mark.parametrize("snippet", snippets("yaml"))
-def test_yaml_is_a_dag_that_airflow_reads(snippet, tmp_path, monkeypatch):
-    pytest.importorskip("airflow.sdk.importers.yaml_importer", reason="YAML files came with Airflow 3.4")
-    from airflow.dag_processing.dagbag import DagBag
-
-    importers = '["airflow.sdk.importers.yaml_importer.YamlDagImporter"]'
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_IMPORTER_CONFIGS", importers)
-    (tmp_path / "dag.yaml").write_text(snippet)
-    bag = DagBag(str(tmp_path))
-    assert bag.import_errors == {}
-    assert len(bag.dags) == 1
+def test_yaml_is_a_dag_that_airflow_reads(snippet, tmp_path):
+    assert len(dags_of(snippet, tmp_path)) == 1
 
 
 @pytest.mark.parametrize("snippet", snippets("json"))

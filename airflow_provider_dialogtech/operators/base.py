@@ -90,7 +90,7 @@ class PooledOperator(BaseOperator):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """Render a template, or the templates in a collection. What `environment_of` renders is never read as Python."""
+        """Render a template or a collection of them. What `environment_of` renders is never read as Python."""
         if isinstance(content, str) and yields_values(jinja_env) and id(content) not in (seen_oids or ()):
             return value_of(jinja_env.from_string(content), context)
         return super().render_template(content, context, jinja_env, seen_oids)

@@ -7,6 +7,7 @@ from airflow import settings
 from airflow_provider_dialogtech._compat import AirflowFailException, BaseOperator
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier, FailedRunNotifier
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
+from tests.yaml_dags import dags_of
 
 try:
     from airflow.sdk import DAG
@@ -117,17 +118,8 @@ tasks:
 
 
 @pytest.fixture
-def in_yaml(tmp_path, monkeypatch):
-    """A DAG of a YAML file, as Airflow's dag-processor gets it."""
-    pytest.importorskip("airflow.sdk.importers.yaml_importer", reason="YAML files came with Airflow 3.4")
-    from airflow.dag_processing.dagbag import DagBag
-
-    importers = '["airflow.sdk.importers.yaml_importer.YamlDagImporter"]'
-    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_IMPORTER_CONFIGS", importers)
-    (tmp_path / "etl.yaml").write_text(IN_YAML)
-    bag = DagBag(str(tmp_path))
-    assert bag.import_errors == {}
-    return bag.dags["etl_in_yaml"]
+def in_yaml(tmp_path):
+    return dags_of(IN_YAML, tmp_path)["etl_in_yaml"]
 
 
 def test_a_dag_in_yaml_gets_a_notifier_too(in_yaml):
