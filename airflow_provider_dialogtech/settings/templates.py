@@ -107,6 +107,15 @@ def is_file(message: str, extensions: Sequence[str]) -> bool:
     return not any(map(str.isspace, _EXPRESSIONS.sub("", message)))
 
 
+def expression_in(message: str) -> str | None:
+    """Return the first of Jinja's expressions in a message; None where it has none.
+
+    :param message: the message.
+    """
+    found = _EXPRESSIONS.search(message)
+    return found and found[0]
+
+
 def in_single_braces(message: str, known: Callable[[str], bool]) -> str | None:
     """Say what a message has in single braces that should be double; None if it is right.
 
