@@ -7,7 +7,6 @@ that Airflow's routes share.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -16,6 +15,7 @@ from http import HTTPStatus
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+import anyio
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 from airflow_provider_dialogtech.api_server.threads import Busy, Threads
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.exceptions import DialogTechError
-from airflow_provider_dialogtech.journal.backend import Backend, ClockReadings, Reading, Statement
+from airflow_provider_dialogtech.journal.backend import Backend, Reading, Statement
 from airflow_provider_dialogtech.journal.errors import StoreAway
 from airflow_provider_dialogtech.journal.statements import NOW
 from airflow_provider_dialogtech.journal.store import Store
@@ -32,7 +32,6 @@ from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.door import newest_token
 from airflow_provider_dialogtech.settings.journal import journal_store
 
-_NO_READINGS = ClockReadings()
 T = TypeVar("T")
 A = TypeVar("A", bound=BaseModel)
 
@@ -77,7 +76,7 @@ class JournalDoor:
         self._store: Store | None = None
         self._lists = Threads(THREADS - THREADS_FOR_ALERTS, patience=protocol.LONGEST)
         self._others = Threads(THREADS_FOR_ALERTS, patience=protocol.LONGEST)
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     async def reserve(self, request: Request) -> BaseModel:
         asked = await self._read(request, protocol.Reserve)
@@ -92,14 +91,14 @@ class JournalDoor:
             reading = protocol.Time.of(decided.reading, arrived, time.monotonic())
             return protocol.Decided.of(decided.answer, reading)
 
-        asked.planning(_NO_READINGS, arrived)  # refused before it waits
         if asked.request.is_alert:
             return await self._run(self._others, reserve, asked.timeout)
         # One thread for each account: its messages wait for its lock anyway.
-        turn = self._turns.setdefault(asked.request.account, asyncio.Lock())
+        turn = self._turns.setdefault(asked.request.account, anyio.Lock())
         try:
-            await asyncio.wait_for(turn.acquire(), asked.timeout)
-        except asyncio.TimeoutError:
+            with anyio.fail_after(asked.timeout):
+                await turn.acquire()
+        except TimeoutError:
             raise _busy() from None
         try:
             return await self._run(self._lists, reserve, asked.timeout - (time.monotonic() - arrived))
@@ -179,11 +178,13 @@ class JournalDoor:
         if scheme != "Bearer" or not await self._token.is_it(token):
             raise Refused(HTTPStatus.FORBIDDEN, "the token is not valid")
         try:
-            return kind.model_validate_json(await asyncio.wait_for(_body(request), BODY_SECONDS))
+            with anyio.fail_after(BODY_SECONDS):
+                body = await _body(request)
+            return kind.model_validate_json(body)
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
-        except asyncio.TimeoutError:
-            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time") from None
+        except TimeoutError:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the request did not arrive in time") from None
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"the request is malformed ({where[:200]})")
 
 
@@ -197,7 +198,7 @@ class _Token:
         self._read = read
         self._known = ""
         self._read_at = -math.inf
-        self._reading = asyncio.Lock()
+        self._reading = anyio.Lock()
         self._threads = Threads(1, patience=protocol.LONGEST)
 
     async def is_it(self, token: str) -> bool:

@@ -93,7 +93,7 @@ class DoorBackend:
         latest = self._best or self.read_clock(timeout)
         request = protocol.Reserve.of(plan, latest, asked, _server_timeout(timeout))
         decided, reading = self._timed("reserve", request, protocol.Decided, timeout)
-        answer: Any = Planned(decided.to(plan.planner.owner, self._best_with(reading)), reading)
+        answer: Any = Planned(decided.to(self._best_with(reading)), reading)
         return answer  # type: ignore[no-any-return]
 
     def do(self, statements: Sequence[Statement], *, timeout: float, lock: str | None = None) -> int:

@@ -6,19 +6,19 @@ Times travel as seconds from now, since the two sides share no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import datetime, timezone
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from airflow_provider_dialogtech.exceptions import InvalidMessage, WaitTooLong
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.journal.backend import ByStore, ClockReadings, Reading, Statement
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.planner import Answer, Planner, Planning, Step
-from airflow_provider_dialogtech.journal.records import NamedRequest, Origin, Record, Reservation
+from airflow_provider_dialogtech.journal.records import NamedRequest, Record, Reservation
 from airflow_provider_dialogtech.journal.statements import STATEMENTS
 from airflow_provider_dialogtech.journal.states import State
 
@@ -34,14 +34,12 @@ LONGEST = 20.0
 """For how many seconds at most a request may wait for its answer."""
 MOST_WRITES = 8
 MOST_NUMBERS = 1000
+LONGEST_NAME = 250
 
 READS = frozenset({"before_reserving", "find", "get", "now", "alert_question"})
 """The questions that may be asked through the door."""
-WRITES = frozenset(
-    {"start", "settle", "settle_lost", "release", "doubt", "prune"}
-    | {f"alert_{name}" for name in ("grant", "grant_first", "claim", "claim_first", "note", "note_first", "suppress")}
-    | {f"alert_{name}" for name in ("suppress_first", "suppress_anew", "take_grant_back", "take_claim_back")}
-    | {"alert_forget_grants", "alert_prune"}
+WRITES = frozenset({"start", "settle", "settle_lost", "release", "doubt", "prune"}).union(
+    name for name in STATEMENTS if name.startswith("alert_") and name not in READS
 )
 """The writes that may be made through it; the rest is the planner's."""
 
@@ -52,16 +50,16 @@ _TOKENS = frozenset({"of_owner", "of_claim", "new_claim", "new_last_suppressed",
 _LARGEST_NUMBER = 2**31 - 1
 _LARGEST_FLOAT = 1e12
 _LARGEST_DETAIL = 16 * 1024
+_TAIL = 4
 
 # Printable ASCII, as digests and tokens are. The store's columns are no longer.
 _Digest = Annotated[str, StringConstraints(max_length=64, pattern=r"^[ -~]*$")]
 _Token = Annotated[str, StringConstraints(max_length=32, pattern=r"^[ -~]*$")]
-_Name = Annotated[str, StringConstraints(max_length=250, pattern=r"^[^\x00]*$")]
+_Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
 _Words = Annotated[str, StringConstraints(max_length=1000)]
 _Detail = Annotated[str, StringConstraints(max_length=_LARGEST_DETAIL, pattern=r"^[^\x00]*$")]
 _Number = Annotated[float, Field(ge=-_LARGEST_FLOAT, le=_LARGEST_FLOAT, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(ge=0, le=366 * 86400, allow_inf_nan=False)]
-_Count = Annotated[int, Field(strict=True, ge=-1, le=_LARGEST_NUMBER)]
 _Timeout = Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False)]
 
 
@@ -221,46 +219,11 @@ class NowIs(BaseModel):
 # The planner
 
 
-class _Origin(BaseModel):
-    dag_id: _Name
-    run_id: _Name
-    task_id: _Name
-    map_index: _Count
-    loop_index: _Count
-
-
-class _Request(BaseModel):
-    account: _Digest
-    key: _Digest
-    numbers: list[_Digest] = Field(min_length=1, max_length=MOST_NUMBERS)
-    recipient: _Digest
-    recipient_tail: Annotated[str, StringConstraints(max_length=4, pattern=r"^[ -~]*$")]
-    digest: _Digest
-    is_alert: bool
-    origin: _Origin
-    is_held_back: bool
-    body_key: _Digest | None
-
-
-class _Limits(BaseModel):
-    account_per_second: _Count
-    number_per_second: _Count
-    number_per_minute: _Count
-    alert_reserve: _Count | None
-
-
-class _Held(BaseModel):
-    id: _Count
-    number: _Digest
-    at: _Number
-    due_in: _Number
-
-
 class Reserve(BaseModel):
-    """A question to the planner."""
+    """A question to the planner. `held.due` is in so many seconds; the names are those of `Planner` and `Planning`."""
 
-    request: _Request
-    limits: _Limits
+    request: NamedRequest
+    limits: RateLimits
     owner: _Token
     namespace: _Name
     resend: bool
@@ -269,10 +232,37 @@ class Reserve(BaseModel):
     longest_pause: _Seconds | None
     step: Step
     head_start: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)]
-    held: _Held | None
+    held: Reservation | None
     outcome: State
     detail: _Detail
     timeout: _Timeout
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_bounded(cls, asked: Any) -> Any:
+        for value in _scalars_in(asked):
+            if isinstance(value, str):
+                is_sound = len(value) <= _LARGEST_DETAIL and "\0" not in value
+            else:
+                is_sound = value is None or abs(value) <= (
+                    _LARGEST_NUMBER if isinstance(value, int) else _LARGEST_FLOAT
+                )
+            if not is_sound:
+                raise ValueError("a value is too large")
+        return asked
+
+    @model_validator(mode="after")
+    def _fits_the_columns(self) -> Reserve:
+        request, origin, held = self.request, self.request.origin, self.held
+        digests = (request.account, request.key, request.recipient, request.digest, request.body_key, *request.numbers)
+        names = (origin.dag_id, origin.run_id, origin.task_id)
+        if not all(_fits("of_body_key", str, digest) for digest in digests) or len(request.recipient_tail) > _TAIL:
+            raise ValueError("a digest is none")
+        if any(len(name) > LONGEST_NAME for name in names) or not 0 < len(request.numbers) <= MOST_NUMBERS:
+            raise ValueError("a name is too long, or there are too many numbers or none")
+        if (self.step != "plan") != (held is not None) or (held is not None and held.number not in request.numbers):
+            raise ValueError("its reservation is missing, or not its own")
+        return self
 
     @classmethod
     def of(cls, planning: Planning, reading: Reading, now: float, timeout: float) -> Reserve:
@@ -284,21 +274,21 @@ class Reserve(BaseModel):
         :param timeout: for how many seconds the answer is waited for.
         """
         planner, held = planning.planner, planning.held
-        return cls.model_validate(
-            {
-                "request": {**asdict(planner.request), "numbers": list(planner.request.numbers)},
-                "limits": asdict(planner.limits),
-                **{name: getattr(planner, name) for name in ("owner", "namespace", "resend", "after", "longest_pause")},
-                "max_wait": None if planner.max_wait is None else max(0.0, planner.max_wait),
-                "step": planning.step,
-                "head_start": planning.head_start(reading),
-                "held": None
-                if held is None
-                else {"id": held.id, "number": held.number, "at": held.at, "due_in": held.due - now},
-                "outcome": planning.outcome,
-                "detail": planning.detail,
-                "timeout": timeout,
-            }
+        return cls.model_construct(
+            request=planner.request,
+            limits=planner.limits,
+            owner=planner.owner,
+            namespace=planner.namespace,
+            resend=planner.resend,
+            after=planner.after,
+            max_wait=None if planner.max_wait is None else max(0.0, planner.max_wait),
+            longest_pause=planner.longest_pause,
+            step=planning.step,
+            head_start=planning.head_start(reading),
+            held=None if held is None else replace(held, due=held.due - now),
+            outcome=planning.outcome,
+            detail=planning.detail,
+            timeout=timeout,
         )
 
     def planning(self, readings: ClockReadings, now: float) -> Planning:
@@ -306,95 +296,67 @@ class Reserve(BaseModel):
 
         :param readings: what the server has read of the store's clock.
         :param now: the time on the server's monotonic clock.
-        :raises Malformed: when it is none.
         """
-        asked, held = self.request, self.held
-        if (self.step != "plan") != (held is not None) or (held is not None and held.number not in asked.numbers):
-            raise Malformed("its reservation is missing, or not its own")
-        try:
-            limits = RateLimits(**self.limits.model_dump())
-        except ValueError as error:
-            raise Malformed(str(error)) from None
-        origin = Origin(**asked.origin.model_dump())
-        values = asked.model_dump() | {"numbers": tuple(asked.numbers), "origin": origin}
         planner = Planner(
-            NamedRequest(**values),
-            limits,
-            self.owner,
-            self.resend,
-            self.after,
-            self.max_wait,
-            self.longest_pause,
-            readings,
-            self.namespace,
+            self.request,
+            self.limits,
+            owner=self.owner,
+            resend=self.resend,
+            after=self.after,
+            max_wait=self.max_wait,
+            longest_pause=self.longest_pause,
+            readings=readings,
+            namespace=self.namespace,
         )
-        reservation = None
-        if held is not None:
-            reservation = Reservation(held.id, self.owner, held.number, held.at, now + held.due_in)
-        return Planning(planner, self.step, lambda _: self.head_start, reservation, self.outcome, self.detail)
+        held = None if self.held is None else replace(self.held, owner=self.owner, due=now + self.held.due)
+        return Planning(planner, self.step, lambda _: self.head_start, held, self.outcome, self.detail)
 
 
-class _Slot(BaseModel):
-    kind: Literal["slot"] = "slot"
-    id: int
-    number: _Digest
-    at: _Number
+def _scalars_in(value: Any) -> Iterator[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        yield value
+    else:
+        for each in inner:
+            yield from _scalars_in(each)
 
 
-class _Known(BaseModel):
-    kind: Literal["known"] = "known"
-    record: dict[str, str | int | float | None]
+class Refusal(BaseModel):
+    """An answer that is an error."""
 
-
-class _Refusal(BaseModel):
-    kind: Literal["refusal"] = "refusal"
     error: Literal["InvalidMessage", "WaitTooLong"]
     reason: _Words
     advice: _Words
-    sendable_at: _Number | None
+    sendable_at: datetime | None = None
 
 
 class Decided(BaseModel):
     """What the planner decided."""
 
     time: Time
-    answer: Annotated[_Slot | _Known | _Refusal, Field(discriminator="kind")] | None
+    answer: Reservation | Record | Refusal | None
 
     @classmethod
     def of(cls, answer: Answer | None, time: Time) -> Decided:
-        found: Any = None
-        if isinstance(answer, Reservation):
-            found = _Slot(id=answer.id, number=answer.number, at=answer.at)
-        elif isinstance(answer, Record):
-            found = _Known(record=asdict(answer))
-        elif answer is not None:
-            at = answer.sendable_at if isinstance(answer, WaitTooLong) else None
-            found = _Refusal(
-                error="InvalidMessage" if isinstance(answer, InvalidMessage) else "WaitTooLong",
-                reason=answer.reason,
-                advice=answer.advice,
-                sendable_at=None if at is None else at.timestamp(),
-            )
-        return cls(time=time, answer=found)
+        if not isinstance(answer, DialogTechError):
+            return cls.model_construct(answer=answer, time=time)
+        at = answer.sendable_at if isinstance(answer, WaitTooLong) else None
+        kind: Any = type(answer).__name__
+        return cls(time=time, answer=Refusal(error=kind, reason=answer.reason, advice=answer.advice, sendable_at=at))
 
-    def to(self, owner: str, best: Reading) -> Answer | None:
+    def to(self, best: Reading) -> Answer | None:
         """Return the answer.
 
-        :param owner: the token of the reservation that was asked for.
         :param best: the most exact of what is known of the store's clock.
         """
         found = self.answer
-        if isinstance(found, _Slot):
-            return Reservation(found.id, owner, found.number, found.at, found.at - best.offset)
-        if isinstance(found, _Known):
-            values = {name: found.record.get(name) for name in Record.__dataclass_fields__}
-            return Record(**{**values, "state": State(values["state"])})  # type: ignore[arg-type]
-        if found is None:
-            return None
+        if isinstance(found, Reservation):
+            return replace(found, due=found.at - best.offset)
+        if not isinstance(found, Refusal):
+            return found
         if found.error == "InvalidMessage":
             return InvalidMessage(found.reason, advice=found.advice)
-        at = None if found.sendable_at is None else datetime.fromtimestamp(found.sendable_at, timezone.utc)
-        return WaitTooLong(found.reason, advice=found.advice, sendable_at=at)
+        return WaitTooLong(found.reason, advice=found.advice, sendable_at=found.sendable_at)
 
 
 class Version(BaseModel):

@@ -20,11 +20,13 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConne
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.settings import config, host
-from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
+from airflow_provider_dialogtech.settings.config import HOURS, PAGE, PREFIX, page_path
 from airflow_provider_dialogtech.settings.journal import tasks_use_door
 from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 
 log = logging.getLogger(__name__)
+
+OPERATORS = ["DialogTechSendSmsOperator", "DialogTechSendBulkSmsOperator", "@task.dialogtech_sms"]
 
 # Messages are deleted within this time of the end of their retention, in seconds.
 PRUNED_EVERY = 12 * 3600.0
@@ -209,6 +211,23 @@ class _App:
         await self._app(scope, receive, send)
 
 
+# Airflow's UI replaces what is in braces. Before 3.4 it would add the tab to every task.
+_OF_TASK = "dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}"
+TABS: list[dict[str, Any]] = (
+    [
+        {
+            "name": "Messages",
+            "href": f"{page_path()}?{_OF_TASK}&hours={HOURS}",
+            "destination": "task_instance",
+            "url_route": f"{PAGE}_of_task",
+            "applies_to": {"operator_name": OPERATORS},
+        }
+    ]
+    if tuple(map(int, airflow_version.split(".")[:2])) >= (3, 4)
+    else []
+)
+
+
 class DialogTechPlugin(AirflowPlugin):
     """Creates the connections' pools, sends alerts about broken DAG files, and adds the page "Messages"."""
 
@@ -226,5 +245,6 @@ class DialogTechPlugin(AirflowPlugin):
                 "destination": "nav",
                 "url_route": PAGE,
                 "category": "browse",
-            }
+            },
+            *TABS,
         ]

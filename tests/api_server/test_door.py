@@ -316,3 +316,39 @@ def test_a_reservation_that_gets_no_thread_in_its_time_is_told_so(sqlite_url):
 
     with slow_reservations(door, store, ["one"]) as asked:
         asyncio.run(play(asked))
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(sqlite_url, monkeypatch):
+    import httpx
+
+    monkeypatch.setattr(door_module, "BODY_SECONDS", 0.05)
+    door = JournalDoor(lambda: Store(sqlite_url), lambda: TOKEN, lambda: RETENTION)
+
+    async def never():
+        yield b"{"
+        await asyncio.sleep(10)
+
+    async def play():
+        transport = httpx.ASGITransport(create_app(door))
+        async with httpx.AsyncClient(transport=transport, base_url="http://door", headers=HEADERS) as client:
+            return await client.post("/now", content=never())
+
+    assert asyncio.run(play()).status_code == 503
+
+
+def test_airflow_mounts_the_door_before_the_page(metadata_db, sqlite_url, monkeypatch):
+    from fastapi import FastAPI
+
+    from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
+    from airflow_provider_dialogtech.settings.door import newest_token
+
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", sqlite_url)
+    airflow = FastAPI()
+    for app in DialogTechPlugin.fastapi_apps:
+        airflow.mount(app["url_prefix"], app["app"])
+    client = TestClient(airflow)
+    assert client.get(f"{protocol.PATH}/version").json() == {"version": protocol.version()}
+    headers = {**HEADERS, "Authorization": f"Bearer {newest_token()}"}
+    assert client.post(f"{protocol.PATH}/reserve", json=a_reserve(), headers=headers).status_code == 200
+    assert [row.state for row in rows(sqlite_url)] == ["reserved"]
+    assert client.post(f"{protocol.PATH}/reserve", json=a_reserve(), headers=HEADERS).status_code == 403

@@ -1,7 +1,9 @@
 """A process that reaches the journal by the door alone: what it does when the way there, or the other side, fails."""
 
+import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -249,3 +251,16 @@ def test_a_slot_is_due_by_the_best_reading_not_by_a_slow_answer(door_server, beh
     held = a_journal(store).reserve(a_request())
     assert held.due == pytest.approx(held.at - backend._best.offset)
     assert abs(backend._best.offset - best.offset) < 0.2
+
+
+def test_a_child_process_has_connections_of_its_own(door_server, behind):
+    journal = a_journal(a_store(door_server.url))
+    send(journal, "parent")
+    child = os.fork()
+    if not child:
+        found = None
+        with suppress(BaseException):
+            found = journal.find("parent")
+        os._exit(0 if found is not None and found.state == "sent" else 1)
+    assert journal.find("parent").state == "sent"
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
