@@ -133,9 +133,7 @@ class EarlierAttempt:
         :raises InDoubt: when an earlier attempt may have sent the message.
         """
         if record.state is State.SENT:
-            if record.digest != attempts.request.digest:
-                self._log_changed(record)
-            return already_sent(record.outcome)
+            return self.result_of_sent(attempts.request, record)
         if record.state is State.HELD_BACK:
             return held_back(attempts.message)
         if record.state in {State.SENDING, State.RESERVED}:
@@ -151,6 +149,16 @@ class EarlierAttempt:
             key=attempts.request.key,
             earlier=True,
         )
+
+    def result_of_sent(self, request: SlotRequest, record: Record) -> SendResult:
+        """Return the result of a message that was sent before.
+
+        :param request: the message.
+        :param record: the journal's row of the earlier attempt.
+        """
+        if record.digest != request.digest:
+            self._log_changed(record)
+        return already_sent(record.outcome)
 
     def _log_changed(self, record: Record) -> None:
         """Log that a message was sent with another body before, unless a list has had enough of these lines."""

@@ -83,7 +83,12 @@ class Store:
             self._process().use(where)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._remote or ('SQLite' if self.is_file else 'PostgreSQL')}>"
+        return f"<{type(self).__name__} {self.place}>"
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return str(self._remote or ("SQLite" if self.is_file else "PostgreSQL"))
 
     @property
     def timing(self) -> Timing:

@@ -20,11 +20,13 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConne
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.settings import config, host
-from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
+from airflow_provider_dialogtech.settings.config import HOURS, PAGE, PREFIX, page_path
 from airflow_provider_dialogtech.settings.journal import tasks_use_door
 from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 
 log = logging.getLogger(__name__)
+
+OPERATORS = ["DialogTechSendSmsOperator", "DialogTechSendBulkSmsOperator", "@task.dialogtech_sms"]
 
 # Messages are deleted within this time of the end of their retention, in seconds.
 PRUNED_EVERY = 12 * 3600.0
@@ -180,10 +182,12 @@ def prune() -> None:
     """
     from airflow_provider_dialogtech.journal.sqlite import path_of
     from airflow_provider_dialogtech.operations.messages import Messages
-    from airflow_provider_dialogtech.settings.journal import journal_store
+    from airflow_provider_dialogtech.settings.journal import Place, journal_store, place_of, situation
 
+    # An Airflow that sends nothing gets no journal. The API server alone may know where it is, and prunes it then.
+    if place_of(situation()) is Place.NOWHERE:
+        return
     store = journal_store()
-    # An Airflow that sends nothing gets no journal.
     if store.is_file and not path_of(store.url).exists():
         return
     Messages(store).prune(config.journal_retention())
@@ -202,7 +206,26 @@ class _App:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._app is None:
             self._app = import_module(f"airflow_provider_dialogtech.api_server.{self._module}").create_app()
+            if self._module == "door":
+                keep_retention()
         await self._app(scope, receive, send)
+
+
+# Airflow's UI replaces what is in braces. Before 3.4 it would add the tab to every task.
+_OF_TASK = "dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}"
+TABS: list[dict[str, Any]] = (
+    [
+        {
+            "name": "Messages",
+            "href": f"{page_path()}?{_OF_TASK}&hours={HOURS}",
+            "destination": "task_instance",
+            "url_route": f"{PAGE}_of_task",
+            "applies_to": {"operator_name": OPERATORS},
+        }
+    ]
+    if tuple(map(int, airflow_version.split(".")[:2])) >= (3, 4)
+    else []
+)
 
 
 class DialogTechPlugin(AirflowPlugin):
@@ -222,5 +245,6 @@ class DialogTechPlugin(AirflowPlugin):
                 "destination": "nav",
                 "url_route": PAGE,
                 "category": "browse",
-            }
+            },
+            *TABS,
         ]

@@ -379,6 +379,10 @@ def base_path() -> str:
     return urlsplit(base_url()).path.rstrip("/")
 
 
+HOURS = 24 * 90
+"""The period that a task's link opens: the journal's default retention."""
+
+
 def page_path(**filters: str) -> str:
     """Return the path of the page "Messages".
 
