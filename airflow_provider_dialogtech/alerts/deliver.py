@@ -315,7 +315,7 @@ class RecipientAlert:
                 is_whole_run=alert.is_whole_run,
             )
             return self.decision.claim
-        same_only = not alert.resolves.otherwise
+        same_only = not alert.resolves
         return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only, recent=recent)
 
     def _log_no_claim(self) -> None:
@@ -403,7 +403,7 @@ class RecipientAlert:
     def _body(self, claim: Claim) -> str:
         if self.alert.resolves is None or claim.recovery is None or claim.recovery.is_same:
             return self.alert.body
-        return self.alert.resolves.otherwise
+        return self.alert.resolves
 
     def _message(self, body: str, suffix: str) -> SmsMessage:
         settings = self.hook.settings
