@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
@@ -36,7 +36,6 @@ from airflow_provider_dialogtech.settings.fields import (
     name_within,
     number_within,
     unknown_keys,
-    whole_number_within,
 )
 from airflow_provider_dialogtech.settings.identity import account_of
 from airflow_provider_dialogtech.sms.numbers import normalize_number
@@ -65,6 +64,8 @@ class ConnectionContent:
         except Exception as error:  # Airflow decrypts some of these only now, and the key may have changed
             self.unreadable = type(error).__name__
 
+
+Number = TypeVar("Number", int, float)
 
 CONN_TYPE = "dialogtech"
 _LONGEST_TYPE = 40
@@ -158,9 +159,9 @@ class _Reader:
             url=Opaque(content.host),
             from_numbers=self._from_numbers(),
             alert_to=self._numbers("alert_to"),
-            alert_budget=self._whole_number("alert_budget", ConnectionSettings.alert_budget),
+            alert_budget=self._number("alert_budget", ConnectionSettings.alert_budget),
             http_method=self._http_method(),
-            timeout=self._timeout(),
+            timeout=self._number("timeout", ConnectionSettings.timeout, " (seconds)"),
             limits=self._limits(),
             throttled_words=self._throttled_words(),
             contacts=contacts,
@@ -215,10 +216,10 @@ class _Reader:
 
     def _limits(self) -> RateLimits:
         documented = RateLimits()
-        per_minute = self._whole_number("number_per_minute", documented.number_per_minute)
+        per_minute = self._number("number_per_minute", documented.number_per_minute)
         return RateLimits(
-            account_per_second=self._whole_number("account_per_second", documented.account_per_second),
-            number_per_second=self._whole_number("number_per_second", documented.number_per_second),
+            account_per_second=self._number("account_per_second", documented.account_per_second),
+            number_per_second=self._number("number_per_second", documented.number_per_second),
             number_per_minute=per_minute,
             alert_reserve=self._alert_reserve(per_minute),
         )
@@ -226,7 +227,7 @@ class _Reader:
     def _alert_reserve(self, number_per_minute: int) -> int | None:
         if self._get("alert_reserve") is None:
             return None
-        reserve = self._whole_number("alert_reserve", 0)
+        reserve = self._number("alert_reserve", 0)
         if reserve >= number_per_minute:
             most = number_per_minute - 1
             self._fail(
@@ -234,22 +235,13 @@ class _Reader:
             )
         return reserve
 
-    def _whole_number(self, name: str, default: int) -> int:
+    def _number(self, name: str, default: Number, unit: str = "") -> Number:
         if self._get(name) is None:
             return default
-        field = FIELDS[name]
-        number = whole_number_within(self._get(name), field)
+        number = number_within(self._get(name), FIELDS[name])
         if number is None:
-            self._fail(f"extra.{name} must be {field.bounds}")
-        return number
-
-    def _timeout(self) -> float:
-        if self._get("timeout") is None:
-            return ConnectionSettings.timeout
-        seconds = number_within(self._get("timeout"), FIELDS["timeout"])
-        if seconds is None:
-            self._fail(f"extra.timeout must be {FIELDS['timeout'].bounds} (seconds)")
-        return seconds
+            self._fail(f"extra.{name} must be {FIELDS[name].bounds}{unit}")
+        return type(default)(number)
 
     def _http_method(self) -> str:
         for method in FIELDS["http_method"].choices:

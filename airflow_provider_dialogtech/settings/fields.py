@@ -220,20 +220,15 @@ def list_of(value: Any, kinds: tuple[type, ...]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(Opaque(str(item).strip()) for item in value if str(item).strip()))
 
 
-def whole_number_within(value: Any, field: Field) -> int | None:
-    """Read a whole number, also as a string from a URI; None when it is invalid or out of the field's bounds."""
-    if type(value) not in {int, str} or not re.fullmatch(r"\s*\+?[0-9]{1,40}\s*", str(value), re.ASCII):
-        return None
-    number = int(value)
-    return number if _within(number, field) else None
-
-
 def number_within(value: Any, field: Field) -> float | None:
     """Read a number, also as a string from a URI; None when it is invalid or out of the field's bounds."""
-    if type(value) not in {int, float, str}:
+    is_whole = field.kind == "integer"
+    if type(value) not in ({int, str} if is_whole else {int, float, str}):
+        return None
+    if is_whole and not re.fullmatch(r"\s*\+?[0-9]{1,40}\s*", str(value), re.ASCII):
         return None
     try:
-        number = float(value)
+        number = int(value) if is_whole else float(value)
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and _within(number, field) else None
