@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK, redact
 from airflow_provider_dialogtech.exceptions import plural
-from airflow_provider_dialogtech.journal.records import NO_INDEX
+from airflow_provider_dialogtech.journal.records import NO_INDEX, task_name
 from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import loop_index_in
 from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
@@ -62,24 +62,26 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
         return f"DAG {clip(dag_id_of(context), 2 * _LONGEST_NAME)}"
     # What one name does not need is the other's.
     dag_id, task_id = (_readable(_of(ti, name)) for name in ("dag_id", "task_id"))
-    task = _task_name(ti, 2 * _LONGEST_NAME - len(dag_id))
-    loop_index = loop_index_in(context)
-    iteration = "" if loop_index == NO_INDEX else f" (iteration {loop_index})"
-    return f"{clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{task}{iteration}"
+    task = _task_name(ti, 2 * _LONGEST_NAME - len(dag_id), loop_index_in(context))
+    return f"{clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{task}"
 
 
-def _task_name(ti: Any, room: int = 0) -> str:
-    return clip(_of(ti, "task_id"), room) + _instance(ti)
+def _task_name(ti: Any, room: int = 0, loop_index: int = NO_INDEX) -> str:
+    map_index = _of(ti, "map_index")
+    return task_name(
+        clip(_of(ti, "task_id"), room), map_index if isinstance(map_index, int) else NO_INDEX, loop_index, label_of(ti)
+    )
 
 
-def _instance(ti: Any) -> str:
-    """Return a mapped task's label, as `map_index_template` renders it, or its map index; empty if it is not mapped."""
-    map_index, label = _of(ti, "map_index"), _of(ti, "rendered_map_index")
-    if not isinstance(map_index, int) or map_index < 0:
-        return ""
+def label_of(ti: Any) -> str:
+    """Return a mapped task's label, as `map_index_template` renders it; empty where it has none.
+
+    :param ti: the task instance.
+    """
+    label = _of(ti, "rendered_map_index")
     # Scrubbed before it is cut: half of a secret would not be recognized.
     words = scrub_reason(safe_str(label, LONGEST_ERROR_READ)).split() if isinstance(label, str) else []
-    return f"[{clip(' '.join(words)) if words else map_index}]"
+    return clip(" ".join(words)) if words else ""
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:

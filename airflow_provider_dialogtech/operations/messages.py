@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -12,10 +13,12 @@ from typing import Any, Literal
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal import statements
 from airflow_provider_dialogtech.journal.backend import Statement
-from airflow_provider_dialogtech.journal.records import Record
+from airflow_provider_dialogtech.journal.records import NO_INDEX, Record, task_name
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
-from airflow_provider_dialogtech.masking import clean
+from airflow_provider_dialogtech.masking import clean, mask_numbers
+
+log = logging.getLogger(__name__)
 
 MOST_LISTED = 10_000
 _LONGEST_NAME = 100
@@ -52,14 +55,16 @@ class Messages:
         :param dag_ids: only those of these DAGs; an empty id names those of no task.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED), "of_run": run_id, "of_task": task_id}
-        if dag_ids is not None:
-            values["of_dags"] = [*dag_ids]
-        if state is None:
-            sql = statements.LIST if dag_ids is None else statements.LIST_OF_DAGS
-        else:
-            sql = (statements.LIST_IN_STATE if dag_ids is None else statements.LIST_IN_STATE_OF_DAGS)[State(state)]
-        return self._ask(sql, values)
+        sql = statements.newest(
+            None if state is None else State(state),
+            of_dags=dag_ids is not None,
+            of_run=bool(run_id),
+            of_task=bool(task_id),
+            in_file=self._store.is_file,
+        )
+        dags = [*dict.fromkeys(dag_ids or ())]
+        names = {"of_dags": dags, "of_dags_as_json": json.dumps(dags), "of_run": run_id, "of_task": task_id}
+        return self._ask(sql, {"since": since, "most": min(most, MOST_LISTED), **names})
 
     def dag_ids(self) -> Sequence[str]:
         """Return the DAGs that have messages, other Airflows' too; an empty id stands for messages of no task.
@@ -202,6 +207,49 @@ def settle(
         f"The message {message.id} was {'settled' if settled else 'not settled'}: Airflow's audit log could not be "
         f"written ({problem}). Check Airflow's database."
     )
+
+
+# SQLite takes 999 values in a statement on old systems, and each instance is four.
+_AT_ONCE = 200
+_Instance = tuple[str, str, str, int]
+
+
+def task_names(messages: Sequence[Record]) -> list[str]:
+    """Return the name of each message's task, as `task_name` writes it. A label may be a phone number, so it is masked.
+
+    :param messages: the messages.
+    """
+    # Inside a loop the map index does not identify an instance.
+    mapped = {_instance(message) for message in messages if message.map_index >= 0 and message.loop_index == NO_INDEX}
+    labels = {}
+    try:
+        labels = dict(_labels(sorted(mapped)))
+    except Exception as error:  # of any kind: a database's own, or a driver's
+        log.warning("The labels of mapped tasks cannot be read (%s).", type(error).__name__)
+    return [
+        task_name(message.task_id, message.map_index, message.loop_index, labels.get(_instance(message), ""))
+        for message in messages
+    ]
+
+
+def _instance(message: Record) -> _Instance:
+    return message.dag_id, message.run_id, message.task_id, message.map_index
+
+
+def _labels(instances: Sequence[_Instance]) -> Iterator[tuple[_Instance, str]]:
+    if not instances:
+        return
+    import sqlalchemy as sa
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
+    label = TaskInstance._rendered_map_index  # the public name is the index where there is no label
+    with create_session() as session:
+        for start in range(0, len(instances), _AT_ONCE):
+            among = sa.tuple_(*columns).in_(instances[start : start + _AT_ONCE])
+            for *instance, rendered in session.execute(sa.select(*columns, label).where(among, label.is_not(None))):
+                yield tuple(instance), clean(mask_numbers(rendered))
 
 
 @dataclass(frozen=True)

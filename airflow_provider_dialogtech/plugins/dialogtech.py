@@ -21,6 +21,8 @@ from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.settings import config, host
 from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
+from airflow_provider_dialogtech.settings.journal import tasks_use_door
+from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,14 @@ class Listener:
                 "The DialogTech pools could not be created. Create them: python -m airflow_provider_dialogtech pools"
             )
         try:
+            create_token()
+        except Exception:
+            log.exception(
+                "The connection %s could not be created, so tasks cannot reach the delivery journal. Restart the "
+                "scheduler once Airflow's database is available.",
+                CONN_ID,
+            )
+        try:
             log_alert_on()
         except Exception:
             log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
@@ -122,6 +132,15 @@ def _create_pools() -> None:
     for name, state in done.items():
         if state != "exists":
             log.info("The pool %s was %s.", name, state)
+
+
+def create_token() -> None:
+    """Create the token for the journal on the API server, where tasks use that.
+
+    :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
+    """
+    if tasks_use_door() and ensure_token() == "created":
+        log.info("The connection %s was created. Tasks reach the delivery journal with it.", CONN_ID)
 
 
 def _warn_of_a_taken_directory() -> None:

@@ -1,7 +1,7 @@
 """The journal's names for messages, accounts and tasks.
 
 Idempotency keys and accounts are digests, so that the journal holds no phone number and no access key. A message is
-sent once per idempotency key. `docs/guarantees.md` has the rule and its cases.
+sent once per idempotency key. `docs/identity.md` has the rule and its cases.
 """
 
 from __future__ import annotations
