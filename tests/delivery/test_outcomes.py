@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from airflow_provider_dialogtech.delivery.attempts import Attempts
-from airflow_provider_dialogtech.delivery.sender import OutcomeWriter
+from airflow_provider_dialogtech.delivery.outcomes import OutcomeWriter
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
