@@ -18,14 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.journals import (
-    CALL,
-    HELD,
-    AlertDeadline,
-    AlertJournal,
-    Departure,
-    JournalAttempt,
-)
+from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, AlertDeadline, Departure, JournalAttempt
+from airflow_provider_dialogtech.alerts.journals import AlertJournal
 from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import (
