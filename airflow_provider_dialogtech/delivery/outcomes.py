@@ -136,7 +136,7 @@ class OutcomeWriter:
         """Release the slot of a message that was not sent."""
         if attempts.unsent is None:
             return
-        # A slot that nobody started is free again by itself, soon after its time; a started one would be in doubt.
+        # A slot that was not started frees itself soon after its time; a started one would be in doubt.
         timeout = self._timeout if attempts.started else min(self._timeout, ONE_STEP)
         self._write(attempts, "was not sent", partial(self._release, attempts, attempts.unsent, timeout))
 

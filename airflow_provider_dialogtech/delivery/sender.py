@@ -58,8 +58,8 @@ SETTLE_WITHIN = 60.0
 class SmsSender:
     """Sends messages of one account, each once under its idempotency key, each in a slot that the rate limits allow.
 
-    :param clock: tells the time and sleeps. An exception that its sleep raises ends the sending; an unsent message
-        then stays unsent.
+    :param clock: the clock that it reads and sleeps by. An exception raised by `clock.sleep` cancels the send; a
+        request not yet written is not sent.
     :param only_to: the only numbers that get messages, in digits; a message to another number is only recorded. None
         for no restriction.
     :param settle_within: for how many seconds at most a settle is retried while the journal is unavailable.
@@ -105,7 +105,7 @@ class SmsSender:
         :param is_alert: whether it is sent before all messages that are not alerts.
         :param origin: the task that it belongs to.
         :raises WaitTooLong: when there is no slot within `max_wait`, or it is further away than `keep_beyond`.
-        :raises InvalidMessage: when the key belongs to a message to somebody else, or the body contains a key.
+        :raises InvalidMessage: when the key belongs to a message to another recipient, or the body contains a key.
         :raises Refused: when the API refused the message.
         :raises Throttled: when the API throttled it, again and again.
         :raises Unreachable: when the API could not be reached, again and again.
@@ -304,7 +304,7 @@ class SmsSender:
         )
 
     def _sleep_until(self, due: float) -> None:
-        # Also when there is nothing to wait for: that is where somebody who stops us is heard.
+        # Also when there is no time to wait: `sleep` raises if the send was stopped.
         self._clock.sleep(max(0.0, due - self._clock.monotonic()))
 
     def _moment(self, monotonic: float) -> datetime:

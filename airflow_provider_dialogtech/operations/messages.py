@@ -74,7 +74,7 @@ class Messages:
         return [row.dag_id for row in self._store.ask(Statement(statements.DAG_IDS, {"most": MOST_LISTED}))]
 
     def prune(self, retention: timedelta) -> None:
-        """Delete the messages whose retention is over, a few at a time, so that nobody who sends waits for it.
+        """Delete the messages whose retention is over, a few at a time, so that no send waits for it.
 
         :param retention: how long messages are kept.
         :raises JournalUnavailable: when the journal cannot be used.
@@ -94,7 +94,7 @@ class Messages:
     def resolve(self, id_: int, outcome: Literal["sent", "unsent"], *, by: str) -> bool:
         """Settle a message in doubt. Its next attempt sends nothing when it was sent, and sends when it was not.
 
-        :param outcome: what became of it.
+        :param outcome: the outcome.
         :return: whether it was in doubt; where it was not, nothing has changed.
         :raises JournalUnavailable: when the journal cannot be used.
         """
@@ -116,7 +116,7 @@ class Messages:
     ) -> dict[State, int]:
         """Count the messages with the same recipient, body and sending number, by state; other Airflows' too.
 
-        :param message: one of them; it is counted, too.
+        :param message: one of them, which is counted.
         :param begin: those that were sent from then on.
         :param end: those that were sent before.
         :param any_number: also those that were sent from other numbers of the account.
@@ -137,7 +137,7 @@ class Messages:
     def _ask(self, sql: Any, values: Mapping[str, Any]) -> _Found:
         values = {**values, "of_namespace": self._namespace}
         found = map(Record.of, self._store.ask(Statement(sql, values)))
-        # A message whose process is gone is in doubt, whether or not somebody has met it and written that down.
+        # A message whose process is gone is in doubt, even before another process has written that down.
         return [record.given_up if record.is_overdue else record for record in found]
 
 

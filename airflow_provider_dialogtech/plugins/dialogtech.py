@@ -144,7 +144,7 @@ def create_token() -> None:
 
 
 def _warn_of_a_taken_directory() -> None:
-    """Warn where somebody has made the directory that alerts fall back to: nobody sees it until they need it."""
+    """Warn if another user made the directory that alerts fall back to. Otherwise an alert would find out first."""
     from airflow_provider_dialogtech.alerts.journals import is_ours_alone, temporary_directory
 
     directory = temporary_directory()
