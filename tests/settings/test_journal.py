@@ -1,3 +1,4 @@
+import sys
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
