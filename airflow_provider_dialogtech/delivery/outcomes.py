@@ -92,6 +92,8 @@ class EarlierAttempt:
             self._journal.give_up(found)
 
 
+# For how many seconds an outcome is written again while the journal is unavailable.
+WRITE_WITHIN = 60.0
 _IN_WORDS: dict[Outcome, str] = {
     "sent": "was sent",
     "refused": "was refused",
@@ -101,14 +103,10 @@ _IN_WORDS: dict[Outcome, str] = {
 
 
 class OutcomeWriter:
-    """Writes outcomes into one account's journal.
+    """Writes outcomes into one account's journal."""
 
-    :param timeout: for how many seconds at most a write is retried.
-    """
-
-    def __init__(self, journal: MessageJournal, timeout: float, clock: Clock) -> None:
+    def __init__(self, journal: MessageJournal, clock: Clock) -> None:
         self._journal = journal
-        self._timeout = timeout
         self._clock = clock
 
     def settle(
@@ -137,14 +135,14 @@ class OutcomeWriter:
         if attempts.unsent is None:
             return
         # A slot that was not started frees itself soon after its time; a started one would be in doubt.
-        timeout = self._timeout if attempts.started else min(self._timeout, ONE_STEP)
+        timeout = WRITE_WITHIN if attempts.started else ONE_STEP
         self._write(attempts, "was not sent", partial(self._release, attempts, attempts.unsent, timeout))
 
     def _settle(
         self, attempts: Attempts, held: Reservation, outcome: Outcome, detail: Mapping[str, Any], **options: Any
     ) -> None:
-        sleep, until = self._clock.sleep, self._clock.monotonic() + self._timeout
-        if self._journal.settle(held, outcome, detail, **options, timeout=self._timeout, sleep=sleep):
+        sleep, until = self._clock.sleep, self._clock.monotonic() + WRITE_WITHIN
+        if self._journal.settle(held, outcome, detail, **options, timeout=WRITE_WITHIN, sleep=sleep):
             return
         timeout = max(ONE_STEP, until - self._clock.monotonic())
         lost = self._journal.bring_back(attempts.request, held, outcome, detail, timeout=timeout, sleep=sleep)

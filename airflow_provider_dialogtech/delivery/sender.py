@@ -51,10 +51,6 @@ LONGEST_PAUSE = 60.0
 ALERT_PAUSE = 1.0
 
 
-# For how many seconds a settle is retried while the journal is unavailable.
-SETTLE_WITHIN = 60.0
-
-
 class SmsSender:
     """Sends messages of one account, each once under its idempotency key, each in a slot that the rate limits allow.
 
@@ -62,7 +58,6 @@ class SmsSender:
         request not yet written is not sent.
     :param only_to: the only numbers that get messages, in digits; a message to another number is only recorded. None
         for no restriction.
-    :param settle_within: for how many seconds at most a settle is retried while the journal is unavailable.
     """
 
     def __init__(
@@ -72,14 +67,13 @@ class SmsSender:
         *,
         clock: Clock = SYSTEM_CLOCK,
         only_to: Collection[str] | None = None,
-        settle_within: float = SETTLE_WITHIN,
     ) -> None:
         self._client = client
         self._journal = journal
         self._clock = clock
         self._only_to = only_to
         self._earlier = EarlierAttempt(journal, clock)
-        self._outcomes = OutcomeWriter(journal, settle_within, clock)
+        self._outcomes = OutcomeWriter(journal, clock)
         self._requests: dict[str, SendResult | DialogTechError | None] = {}
 
     def send(
