@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 AT_ONCE = 8
 # The callback ends this many seconds before Airflow ends it. In the first half, what was not sent is written into the
 # journal; in the second, each message's outcome into the log.

@@ -141,7 +141,6 @@ JOURNALS = (
 )
 """In the order in which they are tried."""
 
-
 # A slot that is not released delays other messages by a second, so a failed release is retried only briefly.
 _RELEASE_WITHIN = 2.0
 # A new connection to an unavailable journal takes up to 5 s, and the callback ends at its deadline.

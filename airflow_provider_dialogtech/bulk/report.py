@@ -14,7 +14,6 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, how_to_settl
 
 log = logging.getLogger(__name__)
 
-
 SHOWN = 100
 NAMED = 20
 NAMED_IN_ONE_LINE = 3

@@ -15,7 +15,6 @@ from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
 
-
 TRIES = 5
 TRY_FOR = 120.0
 # How many slots a message may lose: to a slow journal, to alerts, to a pause of the account.

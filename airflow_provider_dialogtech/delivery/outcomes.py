@@ -20,7 +20,6 @@ from airflow_provider_dialogtech.journal.states import State
 
 log = logging.getLogger(__name__)
 
-
 # A list whose template was edited has as many of them as it has rows.
 MOST_CHANGED = 20
 

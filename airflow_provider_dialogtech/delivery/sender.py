@@ -34,7 +34,6 @@ from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
 
-
 # How long before its slot a connection is opened, in seconds. One that idles longer may be closed by the API.
 CONNECT_LEAD = 1.0
 # Connecting over the internet takes several round trips, before the first of them is measured.

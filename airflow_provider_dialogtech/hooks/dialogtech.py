@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 __all__ = ["DialogTechHook"]
 
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 # The journal's default retention.
 _HOURS = 24 * 90
 
@@ -56,7 +55,6 @@ class MessagesLink(BaseOperatorLink):
 
 
 LINKS = (MessagesLink(),) if HAS_PAGES else ()
-
 
 DEFAULT_CONN_ID = "dialogtech_default"
 # The templated arguments, which render to texts, and the one that may render to any value.

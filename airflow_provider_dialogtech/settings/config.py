@@ -17,7 +17,6 @@ from airflow_provider_dialogtech.spelling import misspelt, normalized
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-
 SECTION = "dialogtech"
 
 RETENTION_DAYS = (1, 3650)

@@ -145,7 +145,6 @@ EXTRA_FIELDS = (
 
 FIELDS = {field.name: field for field in EXTRA_FIELDS}
 
-
 # What people write for a key of the extra, or write there although it has a field of its own.
 _MEANT = {
     "from": "from_numbers",
