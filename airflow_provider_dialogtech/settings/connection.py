@@ -1,22 +1,14 @@
-"""Reads an Airflow connection into checked settings, and tests it."""
+"""Reads an Airflow connection into checked settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from airflow_provider_dialogtech.exceptions import (
-    BadCredentials,
-    InvalidConnection,
-    InvalidMessage,
-    NotSent,
-    Refused,
-    Throttled,
-    Unreachable,
-)
+from airflow_provider_dialogtech.exceptions import InvalidConnection, InvalidMessage
 from airflow_provider_dialogtech.journal.limits import RateLimits
-from airflow_provider_dialogtech.masking import Opaque, mask_number, mask_numbers
+from airflow_provider_dialogtech.masking import Opaque
 from airflow_provider_dialogtech.settings.contacts import (
     LONGEST_CONTACT,
     MOST_CONTACTS,
@@ -39,9 +31,6 @@ from airflow_provider_dialogtech.settings.fields import (
 )
 from airflow_provider_dialogtech.settings.identity import account_of
 from airflow_provider_dialogtech.sms.numbers import normalize_number
-
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.api.client import DialogTechClient
 
 
 class ConnectionContent:
@@ -305,46 +294,3 @@ def _normalized(written: tuple[str, ...], field_name: str) -> tuple[tuple[str, .
         return tuple(normalize_number(str(number), field_name) for number in written), ""
     except InvalidMessage as error:
         return (), error.reason
-
-
-_WORDS: dict[type[Exception], str] = {
-    BadCredentials: "DialogTech did not accept the access keys. Check the access key and the secret access key.",
-    Unreachable: "DialogTech could not be reached. Check the API URL, the network and the proxy.",
-    Throttled: "DialogTech throttled the request, so the keys could not be tested. Try again in a minute.",
-}
-
-
-def check(connect: Callable[[], tuple[ConnectionSettings, DialogTechClient]]) -> tuple[bool, str]:
-    """Test a connection without sending.
-
-    :return: whether it works, and a sentence about it.
-    """
-    try:
-        settings, client = connect()
-        return _compared(settings.from_numbers, client.get_numbers())
-    except Exception as error:
-        return False, _words_for(error)
-
-
-def _compared(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool, str]:
-    accepted = "DialogTech accepted the access keys."
-    if not from_numbers:
-        return True, f"{accepted} The connection has no from_numbers, so every message must name its sender (from_)."
-    if not enabled:
-        return True, f"{accepted} Its answer has no numbers that could be read, so from_numbers could not be checked."
-    not_enabled = [number for number in from_numbers if number not in enabled]
-    words = "; ".join(
-        f"{mask_number(number)} is {'not ' if number in not_enabled else ''}SMS-enabled" for number in from_numbers
-    )
-    return not not_enabled, f"{accepted} From numbers: {words}."
-
-
-def _words_for(error: Exception) -> str:
-    if isinstance(error, InvalidConnection):
-        # Without its advice, which names the connection: in the browser, Airflow tests it under a random id.
-        return f"This connection: {error.reason}. Correct it, then test it again."
-    if type(error) is Refused:
-        return f"DialogTech refused the test: {mask_numbers(error.description) or 'it gave no reason'}."
-    if type(error) is NotSent:
-        return f"The connection could not be tested: {error.reason}. {error.advice}"
-    return _WORDS.get(type(error), f"The connection could not be tested ({type(error).__name__}).")
