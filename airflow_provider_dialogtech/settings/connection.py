@@ -25,7 +25,6 @@ from airflow_provider_dialogtech.settings.fields import (
     SHORTEST_WORD,
     json_object,
     list_of,
-    name_within,
     number_within,
     unknown_keys,
 )
@@ -250,10 +249,12 @@ class _Reader:
         return tuple(str(word) for word in words)
 
     def _account_name(self) -> str:
-        name = name_within(self._get("account"), FIELDS["account"])
-        if name is None:
-            self._fail(f"extra.account must be a name of at most {FIELDS['account'].maximum} characters")
-        return name
+        longest = FIELDS["account"].maximum or 0
+        if self._get("account") is None:
+            return ""
+        if type(self._get("account")) not in {int, str} or len(str(self._get("account")).strip()) > longest:
+            self._fail(f"extra.account must be a name of at most {longest} characters")
+        return str(self._get("account")).strip()
 
     def _get(self, name: str) -> Any:
         """Return a field of the extra; None when it is missing, or empty as the form saves it."""
