@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
@@ -22,6 +22,7 @@ from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, AlertDeadlin
 from airflow_provider_dialogtech.alerts.journals import AlertJournal
 from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
 from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InDoubt,
@@ -31,18 +32,15 @@ from airflow_provider_dialogtech.exceptions import (
     WaitTooLong,
 )
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
 from airflow_provider_dialogtech.journal.metrics import ALERTS
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import holds_secret, mask_number, place_of, scrub
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
 from airflow_provider_dialogtech.settings.host import HOST
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
-
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.delivery.result import SendResult
-    from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
-    from airflow_provider_dialogtech.journal.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -281,8 +279,6 @@ class RecipientAlert:
         self._log_sent(is_held_back=result.status == "held_back")
 
     def _claim(self, store: Store, recent: timedelta | None) -> tuple[AlertGate, Claim | None]:
-        from airflow_provider_dialogtech.journal.dedup import AlertGate
-
         settings = self.hook.settings
         gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
         try:

@@ -9,17 +9,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from airflow_provider_dialogtech.alerts.deadline import AlertDeadline, Departure, JournalAttempt
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
 from airflow_provider_dialogtech.journal.journal import MessageJournal, Outcome
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.journal import journal_store
-
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.journal.store import Store
 
 # An alert waits only briefly for a journal that restarts, because it can use the next one. `JournalAttempt` abandons a
 # journal that does not answer.
@@ -54,7 +52,7 @@ class Journal(NamedTuple):
 def import_stores() -> None:
     """Import the journals' modules, so that the import does not count as the journal's time."""
     from airflow_provider_dialogtech.delivery import sender  # noqa: F401
-    from airflow_provider_dialogtech.journal import dedup, postgres, sqlite  # noqa: F401
+    from airflow_provider_dialogtech.journal import postgres, sqlite  # noqa: F401
 
 
 def shared_journal() -> Store:
@@ -112,8 +110,6 @@ def is_ours_alone(directory: Path) -> bool:
 
 
 def _file_in(directory: Path) -> Store:
-    from airflow_provider_dialogtech.journal.store import Store
-
     url: Any = config.file_url(str((directory / _FILE).absolute()))
     return Store(url, patience=LOCAL_PATIENCE)
 
