@@ -180,6 +180,14 @@ def _messages_commands() -> tuple[Any, ...]:
             epilog="Exit code: 0 settled, 1 not settled, because it is not in doubt.",
         ),
         _command(
+            "carry-over",
+            "Copy the messages of an earlier journal's file into the present journal; twice is the same as once",
+            "messages.carry_over",
+            _argument("--from", help="The file; by default the one in AIRFLOW_HOME", dest="file", metavar="FILE"),
+            prints=False,
+            epilog="Exit code: 0 carried over, 1 not, for instance because messages are under way.",
+        ),
+        _command(
             "prune",
             "Delete the messages that are older than journal_retention_days, as the scheduler does twice a day",
             "messages.prune",

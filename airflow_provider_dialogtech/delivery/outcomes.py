@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.delivery.attempts import Attempts, SlotLost
 from airflow_provider_dialogtech.delivery.result import SendResult, already_sent, held_back
 from airflow_provider_dialogtech.exceptions import InDoubt, JournalUnavailable
 from airflow_provider_dialogtech.journal.journal import ONE_STEP, MessageJournal, Outcome
-from airflow_provider_dialogtech.journal.records import Record, Reservation
+from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.states import State
 
 log = logging.getLogger(__name__)
@@ -43,9 +43,7 @@ class EarlierAttempt:
         :raises InDoubt: when an earlier attempt may have sent the message.
         """
         if record.state is State.SENT:
-            if record.digest != attempts.request.digest:
-                self._log_changed(record)
-            return already_sent(record.outcome)
+            return self.result_of_sent(attempts.request, record)
         if record.state is State.HELD_BACK:
             return held_back(attempts.message)
         if record.state in {State.SENDING, State.RESERVED}:
@@ -61,6 +59,15 @@ class EarlierAttempt:
             key=attempts.request.key,
             earlier=True,
         )
+
+    def result_of_sent(self, request: SlotRequest, record: Record) -> SendResult:
+        """Return the result of a message that was sent before.
+
+        :param record: the journal's row of the earlier attempt.
+        """
+        if record.digest != request.digest:
+            self._log_changed(record)
+        return already_sent(record.outcome)
 
     def _log_changed(self, record: Record) -> None:
         """Log that a message was sent with another body before, unless a list has had enough of these lines."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Literal
@@ -120,6 +120,23 @@ class SmsSender:
             raise
         record_outcome(self._journal.recorder, result, attempts.slots)
         return result
+
+    def already_sent(self, messages: Mapping[str, SmsMessage]) -> dict[str, SendResult]:
+        """Return the results of those of several messages that were sent before, by their keys.
+
+        `send` returns the same for each of them, one by one: a list of thousands that is retried would take minutes.
+
+        :param messages: the messages by their idempotency keys.
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        results = {}
+        for key, record in self._journal.find_sent([*messages], sleep=self._clock.sleep).items():
+            message = messages[key]
+            request = SlotRequest(key, message.from_numbers, message.to, message.body)
+            if record.recipient == request.recipient_digest:  # else `send` names the mismatch
+                results[key] = self._earlier.result_of_sent(request, record)
+                record_outcome(self._journal.recorder, results[key], 0)
+        return results
 
     def under_way(self, key: str) -> SendResult | DialogTechError | None:
         """Return the outcome of a message that another thread is sending or settling.

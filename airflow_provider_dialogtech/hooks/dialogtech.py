@@ -414,9 +414,11 @@ def check_choices(**arguments: object) -> None:
             raise InvalidMessage(f"{name} must be {wanted}, not {safe_repr(value)}", before_any=True)
 
 
-def seconds_of(max_wait: timedelta | float | None) -> float | None:
+def seconds_of(max_wait: timedelta | float | None, name: str = "max_wait") -> float | None:
     """Return `max_wait` in seconds; None for no limit.
 
+    :param max_wait: the argument.
+    :param name: its name.
     :raises InvalidMessage: when it is not a timedelta or a number, or is negative.
     """
     if max_wait is None:
@@ -424,6 +426,6 @@ def seconds_of(max_wait: timedelta | float | None) -> float | None:
     seconds = max_wait.total_seconds() if isinstance(max_wait, timedelta) else max_wait
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= sys.float_info.max:
         raise InvalidMessage(
-            f"max_wait must be a number of seconds or a timedelta, not {safe_repr(max_wait)}", before_any=True
+            f"{name} must be a number of seconds or a timedelta, not {safe_repr(max_wait)}", before_any=True
         )
     return float(seconds)
