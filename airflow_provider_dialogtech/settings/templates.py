@@ -32,7 +32,7 @@ _WORD = re.compile(r"\s*(\w+)")
 
 
 class BadPiece(UndefinedError):
-    """A piece of a template is missing or is no text, and would stand in a message.
+    """A piece of a template is missing, or is not text, and would end up in a message.
 
     :param reason: what it is.
     :param advice: how to correct the template.
