@@ -76,7 +76,7 @@ def _instance(ti: Any) -> str:
         return ""
     # Scrubbed before it is cut: half of a secret would not be recognized.
     words = scrub_reason(safe_str(label, LONGEST_ERROR_READ)).split() if isinstance(label, str) else []
-    return f"[{clip(' '.join(words)) if words else map_index}]"
+    return f"[{clip(' '.join(words) or map_index)}]"
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:

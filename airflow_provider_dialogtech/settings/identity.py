@@ -85,8 +85,7 @@ def loop_index_in(context: Mapping[str, Any]) -> int:
 
     :param context: the context of a task or a callback.
     """
-    index = _part(context.get("loop"), "index")
-    return index if isinstance(index, int) else NO_INDEX
+    return _storable(_part(context.get("loop"), "index"))
 
 
 def given_key(key: object) -> str:
@@ -209,4 +208,9 @@ def _origin(names: Iterable[Any], map_index: Any = NO_INDEX, loop_index: int = N
         safe_str(name, LONGEST_NAME).encode(errors="replace").decode() if isinstance(name, str) else ""
         for name in names
     )
-    return Origin(dag, run, task, map_index if isinstance(map_index, int) else NO_INDEX, loop_index)
+    return Origin(dag, run, task, _storable(map_index), loop_index)
+
+
+def _storable(found: object) -> int:
+    """Return a map index or an iteration; -1 where it is none, or none that a database can store."""
+    return found if isinstance(found, int) and 0 <= found < 10**_LONGEST_INDEX else NO_INDEX
