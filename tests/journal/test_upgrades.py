@@ -308,7 +308,7 @@ def test_a_role_that_may_only_read_is_told_which_rights_it_needs(role, postgres_
 
 
 def test_the_rights_in_the_docs_are_enough_and_no_more(postgres_url, sandbox):
-    docs = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
+    docs = (Path(__file__).parents[2] / "docs" / "postgresql.md").read_text()
     granting = re.search(r"runs this -->\n```sql\n(.*?)```", docs, re.DOTALL).group(1)
     suffix = make_url(postgres_url).database
     for role_name in ("dialogtech_owner", "dialogtech_writer"):
