@@ -104,6 +104,7 @@ _GROUPS = {
     "tests/settings/test_form.py": "starts",
     "tests/notifications/test_sms.py::test_parsing": "starts",
     "tests/test_compat.py": "starts",
+    "tests/test_docs.py::test_the_test_that_is_shown": "starts",
     "tests/proxies/": "proxies",
     "tests/alerts/test_silent_journal.py": "silent journal",
     "tests/delivery/test_pgbouncer.py": "pgbouncer",
