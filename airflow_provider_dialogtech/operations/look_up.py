@@ -136,7 +136,7 @@ def _client(hook: DialogTechHook, end: float | None) -> DialogTechClient:
 
 
 def _number_of(message: Record, hook: DialogTechHook, end: float | None) -> str | None:
-    """Return the number the message left from, of which the journal has the name only; None where nobody knows it."""
+    """Return the number that the message was sent from; None where it is unknown. The journal has only its digest."""
     settings = hook.settings
     for number in settings.from_numbers:
         if number_name(settings.account, number) == message.number:
