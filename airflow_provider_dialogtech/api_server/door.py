@@ -32,12 +32,15 @@ from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.door import newest_token
 from airflow_provider_dialogtech.settings.journal import journal_store
 
+_BUSY = "the journal's API server is busy"
+
 T = TypeVar("T")
 A = TypeVar("A", bound=BaseModel)
 
 THREADS = 4
 THREADS_FOR_ALERTS = 2
-"""How many of them no list's reservation takes: these wait for each other, and alerts and what is short do not."""
+"""How many of them the reservations of lists leave: these wait for their account's lock, alerts and short steps do not
+wait for them."""
 TOKEN_SECONDS = 30.0
 WRONG_TOKEN_SECONDS = 1.0
 """How long a token is valid after it was rotated, and how often a wrong one makes this side read it again."""
@@ -74,13 +77,13 @@ class JournalDoor:
         self._retention = retention
         self._token = _Token(read_token)
         self._store: Store | None = None
-        self._lists = Threads(THREADS - THREADS_FOR_ALERTS, patience=protocol.LONGEST)
-        self._others = Threads(THREADS_FOR_ALERTS, patience=protocol.LONGEST)
+        self._threads = Threads(THREADS, patience=protocol.LONGEST)
+        self._lists = anyio.CapacityLimiter(THREADS - THREADS_FOR_ALERTS)
         self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     async def reserve(self, request: Request) -> BaseModel:
-        asked = await self._read(request, protocol.Reserve)
         arrived = time.monotonic()
+        asked = await self._read(request, protocol.Reserve)
 
         def reserve(store: Store, remaining: float) -> BaseModel:
             planning = asked.planning(store.readings, arrived)
@@ -92,20 +95,13 @@ class JournalDoor:
             return protocol.Decided.of(decided.answer, reading)
 
         if asked.request.is_alert:
-            return await self._run(self._others, reserve, asked.timeout)
-        # One thread for each account: its messages wait for its lock anyway.
-        turn = self._turns.setdefault(asked.request.account, anyio.Lock())
-        try:
-            with anyio.fail_after(asked.timeout):
-                await turn.acquire()
-        except TimeoutError:
-            raise _busy() from None
-        try:
-            return await self._run(self._lists, reserve, asked.timeout - (time.monotonic() - arrived))
-        finally:
-            turn.release()
+            return await self._run(reserve, arrived + asked.timeout)
+        # One at a time for each account: its messages wait for its lock anyway.
+        async with self._turns.setdefault(asked.request.account, anyio.Lock()), self._lists:
+            return await self._run(reserve, arrived + asked.timeout)
 
     async def do(self, request: Request) -> BaseModel:
+        arrived = time.monotonic()
         asked = await self._read(request, protocol.Do)
         statements = [self._ours(named.statement(protocol.WRITES)) for named in asked.statements]
 
@@ -115,9 +111,10 @@ class JournalDoor:
 
             return protocol.Done(changed=store.once(work, timeout=remaining))
 
-        return await self._run(self._others, do, asked.timeout)
+        return await self._run(do, arrived + asked.timeout)
 
     async def ask(self, request: Request) -> BaseModel:
+        arrived = time.monotonic()
         asked = await self._read(request, protocol.Ask)
         question = asked.statement.statement(protocol.READS)
 
@@ -126,11 +123,11 @@ class JournalDoor:
             columns = list(question.sql.selected_columns.keys())
             return protocol.Rows(columns=columns, rows=[list(row) for row in rows])
 
-        return await self._run(self._others, ask, asked.timeout)
+        return await self._run(ask, arrived + asked.timeout)
 
     async def now(self, request: Request) -> BaseModel:
-        asked = await self._read(request, protocol.Now)
         arrived = time.monotonic()
+        asked = await self._read(request, protocol.Now)
 
         def now(store: Store, remaining: float) -> BaseModel:
             begun = time.monotonic()
@@ -141,7 +138,7 @@ class JournalDoor:
             reading = Reading(told, begun + took / 2, took)
             return protocol.NowIs(time=protocol.Time.of(reading, arrived, time.monotonic()))
 
-        return await self._run(self._others, now, asked.timeout)
+        return await self._run(now, arrived + asked.timeout)
 
     async def version(self, _request: Request) -> BaseModel:
         return protocol.Version(version=protocol.version())
@@ -153,17 +150,15 @@ class JournalDoor:
             {name: self._retention() if name == "retention" else value for name, value in statement.values.items()},
         )
 
-    async def _run(self, threads: Threads, work: Callable[[Store, float], T], timeout: float) -> T:
-        until = time.monotonic() + timeout
-
+    async def _run(self, work: Callable[[Store, float], T], until: float) -> T:
         def in_thread() -> T:
             remaining = until - time.monotonic()
             if remaining <= 0:
-                raise _busy()
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
             self._store = self._store or self._open_store()
             return work(self._store, remaining)
 
-        return await threads.run(in_thread)
+        return await self._threads.run(in_thread)
 
     async def _read(self, request: Request, kind: type[A]) -> A:
         """Read a request, once it may ask."""
@@ -236,10 +231,6 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _busy() -> Refused:
-    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the journal's API server is busy")
-
-
 def _answering(handle: Callable[[Request], Awaitable[BaseModel]]) -> Callable[[Request], Awaitable[Response]]:
     """Return the route of a handler: what it raises becomes words that hold neither SQL nor a stack."""
 
@@ -255,7 +246,7 @@ def _answering(handle: Callable[[Request], Awaitable[BaseModel]]) -> Callable[[R
         except DialogTechError as error:
             failure = protocol.Failure(reason=error.reason[:1000], advice=f"On the API server: {error.advice}"[:1000])
         except (Busy, ClientDisconnect):
-            failure = _busy().failure
+            failure = protocol.Failure(reason=_BUSY)
         return _response(HTTPStatus.SERVICE_UNAVAILABLE, failure)
 
     return route
