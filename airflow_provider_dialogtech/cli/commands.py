@@ -179,6 +179,12 @@ def _messages_commands() -> tuple[Any, ...]:
             _argument("--unsent", help="It was not sent: the next attempt sends it", action="store_true"),
             epilog="Exit code: 0 settled, 1 not settled, because it is not in doubt.",
         ),
+        *_upkeep_commands(),
+    )
+
+
+def _upkeep_commands() -> tuple[Any, ...]:
+    return (
         _command(
             "carry-over",
             "Copy the messages of an earlier journal's file into the present journal; twice is the same as once",
