@@ -18,8 +18,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.clocks import time
 from tests.coverage.sandboxes import counted
+from tests.interpreter import interpreter
 from tests.programs import summary
+from tests.sentences import sentences_are_short
 from tests.stores import (
+    door_server,
+    door_url,
+    journal_url,
     no_slot_is_missed,
     postgres,
     postgres_url,
@@ -33,10 +38,14 @@ from tests.stores import (
 )
 
 __all__ = [
+    "door_server",
+    "door_url",
+    "journal_url",
     "no_slot_is_missed",
     "postgres",
     "postgres_url",
     "proxy",
+    "sentences_are_short",
     "shared_proxy",
     "spare_databases",
     "sqlite_url",
@@ -89,8 +98,10 @@ _GROUPS = {
     "tests/operators/test_in_airflow.py": "airflow",
     "tests/test_example_dags.py": "airflow",
     "tests/decorators/": "airflow",
+    "tests/plugins/test_pools.py::test_airflow_loads_the_plugin": "starts",
     "tests/plugins/": "airflow",
-    "tests/cli/test_pools.py": "airflow",
+    "tests/cli/test_pools.py::test_airflows_own": "airflow",
+    "tests/cli/test_pools.py::test_the_module": "starts",
     "tests/notifications/test_in_airflow.py": "airflow",
     "tests/test_get_provider_info.py::test_airflow_takes": "airflow",
     "tests/hostile/test_tracebacks.py": "airflow",
@@ -99,19 +110,18 @@ _GROUPS = {
     "tests/cli/test_operations.py": "starts",
     "tests/cli/test_commands.py": "starts",
     "tests/settings/test_form.py": "starts",
-    "tests/settings/test_identity.py": "starts",
-    "tests/settings/test_journal.py": "starts",
+    "tests/notifications/test_sms.py::test_parsing": "starts",
     "tests/test_compat.py": "starts",
+    "tests/test_docs.py::test_the_test_that_is_shown": "starts",
     "tests/proxies/": "proxies",
     "tests/alerts/test_silent_journal.py": "silent journal",
     "tests/delivery/test_pgbouncer.py": "pgbouncer",
-    "tests/delivery/test_side_by_side.py": "side by side",
     "tests/delivery/test_stalls.py": "stalls",
 }
 # Most of these wait most of their time. Any other file is a group of its own: to set up what it needs takes longer.
 _WAITING = ("tests/delivery/", "tests/journal/", "tests/alerts/")
 # What takes longest begins first, so that in the end nobody waits for the last one.
-_FIRST = ("system", "airflow", "stalls", "silent journal", "side by side")
+_FIRST = ("system", "airflow", "stalls", "silent journal")
 _LONG = (
     "starts",
     "proxies",
@@ -287,6 +297,13 @@ def connect_sandbox(sandbox, connection):
 def sandbox_connection(connect_sandbox):
     """The default connection, to the sandbox and with all of its numbers."""
     return connect_sandbox(extra={"from_numbers": ",".join(FROM_NUMBERS)})
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory):
+    """A command that runs Python programs, which find Airflow imported: `[*python, "-c", code]`."""
+    with interpreter(tmp_path_factory.mktemp("python")) as command:
+        yield command
 
 
 @pytest.fixture

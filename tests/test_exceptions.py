@@ -48,10 +48,10 @@ SENTENCES = {
     Unreachable: "The message was not sent: no way. Check the network, the proxy and the API URL in the connection. "
     "Sending it again is safe.",
     WaitTooLong: "The message was not sent: no way. Send it again later, or with a longer max_wait.",
-    JournalUnavailable: "The message was not sent: no way. Check [dialogtech] journal_url and its database. Sending "
-    "the message again is safe.",
-    InDoubt: "The message may have been sent: no way. Look for this recipient and time in DialogTech's message log, "
-    "and settle the message: `python -m airflow_provider_dialogtech messages list` shows it, `messages resolve` "
+    JournalUnavailable: "The message was not sent: no way. Check the journal: `python -m airflow_provider_dialogtech "
+    "check`. Sending the message again is safe.",
+    InDoubt: "The message may have been sent: no way. Look for this recipient and time in DialogTech's message log. "
+    "Then settle the message: `python -m airflow_provider_dialogtech messages list` shows it, `messages resolve` "
     'settles it. Or, to send it again in any case, set in_doubt="resend".',
 }
 FULL = [
@@ -61,7 +61,7 @@ FULL = [
     WaitTooLong("no way", sendable_at=NOW),
     InDoubt("no way", to="…7777", since=NOW, key="abc", earlier=True),
 ]
-TROUBLESHOOTING = Path(__file__).parents[1] / "docs" / "troubleshooting.md"
+TROUBLESHOOTING = sorted((Path(__file__).parents[1] / "docs").glob("troubleshooting*.md"))
 PACKAGE = Path(airflow_provider_dialogtech.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 _CUTS = {"removeprefix", "removesuffix", "split", "rsplit", "partition", "rpartition", "replace", "strip", "rstrip"}
@@ -196,7 +196,10 @@ def written_sentences():
 def test_the_troubleshooting_page_quotes_sentences_of_the_package():
     said = "\n".join(written_sentences())
     quoted = [
-        words for line in TROUBLESHOOTING.read_text().splitlines() for words in re.findall(r'"([^"]+)"', line[:120])
+        words
+        for page in TROUBLESHOOTING
+        for line in page.read_text(encoding="utf-8").splitlines()
+        for words in re.findall(r'"([^"]+)"', line[:120])
     ]
     assert len(quoted) > 10
     for words in quoted:

@@ -14,12 +14,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.journals import CALL, HELD, AlertDeadline, Departure
+from airflow_provider_dialogtech.alerts.deadline import (
+    LONGEST_CALL,
+    LONGEST_CALLBACK,
+    AlertDeadline,
+    Departure,
+    JournalAttempt,
+)
+from airflow_provider_dialogtech.alerts.journals import AlertJournal
 from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
+from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InDoubt,
@@ -29,22 +38,17 @@ from airflow_provider_dialogtech.exceptions import (
     WaitTooLong,
 )
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
 from airflow_provider_dialogtech.journal.metrics import ALERTS
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import holds_secret, mask_number, place_of, scrub
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
 from airflow_provider_dialogtech.settings.host import HOST
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
-
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.alerts.journals import JournalAttempt
-    from airflow_provider_dialogtech.delivery.result import SendResult
-    from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
-    from airflow_provider_dialogtech.journal.store import Store
-    from airflow_provider_dialogtech.sms.message import SmsMessage
+from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
 log = logging.getLogger(__name__)
-
 
 AT_ONCE = 8
 # The callback ends this many seconds before Airflow ends it. In the first half, what was not sent is written into the
@@ -62,14 +66,13 @@ def deliver(
 ) -> bool:
     """Send an alert to all its recipients, and log the outcome of each message.
 
-    :param alert: the alert.
     :param recipients: its numbers and contacts, as users write them. An invalid one does not affect the others.
     :param hook: the hook of the sending account, with its settings already read.
     :param context: the context of the callback; None outside one.
     :return: whether a message was sent to anybody, by this alert or by an earlier one with the same dedup key.
     """
     allowed = HOST.remaining_seconds(context or {})
-    deadline = AlertDeadline(HELD if allowed is None else min(HELD, allowed - MARGIN))
+    deadline = AlertDeadline(LONGEST_CALLBACK if allowed is None else min(LONGEST_CALLBACK, allowed - MARGIN))
     numbers = _numbers(alert, recipients, hook.settings)
     messages = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
     try:
@@ -129,8 +132,6 @@ def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSet
 
 
 def _numbers_of(recipient: object, contacts: Contacts, problems: list[str]) -> list[str]:
-    from airflow_provider_dialogtech.sms.message import normalize_number
-
     numbers = []
     try:
         written = contacts.numbers_of(recipient)
@@ -188,10 +189,6 @@ _DECIDED_BY_NEXT = "is decided %s, because %s failed (%s)."
 class RecipientAlert:
     """One recipient's message of an alert.
 
-    :param alert: the alert.
-    :param number: the recipient's number.
-    :param hook: the hook of the sending account.
-    :param deadline: the end of the callback's time.
     :param departure: decides whether the message may still leave.
     :param ended: whether the message has an outcome.
     :param failed: whether the message was certainly not sent.
@@ -223,10 +220,7 @@ class RecipientAlert:
         self._end()
 
     def give_up(self, why: str) -> None:
-        """Log the outcome of a message that is under way, and let it not leave any more.
-
-        :param why: the reason.
-        """
+        """Log the outcome of a message that is under way, and let it not leave any more."""
         if self.ended:
             return
         if self.departure.give_up(why):
@@ -256,8 +250,6 @@ class RecipientAlert:
         # Its turn may come when the callback has ended: a claim would then suppress an alert that can be sent.
         self.departure.check()
         # Imported before the journal's time begins: on a busy machine the import takes as long as the journal may.
-        from airflow_provider_dialogtech.alerts.journals import JournalAttempt
-
         journals.import_stores()
         fallbacks = [f"through {journal.name}" for journal in journals.JOURNALS[1:]]
         fallbacks.append("without a journal, so without rate limits and without suppression")
@@ -293,8 +285,6 @@ class RecipientAlert:
         self._log_sent(is_held_back=result.status == "held_back")
 
     def _claim(self, store: Store, recent: timedelta | None) -> tuple[AlertGate, Claim | None]:
-        from airflow_provider_dialogtech.journal.dedup import AlertGate
-
         settings = self.hook.settings
         gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
         try:
@@ -320,7 +310,7 @@ class RecipientAlert:
                 is_whole_run=alert.is_whole_run,
             )
             return self.decision.claim
-        same_only = not alert.resolves.otherwise
+        same_only = not alert.resolves
         return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only, recent=recent)
 
     def _log_no_claim(self) -> None:
@@ -348,8 +338,6 @@ class RecipientAlert:
             self._log(logging.WARNING, "could not release its claim, which expires within a minute.")
 
     def _send_claimed(self, store: Store, claim: Claim, attempt: JournalAttempt) -> SendResult:
-        from airflow_provider_dialogtech.alerts.journals import AlertJournal
-        from airflow_provider_dialogtech.clock import Clock
         from airflow_provider_dialogtech.delivery.sender import SmsSender
 
         def sleep(seconds: float) -> None:
@@ -405,16 +393,14 @@ class RecipientAlert:
 
     @property
     def _call_seconds(self) -> float:
-        return self.deadline.remaining_for_call(min(self.hook.settings.timeout, CALL))
+        return self.deadline.remaining_for_call(min(self.hook.settings.timeout, LONGEST_CALL))
 
     def _body(self, claim: Claim) -> str:
         if self.alert.resolves is None or claim.recovery is None or claim.recovery.is_same:
             return self.alert.body
-        return self.alert.resolves.otherwise
+        return self.alert.resolves
 
     def _message(self, body: str, suffix: str) -> SmsMessage:
-        from airflow_provider_dialogtech.sms.message import SmsMessage
-
         settings = self.hook.settings
         return SmsMessage.create(
             to=self.number,

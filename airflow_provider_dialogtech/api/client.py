@@ -29,7 +29,6 @@ from airflow_provider_dialogtech.masking import Opaque, holds_secret, mask_numbe
 
 T = TypeVar("T")
 
-
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0
 _LONGEST_PATH = 80
@@ -45,8 +44,6 @@ _HEADERS = {
 class DialogTechClient:
     """Calls the DialogTech API. Threads may share a client.
 
-    :param access_key: the account's access key.
-    :param secret_access_key: its secret access key.
     :param url: the API's URL: https, or http to this machine.
     :param http_method: `GET`, as the vendor documents it, or `POST` with the same parameters as a form.
     :param timeout: seconds allowed for connecting (all addresses together), and again for the request and its reply.
@@ -100,7 +97,6 @@ class DialogTechClient:
     def refuse_own_secret(self, message: str) -> None:
         """Check that a message holds neither of the keys.
 
-        :param message: the body.
         :raises InvalidMessage: when it does, in any encoding.
         """
         if holds_secret(message, *self._keys.values()):
@@ -157,8 +153,6 @@ class DialogTechClient:
         The reply's element names are undocumented, so each message is a tuple of all its values. The listing may lag:
         a missing message proves nothing.
 
-        :param begin: the first day.
-        :param end: the last day.
         :param number: only messages to and from this number, in digits; None for all.
         :param largest: the largest accepted list, in bytes; 8 MiB by default.
         :raises Refused: when the API refused the call; `BadCredentials` when it did not accept the keys.
@@ -179,7 +173,6 @@ class DialogTechClient:
     def _answer(self, ask: Callable[[ApiCall], T | DialogTechError], largest: int, *, advice: str) -> T:
         """Make a call that sends no message, and return its answer.
 
-        :param ask: makes the call.
         :param largest: the largest accepted reply, in bytes.
         :param advice: what to do when the reply is not the documented one.
         """
@@ -189,7 +182,7 @@ class DialogTechClient:
         except NotLeft as failure:
             answer = self._unreachable(failure)
         except (NoReply, NotDocumented) as failure:
-            answer = NotSent(f"DialogTech did not answer as documented ({self._told(failure)})", advice=advice)
+            answer = NotSent(f"DialogTech did not answer as documented ({self._described(failure)})", advice=advice)
         if isinstance(answer, DialogTechError):
             raise self._named(answer)
         return answer
@@ -199,7 +192,7 @@ class DialogTechClient:
             error.name_connection(self._conn_id)
         return error
 
-    def _told(self, failure: NoReply | NotDocumented) -> str:
+    def _described(self, failure: NoReply | NotDocumented) -> str:
         """Return a failure, and where a reply came from that is not DialogTech's: the path may be misspelt."""
         if isinstance(failure, NoReply) or self._url == DEFAULT_URL:
             return str(failure)
@@ -226,11 +219,7 @@ class DialogTechClient:
 
 
 class ApiCall:
-    """One API call over an open connection. Close it, or use it in a `with` statement.
-
-    :param client: the client that holds the keys.
-    :param connection: the open connection.
-    """
+    """One API call over an open connection. Close it, or use it in a `with` statement."""
 
     def __init__(self, client: DialogTechClient, connection: Connection) -> None:
         self._client = client
@@ -271,7 +260,7 @@ class ApiCall:
         except (NoReply, NotDocumented) as failure:
             left_at = self._connection.left_at
             when = f" at {left_at:%Y-%m-%d %H:%M:%S} UTC" if left_at is not None else ""
-            outcome = InDoubt(f"its request left{when}, and then {self._client._told(failure)}", since=left_at)
+            outcome = InDoubt(f"its request left{when}, and then {self._client._described(failure)}", since=left_at)
         finally:
             self.close()
         if isinstance(outcome, DialogTechError):

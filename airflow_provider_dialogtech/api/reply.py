@@ -19,7 +19,6 @@ from airflow_provider_dialogtech.masking import clean, decode, mask_numbers, scr
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-
 # The documented reply has three elements in two levels; a list of numbers has more.
 MOST_ELEMENTS = 5000
 DEEPEST = 16
@@ -140,7 +139,6 @@ def meaning_of(
 ) -> ApiReply | Refused | Throttled:
     """Return what a reply means: its status decides first, then its description.
 
-    :param raw: the reply.
     :param keys: the account's keys, which are scrubbed from the description.
     :param sent: the call's parameters, which are scrubbed as well.
     :param throttled_words: words or phrases of a refusal that mean "throttled"; empty for the built-in ones.

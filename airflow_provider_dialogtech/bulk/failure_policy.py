@@ -1,8 +1,7 @@
-"""When a list ends early: it was stopped, or too many messages in a row failed."""
+"""When a list ends early, because too many messages in a row failed, and whether it failed at its end."""
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 
 from airflow_provider_dialogtech.bulk.report import Report
@@ -29,44 +28,6 @@ class ListFailed(Exception):
         self.final = final
 
 
-class Stopped(ListFailed):
-    """The list was stopped. Messages whose request is not yet written are not sent, and release their slots."""
-
-    def __init__(self) -> None:
-        super().__init__("Stopped. ", final=False)
-
-
-class Stop:
-    """Stops a list when another thread or a signal handler sets it.
-
-    The main thread never waits for it, because a signal handler that interrupts such a wait could not set it.
-    """
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def set(self) -> None:
-        """Stop the list: no more requests are written."""
-        self._event.set()
-
-    def check(self) -> None:
-        """Check whether the list goes on.
-
-        :raises Stopped: when it is set.
-        """
-        if self._event.is_set():
-            raise Stopped
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep. All waits of the messages under way use this method.
-
-        :param seconds: how long.
-        :raises Stopped: as soon as it is set.
-        """
-        if self._event.wait(seconds):
-            raise Stopped
-
-
 # Each of these messages has already exhausted the sender's retries, which takes long.
 UNSENT_IN_A_ROW = 3
 # A person must look up each of these.
@@ -76,11 +37,7 @@ REFUSED_IN_A_ROW = 20
 
 
 class GivenUp(ListFailed):
-    """The list ended early: the remaining messages are not tried.
-
-    :param reason: why.
-    :param last: the error of the last message.
-    """
+    """The list ended early: the remaining messages are not tried."""
 
     def __init__(self, reason: str, last: DialogTechError) -> None:
         message = f"Stopped early: {reason}. The last one: {last}\n"
@@ -108,7 +65,6 @@ class FailurePolicy:
     def check_next(self, outcome: SendResult | DialogTechError) -> None:
         """Decide whether the list goes on after a message.
 
-        :param outcome: the outcome of the message.
         :raises GivenUp: when the remaining messages are not to be tried.
         """
         if isinstance(outcome, SendResult):
@@ -122,7 +78,6 @@ class FailurePolicy:
     def check_end(self, report: Report) -> None:
         """Decide whether the list failed.
 
-        :param report: the outcomes of all messages.
         :raises ListFailed: when too many failed, or some were not tried.
         """
         # Includes rows that passed the check and turned out invalid when they were rendered again.

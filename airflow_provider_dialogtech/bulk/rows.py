@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.bulk.shapes import cell, is_blank, listed, named, whole, wrong_columns
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, Refused, plural
-from airflow_provider_dialogtech.masking import mask_number, safe_str, type_name, without_locals
+from airflow_provider_dialogtech.masking import digest, mask_number, safe_str, type_name, without_locals
 from airflow_provider_dialogtech.sms.missing import is_missing
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
-
 
 MOST_ROWS = 1_000_000
 """Three days of messages, at four a second. A longer list is a mistake, or endless."""
@@ -137,7 +134,6 @@ class FailedRow:
     :param row: its number in the list, from 1.
     :param to: its phone number, shortened.
     :param outcome: `invalid`, `refused`, `in_doubt` or `not_sent`.
-    :param reason: why.
     """
 
     row: int
@@ -147,11 +143,7 @@ class FailedRow:
 
     @classmethod
     def of(cls, row: Row, error: DialogTechError) -> FailedRow:
-        """Return the failure of a row.
-
-        :param row: the row.
-        :param error: the error of its message.
-        """
+        """Return the failure of a row."""
         outcomes = {InDoubt: "in_doubt", Refused: "refused", InvalidMessage: "invalid"}
         outcome = next((name for kind, name in outcomes.items() if isinstance(error, kind)), "not_sent")
         return cls(row.number, row.to, outcome, error.reason)
@@ -200,8 +192,6 @@ _ANOTHER_MESSAGE = "another message goes to the same recipient: give both rows a
 class CheckedRows:
     """The result of a check. It does not keep the messages, which would take too much memory.
 
-    :param rows: all rows.
-    :param bad: the invalid rows.
     :param duplicates: the numbers, from 1, of rows with the recipient and the body of an earlier row.
     :param segments: the total segments of all messages to send.
     :param remarked: how many of these messages have remarks.
@@ -261,7 +251,6 @@ def check_rows(
 ) -> CheckedRows:
     """Check every row, keeping only digests of the messages.
 
-    :param rows: the rows.
     :param compose: makes a row's values a message.
     :param go_on: called before each row; an exception it raises ends the check.
     """
@@ -292,4 +281,4 @@ def check_rows(
 
 
 def _digest(*parts: str | None) -> bytes:
-    return hashlib.sha256(json.dumps(parts).encode()).digest()[:16]
+    return bytes.fromhex(digest(*parts))[:16]

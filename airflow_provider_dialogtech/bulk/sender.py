@@ -1,17 +1,18 @@
-"""Sends the messages of a list in threads, so that every slot of the account is used."""
+"""Sends the messages of a list in threads, so that every slot of the account is used, until it is stopped."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from airflow_provider_dialogtech.bulk.failure_policy import Stop, Stopped
+from airflow_provider_dialogtech.bulk.failure_policy import ListFailed
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, WaitTooLong
 from airflow_provider_dialogtech.journal.records import NO_TASK, Origin
 from airflow_provider_dialogtech.settings.identity import keys_in
@@ -19,6 +20,7 @@ from airflow_provider_dialogtech.settings.identity import keys_in
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.bulk.report import Report
     from airflow_provider_dialogtech.bulk.rows import CheckedRows
+    from airflow_provider_dialogtech.delivery.sender import SmsSender
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 
@@ -27,8 +29,6 @@ class RowMessage:
     """A message of a list.
 
     :param row: its row's index in the list, from 0.
-    :param message: the message.
-    :param key: its idempotency key.
     :param body_key: its other name, as in `SmsSender.send`.
     """
 
@@ -46,10 +46,8 @@ def messages_of(
 ) -> Iterator[RowMessage]:
     """Yield the messages to send, composed one by one.
 
-    :param checked: the result of the check.
     :param compose: makes a row's values a message.
     :param report: notes the rows that passed the check and are invalid now.
-    :param context: the context of the task that sends them.
     """
     for row in checked.to_send():
         try:
@@ -61,6 +59,43 @@ def messages_of(
         yield RowMessage(row.index, message, keys.key, keys.body_key)
 
 
+class Stopped(ListFailed):
+    """The list was stopped. Messages whose request is not yet written are not sent, and release their slots."""
+
+    def __init__(self) -> None:
+        super().__init__("Stopped. ", final=False)
+
+
+class Stop:
+    """Stops a list when another thread or a signal handler sets it.
+
+    The main thread never waits for it, because a signal handler that interrupts such a wait could not set it.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Stop the list: no more requests are written."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Check whether the list goes on.
+
+        :raises Stopped: when it is set.
+        """
+        if self._event.is_set():
+            raise Stopped
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep. All waits of the messages under way use this method.
+
+        :raises Stopped: as soon as it is set.
+        """
+        if self._event.wait(seconds):
+            raise Stopped
+
+
 Outcome: TypeAlias = SendResult | DialogTechError
 
 # Airflow 3 kills a task 5 seconds after it was stopped. A request under way gets this long for its reply, then its
@@ -68,6 +103,9 @@ Outcome: TypeAlias = SendResult | DialogTechError
 LAST_REPLIES = 2.5
 LAST_RECORDS = 1.0
 POLL = 0.2
+# A list that is retried asks for so many messages at once whether they were sent; else it would take minutes to get
+# past them.
+MOST_AT_ONCE = 256
 
 
 class BulkSender:
@@ -113,6 +151,7 @@ class BulkSender:
         self._origin = origin
         self._ended: SimpleQueue[tuple[int, Outcome | Exception]] = SimpleQueue()
         self._under_way: dict[int, _Sending] = {}
+        self._known: dict[int, SendResult] = {}
 
     def outcomes(
         self, messages: Iterator[RowMessage], *, heartbeat: Callable[[], None] = lambda: None
@@ -123,11 +162,21 @@ class BulkSender:
         :param heartbeat: called several times a second.
         :raises Stopped: when the list was stopped.
         """
+        ready, at_once = deque[RowMessage](), 1
         while True:
             self._stop.check()
             heartbeat()
-            if self._has_room() and (queued := next(messages, None)):
-                self._start(queued)
+            if not ready and self._has_room() and (taken := list(islice(messages, at_once))):
+                self._known = self._already_sent(taken) if at_once > 1 else {}
+                at_once = min(2 * at_once, MOST_AT_ONCE) if len(self._known) == len(taken) else 1
+                ready.extend(queued for queued in taken if queued.row not in self._known)
+                for row, result in list(self._known.items()):
+                    yield row, result
+                    del self._known[row]
+                if not ready:
+                    continue
+            if ready and self._has_room():
+                self._start(ready.popleft())
             elif not self._under_way:
                 return
             elif ended := self._next_ended():
@@ -136,6 +185,9 @@ class BulkSender:
                     raise end
                 if isinstance(end, WaitTooLong):
                     messages = iter(())  # messages with a slot keep it, and no more are started
+                    ready.clear()
+                if isinstance(end, SendResult) and end.status == "already_sent":
+                    at_once = min(2 * at_once, MOST_AT_ONCE)
                 yield row, end
                 # Only now: if a signal handler interrupts the consumer, `last_outcomes` yields the outcome again.
                 del self._under_way[row]
@@ -147,10 +199,20 @@ class BulkSender:
         """
         self._stop.set()
         self._await_last_replies()
+        yield from self._known.items()
         for row, sending in self._under_way.items():
             outcome = self._last_outcome(sending)
             if outcome is not None:
                 yield row, outcome
+
+    def _already_sent(self, messages: Sequence[RowMessage]) -> dict[int, SendResult]:
+        """Return the results of those that an earlier try has sent, by their rows."""
+        asked = {queued.key: queued for queued in messages if queued.body_key is None}
+        try:
+            known = self._sender.already_sent({key: queued.message for key, queued in asked.items()})
+        except DialogTechError:  # each message is sent by itself then, and says what is wrong
+            return {}
+        return {asked[key].row: result for key, result in known.items()}
 
     def _has_room(self) -> bool:
         under_way = len(self._under_way)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
+import time
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech import __version__
 from airflow_provider_dialogtech.cli.output import FAILED, print_rows, running_command
@@ -19,14 +19,26 @@ from airflow_provider_dialogtech.exceptions import (
     Throttled,
     plural,
 )
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.operations.accounts import hook_of
-
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-    from airflow_provider_dialogtech.journal.store import Store
-    from airflow_provider_dialogtech.operations.probe import Probe
-    from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from airflow_provider_dialogtech.operations.probe import Probe, probe
+from airflow_provider_dialogtech.plugins.pools import CREATE_POOLS, scheduler_is_running, slots_of_pools
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from airflow_provider_dialogtech.settings.door import door_store
+from airflow_provider_dialogtech.settings.journal import (
+    CARRY_OVER,
+    Place,
+    earlier_file,
+    file_of_one_machine,
+    journal_store,
+    place_of,
+    situation,
+    tasks_use_door,
+    why,
+)
 
 _PATIENCE = 10.0
 # The promised share of the limits. A lower one means a journal that is too distant, or a disk that is too slow.
@@ -37,10 +49,7 @@ ENOUGH_SHARE = 0.95
 class Finding:
     """The result of one check.
 
-    :param what: what was checked.
     :param is_well: whether the check passed; None when it could not be made.
-    :param found: what was found.
-    :param advice: what to do now.
     """
 
     what: str
@@ -133,8 +142,6 @@ def _numbers(from_numbers: tuple[str, ...], enabled: tuple[str, ...] | None) -> 
 
 
 def _pool(conn_id: str) -> Finding:
-    from airflow_provider_dialogtech.settings import config
-
     try:
         if config.pool_of(conn_id) is None:
             return Finding("pool", True, "none of its own, since it is not in [dialogtech] conn_ids: default_pool")
@@ -147,9 +154,6 @@ def _pool(conn_id: str) -> Finding:
 
 
 def _own_pool(conn_id: str) -> Finding:
-    from airflow_provider_dialogtech.plugins.pools import CREATE_POOLS, scheduler_is_running, slots_of_pools
-    from airflow_provider_dialogtech.settings import config
-
     slots = slots_of_pools().get(conn_id)
     if slots is None and config.create_pools() and not scheduler_is_running():
         return Finding("pool", True, f"{conn_id} does not exist yet: the scheduler creates it when it starts")
@@ -161,37 +165,45 @@ def _own_pool(conn_id: str) -> Finding:
 
 
 def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Finding]:
-    from airflow_provider_dialogtech.journal.store import Store
-    from airflow_provider_dialogtech.operations.probe import probe
-    from airflow_provider_dialogtech.settings import config
-
     measured: Probe | None = None
     try:
-        store = Store(config.journal_url(), patience=_PATIENCE)
+        store = journal_store(patience=_PATIENCE)
         measured = probe(store)
     except (JournalUnavailable, InvalidConnection) as error:
         yield _wrong("journal", error)
     else:
-        yield Finding("journal", True, f"{_place(store)} can be read and written")
-        yield _shared(store)
+        kind = "a file of this machine" if store.is_file else "PostgreSQL"
+        yield Finding("journal", True, f"{kind} can be read and written")
+        yield from _shared(store)
         yield _distance(measured, settings)
+        if tasks_use_door():
+            yield _door()
     yield _versions(measured)
 
 
-def _place(store: Store) -> str:
-    return "a file of this machine" if store.is_file else "PostgreSQL"
+def _shared(store: Store) -> Iterator[Finding]:
+    """Tell which journal this is, by which rule, and what it may not know."""
+    now = situation()
+    place = place_of(now)
+    if place is Place.SETTING and store.is_file and not now.is_local:
+        yield _wrong("journal is shared", file_of_one_machine())
+    else:
+        yield Finding("journal is shared", True, why(place, now))
+    if place is not Place.FILE and (file := earlier_file(store)):
+        yield Finding("earlier journal", False, f"{file} may have messages that are not in it", f"run `{CARRY_OVER}`")
 
 
-def _shared(store: Store) -> Finding:
-    from airflow_provider_dialogtech.settings import config
-    from airflow_provider_dialogtech.settings.journal import journal_store
-
+def _door() -> Finding:
+    """Reach the journal as tasks do."""
+    begun = 0.0
     try:
-        journal_store()
-    except InvalidConnection as error:
-        return _wrong("journal is shared", error)
-    suits = f"suits {config.executors() or 'the executor'}"
-    return Finding("journal is shared", True, f"{_place(store)} {suits}")
+        store = door_store(patience=_PATIENCE)
+        store.open()
+        begun = time.monotonic()
+        store.open()
+    except (JournalUnavailable, InvalidConnection) as error:
+        return _wrong("API server", error)
+    return Finding("API server", True, f"tasks reach the journal {store.place}: {_ms(time.monotonic() - begun)}")
 
 
 def _distance(measured: Probe, settings: ConnectionSettings | None) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,20 +19,29 @@ from airflow_provider_dialogtech._compat import (
 )
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, InvalidMessage, NotSent, plural
-from airflow_provider_dialogtech.masking import encodings_of, mask_number, opaque, safe_repr
+from airflow_provider_dialogtech.exceptions import (
+    BadCredentials,
+    DialogTechError,
+    InvalidConnection,
+    InvalidMessage,
+    NotSent,
+    Refused,
+    Throttled,
+    Unreachable,
+    plural,
+)
+from airflow_provider_dialogtech.masking import encodings_of, mask_number, mask_numbers, opaque, safe_repr
 from airflow_provider_dialogtech.settings import config, fields
 from airflow_provider_dialogtech.settings.connection import LONGEST_KEY, ConnectionContent, ConnectionSettings, invalid
 from airflow_provider_dialogtech.settings.identity import Keys, current_origin, default_key, given_key
-from airflow_provider_dialogtech.settings.journal import journal_store
+from airflow_provider_dialogtech.settings.journal import AirflowRecorder, journal_store
+from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
     from airflow_provider_dialogtech.delivery.sender import SmsSender
-    from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
-
 
 __all__ = ["DialogTechHook"]
 
@@ -83,12 +92,9 @@ class DialogTechHook(BaseHook):
         :raises InvalidConnection: when the connection is missing, or one of its fields is missing or invalid.
         :raises NotSent: when Airflow could not read the connection.
         """
-        try:
-            self._unreadable = connect_to_task()
-            return self._checked(self.get_connection(self.dialogtech_conn_id))
-        except Exception as error:
-            failure = self._unread(error, _outside_of_airflow(self.dialogtech_conn_id))
-        raise failure
+        return self._read(
+            lambda: self.get_connection(self.dialogtech_conn_id), _outside_of_airflow(self.dialogtech_conn_id)
+        )
 
     async def aload(self) -> None:
         """Read the connection into `settings` without blocking the event loop.
@@ -96,11 +102,11 @@ class DialogTechHook(BaseHook):
         :raises InvalidConnection: when the connection is missing, or one of its fields is missing or invalid.
         :raises NotSent: when Airflow could not read the connection.
         """
+        if not hasattr(self, "aget_connection"):  # before Airflow 3.1
+            await asyncio.to_thread(getattr, self, "settings")
+            return
         try:
-            if hasattr(self, "aget_connection"):  # Airflow 3.1
-                self.settings = self._checked(await self.aget_connection(self.dialogtech_conn_id))
-            else:
-                self.settings = self._checked(await asyncio.to_thread(self.get_connection, self.dialogtech_conn_id))
+            self.settings = self._checked(await self.aget_connection(self.dialogtech_conn_id))
         except Exception as error:
             failure = self._unread(error, _outside_of_airflow(self.dialogtech_conn_id))
         else:
@@ -114,13 +120,14 @@ class DialogTechHook(BaseHook):
         :raises InvalidConnection: when the connection is missing, or one of its fields is missing or invalid.
         :raises NotSent: when Airflow could not read the connection.
         """
+        self.settings = self._read(read)
+
+    def _read(self, read: Callable[[], Any], hint: str = "") -> ConnectionSettings:
         try:
             self._unreadable = connect_to_task()
-            self.settings = self._checked(read())
+            return self._checked(read())
         except Exception as error:
-            failure = self._unread(error)
-        else:
-            return
+            failure = self._unread(error, hint)
         raise failure
 
     def _checked(self, connection: Any) -> ConnectionSettings:
@@ -254,8 +261,6 @@ class DialogTechHook(BaseHook):
         :param to: a number in any common format, or a contact with one number.
         :raises InvalidMessage: when it is neither.
         """
-        from airflow_provider_dialogtech.sms.message import normalize_number
-
         return normalize_number(self.settings.contacts.number_of(to), "to")
 
     def senders(self, from_: object = None) -> tuple[str, ...]:
@@ -264,8 +269,6 @@ class DialogTechHook(BaseHook):
         :param from_: a number. One that the connection does not list is used, with a warning in the log.
         :raises InvalidMessage: when it is not a phone number.
         """
-        from airflow_provider_dialogtech.sms.message import normalize_number
-
         listed = self.settings.from_numbers
         # Only these types: another value's `bool` may raise.
         if from_ is None or (isinstance(from_, str | int) and not from_):
@@ -290,8 +293,6 @@ class DialogTechHook(BaseHook):
         :param options: the other arguments of `SmsMessage.create`.
         :raises InvalidMessage: when an argument is invalid.
         """
-        from airflow_provider_dialogtech.sms.message import SmsMessage
-
         sms = SmsMessage.create(to=self.recipient(to), message=message, from_numbers=self.senders(from_), **options)
         for remark in sms.remarks:
             log.warning("%s", remark)
@@ -308,7 +309,6 @@ class DialogTechHook(BaseHook):
         """
         from airflow_provider_dialogtech.delivery.sender import SmsSender
         from airflow_provider_dialogtech.journal.journal import MessageJournal
-        from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 
         settings = self.settings
         journal = MessageJournal(
@@ -326,9 +326,41 @@ class DialogTechHook(BaseHook):
 
         :return: whether the keys and the numbers are accepted, and a sentence about it.
         """
-        from airflow_provider_dialogtech.settings.connection import check
+        try:
+            return _compared(self.settings.from_numbers, self.get_conn().get_numbers())
+        except Exception as error:
+            return False, _words_for(error)
 
-        return check(lambda: (self.settings, self.get_conn()))
+
+_WORDS: dict[type[Exception], str] = {
+    BadCredentials: "DialogTech did not accept the access keys. Check the access key and the secret access key.",
+    Unreachable: "DialogTech could not be reached. Check the API URL, the network and the proxy.",
+    Throttled: "DialogTech throttled the request, so the keys could not be tested. Try again in a minute.",
+}
+
+
+def _compared(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool, str]:
+    accepted = "DialogTech accepted the access keys."
+    if not from_numbers:
+        return True, f"{accepted} The connection has no from_numbers, so every message must name its sender (from_)."
+    if not enabled:
+        return True, f"{accepted} Its answer has no numbers that could be read, so from_numbers could not be checked."
+    not_enabled = [number for number in from_numbers if number not in enabled]
+    words = "; ".join(
+        f"{mask_number(number)} is {'not ' if number in not_enabled else ''}SMS-enabled" for number in from_numbers
+    )
+    return not not_enabled, f"{accepted} From numbers: {words}."
+
+
+def _words_for(error: Exception) -> str:
+    if isinstance(error, InvalidConnection):
+        # Without its advice, which names the connection: in the browser, Airflow tests it under a random id.
+        return f"This connection: {error.reason}. Correct it, then test it again."
+    if type(error) is Refused:
+        return f"DialogTech refused the test: {mask_numbers(error.description) or 'it gave no reason'}."
+    if type(error) is NotSent:
+        return f"The connection could not be tested: {error.reason}. {error.advice}"
+    return _WORDS.get(type(error), f"The connection could not be tested ({type(error).__name__}).")
 
 
 def _outside_of_airflow(conn_id: str) -> str:
@@ -382,9 +414,11 @@ def check_choices(**arguments: object) -> None:
             raise InvalidMessage(f"{name} must be {wanted}, not {safe_repr(value)}", before_any=True)
 
 
-def seconds_of(max_wait: timedelta | float | None) -> float | None:
+def seconds_of(max_wait: timedelta | float | None, name: str = "max_wait") -> float | None:
     """Return `max_wait` in seconds; None for no limit.
 
+    :param max_wait: the argument.
+    :param name: its name.
     :raises InvalidMessage: when it is not a timedelta or a number, or is negative.
     """
     if max_wait is None:
@@ -392,6 +426,6 @@ def seconds_of(max_wait: timedelta | float | None) -> float | None:
     seconds = max_wait.total_seconds() if isinstance(max_wait, timedelta) else max_wait
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= sys.float_info.max:
         raise InvalidMessage(
-            f"max_wait must be a number of seconds or a timedelta, not {safe_repr(max_wait)}", before_any=True
+            f"{name} must be a number of seconds or a timedelta, not {safe_repr(max_wait)}", before_any=True
         )
     return float(seconds)

@@ -36,6 +36,18 @@ def stored_key(key: str) -> str:
     return digest(key)
 
 
+def task_name(task_id: str, map_index: int, loop_index: int = NO_INDEX, label: str = "") -> str:
+    """Return how people read the name of a task instance: `load`, `load[3]`, `load[emea] (iteration 2)`.
+
+    :param task_id: the task.
+    :param map_index: which of a mapped task's instances; -1 when it is not mapped.
+    :param loop_index: which iteration of a loop; -1 outside a loop.
+    :param label: the mapped instance's label, as `map_index_template` renders it. Empty where there is none.
+    """
+    instance = "" if map_index < 0 else f"[{label or map_index}]"
+    return f"{task_id}{instance}" + ("" if loop_index < 0 else f" (iteration {loop_index})")
+
+
 @dataclass(frozen=True)
 class Origin:
     """The task that a message comes from, so that a person can find the one from the other. Outside a task it is empty.
@@ -82,11 +94,6 @@ class SlotRequest:
     body_key: str | None = None
 
     @property
-    def names(self) -> dict[str, str | None]:
-        """What its earlier attempt is found by."""
-        return {"of_key": stored_key(self.key), "of_body_key": self.body_key}
-
-    @property
     def digest(self) -> str:
         """The journal's name of recipient and body together."""
         return digest(self.recipient, self.body)
@@ -95,6 +102,57 @@ class SlotRequest:
     def recipient_digest(self) -> str:
         """The journal's name of the recipient."""
         return digest("recipient", self.recipient)
+
+    def named(self, account: str) -> NamedRequest:
+        """Return the same as the journal knows it.
+
+        :param account: the journal's name of its account.
+        """
+        return NamedRequest(
+            account=account,
+            key=stored_key(self.key),
+            numbers=tuple(number_name(account, number) for number in self.numbers),
+            recipient=self.recipient_digest,
+            recipient_tail=self.recipient[-4:],
+            digest=self.digest,
+            is_alert=self.is_alert,
+            origin=self.origin,
+            is_held_back=self.is_held_back,
+            body_key=self.body_key,
+        )
+
+
+@dataclass(frozen=True)
+class NamedRequest:
+    """A message that needs a slot, in the journal's names: its key, its numbers and its body cannot be read from them.
+
+    :param account: its account.
+    :param key: its idempotency key.
+    :param numbers: the numbers it may be sent from.
+    :param recipient: the number it goes to.
+    :param recipient_tail: the last four digits of that.
+    :param digest: recipient and body together.
+    :param is_alert: as in `SlotRequest`.
+    :param origin: as in `SlotRequest`.
+    :param is_held_back: as in `SlotRequest`.
+    :param body_key: as in `SlotRequest`.
+    """
+
+    account: str
+    key: str
+    numbers: tuple[str, ...]
+    recipient: str
+    recipient_tail: str
+    digest: str
+    is_alert: bool = False
+    origin: Origin = NO_TASK
+    is_held_back: bool = False
+    body_key: str | None = None
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        """What its earlier attempt is found by."""
+        return {"of_key": self.key, "of_body_key": self.body_key}
 
 
 @dataclass(frozen=True)

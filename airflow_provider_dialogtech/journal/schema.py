@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # Major and minor. Another minor version reads and writes this journal, too; a newer major one must not.
 MAJOR = 1
-VERSION = MAJOR * 100 + 2
+VERSION = MAJOR * 100 + 3
 metadata = sa.MetaData()
 
 
@@ -61,6 +61,9 @@ messages = sa.Table(
     sa.Index("dialogtech_messages_account_at", "account", "at"),
     sa.Index("dialogtech_messages_at", "at"),
     sa.Index("dialogtech_messages_dag_at", "dag_id", "at"),
+    sa.Index("dialogtech_messages_run_at", "run_id", "at"),
+    sa.Index("dialogtech_messages_task_dag_at", "namespace", "task_id", "dag_id", "at"),
+    sa.Index("dialogtech_messages_namespace_at", "namespace", "at"),
 )
 _has_body_key = sa.text("body_key IS NOT NULL")
 sa.Index(
@@ -70,13 +73,19 @@ sa.Index(
     sqlite_where=_has_body_key,
 )
 _was_not_sent = sa.text("state <> 'sent'")
+# With the names, so that no row is read of another DAG's, task's or Airflow's.
 sa.Index(
     "dialogtech_messages_not_sent",
     messages.c.state,
     messages.c.at,
+    messages.c.dag_id,
+    messages.c.task_id,
+    messages.c.namespace,
     postgresql_where=_was_not_sent,
     sqlite_where=_was_not_sent,
 )
+_is_alert = sa.text("priority = 1")
+sa.Index("dialogtech_messages_alerts", messages.c.at, postgresql_where=_is_alert, sqlite_where=_is_alert)
 
 accounts = sa.Table(
     "dialogtech_accounts",
@@ -110,6 +119,11 @@ alerts = sa.Table(
     _count("sent_before"),
     _text("about", 64),
     _text("resolution", 32),
+    sa.Index("dialogtech_alerts_cooldown_ends", "cooldown_ends"),
+)
+_was_suppressed = sa.text("suppressed > 0")
+sa.Index(
+    "dialogtech_alerts_suppressed", alerts.c.suppressed, postgresql_where=_was_suppressed, sqlite_where=_was_suppressed
 )
 
 alert_grants = sa.Table(
@@ -213,12 +227,13 @@ def create_or_upgrade(connection: Connection) -> bool:
 
     :return: whether the journal is a new one.
     """
-    before = set(sa.inspect(connection).get_table_names())
+    # By name, as the search path finds them: it is not the role's own in Airflow's metadata database.
+    found = sa.inspect(connection)
+    before = [table for table in metadata.sorted_tables if found.has_table(table.name)]
     metadata.create_all(connection)
-    for table in metadata.sorted_tables:
-        if table.name in before:
-            _add_missing_columns(connection, table)
-    return messages.name not in before
+    for table in before:
+        _add_missing_columns(connection, table)
+    return messages not in before
 
 
 def _add_missing_columns(connection: Connection, table: sa.Table) -> None:
@@ -238,7 +253,7 @@ def log_new(place: str) -> None:
     """
     log.warning(
         "A new delivery journal was created (%s). On a first start that is right. Otherwise restore the journal that "
-        "was there, or correct [dialogtech] journal_url: the new one does not know what was sent before, so a task "
-        "cleared now sends again.",
+        "was there, carry its messages over, or correct the setting that names it: the new one does not know what was "
+        "sent before, so a task cleared now sends again.",
         place,
     )

@@ -14,10 +14,10 @@ from airflow_provider_dialogtech.api.messages import LARGEST_LISTING
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK
 from airflow_provider_dialogtech.exceptions import DialogTechError, NotSent
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.journal.records import Record
+from airflow_provider_dialogtech.journal.records import Record, number_name
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import digest, mask_number
-from airflow_provider_dialogtech.operations.accounts import conn_ids, hook_of, journal_name
+from airflow_provider_dialogtech.operations.accounts import conn_ids, hook_of
 from airflow_provider_dialogtech.operations.messages import Messages
 
 _DAY = timedelta(days=1)
@@ -64,8 +64,6 @@ def look_up(
 ) -> Listing:
     """Ask DialogTech for the messages of the message's day, of the one before and of the one after.
 
-    :param message: the message.
-    :param journal: the journal's messages.
     :param conn_id: the connection of its account; by default it is looked for.
     :param among: the connections among which it is looked for; by default those of `[dialogtech] conn_ids`.
     :param within: the longest time that DialogTech may take, in seconds; by default each call has the connection's
@@ -138,16 +136,16 @@ def _client(hook: DialogTechHook, end: float | None) -> DialogTechClient:
 
 
 def _number_of(message: Record, hook: DialogTechHook, end: float | None) -> str | None:
-    """Return the number the message left from, of which the journal has the name only; None where nobody knows it."""
+    """Return the number that the message was sent from; None where it is unknown. The journal has only its digest."""
     settings = hook.settings
     for number in settings.from_numbers:
-        if journal_name(settings, number) == message.number:
+        if number_name(settings.account, number) == message.number:
             return number
     try:
         enabled = _client(hook, end).get_numbers()
     except DialogTechError:
         return None
-    return next((number for number in enabled if journal_name(settings, number) == message.number), None)
+    return next((number for number in enabled if number_name(settings.account, number) == message.number), None)
 
 
 def _meaning(message: Record, listed: int, known: Mapping[State, int]) -> str:
@@ -175,7 +173,6 @@ _LONGEST_TEXT = 2000
 def listed_as(message: Record, listed: Iterable[Sequence[str]]) -> list[str]:
     """Return the times of the listed messages that have the digest of a message's recipient and words.
 
-    :param message: the message.
     :param messages: what DialogTech says of each message, of whatever meaning.
     :return: for each message that matches, the time as it stands there; empty where none can be recognised.
     """

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+from jinja2.nativetypes import NativeEnvironment
+
 from airflow_provider_dialogtech._compat import (
     HAS_PAGES,
-    AirflowException,
     AirflowFailException,
     BaseOperator,
     BaseOperatorLink,
@@ -20,18 +21,23 @@ from airflow_provider_dialogtech._compat import (
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, InvalidMessage, Refused
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import mask_numbers, type_name
-from airflow_provider_dialogtech.settings.config import page_path, pool_of
+from airflow_provider_dialogtech.settings.config import HOURS, page_path, pool_of
+from airflow_provider_dialogtech.settings.templates import (
+    BadPiece,
+    compiled,
+    environment_of,
+    in_single_braces,
+    is_plain,
+    template_of,
+    text_of,
+    value_of,
+    yields_values,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
-    from airflow_provider_dialogtech.bulk.failure_policy import ListFailed
-    from airflow_provider_dialogtech.bulk.report import Report
 
 log = logging.getLogger(__name__)
-
-
-# The journal's default retention.
-_HOURS = 24 * 90
 
 
 class MessagesLink(BaseOperatorLink):
@@ -45,16 +51,17 @@ class MessagesLink(BaseOperatorLink):
         :param ti_key: the key of the task instance.
         """
         filters = {name: str(getattr(ti_key, name)) for name in ("dag_id", "run_id", "task_id")}
-        return page_path(**filters, hours=str(_HOURS))
+        return page_path(**filters, hours=str(HOURS))
 
 
 LINKS = (MessagesLink(),) if HAS_PAGES else ()
-
 
 DEFAULT_CONN_ID = "dialogtech_default"
 # The templated arguments, which render to texts, and the one that may render to any value.
 _TEXTS = ("to", "message", "from_", "idempotency_key", "dialogtech_conn_id")
 _VALUE = "recipients"
+# Those of a decorated function.
+_ARGUMENTS = ("op_args", "op_kwargs")
 
 
 class PooledOperator(BaseOperator):
@@ -84,35 +91,28 @@ class PooledOperator(BaseOperator):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """Render a template, or the templates in a collection. Inside `recipients`, no text is read as Python.
-
-        :param content: the template or the collection.
-        :param context: the task's context.
-        :param jinja_env: the environment.
-        :param seen_oids: the ids of rendered values.
-        """
-        from airflow_provider_dialogtech.settings.templates import value_of, yields_values
-
-        if isinstance(content, str) and yields_values(jinja_env) and id(content) not in (seen_oids or ()):
-            return value_of(jinja_env.from_string(content), context)
+        """Render a template or a collection of them. What `environment_of` renders is never read as Python."""
+        if yields_values(jinja_env):
+            if is_plain(content, jinja_env):
+                return content
+            if isinstance(content, str) and id(content) not in (seen_oids or ()):
+                return value_of(compiled(jinja_env, content), context)
         return super().render_template(content, context, jinja_env, seen_oids)
 
     # Airflow renders both a task and an instance of a mapped task with this method.
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        from jinja2 import TemplateError
-
-        from airflow_provider_dialogtech.settings.templates import BadPiece, environment_of
-
         own = environment_of(self)
+        # A function's argument may be a phone number, too.
+        as_values = (*_TEXTS, _VALUE, *(_ARGUMENTS if isinstance(jinja_env, NativeEnvironment) else ()))
         for name in template_fields:
             given = getattr(parent, name, None)
             try:
                 if parent is self and name in _TEXTS and isinstance(given, str) and id(given) not in seen_oids:
                     setattr(self, name, self._rendered(name, given, context, own))
                 else:
-                    environment = own if parent is self and name in (*_TEXTS, _VALUE) else jinja_env
+                    environment = own if parent is self and name in as_values else jinja_env
                     super()._do_render_template_fields(parent, [name], context, environment, seen_oids)
                 continue
             except InvalidMessage as error:
@@ -129,8 +129,6 @@ class PooledOperator(BaseOperator):
 
     def _rendered(self, name: str, given: str, context: Context, environment: Any) -> str | None:
         """Return a rendered argument: a text, or None where its whole template is None."""
-        from airflow_provider_dialogtech.settings.templates import in_single_braces, template_of, text_of, value_of
-
         is_message = name == "message"
         if is_message and (problem := in_single_braces(given, context.__contains__)):
             raise InvalidMessage(f"`message` {problem}")
@@ -150,12 +148,7 @@ class PooledOperator(BaseOperator):
 
 
 def default_pool(dag: Any, group: Any, kwargs: Mapping[str, Any]) -> str | None:
-    """Return the default pool of a mapped task; None where a pool is set, or where Airflow's default applies.
-
-    :param dag: its DAG.
-    :param group: its task group.
-    :param kwargs: its own arguments.
-    """
+    """Return the default pool of a mapped task; None where a pool is set, or where Airflow's default applies."""
     layers = (dag and dag.default_args, group and group.default_args, kwargs.get("default_args"), kwargs)
     given = {name: value for layer in layers for name, value in (layer or {}).items()}
     return None if given.get("pool") else pool_of(given.get("dialogtech_conn_id", DEFAULT_CONN_ID))
@@ -175,44 +168,14 @@ def ending_of(error: DialogTechError) -> Exception:
     """
     if isinstance(error, _FINAL):
         sentence = f"{error} {_AGAIN}"
-        _log_ending(sentence)
+        log_ending(sentence)
         return AirflowFailException(sentence)
-    _log_ending(str(error))
+    log_ending(str(error))
     # Raised as it is: an alert names its type. Its frames are internal to the package.
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
 
-def ending_of_list(end: ListFailed, report: Report) -> Exception:
-    """Log the outcome of a list, and return the error for the task to raise, after its `except` block.
-
-    :param end: how the list ended.
-    :param report: the outcome of each row.
-    """
-    _log_ending(f"{end}{report.in_one_line()}")
-    return (AirflowFailException if end.final else AirflowException)(f"{end}{report.in_lines()}")
-
-
-@contextmanager
-def pushing_summary(report: Report, ti: Any) -> Iterator[None]:
-    """Push the summary of a list to XCom when its task fails. Airflow pushes only the result of a successful task.
-
-    :param report: the outcome of each row.
-    :param ti: the running task instance; None to push nothing.
-    """
-    try:
-        yield
-    except BaseException as end:
-        try:
-            if ti is not None:
-                ti.xcom_push(key="return_value", value=report.summary())
-        except Exception:  # of any kind: Airflow may have marked the task as ended
-            log.warning("The summary could not be pushed to XCom. %s", report.in_words(), exc_info=True)
-        if not isinstance(end, Exception):  # Airflow 2 stops a task this way
-            log.warning("Stopped. %s", report.in_lines())
-        raise
-
-
-def _log_ending(sentence: str) -> None:
+def log_ending(sentence: str) -> None:
     """Log a task's error, wrapped to lines that fit the log page."""
     log.error("%s", fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))

@@ -1,14 +1,16 @@
-"""The sandbox's HTTP routes: the API's URL, the test interface and the inbox page."""
+"""The sandbox over HTTP: the API's URL, the test interface, the inbox page, and when each request arrived."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import time
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -17,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from airflow_provider_dialogtech.sandbox.arrival import receipt_of, reset, until_disconnected
 from airflow_provider_dialogtech.sandbox.faults import Fault
 from airflow_provider_dialogtech.sandbox.guard import Guard
 from airflow_provider_dialogtech.sandbox.vendor import REMEMBERED, Account, Reply, Vendor
@@ -35,7 +37,6 @@ _MOST_FIELDS = 1000  # PHP's default
 class Sandbox:
     """A local DialogTech.
 
-    :param vendor: judges the calls.
     :param latency: delay of every answer, in seconds.
     :param hosts: further accepted host names.
     """
@@ -68,7 +69,7 @@ class Sandbox:
             parameters = await _parameters_of(request)
         except ValueError:
             return _bad_request(f"A call has at most {_MOST_FIELDS} parameters.")
-        receipt = receipt_of(request)
+        receipt = _receipt_of(request)
         reply = self._vendor.receive(parameters, request.method, receipt.at, receipt.monotonic)
         if self._latency:
             await asyncio.sleep(self._latency)
@@ -130,10 +131,10 @@ async def _answer(reply: Reply, request: Request) -> Response:
     if fault is not None and name == "late":
         await asyncio.sleep(fault.seconds)
     elif name.startswith("hang_"):
-        await until_disconnected(request)
+        await _until_disconnected(request)
     elif name.startswith("reset_"):
-        reset(request)
-        await until_disconnected(request)
+        _reset(request)
+        await _until_disconnected(request)
     elif fault is not None and name.startswith("error_"):
         return HTMLResponse("<html><body><h1>Bad Gateway</h1></body></html>", status_code=fault.status or 502)
     elif name == "garbage_after_accept":
@@ -173,3 +174,44 @@ def _use_of(account: Account, now: float) -> dict[str, Any]:
             for second, minute in [account.of_number[number]]
         },
     }
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The arrival of a request.
+
+    :param at: when its bytes arrived, in seconds since 1970.
+    :param monotonic: the same time on the monotonic clock.
+    """
+
+    at: float
+    monotonic: float
+    transport: asyncio.Transport
+
+
+class ArrivalProtocol(H11Protocol):
+    """Reads the clocks when the bytes arrive, before they are parsed."""
+
+    def data_received(self, data: bytes) -> None:
+        # uvicorn copies this state into the scope of a request that begins now.
+        self.app_state = {**self.app_state, "receipt": Receipt(time.time(), time.monotonic(), self.transport)}
+        super().data_received(data)
+
+
+def _receipt_of(request: Request) -> Receipt:
+    return cast(Receipt, request.state.receipt)
+
+
+def _reset(request: Request) -> None:
+    transport = _receipt_of(request).transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def _until_disconnected(request: Request) -> None:
+    """Wait until the client closes the connection; if the sandbox stops first, close it without an answer."""
+    try:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+    finally:
+        _receipt_of(request).transport.abort()

@@ -1,4 +1,7 @@
-"""The `[dialogtech]` section of Airflow's configuration, and the addresses of Airflow's pages."""
+"""The `[dialogtech]` section of Airflow's configuration, and the addresses of Airflow's pages.
+
+Each setting is checked when it is read. An invalid one, or a misspelt name, raises `InvalidConnection`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from airflow_provider_dialogtech.spelling import misspelt, normalized
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-
 SECTION = "dialogtech"
 
 RETENTION_DAYS = (1, 3650)
@@ -27,14 +29,22 @@ _LONGEST_VALUE = 10_000
 # Airflow reads these from the provider's metadata.
 OPTIONS: dict[str, dict[str, Any]] = {
     "journal_url": {
-        "description": "The SQLAlchemy URL of the delivery journal: a SQLite file with its whole path (one machine) or "
-        "a PostgreSQL database (several machines). Empty: a SQLite file in AIRFLOW_HOME. `journal_url_cmd` and "
-        "`journal_url_secret` work as for Airflow's own secrets.",
+        "description": "The SQLAlchemy URL of the delivery journal: a PostgreSQL database, or a SQLite file with its "
+        "whole path. Empty: with executors of one machine a SQLite file in AIRFLOW_HOME, else Airflow's metadata "
+        "database. `journal_url_cmd` and `journal_url_secret` work as for Airflow's own secrets.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "postgresql+psycopg2://dialogtech:password@journal.example.com/dialogtech",
         "default": "",
         "sensitive": True,
+    },
+    "journal_conn_id": {
+        "description": "A connection of type postgres that has the delivery journal, instead of `journal_url`. Each "
+        "new connection to the database reads it again, so its password may be a token that is valid for minutes.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "dialogtech_journal_database",
+        "default": "",
     },
     "allow_local_journal": {
         "description": "Allow a journal in a local file with an executor that runs tasks on several machines. A "
@@ -113,10 +123,7 @@ _FLAGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": F
 
 
 def conn_ids() -> tuple[str, ...]:
-    """Return the connections that get a pool with the connection's name.
-
-    :raises InvalidConnection: when there are too many ids, or one is too long.
-    """
+    """Return the connections that get a pool with the connection's name."""
     names = tuple(dict.fromkeys(part.strip() for part in _text("conn_ids").split(",") if part.strip()))
     if len(names) > MOST_CONN_IDS or any(len(name) > LONGEST_NAME for name in names):
         _fail("conn_ids", f"at most {MOST_CONN_IDS} ids of at most {LONGEST_NAME} characters, separated by commas")
@@ -124,30 +131,42 @@ def conn_ids() -> tuple[str, ...]:
 
 
 def pool_slots() -> int | None:
-    """Return the slots of the connections' pools; None for as many as the account may send per second.
-
-    :raises InvalidConnection: when it is not a number in `POOL_SLOTS`.
-    """
+    """Return the slots of the connections' pools; None for as many as the account may send per second."""
     return _whole_number("pool_slots", *POOL_SLOTS)
 
 
 def create_pools() -> bool:
-    """Return whether missing pools are created when Airflow starts.
-
-    :raises InvalidConnection: when it is neither true nor false.
-    """
+    """Return whether missing pools are created when Airflow starts."""
     return _flag("create_pools")
 
 
-def journal_url() -> str | URL:
-    """Return the journal's URL; by default that of a SQLite file in AIRFLOW_HOME.
+def journal_url() -> str:
+    """Return the URL of `journal_url`; empty where it is not set.
 
     :raises JournalUnavailable: when Airflow cannot read `journal_url_cmd` or `journal_url_secret`.
     """
+    return _text("journal_url")
+
+
+def journal_conn_id() -> str:
+    """Return the connection that has the journal; empty for none.
+
+    :raises InvalidConnection: when it is too long, or `journal_url` is set as well.
+    """
+    conn_id = _text("journal_conn_id")
+    if len(conn_id) > LONGEST_NAME:
+        _fail("journal_conn_id", f"an id of at most {LONGEST_NAME} characters")
+    if conn_id and journal_url():
+        _refuse(f"[{SECTION}] journal_conn_id and journal_url are both set", "Airflow's configuration: remove one")
+    return conn_id
+
+
+def journal_file() -> URL:
+    """Return the URL of the SQLite file in AIRFLOW_HOME."""
     from airflow.configuration import AIRFLOW_HOME
 
     # Not as a string: a `?` in the path would end it.
-    return _text("journal_url") or file_url(f"{AIRFLOW_HOME}/dialogtech_journal.db")
+    return file_url(f"{AIRFLOW_HOME}/dialogtech_journal.db")
 
 
 def file_url(path: str) -> URL:
@@ -158,27 +177,18 @@ def file_url(path: str) -> URL:
 
 
 def allow_local_journal() -> bool:
-    """Return whether a file journal is allowed with an executor that runs tasks on several machines.
-
-    :raises InvalidConnection: when it is neither true nor false.
-    """
+    """Return whether a file journal is allowed with an executor that runs tasks on several machines."""
     return _flag("allow_local_journal")
 
 
 def journal_retention() -> timedelta:
-    """Return how long the journal keeps a message.
-
-    :raises InvalidConnection: when it is not a number in `RETENTION_DAYS`.
-    """
+    """Return how long the journal keeps a message."""
     days = _whole_number("journal_retention_days", *RETENTION_DAYS)
     return timedelta(days=days or int(OPTIONS["journal_retention_days"]["default"]))
 
 
 def alert_on() -> frozenset[str]:
-    """Return the events that send an alert without a notifier in any DAG.
-
-    :raises InvalidConnection: when one of the names is not in `ALERT_ON`.
-    """
+    """Return the events that send an alert without a notifier in any DAG."""
     names = frozenset(part.strip() for part in _text("alert_on").split(",") if part.strip())
     if not names <= set(ALERT_ON):
         _fail("alert_on", f"some of {', '.join(ALERT_ON)}, separated by commas")
@@ -191,10 +201,7 @@ def alert_conn_id() -> str:
 
 
 def namespace() -> str:
-    """Return the name of this Airflow where several share a journal; empty for none.
-
-    :raises InvalidConnection: when it is too long.
-    """
+    """Return the name of this Airflow where several share a journal; empty for none."""
     name = _text("namespace")
     if len(name) > LONGEST_NAME:
         _fail("namespace", f"a name of at most {LONGEST_NAME} characters")
@@ -211,6 +218,16 @@ def base_url() -> str:
     return str(_conf().get("api", "base_url", fallback="") or "")
 
 
+def execution_api_server_url() -> str:
+    """Return `[core] execution_api_server_url`; empty where it is not set."""
+    return str(_conf().get("core", "execution_api_server_url", fallback="") or "")
+
+
+def api_ca_file() -> str | None:
+    """Return `[api] ssl_ca_file`, the authorities by which the API server's certificate is checked; None for all."""
+    return _conf().get("api", "ssl_ca_file", fallback=None) or None
+
+
 def task_success_overtime() -> float:
     """Return `[core] task_success_overtime`: how long Airflow 3 lets the callbacks of a task run, in seconds."""
     return float(_conf().getfloat("core", "task_success_overtime", fallback=20.0))
@@ -224,10 +241,7 @@ def dag_file_processor_timeout() -> float:
 
 
 def deferrable_by_default() -> bool:
-    """Return `[operators] default_deferrable`.
-
-    :raises InvalidConnection: when it is neither true nor false.
-    """
+    """Return `[operators] default_deferrable`."""
     try:
         return bool(_conf().getboolean("operators", "default_deferrable", fallback=False))
     except Exception as error:  # of any kind: Airflow's own, or an interpolation's
@@ -244,7 +258,6 @@ def pool_of(conn_id: str | None) -> str | None:
 
     Only a pool of `[dialogtech] conn_ids` is certain to exist, and a task whose pool does not exist never runs.
 
-    :param conn_id: the connection.
     :raises InvalidConnection: when `[dialogtech] conn_ids` is invalid.
     """
     return conn_id if conn_id in conn_ids() else None
@@ -342,6 +355,10 @@ PAGE = "dialogtech_messages"
 def base_path() -> str:
     """Return the path of `[api] base_url`, the prefix of all Airflow paths; empty for none."""
     return urlsplit(base_url()).path.rstrip("/")
+
+
+HOURS = 24 * 90
+"""The period that a task's link opens: the journal's default retention."""
 
 
 def page_path(**filters: str) -> str:

@@ -11,8 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import deliver
-from airflow_provider_dialogtech.alerts import journals as deadline
+from airflow_provider_dialogtech.alerts import deadline, deliver
 from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
@@ -89,7 +88,7 @@ def test_a_second_notifier_has_the_time_that_the_first_one_left(sandbox, one_num
 
 def test_the_timeout_of_the_connection_is_shortened(sandbox, one_number, monkeypatch, caplog):
     for module in (deadline, deliver):
-        monkeypatch.setattr(module, "CALL", 1.4)
+        monkeypatch.setattr(module, "LONGEST_CALL", 1.4)
     sandbox.fault("hang_after_accept", seconds=60)
     call([ALICE], seconds_left=5.0)
     assert outcomes(caplog) == {ALICE[-4:]: "may have been sent"}

@@ -1,4 +1,4 @@
-"""What counts as one message: a test for each row of the table in `docs/guarantees.md`."""
+"""What counts as one message: a test for each row of the table in `docs/identity.md`."""
 
 import threading
 from functools import partial
