@@ -135,6 +135,21 @@ SUPPRESS = (
 SUPPRESS_ANEW = alerts.update().where(_is_as_seen).values(_all_new)
 """The same for the first one after others were over, or after the message that they are was not sent."""
 
+_lease_ends = alert_grants.c.at + sa.bindparam("lease", type_=sa.Float)
+COUNT_SUPERSEDED = (
+    alerts.update()
+    .where(
+        _is_of_key,
+        alerts.c.claim.is_distinct_from(_claim),
+        sa.exists().where(alert_grants.c.claim == _claim, _lease_ends > now()),
+    )
+    .values(
+        suppressed=alerts.c.suppressed + sa.bindparam("unsent", type_=sa.Integer),
+        suppressed_since=sa.case((_was_suppressed, alerts.c.suppressed_since), else_=now()),
+    )
+)
+"""Count an alert whose message did not leave, where a later one was claimed while it was about to."""
+
 TAKE_GRANT_BACK = alert_grants.delete().where(alert_grants.c.claim == _claim)
 _tells_the_end = alerts.c.resolution == alerts.c.claim
 TAKE_CLAIM_BACK = (

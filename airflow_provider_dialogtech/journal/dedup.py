@@ -137,8 +137,11 @@ def is_cooling_down(alert: StoredAlert, now: float, *, sent: bool) -> bool:
 
 
 def unsent(alert: StoredAlert, now: float, *, sent: bool) -> tuple[int, float | None]:
-    """Return the number of alerts that no message has reported, and since when."""
-    if alert.claim is None or sent:
+    """Return the number of alerts that no message has reported, and since when.
+
+    A message that is about to leave reports its own; where it does not leave after all, `release` counts it.
+    """
+    if alert.claim is None or sent or is_leased(alert, now):
         return alert.suppressed, alert.suppressed_since
     since = alert.reported_since or min(alert.claimed_at, now)
     return alert.suppressed + alert.reported + 1, since
@@ -486,9 +489,12 @@ class AlertGate:
 
         :raises JournalUnavailable: when the store cannot be used.
         """
-        values = {"of_claim": claim.id}
+        of_claim = {"of_claim": claim.id}
+        values = {**of_claim, "of_key": claim.key}
+        unsent = claim.suppressed + 1 if claim.recovery is None else 0
         taking_back = (
-            Statement(alert_statements.TAKE_GRANT_BACK, values),
-            Statement(alert_statements.TAKE_CLAIM_BACK, {**values, "of_key": claim.key}),
+            Statement(alert_statements.COUNT_SUPERSEDED, {**values, "unsent": unsent, "lease": LEASE}),
+            Statement(alert_statements.TAKE_CLAIM_BACK, values),
+            Statement(alert_statements.TAKE_GRANT_BACK, of_claim),
         )
         self._store.do(*taking_back, lock=self._lock)

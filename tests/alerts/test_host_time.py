@@ -70,11 +70,20 @@ def test_where_many_wait_for_one_number_each_has_a_line_and_the_next_alert_count
     told = outcomes(caplog)
     assert told.keys() == {number[-4:] for number in PEOPLE}
     unsent = [number for number in PEOPLE if told[number[-4:]] == "was not sent"]
-    assert set(told.values()) == {"was sent", "was not sent"}
-    assert {sms["to"] for sms in sandbox.accepted()} == set(PEOPLE) - set(unsent)
-    assert caplog.text.count("The next alert about the same counts this one.") == len(unsent)
-    call(unsent[:1])
-    assert "hello (+1 more since" in sandbox.accepted()[-1]["message"]
+    assert unsent  # one number sends nine messages in this time, or fewer on a busy machine
+    arrived = {sms["to"] for sms in sandbox.accepted()}
+    assert {number for number in PEOPLE if told[number[-4:]] == "was sent"} <= arrived
+    assert arrived.isdisjoint(unsent)
+    counted = [
+        number
+        for number in unsent
+        if re.search(rf"…{number[-4:]} was not sent: .* The next alert about the same counts this one\.", caplog.text)
+    ]
+    # Who did not even get to its claim cannot be counted, and its line says so.
+    assert caplog.text.count("The next alert does not count this one.") == len(unsent) - len(counted)
+    for number in counted[:1]:
+        call([number])
+        assert "hello (+1 more since" in sandbox.accepted()[-1]["message"]
 
 
 def test_a_second_notifier_has_the_time_that_the_first_one_left(sandbox, one_number, monkeypatch, caplog):
