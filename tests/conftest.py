@@ -20,6 +20,7 @@ from tests.clocks import time
 from tests.coverage.sandboxes import counted
 from tests.interpreter import interpreter
 from tests.programs import summary
+from tests.sentences import sentences_are_short
 from tests.stores import (
     door_server,
     door_url,
@@ -44,6 +45,7 @@ __all__ = [
     "postgres",
     "postgres_url",
     "proxy",
+    "sentences_are_short",
     "shared_proxy",
     "spare_databases",
     "sqlite_url",
