@@ -60,9 +60,7 @@ __all__ = [
 gc.disable()
 
 # Airflow reads these when it is imported, so they stand before any test's imports.
-assert "airflow" not in sys.modules, (
-    "imported before it is set up: the tests would use the settings of a user's Airflow"
-)
+assert "airflow" not in sys.modules, "imported too early: the tests would use a user's own Airflow"
 _HOME = tempfile.TemporaryDirectory(prefix="dialogtech-airflow-", ignore_cleanup_errors=True)
 _DAGS = Path(_HOME.name) / "dags"
 _DAGS.mkdir()
