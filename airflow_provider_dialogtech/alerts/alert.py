@@ -40,7 +40,7 @@ class Alert:
     :param about: identifies the task or DAG, which may share the dedup key with others.
     :param run: identifies the run that failed, or in which a task failed; empty for any other alert.
     :param is_whole_run: whether it is about the run itself, not about one of its tasks.
-    :param once_per_run: whether nobody gets it who got another alert with the same `run` within the cooldown.
+    :param once_per_run: whether a recipient of another alert with the same `run` within the cooldown does not get it.
     :param resolves: set where the alert resolves failures.
     """
 

@@ -49,7 +49,7 @@ def note_failure(task_instance: Any, error: object) -> None:
     :param task_instance: the task instance.
     :param error: its error.
     """
-    with suppress(Exception):  # of any kind: a failure here must not change what becomes of a task
+    with suppress(Exception):  # of any kind: a failure here must not change the task's state
         state = getattr(task_instance.state, "value", task_instance.state)
         if state != "up_for_retry":
             note = {"at": datetime.now(timezone.utc).timestamp(), "error": first_words(error) if error else ""}

@@ -154,7 +154,7 @@ def _detail(row: Row, outcome: str) -> dict[str, Any]:
 
 # A number may send 40 messages at once and then wait for the minute to end, so the rate is measured over a minute.
 PACE_SECONDS = 60.0
-# Once so many lines of progress have been logged, the next ones come in growing intervals.
+# After this number of progress lines, the next ones come in growing intervals.
 LINES = 50
 
 

@@ -41,7 +41,7 @@ class Attempts:
     :param resend: whether it is sent again if an earlier try may have sent it.
     :param max_wait: the longest wait for a slot, in seconds; None for no limit.
     :param keep_beyond: a slot more than this many seconds away is kept and not waited for.
-    :param clock: tells the time.
+    :param clock: the clock.
     :param begun: when sending began, on the monotonic clock.
     :param requests: the number of requests sent.
     :param slots: the number of slots lost.

@@ -65,7 +65,7 @@ class SmsSender:
 
     :param client: the API.
     :param journal: the account's journal.
-    :param clock: tells the time and sleeps. An exception that its sleep raises ends the sending; an unsent message
+    :param clock: returns the time and sleeps. An exception that its sleep raises ends the sending; an unsent message
         then stays unsent.
     :param only_to: the only numbers that get messages, in digits; a message to another number is only recorded. None
         for no restriction.
@@ -114,7 +114,7 @@ class SmsSender:
         :param is_alert: whether it is sent before all messages that are not alerts.
         :param origin: the task that it belongs to.
         :raises WaitTooLong: when there is no slot within `max_wait`, or it is further away than `keep_beyond`.
-        :raises InvalidMessage: when the key belongs to a message to somebody else, or the body contains a key.
+        :raises InvalidMessage: when the key belongs to a message to another recipient, or the body contains a key.
         :raises Refused: when the API refused the message.
         :raises Throttled: when the API throttled it, again and again.
         :raises Unreachable: when the API could not be reached, again and again.
@@ -314,7 +314,7 @@ class SmsSender:
         )
 
     def _sleep_until(self, due: float) -> None:
-        # Also when there is nothing to wait for: that is where somebody who stops us is heard.
+        # Also when there is nothing to wait for: only a sleep raises the exception that stops the sending.
         self._clock.sleep(max(0.0, due - self._clock.monotonic()))
 
     def _moment(self, monotonic: float) -> datetime:
@@ -376,7 +376,7 @@ class OutcomeWriter:
         """Release the slot of a message that was not sent."""
         if attempts.unsent is None:
             return
-        # A slot that nobody started is free again by itself, soon after its time; a started one would be in doubt.
+        # A slot that was not started is free again by itself, soon after its time; a started one would be in doubt.
         timeout = self._timeout if attempts.started else min(self._timeout, ONE_STEP)
         self._write(attempts, "was not sent", partial(self._release, attempts, attempts.unsent, timeout))
 

@@ -159,7 +159,7 @@ send_dialogtech_sms_notification = DialogTechSmsNotifier
 
 
 class FailedRunNotifier(DialogTechSmsNotifier):
-    """The notifier of `alert_on = dag_failed`: tells of a failed run who was not told of it by another notifier.
+    """The notifier of `alert_on = dag_failed`: alerts recipients whom no other notifier has alerted to the failed run.
 
     :param dialogtech_conn_id: the connection of type `dialogtech`.
     """
@@ -319,7 +319,7 @@ def _called(function: Callable[..., Any], context: Context, environment: jinja2.
 
 
 def _identity(message: object) -> str | None:
-    """Return what tells a message from another in every process: its template, or where its function is written."""
+    """Return what identifies a message in every process: its template, or where its function is defined."""
     if not callable(message):
         return str(message) if message else None
     function = message.func if isinstance(message, partial) else message

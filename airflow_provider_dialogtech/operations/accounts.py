@@ -1,4 +1,4 @@
-"""The connections, as a command reads them: no task runs here, so hooks could ask nobody on Airflow 3."""
+"""The connections, as a command reads them. No task runs here, so on Airflow 3 a hook has no process to ask."""
 
 from __future__ import annotations
 

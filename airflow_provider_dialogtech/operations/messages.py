@@ -1,4 +1,4 @@
-"""What a person asks the journal: which messages there are, and to settle one that is in doubt."""
+"""The questions that a person asks the journal: list messages, and settle one that is in doubt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_dialogtech.journal.store import Store
 
 MOST_LISTED = 10_000
 _LONGEST_NAME = 100
-# Between two bites those who send use the journal.
+# Between two batches, senders use the journal.
 PRUNING_PAUSE = 0.02
 
 _Found = list[Record]
@@ -46,12 +46,12 @@ class Messages:
     ) -> _Found:
         """Return messages, the newest first; slots that were given back for another one only where these are asked for.
 
-        :param since: those of the last so many seconds, and those to come.
+        :param since: those of this many past seconds, and those still to be sent.
         :param state: only those in this state.
         :param dag_ids: only those of these DAGs; an empty id names those of no task.
         :param run_id: only those of this run.
         :param task_id: only those of this task.
-        :param most: at most so many.
+        :param most: the largest number of messages to return.
         :raises JournalUnavailable: when the journal cannot be used.
         """
         values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED), "of_run": run_id, "of_task": task_id}
@@ -71,7 +71,7 @@ class Messages:
         return [row.dag_id for row in self._store.ask(Statement(statements.DAG_IDS, {"most": MOST_LISTED}))]
 
     def prune(self, retention: timedelta) -> None:
-        """Delete the messages whose retention is over, a few at a time, so that nobody who sends waits for it.
+        """Delete the messages whose retention is over, a few at a time, so that no sender waits for long.
 
         :param retention: how long messages are kept.
         :raises JournalUnavailable: when the journal cannot be used.
@@ -93,7 +93,7 @@ class Messages:
         """Settle a message in doubt. Its next attempt sends nothing when it was sent, and sends when it was not.
 
         :param id_: its row.
-        :param outcome: what became of it.
+        :param outcome: whether it was sent.
         :param by: who says so.
         :return: whether it was in doubt; where it was not, nothing has changed.
         :raises JournalUnavailable: when the journal cannot be used.
@@ -116,7 +116,7 @@ class Messages:
     ) -> dict[State, int]:
         """Count the messages with the same recipient, body and sending number, by state; other Airflows' too.
 
-        :param message: one of them; it is counted, too.
+        :param message: one of them; it is counted as well.
         :param begin: those that were sent from then on.
         :param end: those that were sent before.
         :param any_number: also those that were sent from other numbers of the account.
@@ -137,12 +137,12 @@ class Messages:
     def _ask(self, sql: Any, values: Mapping[str, Any]) -> _Found:
         values = {**values, "of_namespace": self._namespace}
         found = map(Record.of, self._store.ask(Statement(sql, values)))
-        # A message whose process is gone is in doubt, whether or not somebody has met it and written that down.
+        # A message whose process is gone is in doubt, even if no process has recorded that yet.
         return [record.given_up if record.is_overdue else record for record in found]
 
 
 def _detail(message: Record, outcome: str) -> dict[str, Any]:
-    """Return what a later attempt returns for the message, in the words that a result has."""
+    """Return what a later attempt returns for the message, in the form of a result."""
     if outcome != "sent":
         return {}
     return {

@@ -16,7 +16,7 @@ _LONGEST_OWNER = 500
 
 
 class AuditLogUnavailable(Exception):
-    """Airflow's audit log could not be written. Its words are for the user."""
+    """Airflow's audit log could not be written. Its sentence is shown to the user."""
 
 
 def settle(

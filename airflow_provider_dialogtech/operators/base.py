@@ -52,7 +52,7 @@ LINKS = (MessagesLink(),) if HAS_PAGES else ()
 
 
 DEFAULT_CONN_ID = "dialogtech_default"
-# The templated arguments, which render to texts, and the one that may render to any value.
+# The templated arguments, which render to strings, and the one that may render to any value.
 _TEXTS = ("to", "message", "from_", "idempotency_key", "dialogtech_conn_id")
 _VALUE = "recipients"
 

@@ -103,7 +103,7 @@ class Listener:
 
     @hookimpl
     def on_task_instance_failed(self, task_instance: Any, error: object) -> None:
-        # A failure here must not change what becomes of the task.
+        # A failure here must not change the task's state.
         with suppress(Exception):
             if "dag_failed" in config.alert_on() and _is_in_its_process(task_instance):
                 note_failure(task_instance, error)
@@ -122,7 +122,7 @@ def _create_pools() -> None:
 
 
 def _warn_of_a_taken_directory() -> None:
-    """Warn where somebody has made the directory that alerts fall back to: nobody sees it until they need it."""
+    """Warn if another user owns the directory that alerts fall back to: otherwise only a failed alert would show it."""
     from airflow_provider_dialogtech.alerts.journals import is_ours_alone, temporary_directory
 
     directory = temporary_directory()

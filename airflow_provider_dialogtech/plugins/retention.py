@@ -1,4 +1,4 @@
-"""Deletes the messages whose retention is over, also while nobody sends any."""
+"""Deletes the messages whose retention is over, also while no process sends."""
 
 from __future__ import annotations
 
