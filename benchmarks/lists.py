@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from airflow_provider_dialogtech.bulk.failure_policy import Stop
 from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
+from airflow_provider_dialogtech.bulk.sender import Stop
 from airflow_provider_dialogtech.journal.limits import SHORT_MARGIN
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number

@@ -16,8 +16,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from airflow_provider_dialogtech.api.client import DialogTechClient
-from airflow_provider_dialogtech.bulk.failure_policy import Stop
-from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage
+from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage, Stop
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.journal.journal import MessageJournal

@@ -27,10 +27,8 @@ from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.operations import accounts
-from airflow_provider_dialogtech.operations.messages import Messages
-from airflow_provider_dialogtech.operations.settle import AuditLogUnavailable
-from airflow_provider_dialogtech.operations.settle import settle as settle_message
-from airflow_provider_dialogtech.operations.usage import usage_of
+from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, usage_of
+from airflow_provider_dialogtech.operations.messages import settle as settle_message
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.config import frame_path, login_path, task_path
 from airflow_provider_dialogtech.settings.journal import journal_store

@@ -10,9 +10,8 @@ from typing import Any
 
 from airflow_provider_dialogtech.api_server.threads import ends, in_thread
 from airflow_provider_dialogtech.journal.limits import RateLimits
-from airflow_provider_dialogtech.masking import mask_number
-from airflow_provider_dialogtech.operations.accounts import journal_name, known_hooks
-from airflow_provider_dialogtech.operations.usage import NumberUsage, Usage
+from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
+from airflow_provider_dialogtech.operations.messages import NumberUsage, Usage
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def known_accounts() -> tuple[KnownAccount, ...]:
             hook.settings.account,
             hook.settings.conn_id,
             hook.settings.limits,
-            {journal_name(hook.settings, number): mask_number(number) for number in hook.settings.from_numbers},
+            shortened_numbers([hook]),
         )
         for hook in known_hooks()
     )

@@ -1,8 +1,7 @@
-"""When a list ends early: it was stopped, or too many messages in a row failed."""
+"""When a list ends early, because too many messages in a row failed, and whether it failed at its end."""
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 
 from airflow_provider_dialogtech.bulk.report import Report
@@ -27,44 +26,6 @@ class ListFailed(Exception):
     def __init__(self, message: str = "", *, final: bool) -> None:
         super().__init__(message)
         self.final = final
-
-
-class Stopped(ListFailed):
-    """The list was stopped. Messages whose request is not yet written are not sent, and release their slots."""
-
-    def __init__(self) -> None:
-        super().__init__("Stopped. ", final=False)
-
-
-class Stop:
-    """Stops a list when another thread or a signal handler sets it.
-
-    The main thread never waits for it, because a signal handler that interrupts such a wait could not set it.
-    """
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def set(self) -> None:
-        """Stop the list: no more requests are written."""
-        self._event.set()
-
-    def check(self) -> None:
-        """Check whether the list goes on.
-
-        :raises Stopped: when it is set.
-        """
-        if self._event.is_set():
-            raise Stopped
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep. All waits of the messages under way use this method.
-
-        :param seconds: how long.
-        :raises Stopped: as soon as it is set.
-        """
-        if self._event.wait(seconds):
-            raise Stopped
 
 
 # Each of these messages has already exhausted the sender's retries, which takes long.

@@ -1,4 +1,4 @@
-"""Sends the messages of a list in threads, so that every slot of the account is used."""
+"""Sends the messages of a list in threads, so that every slot of the account is used, until it is stopped."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from airflow_provider_dialogtech.bulk.failure_policy import Stop, Stopped
+from airflow_provider_dialogtech.bulk.failure_policy import ListFailed
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.delivery.sender import SmsSender
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, WaitTooLong
 from airflow_provider_dialogtech.journal.records import NO_TASK, Origin
 from airflow_provider_dialogtech.settings.identity import keys_in
@@ -19,6 +18,7 @@ from airflow_provider_dialogtech.settings.identity import keys_in
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.bulk.report import Report
     from airflow_provider_dialogtech.bulk.rows import CheckedRows
+    from airflow_provider_dialogtech.delivery.sender import SmsSender
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 
@@ -59,6 +59,44 @@ def messages_of(
             continue
         keys = keys_in(context, message, *([] if row_id is None else [row_id]))
         yield RowMessage(row.index, message, keys.key, keys.body_key)
+
+
+class Stopped(ListFailed):
+    """The list was stopped. Messages whose request is not yet written are not sent, and release their slots."""
+
+    def __init__(self) -> None:
+        super().__init__("Stopped. ", final=False)
+
+
+class Stop:
+    """Stops a list when another thread or a signal handler sets it.
+
+    The main thread never waits for it, because a signal handler that interrupts such a wait could not set it.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Stop the list: no more requests are written."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Check whether the list goes on.
+
+        :raises Stopped: when it is set.
+        """
+        if self._event.is_set():
+            raise Stopped
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep. All waits of the messages under way use this method.
+
+        :param seconds: how long.
+        :raises Stopped: as soon as it is set.
+        """
+        if self._event.wait(seconds):
+            raise Stopped
 
 
 Outcome: TypeAlias = SendResult | DialogTechError

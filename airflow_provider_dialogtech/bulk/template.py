@@ -1,22 +1,42 @@
-"""The message template of a list, rendered for each row."""
+"""The message template of a list, rendered for each row, which it sees as `recipient`."""
 
 from __future__ import annotations
 
 import re
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_provider_dialogtech.bulk.shapes import cell, spilled
+from jinja2 import StrictUndefined, UndefinedError
+
+from airflow_provider_dialogtech.bulk.shapes import cell, column_names, spilled, whole
 from airflow_provider_dialogtech.exceptions import InvalidMessage
-from airflow_provider_dialogtech.masking import mask_numbers, safe_str, type_name, without_locals
+from airflow_provider_dialogtech.masking import mask_numbers, safe_repr, safe_str, type_name, without_locals
+from airflow_provider_dialogtech.settings.templates import (
+    BadPiece,
+    environment_of,
+    in_single_braces,
+    pieces_of,
+    template_of,
+    text_of,
+)
+from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
+from airflow_provider_dialogtech.sms.missing import is_missing, missing_word
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import BaseOperator, Context
-    from airflow_provider_dialogtech.sms.message import SmsMessage
 
 LONGEST_TEMPLATE = 100_000
 """No message of 256 characters needs a longer template, and compiling one takes time."""
+LONGEST_READ = 10_000
+_ABSENT = object()
+_UNDEFINED = re.compile(r"'(\w+)' is undefined")
+# é, £, ’ and emoji as cp1252 shows them. Text has no such letters side by side, and nothing that may stand behind Ã.
+_DECODED_WRONGLY = re.compile("[ÃÂ][¡-º¼-¿]|â€|ðŸ")
+_LONGEST_WORDS = 150
+_MOST_VALUES = 1_000
+_SHORTEST_VALUE = 3
+_LONGEST_PATH = 100
 
 
 class RowTemplate:
@@ -30,15 +50,10 @@ class RowTemplate:
 
     @without_locals
     def __init__(self, task: BaseOperator, message: str, context: Context) -> None:
-        import jinja2
-
-        from airflow_provider_dialogtech.bulk.recipient import is_none
-        from airflow_provider_dialogtech.settings.templates import environment_of, in_single_braces, template_of
-
         if len(message) > LONGEST_TEMPLATE:
             raise InvalidMessage(f"`message` has more than {LONGEST_TEMPLATE:,} characters", before_any=True)
         # An undefined value is an error in the row.
-        environment = environment_of(task, undefined=jinja2.StrictUndefined)
+        environment = environment_of(task, undefined=StrictUndefined)
         environment.tests = {**environment.tests, "none": is_none}
         self._suspect = message if in_single_braces(message, lambda _: True) else ""
         problem: InvalidMessage
@@ -61,9 +76,6 @@ class RowTemplate:
         :param options: the other arguments of `SmsMessage.create`.
         :raises InvalidMessage: when the row is invalid.
         """
-        from airflow_provider_dialogtech.settings.templates import in_single_braces
-        from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
-
         if spilled(row):
             raise InvalidMessage("it has more cells than there are columns: put a cell that has a comma into quotes")
         try:
@@ -92,9 +104,6 @@ class RowTemplate:
         :param row: the row's values.
         :raises InvalidMessage: when it cannot be rendered, or needs a value that the row lacks.
         """
-        from airflow_provider_dialogtech.bulk.recipient import BadCell, Recipient
-        from airflow_provider_dialogtech.settings.templates import BadPiece, pieces_of
-
         try:
             return _beginning(pieces_of(self._template, ChainMap({"recipient": Recipient(row)}, self._context)))  # type: ignore[arg-type]
         except BadCell as error:
@@ -117,8 +126,6 @@ def _has(row: Mapping[str, Any], name: str) -> bool:
 
 def _beginning(pieces: Iterable[Any]) -> str:
     """Join the pieces until they exceed `LONGEST_READ` characters."""
-    from airflow_provider_dialogtech.settings.templates import BadPiece, text_of
-
     taken, length = [], 0
     for piece in pieces:
         taken.append(text := text_of(piece))
@@ -162,11 +169,86 @@ def _strings_in(row: Mapping[str, Any]) -> list[str]:
     return sorted((text for text in found if len(text) >= _SHORTEST_VALUE), key=len, reverse=True)
 
 
-_ABSENT = object()
-_UNDEFINED = re.compile(r"'(\w+)' is undefined")
-# é, £, ’ and emoji as cp1252 shows them. Text has no such letters side by side, and nothing that may stand behind Ã.
-_DECODED_WRONGLY = re.compile("[ÃÂ][¡-º¼-¿]|â€|ðŸ")
-_LONGEST_WORDS = 150
-LONGEST_READ = 10_000
-_MOST_VALUES = 1_000
-_SHORTEST_VALUE = 3
+class BadCell(UndefinedError):
+    """The template needs a value that the row lacks. Its message names the column, and quotes nothing else."""
+
+
+class Recipient:
+    """A row's values by name. It has no methods, which would shadow values named `items` or `count`.
+
+    :param row: the row's values.
+    """
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self._row = row
+
+    def __getitem__(self, name: str) -> Any:
+        if not isinstance(name, str):
+            raise KeyError(name)
+        try:
+            value = cell(self._row, name)
+        except KeyError:
+            return StrictUndefined(f"it has no `{name}`; its columns are {column_names(self._row)}", exc=BadCell)
+        return _seen(value, (name,))
+
+    def __str__(self) -> str:
+        raise BadCell("`recipient` is the whole row: name a column, as in {{ recipient.to }}")
+
+    def __iter__(self) -> NoReturn:
+        str(self)
+        raise NotImplementedError
+
+
+class Missing(StrictUndefined):
+    """A missing value: false and equal to what is missing, as in `if` and `or`; any other use of it is an error."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:  # type: ignore[override]
+        return False
+
+    def __eq__(self, other: object) -> bool:  # type: ignore[override]
+        return isinstance(other, Missing) or is_missing(other)
+
+    def __ne__(self, other: object) -> bool:  # type: ignore[override]
+        return not self == other
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(None)
+
+
+def is_none(value: object) -> bool:
+    """Jinja's test `none`, which a missing value passes."""
+    return value is None or isinstance(value, Missing)
+
+
+def _seen(value: Any, path: tuple[Any, ...]) -> Any:
+    """Return a value with `Missing` for each missing one in it.
+
+    :param value: the value.
+    :param path: the names and indices that lead to it.
+    """
+    if is_missing(value):
+        return Missing(_why_missing(value, path), exc=BadCell)
+    if isinstance(value, Mapping):
+        return {key: _seen(each, (*path, key)) for key, each in value.items()}
+    if type(value) in {list, tuple}:
+        return [_seen(each, (*path, index)) for index, each in enumerate(value)]
+    return whole(value)
+
+
+def _why_missing(value: object, path: tuple[Any, ...]) -> str:
+    word = missing_word(value)
+    problem = "is empty" if word is None else f"says {word}, as if it were empty"
+    # The keys of a value in a row may be a stranger's.
+    written = mask_numbers("".join(map(_step, path)))[:_LONGEST_PATH]
+    shown = path[0] if len(path) == 1 else written.removeprefix(".")
+    return f"its `{shown}` {problem}; if it may be, write {{{{ recipient{written} | default('…') }}}}"
+
+
+def _step(name: object) -> str:
+    if not isinstance(name, str):
+        return f"[{safe_repr(name)}]"
+    return f".{name}" if name.isidentifier() else f"[{name[:_LONGEST_PATH]!r}]"

@@ -11,7 +11,7 @@ from typing import Literal
 from airflow_provider_dialogtech.cli.output import UNKNOWN, USAGE, print_record, print_rows, running_command, say, stop
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal.records import Record
-from airflow_provider_dialogtech.operations.messages import Messages
+from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, settle
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.journal import journal_store
 
@@ -43,8 +43,6 @@ def resolve(arguments: Namespace) -> None:
     outcome: Literal["sent", "unsent"] = "sent" if arguments.sent else "unsent"
     problem, settled = "", False
     with running_command():
-        from airflow_provider_dialogtech.operations.settle import AuditLogUnavailable, settle
-
         messages = open_messages()
         message = messages.get(arguments.id)
         if message is not None:

@@ -54,35 +54,8 @@ class SendResult(dict[str, Any]):
     waited_seconds: float
     attempts: int
 
-    def __init__(  # noqa: PLR0917 - the values in the order of the XCom
-        self,
-        status: Literal["sent", "already_sent", "held_back"],
-        result: str,
-        result_description: str,
-        xml: str,
-        to: str,
-        from_: str,
-        segments: int,
-        encoding: str,
-        sent_at: str,
-        waited_seconds: float,
-        attempts: int,
-    ) -> None:
-        super().__init__(
-            {
-                "status": status,
-                "result": result,
-                "result_description": result_description,
-                "xml": xml,
-                "to": to,
-                "from": from_,
-                "segments": segments,
-                "encoding": encoding,
-                "sent_at": sent_at,
-                "waited_seconds": waited_seconds,
-                "attempts": attempts,
-            }
-        )
+    def __init__(self, **values: Any) -> None:
+        super().__init__(_EMPTY | {name.rstrip("_"): value for name, value in values.items()})
 
     def __getattr__(self, name: str) -> Any:
         # Only what is declared above: a name with underscores that Python looks up must stay missing.
@@ -94,13 +67,21 @@ class SendResult(dict[str, Any]):
         """Return it as a plain dict, as the operator pushes it."""
         return dict(self)
 
-    @classmethod
-    def from_xcom(cls, xcom: Mapping[str, Any]) -> SendResult:
-        """Read what `as_xcom` returned."""
-        return cls(**{"from_" if name == "from" else name: value for name, value in xcom.items()})
 
-
-_TEXTS = ("result", "result_description", "xml", "to", "from", "encoding", "sent_at")
+# A result's values in the order of the XCom.
+_EMPTY: dict[str, Any] = {
+    "status": "",
+    "result": "",
+    "result_description": "",
+    "xml": "",
+    "to": "",
+    "from": "",
+    "segments": 0,
+    "encoding": "",
+    "sent_at": "",
+    "waited_seconds": 0.0,
+    "attempts": 0,
+}
 
 
 def detail_of(result: SendResult) -> dict[str, Any]:
@@ -110,42 +91,24 @@ def detail_of(result: SendResult) -> dict[str, Any]:
 
 def already_sent(detail: Mapping[str, Any]) -> SendResult:
     """Return the result of a message that was sent before; what is missing or of another type is left empty."""
-    texts = {name: value if isinstance(value := detail.get(name), str) else "" for name in _TEXTS}
-    waited = detail.get("waited_seconds")
+    known: dict[str, Any] = {
+        name: value for name, empty in _EMPTY.items() if _is_like(value := detail.get(name), empty)
+    }
+    known |= {"status": "already_sent", "result": known.get("result") or "success"}
     return SendResult(
-        status="already_sent",
-        result=texts["result"] or "success",
-        result_description=texts["result_description"],
-        xml=texts["xml"],
-        to=texts["to"],
-        from_=texts["from"],
-        segments=_count(detail.get("segments")),
-        encoding=texts["encoding"],
-        sent_at=texts["sent_at"],
-        waited_seconds=float(waited) if isinstance(waited, (int, float)) else 0.0,
-        attempts=_count(detail.get("attempts")),
+        **{"segments": 1, "attempts": 1, **known, "waited_seconds": float(known.get("waited_seconds", 0))}
     )
+
+
+def _is_like(value: object, empty: object) -> bool:
+    kinds = (int, float) if isinstance(empty, float) else type(empty)
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def held_back(message: SmsMessage) -> SendResult:
     """Return the result of a message that `only_to` holds back."""
-    return SendResult(
-        status="held_back",
-        result="",
-        result_description="",
-        xml="",
-        to=mask_number(message.to),
-        from_="",
-        segments=message.segments,
-        encoding=message.encoding,
-        sent_at="",
-        waited_seconds=0.0,
-        attempts=0,
-    )
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 1
+    to = mask_number(message.to)
+    return SendResult(status="held_back", to=to, segments=message.segments, encoding=message.encoding)
 
 
 # The first that fits names the outcome.

@@ -9,7 +9,6 @@ from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.records import number_name
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 
 
 def hook_of(conn_id: str) -> DialogTechHook:
@@ -41,15 +40,10 @@ def known_hooks() -> list[DialogTechHook]:
     return hooks
 
 
-def journal_name(settings: ConnectionSettings, number: str) -> str:
-    """Return the journal's name of one of an account's numbers."""
-    return number_name(settings.account, number)
-
-
 def shortened_numbers(hooks: Iterable[DialogTechHook]) -> dict[str, str]:
     """Return the connections' numbers, shortened, by the names that they have in the journal."""
     return {
-        journal_name(hook.settings, number): mask_number(number)
+        number_name(hook.settings.account, number): mask_number(number)
         for hook in hooks
         for number in hook.settings.from_numbers
     }

@@ -14,10 +14,10 @@ from airflow_provider_dialogtech.api.messages import LARGEST_LISTING
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK
 from airflow_provider_dialogtech.exceptions import DialogTechError, NotSent
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-from airflow_provider_dialogtech.journal.records import Record
+from airflow_provider_dialogtech.journal.records import Record, number_name
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import digest, mask_number
-from airflow_provider_dialogtech.operations.accounts import conn_ids, hook_of, journal_name
+from airflow_provider_dialogtech.operations.accounts import conn_ids, hook_of
 from airflow_provider_dialogtech.operations.messages import Messages
 
 _DAY = timedelta(days=1)
@@ -141,13 +141,13 @@ def _number_of(message: Record, hook: DialogTechHook, end: float | None) -> str 
     """Return the number the message was sent from; None if unknown. The journal has only the number's digest."""
     settings = hook.settings
     for number in settings.from_numbers:
-        if journal_name(settings, number) == message.number:
+        if number_name(settings.account, number) == message.number:
             return number
     try:
         enabled = _client(hook, end).get_numbers()
     except DialogTechError:
         return None
-    return next((number for number in enabled if journal_name(settings, number) == message.number), None)
+    return next((number for number in enabled if number_name(settings.account, number) == message.number), None)
 
 
 def _meaning(message: Record, listed: int, known: Mapping[State, int]) -> str:

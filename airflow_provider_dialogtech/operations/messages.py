@@ -1,18 +1,21 @@
-"""The questions that a person asks the journal: list messages, and settle one that is in doubt."""
+"""What a person asks of the journal: the messages, how much of the limits they use, and to settle one in doubt."""
 
 from __future__ import annotations
 
 import json
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal import statements
 from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.masking import clean
 
 MOST_LISTED = 10_000
 _LONGEST_NAME = 100
@@ -64,7 +67,7 @@ class Messages:
         return self._ask(sql, values)
 
     def dag_ids(self) -> Sequence[str]:
-        """Return the DAGs that have messages, other Airflows' too; an empty id stands for messages of no task.
+        """Return the DAGs that have messages, also those of other Airflows; an empty id stands for messages of no task.
 
         :raises JournalUnavailable: when the journal cannot be used.
         """
@@ -114,7 +117,7 @@ class Messages:
     def count_same(
         self, message: Record, *, begin: datetime, end: datetime, any_number: bool = False
     ) -> dict[State, int]:
-        """Count the messages with the same recipient, body and sending number, by state; other Airflows' too.
+        """Count the messages with the same recipient, body and sending number, by state, also those of other Airflows.
 
         :param message: one of them; it is counted as well.
         :param begin: those that were sent from then on.
@@ -152,3 +155,105 @@ def _detail(message: Record, outcome: str) -> dict[str, Any]:
         "to": f"…{message.recipient_tail}",
         "sent_at": message.when.isoformat(timespec="milliseconds"),
     }
+
+
+EVENT = "dialogtech_message_settled"
+"""The event's name in Airflow's audit log."""
+_LONGEST_OWNER = 500
+
+
+class AuditLogUnavailable(Exception):
+    """Airflow's audit log could not be written. Its sentence is shown to the user."""
+
+
+def settle(
+    message: Record,
+    outcome: Literal["sent", "unsent"],
+    journal: Messages,
+    *,
+    by: str,
+    through: Literal["the page Messages", "the command line"],
+) -> bool:
+    """Settle a message in doubt, and note it in Airflow's audit log. Without the entry it is not settled.
+
+    :param message: the message.
+    :param outcome: whether it was sent.
+    :param journal: the journal's messages.
+    :param by: the person's name.
+    :param through: where they did it.
+    :return: whether it was in doubt; where it was not, nothing has changed.
+    :raises AuditLogUnavailable: when the audit log could not be written.
+    :raises JournalUnavailable: when the journal cannot be used.
+    """
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+
+    by = clean(by)
+    settled_by = by if through == "the page Messages" else f"{by} on {through}"
+    extra = {"message_id": message.id, "outcome": outcome, "through": through}
+    names = {"dag_id": message.dag_id, "run_id": message.run_id, "task_id": message.task_id}
+    of_task: dict[str, Any] = {name: value for name, value in names.items() if value}
+    if message.task_id:
+        of_task["map_index"] = message.map_index
+    settled = False
+    try:
+        with create_session() as session:
+            session.add(Log(event=EVENT, owner=by[:_LONGEST_OWNER], extra=json.dumps(extra), **of_task))
+            session.flush()  # fails before anything is settled
+            settled = journal.resolve(message.id, outcome, by=settled_by)
+            if not settled:
+                session.rollback()
+            return settled
+    except DialogTechError:
+        raise
+    except Exception as error:  # of any kind: a database's own, or a driver's
+        problem = type(error).__name__
+    # Outside the except block: the database's error carries the statement.
+    raise AuditLogUnavailable(
+        f"The message {message.id} was {'settled' if settled else 'not settled'}: Airflow's audit log could not be "
+        f"written ({problem}). Check Airflow's database."
+    )
+
+
+@dataclass(frozen=True)
+class NumberUsage:
+    """What one number has sent in the last minute.
+
+    :param account: the journal's name of its account.
+    :param number: the journal's name of the number.
+    :param last_second: messages that left in the last second.
+    :param last_minute: messages that left in the last 60 seconds.
+    :param waiting: messages that have a slot to come.
+    """
+
+    account: str = field(repr=False)
+    number: str = field(repr=False)
+    last_second: int
+    last_minute: int
+    waiting: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What all accounts have sent recently.
+
+    :param numbers: the numbers that have sent in the last minute, or have messages waiting.
+    :param alerts_sent: the number of alerts sent in the last 24 hours.
+    :param alerts_suppressed: alerts suppressed since the last message with the same dedup key; the next message says
+        so.
+    """
+
+    numbers: tuple[NumberUsage, ...]
+    alerts_sent: int
+    alerts_suppressed: int
+
+
+def usage_of(store: Store) -> Usage:
+    """Read how much of each limit is in use now.
+
+    :param store: where the journal is stored.
+    :raises JournalUnavailable: when the journal cannot be used.
+    """
+    numbers = tuple(NumberUsage(*row) for row in store.ask(Statement(statements.USAGE_OF_NUMBERS, {})))
+    (of_alerts,) = store.ask(Statement(statements.USAGE_OF_ALERTS, {}))
+    return Usage(numbers, int(of_alerts.sent), int(of_alerts.suppressed))

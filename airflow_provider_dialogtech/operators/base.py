@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+
 from airflow_provider_dialogtech._compat import (
     HAS_PAGES,
-    AirflowException,
     AirflowFailException,
     BaseOperator,
     BaseOperatorLink,
@@ -21,11 +21,18 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, Inv
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import mask_numbers, type_name
 from airflow_provider_dialogtech.settings.config import page_path, pool_of
+from airflow_provider_dialogtech.settings.templates import (
+    BadPiece,
+    environment_of,
+    in_single_braces,
+    template_of,
+    text_of,
+    value_of,
+    yields_values,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
-    from airflow_provider_dialogtech.bulk.failure_policy import ListFailed
-    from airflow_provider_dialogtech.bulk.report import Report
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +98,6 @@ class PooledOperator(BaseOperator):
         :param jinja_env: the environment.
         :param seen_oids: the ids of rendered values.
         """
-        from airflow_provider_dialogtech.settings.templates import value_of, yields_values
-
         if isinstance(content, str) and yields_values(jinja_env) and id(content) not in (seen_oids or ()):
             return value_of(jinja_env.from_string(content), context)
         return super().render_template(content, context, jinja_env, seen_oids)
@@ -101,10 +106,6 @@ class PooledOperator(BaseOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
-        from jinja2 import TemplateError
-
-        from airflow_provider_dialogtech.settings.templates import BadPiece, environment_of
-
         own = environment_of(self)
         for name in template_fields:
             given = getattr(parent, name, None)
@@ -129,8 +130,6 @@ class PooledOperator(BaseOperator):
 
     def _rendered(self, name: str, given: str, context: Context, environment: Any) -> str | None:
         """Return a rendered argument: a text, or None where its whole template is None."""
-        from airflow_provider_dialogtech.settings.templates import in_single_braces, template_of, text_of, value_of
-
         is_message = name == "message"
         if is_message and (problem := in_single_braces(given, context.__contains__)):
             raise InvalidMessage(f"`message` {problem}")
@@ -175,44 +174,14 @@ def ending_of(error: DialogTechError) -> Exception:
     """
     if isinstance(error, _FINAL):
         sentence = f"{error} {_AGAIN}"
-        _log_ending(sentence)
+        log_ending(sentence)
         return AirflowFailException(sentence)
-    _log_ending(str(error))
+    log_ending(str(error))
     # Raised as it is: an alert names its type. Its frames are internal to the package.
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
 
-def ending_of_list(end: ListFailed, report: Report) -> Exception:
-    """Log the outcome of a list, and return the error for the task to raise, after its `except` block.
-
-    :param end: how the list ended.
-    :param report: the outcome of each row.
-    """
-    _log_ending(f"{end}{report.in_one_line()}")
-    return (AirflowFailException if end.final else AirflowException)(f"{end}{report.in_lines()}")
-
-
-@contextmanager
-def pushing_summary(report: Report, ti: Any) -> Iterator[None]:
-    """Push the summary of a list to XCom when its task fails. Airflow pushes only the result of a successful task.
-
-    :param report: the outcome of each row.
-    :param ti: the running task instance; None to push nothing.
-    """
-    try:
-        yield
-    except BaseException as end:
-        try:
-            if ti is not None:
-                ti.xcom_push(key="return_value", value=report.summary())
-        except Exception:  # of any kind: Airflow may have marked the task as ended
-            log.warning("The summary could not be pushed to XCom. %s", report.in_words(), exc_info=True)
-        if not isinstance(end, Exception):  # Airflow 2 stops a task this way
-            log.warning("Stopped. %s", report.in_lines())
-        raise
-
-
-def _log_ending(sentence: str) -> None:
+def log_ending(sentence: str) -> None:
     """Log a task's error, wrapped to lines that fit the log page."""
     log.error("%s", fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))

@@ -5,24 +5,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy, ListFailed, Stop
+from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
+from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy, ListFailed
 from airflow_provider_dialogtech.bulk.report import Progress, Report
 from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
+from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage, Stop, messages_of
 from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
 from airflow_provider_dialogtech.hooks.dialogtech import check_choices, seconds_of
 from airflow_provider_dialogtech.masking import safe_repr, type_name
-from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of, ending_of_list, pushing_summary
+from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of, log_ending
 from airflow_provider_dialogtech.settings.identity import origin_of
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
-    from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 __all__ = ["DialogTechSendBulkSmsOperator"]
@@ -130,8 +132,6 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         :raises AirflowFailException: when the task failed, and a retry could not send the rest.
         :raises AirflowException: when the task failed, and a retry may send the rest.
         """
-        from airflow_provider_dialogtech.bulk.sender import messages_of
-
         stop = self._stop = Stop()
         failure: Exception
         try:
@@ -139,7 +139,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             rows = Rows.of(self.recipients)
             rows.require_columns()
             report = Report(rows, detailed=self.detailed)
-            with pushing_summary(report, context["ti"] if self.do_xcom_push else None):
+            with _pushing_summary(report, context["ti"] if self.do_xcom_push else None):
                 checked = check_rows(rows, compose, stop.check)
                 report.note_check(checked)
                 if self.invalid == "fail" or not checked.count:
@@ -149,7 +149,8 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         except DialogTechError as error:
             failure = ending_of(error)
         except ListFailed as end:
-            failure = ending_of_list(end, report)
+            log_ending(f"{end}{report.in_one_line()}")
+            failure = (AirflowFailException if end.final else AirflowException)(f"{end}{report.in_lines()}")
         else:
             return report.summary()
         raise failure
@@ -193,8 +194,6 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         policy.check_end(report)
 
     def _sender(self, stop: Stop, context: Context) -> BulkSender:
-        from airflow_provider_dialogtech.bulk.sender import BulkSender
-
         seconds = seconds_of(self.max_wait)
         per_second = self.hook.settings.limits.account_per_second
         return BulkSender(
@@ -206,3 +205,23 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
             until=None if seconds is None else time.monotonic() + seconds,
             origin=origin_of(context),
         )
+
+
+@contextmanager
+def _pushing_summary(report: Report, ti: Any) -> Iterator[None]:
+    """Push the summary of a list to XCom when its task fails. Airflow pushes only the result of a successful task.
+
+    :param report: the outcome of each row.
+    :param ti: the running task instance; None to push nothing.
+    """
+    try:
+        yield
+    except BaseException as end:
+        try:
+            if ti is not None:
+                ti.xcom_push(key="return_value", value=report.summary())
+        except Exception:  # of any kind: Airflow may have marked the task as ended
+            log.warning("The summary could not be pushed to XCom. %s", report.in_words(), exc_info=True)
+        if not isinstance(end, Exception):  # Airflow 2 stops a task this way
+            log.warning("Stopped. %s", report.in_lines())
+        raise

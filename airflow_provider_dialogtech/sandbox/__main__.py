@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from airflow_provider_dialogtech.sandbox.process import ACCESS_KEY, NUMBERS, SECRET_ACCESS_KEY
-from airflow_provider_dialogtech.sandbox.replies import SHAPES
 
 try:
     import uvicorn
 
-    from airflow_provider_dialogtech.sandbox.app import Sandbox
-    from airflow_provider_dialogtech.sandbox.arrival import ArrivalProtocol
-    from airflow_provider_dialogtech.sandbox.vendor import Account, Limits, Vendor
+    from airflow_provider_dialogtech.sandbox.app import ArrivalProtocol, Sandbox
+    from airflow_provider_dialogtech.sandbox.vendor import SHAPES, Account, Limits, Vendor
 except ModuleNotFoundError as missing:
     sys.exit(f"The sandbox needs {missing.name}. Install it: pip install 'airflow-provider-dialogtech[sandbox]'")
 

@@ -1,14 +1,16 @@
-"""The sandbox's HTTP routes: the API's URL, the test interface and the inbox page."""
+"""The sandbox over HTTP: the API's URL, the test interface, the inbox page, and when each request arrived."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import time
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -17,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from airflow_provider_dialogtech.sandbox.arrival import receipt_of, reset, until_disconnected
 from airflow_provider_dialogtech.sandbox.faults import Fault
 from airflow_provider_dialogtech.sandbox.guard import Guard
 from airflow_provider_dialogtech.sandbox.vendor import REMEMBERED, Account, Reply, Vendor
@@ -173,3 +175,47 @@ def _use_of(account: Account, now: float) -> dict[str, Any]:
             for second, minute in [account.of_number[number]]
         },
     }
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The arrival of a request.
+
+    :param at: when its bytes arrived, in seconds since 1970.
+    :param monotonic: the same time on the monotonic clock.
+    :param transport: the connection.
+    """
+
+    at: float
+    monotonic: float
+    transport: asyncio.Transport
+
+
+class ArrivalProtocol(H11Protocol):
+    """Reads the clocks when the bytes arrive, before they are parsed."""
+
+    def data_received(self, data: bytes) -> None:
+        # uvicorn copies this state into the scope of a request that begins now.
+        self.app_state = {**self.app_state, "receipt": Receipt(time.time(), time.monotonic(), self.transport)}
+        super().data_received(data)
+
+
+def receipt_of(request: Request) -> Receipt:
+    """Return the arrival of this request."""
+    return cast(Receipt, request.state.receipt)
+
+
+def reset(request: Request) -> None:
+    """Reset the TCP connection of this request."""
+    transport = receipt_of(request).transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def until_disconnected(request: Request) -> None:
+    """Wait until the client closes the connection; if the sandbox stops first, close it without an answer."""
+    try:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+    finally:
+        receipt_of(request).transport.abort()

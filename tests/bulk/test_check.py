@@ -2,8 +2,8 @@ import tracemalloc
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.failure_policy import Stop, Stopped
 from airflow_provider_dialogtech.bulk.rows import CheckedRows, Rows, check_rows
+from airflow_provider_dialogtech.bulk.sender import Stop, Stopped
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.sms.message import SmsMessage
 from airflow_provider_dialogtech.sms.numbers import normalize_number

@@ -15,8 +15,20 @@ from airflow_provider_dialogtech.exceptions import (
 )
 from tests.bulk.test_report import a_report, numbers
 
-SENT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 1, "GSM-7", "", 0.0, 1)
-ALREADY_SENT = SendResult.from_xcom({**SENT.as_xcom(), "status": "already_sent"})
+SENT = SendResult(
+    status="sent",
+    result="success",
+    result_description="[1] Message Sent",
+    xml="<xml/>",
+    to="…7777",
+    from_="…2111",
+    segments=1,
+    encoding="GSM-7",
+    sent_at="",
+    waited_seconds=0.0,
+    attempts=1,
+)
+ALREADY_SENT = SendResult(**{**SENT, "status": "already_sent"})
 
 
 def goes_on(policy: FailurePolicy, *outcomes: object) -> bool:

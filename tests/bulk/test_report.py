@@ -8,9 +8,21 @@ from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import InDoubt, InvalidMessage, Refused, Throttled, Unreachable
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
-SENT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 2, "GSM-7", "2026-01-01", 0.0, 1)
-ALREADY_SENT = SendResult.from_xcom({**SENT.as_xcom(), "status": "already_sent"})
-HELD_BACK = SendResult.from_xcom({**SENT.as_xcom(), "status": "held_back"})
+SENT = SendResult(
+    status="sent",
+    result="success",
+    result_description="[1] Message Sent",
+    xml="<xml/>",
+    to="…7777",
+    from_="…2111",
+    segments=2,
+    encoding="GSM-7",
+    sent_at="2026-01-01",
+    waited_seconds=0.0,
+    attempts=1,
+)
+ALREADY_SENT = SendResult(**{**SENT, "status": "already_sent"})
+HELD_BACK = SendResult(**{**SENT, "status": "held_back"})
 
 
 def a_report(given, **options) -> Report:

@@ -8,8 +8,7 @@ from unittest.mock import create_autospec
 import pytest
 
 from airflow_provider_dialogtech.bulk import sender as bulk_module
-from airflow_provider_dialogtech.bulk.failure_policy import Stop, Stopped
-from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage
+from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage, Stop, Stopped
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
@@ -183,7 +182,19 @@ def test_messages_are_made_only_when_they_are_needed():
     assert furthest <= 4
 
 
-RESULT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 1, "GSM-7", "", 0.0, 1)
+RESULT = SendResult(
+    status="sent",
+    result="success",
+    result_description="[1] Message Sent",
+    xml="<xml/>",
+    to="…7777",
+    from_="…2111",
+    segments=1,
+    encoding="GSM-7",
+    sent_at="",
+    waited_seconds=0.0,
+    attempts=1,
+)
 
 
 def test_stopped_it_starts_no_more_messages_and_releases_their_slots(sandbox, sqlite_url):

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.failure_policy import Stop, Stopped
+from airflow_provider_dialogtech.bulk.sender import Stop, Stopped
 
 
 def test_it_lets_go_on_until_it_is_set():

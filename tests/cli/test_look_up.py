@@ -3,7 +3,7 @@ import time
 import pytest
 
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
-from airflow_provider_dialogtech.sandbox.replies import SHAPES
+from airflow_provider_dialogtech.sandbox.vendor import SHAPES
 from tests.conftest import FROM_NUMBERS
 from tests.journal.looking import edit
 

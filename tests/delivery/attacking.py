@@ -8,8 +8,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from airflow_provider_dialogtech.bulk.failure_policy import Stop, Stopped
-from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage
+from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage, Stop, Stopped
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, NotSent
 from airflow_provider_dialogtech.journal.limits import SHORT_MARGIN, RateLimits

@@ -24,7 +24,19 @@ def figures(ending, missed_slots=0):
 
 
 def a_result(status):
-    return SendResult(status, "success", "", "", "…7777", "…2111", 1, "GSM-7", "2026-01-02", 2.5, 1)
+    return SendResult(
+        status=status,
+        result="success",
+        result_description="",
+        xml="",
+        to="…7777",
+        from_="…2111",
+        segments=1,
+        encoding="GSM-7",
+        sent_at="2026-01-02",
+        waited_seconds=2.5,
+        attempts=1,
+    )
 
 
 def test_only_a_message_that_was_sent_now_has_waited():

@@ -5,7 +5,19 @@ import pytest
 from airflow_provider_dialogtech.delivery.result import SendResult, already_sent, detail_of, held_back
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
-SENT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 2, "UCS-2", "2026-01-02", 0.5, 3)
+SENT = SendResult(
+    status="sent",
+    result="success",
+    result_description="[1] Message Sent",
+    xml="<xml/>",
+    to="…7777",
+    from_="…2111",
+    segments=2,
+    encoding="UCS-2",
+    sent_at="2026-01-02",
+    waited_seconds=0.5,
+    attempts=3,
+)
 
 
 def test_a_result_is_read_back_as_it_was_written():

@@ -20,7 +20,19 @@ from tests.clocks import FakeClock
 
 TIMEOUT = 30.0
 MESSAGE = SmsMessage.create(to="5556667777", message="Hello", from_numbers=["5554332111"])
-SENT = SendResult("sent", "success", "[1] Message Sent", "", "…7777", "…2111", 1, "GSM-7", "2026-01-02", 0.5, 1)
+SENT = SendResult(
+    status="sent",
+    result="success",
+    result_description="[1] Message Sent",
+    xml="",
+    to="…7777",
+    from_="…2111",
+    segments=1,
+    encoding="GSM-7",
+    sent_at="2026-01-02",
+    waited_seconds=0.5,
+    attempts=1,
+)
 
 
 def a_request(text="Hello", **options):

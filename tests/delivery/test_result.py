@@ -6,7 +6,19 @@ import pytest
 
 from airflow_provider_dialogtech.delivery.result import SendResult
 
-RESULT = SendResult("sent", "success", "[1] Message Sent", "<xml/>", "…7777", "…2111", 1, "GSM-7", "2026", 0.5, 2)
+RESULT = SendResult(
+    status="sent",
+    result="success",
+    result_description="[1] Message Sent",
+    xml="<xml/>",
+    to="…7777",
+    from_="…2111",
+    segments=1,
+    encoding="GSM-7",
+    sent_at="2026",
+    waited_seconds=0.5,
+    attempts=2,
+)
 
 
 def test_a_result_is_plain_json_whose_values_are_attributes_too():
@@ -17,7 +29,7 @@ def test_a_result_is_plain_json_whose_values_are_attributes_too():
 
 
 def test_a_result_is_read_back_as_it_was_written():
-    again = SendResult.from_xcom(json.loads(json.dumps(RESULT.as_xcom())))
+    again = SendResult(**json.loads(json.dumps(RESULT.as_xcom())))
     assert (type(again), again) == (SendResult, RESULT)
 
 

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_dialogtech.operations.settle import AuditLogUnavailable, settle
+from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, settle
 from tests.operations.test_look_up import a_message
 
 

@@ -7,7 +7,7 @@ from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
 from airflow_provider_dialogtech.journal.schema import alerts, messages
-from airflow_provider_dialogtech.operations.usage import usage_of
+from airflow_provider_dialogtech.operations.messages import usage_of
 from tests.journal.looking import change
 
 A_DAY = 86400.0

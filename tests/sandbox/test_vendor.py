@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
-from airflow_provider_dialogtech.sandbox.replies import reply_xml
+from airflow_provider_dialogtech.sandbox.vendor import reply_xml
 from tests.sandbox.calling import TO, call, get
 from tests.vendors_page import SUCCESS
 
