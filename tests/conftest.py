@@ -18,6 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.clocks import time
 from tests.coverage.sandboxes import counted
+from tests.interpreter import interpreter
 from tests.programs import summary
 from tests.stores import (
     no_slot_is_missed,
@@ -89,8 +90,10 @@ _GROUPS = {
     "tests/operators/test_in_airflow.py": "airflow",
     "tests/test_example_dags.py": "airflow",
     "tests/decorators/": "airflow",
+    "tests/plugins/test_pools.py::test_airflow_loads_the_plugin": "starts",
     "tests/plugins/": "airflow",
-    "tests/cli/test_pools.py": "airflow",
+    "tests/cli/test_pools.py::test_airflows_own": "airflow",
+    "tests/cli/test_pools.py::test_the_module": "starts",
     "tests/notifications/test_in_airflow.py": "airflow",
     "tests/test_get_provider_info.py::test_airflow_takes": "airflow",
     "tests/hostile/test_tracebacks.py": "airflow",
@@ -99,8 +102,7 @@ _GROUPS = {
     "tests/cli/test_operations.py": "starts",
     "tests/cli/test_commands.py": "starts",
     "tests/settings/test_form.py": "starts",
-    "tests/settings/test_identity.py": "starts",
-    "tests/settings/test_journal.py": "starts",
+    "tests/notifications/test_sms.py::test_parsing": "starts",
     "tests/test_compat.py": "starts",
     "tests/proxies/": "proxies",
     "tests/alerts/test_silent_journal.py": "silent journal",
@@ -287,6 +289,13 @@ def connect_sandbox(sandbox, connection):
 def sandbox_connection(connect_sandbox):
     """The default connection, to the sandbox and with all of its numbers."""
     return connect_sandbox(extra={"from_numbers": ",".join(FROM_NUMBERS)})
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory):
+    """A command that runs Python programs, which find Airflow imported: `[*python, "-c", code]`."""
+    with interpreter(tmp_path_factory.mktemp("python")) as command:
+        yield command
 
 
 @pytest.fixture

@@ -1,18 +1,25 @@
-"""Run DAGs in a real Airflow of its own process, and read what Airflow kept of them."""
+"""Run DAGs in a real Airflow of its own process, and read what Airflow kept of them.
+
+All tests of a worker share one Airflow: to start one takes longer than to run a dozen DAGs.
+"""
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
+from tests.statsd import StatsD
 from tools.commands import Commands
 from tools.metadata import Metadata, decoded
 
 HOME = Path(os.environ["AIRFLOW_HOME"])
+# Airflow shows as much as it can: at DEBUG, with the locals of each frame in a traceback. Airflow 3.0 shows them on its
+# console, later ones in their development mode. Rich does not wrap lines that are wide enough.
+_OPEN = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG", "DEV": "1", "COLUMNS": "4000", "NO_COLOR": "1"}
 
 
 @dataclass(frozen=True)
@@ -35,43 +42,45 @@ def run_dag(source: Path, **environment: str) -> DagRun:
     :param source: the DAG file, named as its DAG is; files beside it with its name come along.
     :param environment: variables that are read while it runs: settings of ours, connections.
     """
-    return _run([source], _shared(), os.environ | environment)[source.stem]
+    return run_dags([source], **environment)[source.stem]
 
 
 def run_dags(sources: Sequence[Path], **environment: str) -> dict[str, DagRun]:
-    """Run several DAGs one after the other, in an Airflow that is started with these variables."""
-    with started_airflow(**environment) as run:
-        return run(sources)
-
-
-@contextmanager
-def started_airflow(**environment: str) -> Iterator[Callable[..., dict[str, DagRun]]]:
-    """Give what runs DAGs in an Airflow that is started with these variables: `run([source], VARIABLE="value")`."""
-    with Commands(os.environ | environment) as commands:
-        yield lambda sources, **more: _run(sources, commands, os.environ | environment | more)
-
-
-def run_command(*arguments: str) -> str:
-    """Run a command of Airflow, and return what it printed."""
-    done = _shared().run(*arguments, environment=os.environ)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@cache
-def _shared() -> Commands:
-    return Commands(os.environ)
-
-
-def _run(sources: Sequence[Path], commands: Commands, environment: Mapping[str, str]) -> dict[str, DagRun]:
+    """Run several DAGs one after the other."""
     shutil.rmtree(HOME / "dags")
     (HOME / "dags").mkdir()
     for source in sources:
         for file in source.parent.glob(f"{source.stem}.*"):
             shutil.copy(file, HOME / "dags")
-    done = [commands.run("dags", "test", source.stem, environment=environment) for source in sources]
+    done = [_run("dags", "test", source.stem, **environment) for source in sources]
     output = "".join(each.stdout + each.stderr for each in done)
     return {source.stem: _dag_run(source.stem, output) for source in sources}
+
+
+def run_command(*arguments: str) -> str:
+    """Run a command of Airflow, and return what it printed."""
+    done = _run(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@cache
+def statsd() -> StatsD:
+    """Return what hears the metrics of this Airflow."""
+    return StatsD()
+
+
+def _run(*arguments: str, **environment: str) -> CompletedProcess[str]:
+    return _airflow().run(*arguments, environment=_variables() | environment)
+
+
+@cache
+def _airflow() -> Commands:
+    return Commands(_variables())
+
+
+def _variables() -> Mapping[str, str]:
+    return os.environ | _OPEN | statsd().settings
 
 
 def _dag_run(dag_id: str, output: str) -> DagRun:

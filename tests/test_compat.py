@@ -1,5 +1,4 @@
 import subprocess
-import sys
 
 MODULES = (
     "hooks.dialogtech",
@@ -35,17 +34,16 @@ print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
 """
 
 
-def run(program: str, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_importing_raises_no_deprecation_warning_of_ours():
-    assert run(RECORD, *MODULES) == ""
+def test_importing_raises_no_deprecation_warning_of_ours(python):
+    assert run(*python, "-c", RECORD, *MODULES) == ""
 
 
-def test_an_operators_import_brings_nothing_heavy_along():
-    brought = set(run(HEAVY).split())
+def test_an_operators_import_brings_nothing_heavy_along(python):
+    brought = set(run(*python, "-c", HEAVY).split())
     assert "airflow_provider_dialogtech" in brought
     assert not brought & {"requests", "sqlalchemy", "defusedxml", "phonenumbers", "tenacity", "urllib3", "smsutil"}
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # Major and minor. Another minor version reads and writes this journal, too; a newer major one must not.
 MAJOR = 1
-VERSION = MAJOR * 100 + 2
+VERSION = MAJOR * 100 + 3
 metadata = sa.MetaData()
 
 
@@ -61,6 +61,9 @@ messages = sa.Table(
     sa.Index("dialogtech_messages_account_at", "account", "at"),
     sa.Index("dialogtech_messages_at", "at"),
     sa.Index("dialogtech_messages_dag_at", "dag_id", "at"),
+    sa.Index("dialogtech_messages_run_at", "run_id", "at"),
+    sa.Index("dialogtech_messages_task_dag_at", "namespace", "task_id", "dag_id", "at"),
+    sa.Index("dialogtech_messages_namespace_at", "namespace", "at"),
 )
 _has_body_key = sa.text("body_key IS NOT NULL")
 sa.Index(
@@ -70,13 +73,19 @@ sa.Index(
     sqlite_where=_has_body_key,
 )
 _was_not_sent = sa.text("state <> 'sent'")
+# With the names, so that no row is read of another DAG's, task's or Airflow's.
 sa.Index(
     "dialogtech_messages_not_sent",
     messages.c.state,
     messages.c.at,
+    messages.c.dag_id,
+    messages.c.task_id,
+    messages.c.namespace,
     postgresql_where=_was_not_sent,
     sqlite_where=_was_not_sent,
 )
+_is_alert = sa.text("priority = 1")
+sa.Index("dialogtech_messages_alerts", messages.c.at, postgresql_where=_is_alert, sqlite_where=_is_alert)
 
 accounts = sa.Table(
     "dialogtech_accounts",
@@ -110,6 +119,11 @@ alerts = sa.Table(
     _count("sent_before"),
     _text("about", 64),
     _text("resolution", 32),
+    sa.Index("dialogtech_alerts_cooldown_ends", "cooldown_ends"),
+)
+_was_suppressed = sa.text("suppressed > 0")
+sa.Index(
+    "dialogtech_alerts_suppressed", alerts.c.suppressed, postgresql_where=_was_suppressed, sqlite_where=_was_suppressed
 )
 
 alert_grants = sa.Table(

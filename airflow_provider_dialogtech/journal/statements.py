@@ -7,6 +7,7 @@ these differ. The states come from `states.py`. Each statement has a name in `ST
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -271,8 +272,8 @@ CORRECT_ACCOUNT = (
     )
 )
 
-_OLD = sa.select(messages.c.id).where(messages.c.at < now() - sa.bindparam("retention", type_=sa.Float))
-PRUNE = messages.delete().where(messages.c.id.in_(_OLD.order_by(messages.c.at).limit(_PRUNED_AT_ONCE)))
+_expired = sa.select(messages.c.id).where(messages.c.at < now() - sa.bindparam("retention", type_=sa.Float))
+PRUNE = messages.delete().where(messages.c.id.in_(_expired.order_by(messages.c.at).limit(_PRUNED_AT_ONCE)))
 """Forget a few messages whose time is over; few, so that nobody waits for it."""
 
 
@@ -364,38 +365,89 @@ FIND = _read(_is_of_message)
 GET = _read(messages.c.id == _id)
 """The message of a row."""
 
-_is_ours = messages.c.namespace == sa.bindparam("of_namespace", type_=sa.String)
-GET_OURS = _read(messages.c.id == _id, _is_ours)
+GET_OURS = _read(messages.c.id == _id, messages.c.namespace == sa.bindparam("of_namespace", type_=sa.String))
 """The same, where it is this Airflow's."""
 
-_MOST = sa.bindparam("most", type_=sa.Integer)
-_is_of_dags = messages.c.dag_id.in_(sa.bindparam("of_dags", type_=sa.String, expanding=True))
+_most = sa.bindparam("most", type_=sa.Integer)
+_dag = sa.select(sa.func.min(messages.c.dag_id).label("dag_id")).cte("dags", recursive=True)
+_next_dag = sa.select(sa.func.min(messages.c.dag_id)).where(messages.c.dag_id > _dag.c.dag_id).scalar_subquery()
+_dags = _dag.union_all(sa.select(_next_dag).where(_dag.c.dag_id.isnot(None)))
+DAG_IDS = sa.select(_dags.c.dag_id).where(_dags.c.dag_id.isnot(None)).limit(_most)
+"""The DAGs that have messages, one step in their index for each."""
 
 
-def _is_wanted(column: Any, name: str) -> ColumnElement[bool]:
-    wanted = sa.bindparam(name, type_=sa.String)
-    return sa.or_(wanted == "", column == wanted)
-
-
-_is_of_task = sa.and_(_is_wanted(messages.c.run_id, "of_run"), _is_wanted(messages.c.task_id, "of_task"))
 # What was given back for another slot says nothing; what nobody has taken over since was not sent.
 _is_of_interest = sa.or_(messages.c.state != State.RELEASED.value, messages.c.key.isnot(None))
-
-
 # As the index has it, to the letter.
 _was_not_sent: Any = sa.text(f"{messages.name}.state <> '{State.SENT.value}'")
 
 
-def _newest(*conditions: ColumnElement[bool], at: Any = messages.c.at) -> Any:
+@cache
+def newest(
+    state: State | None = None, *, of_dags: bool = False, of_run: bool = False, of_task: bool = False, in_file: bool
+) -> Any:
+    """Return the question for the newest messages, each answered by the index that leaves the fewest rows to read.
+
+    :param state: those in this state; by default all but slots that were given back for another one.
+    :param of_dags: only those of some DAGs.
+    :param of_run: only those of a run.
+    :param of_task: only those of a task.
+    :param in_file: whether SQLite is asked.
+    """
+    by_state = not of_run and state not in {None, State.SENT}  # nearly all were sent
+    by_dag = not of_run and not by_state and (of_dags or of_task)
+    wanted = {"of_namespace": messages.c.namespace}
+    wanted |= {"of_run": messages.c.run_id} if of_run else {}
+    wanted |= {"of_task": messages.c.task_id} if of_task else {}
+    wanted |= {"of_dags": messages.c.dag_id} if of_dags and not by_dag else {}
+    if of_run:
+        by = {"of_run"}
+    elif by_state or (by_dag and not of_task):
+        by = set()
+    else:
+        by = {"of_namespace", "of_task"}
+    # SQLite only guesses which of several indexes leaves the fewest rows. It uses none for an expression.
+    conditions = [_is_one(column if name in by else column + "", name) for name, column in wanted.items()]
+    conditions += [_is_of_interest if state is None else _is_shown_as(state)]
+    if by_dag:
+        return _newest_of_each_dag(conditions, of_dags=of_dags, in_file=in_file)
+    if by_state:
+        conditions.append(_was_not_sent)
+    # Two states are in their index one after the other. By the time alone, a store would walk through all messages.
+    return _in_order(_read(*conditions), messages.c.at + 0 if state is State.IN_DOUBT else messages.c.at)
+
+
+def _is_one(column: Any, name: str) -> ColumnElement[bool]:
+    if name == "of_dags":
+        return sa.and_(column.in_(sa.bindparam(name, type_=sa.String, expanding=True)))
+    return sa.and_(column == sa.bindparam(name, type_=sa.String))
+
+
+def _in_order(query: Any, at: Any) -> Any:
     is_since = at > now() - sa.bindparam("since", type_=sa.Float)
-    return _read(is_since, _is_ours, _is_of_task, *conditions).order_by(at.desc(), messages.c.id.desc()).limit(_MOST)
+    return query.where(is_since).order_by(at.desc(), messages.c.id.desc()).limit(_most)
 
 
-def _in_state(state: State, *conditions: ColumnElement[bool]) -> Any:
-    if state is State.SENT:  # nearly all are
-        return _newest(_is_literally(state), *conditions)
-    # A sum is in no index: by the time alone, a store would walk through all that was sent for a few of these.
-    return _newest(_is_shown_as(state), *conditions, at=messages.c.at + 0)
+def _newest_of_each_dag(conditions: list[Any], *, of_dags: bool, in_file: bool) -> Any:
+    """Read the newest messages of each of several DAGs: they may be few among those of others."""
+    names = sa.bindparam("of_dags_as_json", type_=sa.String)
+    if not of_dags:
+        dag: Any = DAG_IDS.limit(None).subquery("dag")
+    elif in_file:
+        dag = sa.func.json_each(names).table_valued("value").alias("dag")
+    else:
+        listed = sa.func.json_array_elements_text(sa.cast(names, sa.JSON))
+        dag = listed.table_valued("value").render_derived("dag")
+    (dag_id,) = dag.c
+    ids = _in_order(sa.select(messages.c.id).where(messages.c.dag_id == dag_id, *conditions), messages.c.at)
+    shown = messages.alias("shown")
+    found = sa.select(*(shown.c[name] for name in COLUMNS), now().label("read_at"))
+    if in_file:
+        found = found.select_from(dag.join(shown, shown.c.id.in_(ids.correlate(dag))))
+    else:
+        of_dag = ids.lateral("of_dag")
+        found = found.select_from(dag.join(of_dag, sa.true()).join(shown, shown.c.id == of_dag.c.id))
+    return found.order_by(shown.c.at.desc(), shown.c.id.desc()).limit(_most)
 
 
 def _is_shown_as(state: State) -> ColumnElement[bool]:
@@ -409,20 +461,8 @@ def _is_shown_as(state: State) -> ColumnElement[bool]:
 def _is_literally(*found: State) -> ColumnElement[bool]:
     written = ", ".join(f"'{state.value}'" for state in found)
     is_found: Any = sa.text(f"{messages.name}.state IN ({written})")
-    return sa.and_(is_found) if State.SENT in found else sa.and_(is_found, _was_not_sent)
+    return sa.and_(is_found)
 
-
-LIST = _newest(_is_of_interest)
-LIST_OF_DAGS = _newest(_is_of_interest, _is_of_dags)
-LIST_IN_STATE = {state: _in_state(state) for state in State}
-LIST_IN_STATE_OF_DAGS = {state: _in_state(state, _is_of_dags) for state in State}
-"""The newest messages: of all states but slots that were given back for another one, or in one state."""
-
-_dag = sa.select(sa.func.min(messages.c.dag_id).label("dag_id")).cte("dags", recursive=True)
-_next_dag = sa.select(sa.func.min(messages.c.dag_id)).where(messages.c.dag_id > _dag.c.dag_id).scalar_subquery()
-_dags = _dag.union_all(sa.select(_next_dag).where(_dag.c.dag_id.isnot(None)))
-DAG_IDS = sa.select(_dags.c.dag_id).where(_dags.c.dag_id.isnot(None)).limit(_MOST)
-"""The DAGs that have messages, one step in their index for each."""
 
 _shown_state = sa.case((_is_overdue, State.IN_DOUBT.value), else_=messages.c.state)
 _of_all_numbers = sa.and_(
@@ -459,10 +499,14 @@ USAGE_OF_NUMBERS = (
 
 USAGE_OF_ALERTS = sa.select(
     sa.select(sa.func.count())
-    .where(messages.c.priority == 1, messages.c.state == State.SENT.value, messages.c.at > now() - _DAY)
+    .where(messages.c.priority == sa.literal_column("1"), messages.c.at > now() - _DAY)
+    .where(messages.c.state == State.SENT.value)
     .scalar_subquery()
     .label("sent"),
-    sa.select(sa.func.coalesce(sa.func.sum(alerts.c.suppressed), 0)).scalar_subquery().label("suppressed"),
+    sa.select(sa.func.coalesce(sa.func.sum(alerts.c.suppressed), 0))
+    .where(alerts.c.suppressed > sa.literal_column("0"))
+    .scalar_subquery()
+    .label("suppressed"),
 )
 """Alerts that were sent in the last 24 hours, and those that were counted since the last message about the same."""
 
@@ -478,14 +522,8 @@ INSERT_ACCOUNT = accounts.insert().inline()
 
 
 def _named(namespace: dict[str, Any]) -> dict[str, Executable]:
-    found: dict[str, Executable] = {}
-    for name, sql in namespace.items():
-        if name.isupper() and isinstance(sql, Executable):
-            found[name.lower()] = sql
-        elif name.isupper() and isinstance(sql, dict):
-            found |= {f"{name.lower()}_{key}": each for key, each in sql.items() if isinstance(each, Executable)}
-    return found
+    return {name.lower(): sql for name, sql in namespace.items() if name.isupper() and isinstance(sql, Executable)}
 
 
 STATEMENTS = _named(vars()) | {f"alert_{name}": sql for name, sql in _named(vars(alert_statements)).items()}
-"""Every statement by its name."""
+"""Every statement by its name, except what `newest` makes."""

@@ -57,14 +57,16 @@ class Messages:
         :param most: the largest number of messages to return.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        values: dict[str, Any] = {"since": since, "most": min(most, MOST_LISTED), "of_run": run_id, "of_task": task_id}
-        if dag_ids is not None:
-            values["of_dags"] = [*dag_ids]
-        if state is None:
-            sql = statements.LIST if dag_ids is None else statements.LIST_OF_DAGS
-        else:
-            sql = (statements.LIST_IN_STATE if dag_ids is None else statements.LIST_IN_STATE_OF_DAGS)[State(state)]
-        return self._ask(sql, values)
+        sql = statements.newest(
+            None if state is None else State(state),
+            of_dags=dag_ids is not None,
+            of_run=bool(run_id),
+            of_task=bool(task_id),
+            in_file=self._store.is_file,
+        )
+        dags = [*dict.fromkeys(dag_ids or ())]
+        names = {"of_dags": dags, "of_dags_as_json": json.dumps(dags), "of_run": run_id, "of_task": task_id}
+        return self._ask(sql, {"since": since, "most": min(most, MOST_LISTED), **names})
 
     def dag_ids(self) -> Sequence[str]:
         """Return the DAGs that have messages, also those of other Airflows; an empty id stands for messages of no task.

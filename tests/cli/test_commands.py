@@ -1,6 +1,5 @@
 import argparse
 import subprocess
-import sys
 
 import pytest
 
@@ -40,13 +39,13 @@ def test_airflow_s_parser_accepts_the_commands():
         assert callable(parsed.func)
 
 
-def test_naming_the_commands_imports_nothing_heavy():
+def test_naming_the_commands_imports_nothing_heavy(python):
     program = (
         "import sys, airflow.cli.cli_config; before = set(sys.modules);"
         "from airflow_provider_dialogtech.cli import get_dialogtech_cli_commands as commands; commands();"
         "print(*sorted(set(sys.modules) - before))"
     )
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    loaded = subprocess.run([*python, "-c", program], capture_output=True, text=True, check=True).stdout
     ours = {name for name in loaded.split() if name.startswith("airflow_provider_dialogtech.")}
     assert ours == {
         f"airflow_provider_dialogtech.{name}" for name in ("cli", "cli.commands", "journal", "journal.states")

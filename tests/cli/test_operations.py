@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,12 +33,13 @@ def test_each_command_is_shown():
     ]  # fmt: skip
 
 
-def test_many_messages_in_doubt_are_settled_as_shown(run, rows_of, sandbox, sandbox_connection, metadata_db):
+@pytest.mark.usefixtures("metadata_db", "sandbox_connection")
+def test_many_messages_in_doubt_are_settled_as_shown(run, rows_of, sandbox, python):
     sandbox.fault("reset_after_accept", times=2)
     assert [run(*SEND).code for _ in range(2)] == [3, 3]
     scripts = re.findall(r"^```bash\n(.*?)^```", ON_CALL, re.MULTILINE | re.DOTALL)
     (script,) = (script for script in scripts if "xargs" in script)
-    ours = f"{sys.executable} -m airflow_provider_dialogtech"
+    ours = shlex.join([*python, "-m", "airflow_provider_dialogtech"])
     script = script.replace("airflow dialogtech", ours).replace("python -c", "python3 -c")
     done = subprocess.run(
         ["bash", "-ceuo", "pipefail", script], capture_output=True, text=True, check=False, env=os.environ

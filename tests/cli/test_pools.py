@@ -1,5 +1,4 @@
 import subprocess
-import sys
 
 import pytest
 
@@ -28,9 +27,9 @@ def test_pools_names_a_wrong_setting(monkeypatch, run):
     assert "[dialogtech] pool_slots must be a whole number from 1 to 10,000" in ran.err
 
 
-def test_the_module_runs_on_every_airflow_as_documented(metadata_db):
+def test_the_module_runs_on_every_airflow_as_documented(metadata_db, python):
     (command,) = documented_commands("python -m airflow_provider_dialogtech pools")
-    done = subprocess.run([sys.executable, *command.split()[1:]], capture_output=True, text=True, check=True)
+    done = subprocess.run([*python, *command.split()[1:]], capture_output=True, text=True, check=True)
     assert "dialogtech_default" in done.stdout
 
 

@@ -1,7 +1,6 @@
 """Failures in a real Airflow that shows the locals of each frame, with connections from its database.
 
-Airflow 3.0 shows them on its console, later ones in their development mode (DEV=1); connections of the environment
-would show less of themselves.
+Connections of the environment would show less of themselves.
 """
 
 import json
@@ -13,13 +12,11 @@ import pytest
 from airflow_provider_dialogtech.masking import encodings_of
 from tests.conftest import ACCESS_KEY, FROM_NUMBERS, SECRET
 from tests.hostile.dags.dialogtech_tracebacks import BODY
-from tests.running import HOME, started_airflow
+from tests.running import HOME, run_dag
 
 pytestmark = pytest.mark.timeout(400)
 
 DAGS = Path(__file__).parent / "dags"
-# Wide enough that Rich does not wrap lines.
-DEVELOPMENT = {"DEV": "1", "COLUMNS": "4000", "NO_COLOR": "1", "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
 JOURNAL_PASSWORD = "j0urnal-canary"
 CLOSED_JOURNAL = f"postgresql+psycopg2://journal:{JOURNAL_PASSWORD}@127.0.0.1:{{port}}/journal"
 # What Airflow 3 itself logs at DEBUG: what it masks, and the rendered fields.
@@ -47,16 +44,9 @@ def stored_connections(metadata_db, sandbox, unused_port):
         session.query(Connection).filter(Connection.conn_id.in_(connections)).delete()
 
 
-@pytest.fixture(scope="module")
-def run(metadata_db):
-    """An Airflow that shows the locals of each frame."""
-    with started_airflow(**DEVELOPMENT) as run:
-        yield run
-
-
-def failed(run, dag_id: str, **environment: str) -> str:
+def failed(dag_id: str, **environment: str) -> str:
     """Run a DAG all of whose tasks fail, and return what Airflow printed and logged."""
-    done = run([DAGS / f"{dag_id}.py"], **environment)[dag_id]
+    done = run_dag(DAGS / f"{dag_id}.py", **environment)
     assert {state for states in done.states.values() for state in states} == {"failed"}, done.output
     logged = done.output + "".join(file.read_text() for file in HOME.glob(f"logs/**/dag_id={dag_id}/**/*.log"))
     return "\n".join(line for line in logged.splitlines() if not OF_AIRFLOW.search(line))
@@ -70,9 +60,9 @@ def assert_silent(logged: str, *secrets: str) -> None:
         assert not found
 
 
-def test_no_failure_leaves_a_key_a_number_or_a_message_in_a_log(run, stored_connections, sandbox):
+def test_no_failure_leaves_a_key_a_number_or_a_message_in_a_log(stored_connections, sandbox):
     sandbox.fault("reset_after_accept", to="5556667772")
-    logged = failed(run, "dialogtech_tracebacks")
+    logged = failed("dialogtech_tracebacks")
 
     for words in ("could not be reached", "may have been sent", "did not accept", "extra.timeout must be"):
         assert words in logged
@@ -80,9 +70,8 @@ def test_no_failure_leaves_a_key_a_number_or_a_message_in_a_log(run, stored_conn
     assert_silent(logged, sandbox.secret_access_key, SECRET)
 
 
-def test_an_unavailable_journal_leaves_none_in_a_log(run, stored_connections, sandbox, unused_port):
+def test_an_unavailable_journal_leaves_none_in_a_log(stored_connections, sandbox, unused_port):
     logged = failed(
-        run,
         "dialogtech_without_journal",
         AIRFLOW__DIALOGTECH__JOURNAL_URL=CLOSED_JOURNAL.format(port=unused_port),
     )

@@ -10,7 +10,7 @@ from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
 from airflow_provider_dialogtech.journal.schema import accounts
 from airflow_provider_dialogtech.journal.store import Store
-from tests.journal.looking import database, edit, rows
+from tests.journal.looking import edit, rows
 
 pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
 
@@ -62,22 +62,3 @@ def test_a_pause_that_a_clock_that_was_ahead_has_set_ends_with_the_next_outcome(
         journal.settle(held, "sent", {})
     (account,) = rows(store_url, accounts)
     assert account.paused_until == 0
-
-
-@pytest.mark.parametrize("body_key", ["body", None])
-def test_a_message_is_found_by_its_key_and_its_body_key_without_a_walk_through_the_journal(store_url, body_key):
-    Store(store_url).open()
-    with database(store_url) as connection:
-        sql = statements.messages.select().where(statements.FIND.whereclause)
-        sql = sql.with_only_columns(statements.messages.c.id)
-        compiled = sql.compile(connection, compile_kwargs={"render_postcompile": True})
-        is_file = store_url.startswith("sqlite")
-        if not is_file:
-            connection.exec_driver_sql("SET enable_seqscan = off")
-        explain = "EXPLAIN QUERY PLAN " if is_file else "EXPLAIN "
-        values = compiled.construct_params({"of_key": "key", "of_body_key": body_key})
-        values = tuple(values[name] for name in compiled.positiontup) if compiled.positional else values
-        plan = "\n".join(str(tuple(row)) for row in connection.exec_driver_sql(explain + str(compiled), values))
-    assert "SCAN dialogtech_messages" not in plan
-    assert "Seq Scan" not in plan
-    assert ("dialogtech_messages_body_key" in plan) or body_key is None

@@ -390,9 +390,8 @@ def test_airflow_stores_no_number_of_a_deadline_alert_without_to():
     }
 
 
-def test_parsing_a_dag_with_an_alert_imports_nothing_heavy():
+def test_parsing_a_dag_with_an_alert_imports_nothing_heavy(python):
     import subprocess
-    import sys
 
     code = (
         "import sys; from airflow_provider_dialogtech import _compat; before = set(sys.modules)\n"
@@ -400,7 +399,7 @@ def test_parsing_a_dag_with_an_alert_imports_nothing_heavy():
         "print(sorted({name.split('.')[0] for name in set(sys.modules) - before}"
         " & {'requests', 'sqlalchemy', 'phonenumbers', 'defusedxml', 'tenacity'}))"
     )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([*python, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 

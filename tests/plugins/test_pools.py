@@ -1,7 +1,6 @@
 import json
 import sqlite3
 import subprocess
-import sys
 import threading
 from contextlib import closing
 from types import SimpleNamespace
@@ -200,10 +199,10 @@ def test_airflow_starts_though_a_setting_is_wrong(pools, monkeypatch, caplog, na
     assert f"[dialogtech] {name} must be" in caplog.text
 
 
-def test_airflow_loads_the_plugin():
+def test_airflow_loads_the_plugin(python):
     program = (
         "from airflow.listeners.listener import get_listener_manager as manager\n"
         "print([type(plugin).__module__ for plugin in manager().pm.get_plugins()])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([*python, "-c", program], capture_output=True, text=True, check=True)
     assert "airflow_provider_dialogtech.plugins.dialogtech" in done.stdout

@@ -65,12 +65,12 @@ print("SERVED", meta.model_dump_json())
 """
 
 
-def test_airflow_serves_the_form():
+def test_airflow_serves_the_form(python):
     if find_spec("airflow.api_fastapi") is None:
         pytest.skip("Airflow 2 makes its form of the hook's widgets")
     if version("apache-airflow").startswith("3.0.") and find_spec("flask_appbuilder") is None:
         pytest.skip("without Flask-AppBuilder, Airflow 3.0 shows no provider's fields")
-    done = subprocess.run([sys.executable, "-c", SERVE], capture_output=True, text=True, check=True)
+    done = subprocess.run([*python, "-c", SERVE], capture_output=True, text=True, check=True)
     served = json.loads(done.stdout.split("SERVED ")[1].splitlines()[0])
     assert list(served["extra_fields"]) == NAMES
     assert served["extra_fields"]["from_numbers"]["schema"]["title"] == "From numbers"

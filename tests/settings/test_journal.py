@@ -1,11 +1,13 @@
-import os
-import subprocess
-import sys
+import traceback
 from pathlib import Path
 
 import pytest
+from airflow import configuration
+from airflow.secrets import BaseSecretsBackend
 
-from airflow_provider_dialogtech.exceptions import InvalidConnection
+from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.settings import journal as journal_place
 from airflow_provider_dialogtech.settings.journal import journal_store, on_container_layer
 
@@ -63,106 +65,61 @@ def test_another_database_is_refused_without_showing_its_password(monkeypatch):
     assert "pa55" not in str(raised.value)
 
 
-# Open the journal, then write into it.
-OPEN = """
-from airflow_provider_dialogtech.journal.journal import MessageJournal
-from airflow_provider_dialogtech.journal.limits import RateLimits
-from airflow_provider_dialogtech.settings.journal import journal_store
-store = journal_store()
-print("IS FILE", store.is_file)
-if store.is_file:
-    MessageJournal(store, "an account", RateLimits()).find("a key")
-"""
+@pytest.fixture
+def without_url(monkeypatch):
+    """No variable has the journal's URL."""
+    monkeypatch.delenv("AIRFLOW__DIALOGTECH__JOURNAL_URL")
 
 
-def opened(home: Path, **environment: str) -> str:
-    """Open the journal in an Airflow of its own; return what that printed."""
-    done = in_an_airflow(home, **environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
-
-
-def in_an_airflow(home: Path, code: str = OPEN, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__DIALOGTECH__")}
-    variables = others | {"AIRFLOW_HOME": str(home), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////none.db"}
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=variables | environment, check=False)
-
-
-# Open a journal in each home of the arguments, and print the errors.
-OPEN_IN_HOMES = """
-import os, sys, traceback
-from airflow import configuration
-from airflow_provider_dialogtech.journal.journal import MessageJournal
-from airflow_provider_dialogtech.journal.limits import RateLimits
-from airflow_provider_dialogtech.settings.journal import journal_store
-for home in sys.argv[1:]:
-    os.environ["AIRFLOW_HOME"] = home
-    configuration.AIRFLOW_HOME = configuration.get_airflow_home()
-    try:
-        MessageJournal(journal_store(), "an account", RateLimits()).find("a key")
-    except Exception:
-        traceback.print_exc()
-"""
 SIGNS = {"?": "a", "#": "b", "%": "c", "%3F": "d", "?mode=ro#x": "e", " ": "f", "ü": "g"}
 
 
-@pytest.fixture(scope="module")
-def homes(tmp_path_factory):
-    """Homes with strange names, each in a folder of its own, after a journal was opened there; and what went wrong."""
-    homes = {sign: tmp_path_factory.mktemp(name) / f"air{sign}flow" for sign, name in SIGNS.items()}
-    for home in homes.values():
-        home.mkdir()
-    done = in_an_airflow(homes["?mode=ro#x"], OPEN_IN_HOMES, *map(str, homes.values()))
-    return homes, done.stderr
-
-
+@pytest.mark.usefixtures("without_url")
 @pytest.mark.parametrize("sign", SIGNS)
-def test_the_journal_lies_in_airflow_home_whatever_that_is_called(homes, sign):
-    home, went_wrong = homes[0][sign], homes[1]
-    assert (home / "dialogtech_journal.db").exists(), went_wrong
-    assert [path.name for path in home.parent.iterdir()] == [home.name]
+def test_the_journal_lies_in_airflow_home_whatever_that_is_called(tmp_path, monkeypatch, sign):
+    home = tmp_path / f"air{sign}flow"
+    home.mkdir()
+    monkeypatch.setenv("AIRFLOW_HOME", str(home))
+    monkeypatch.setattr(configuration, "AIRFLOW_HOME", configuration.get_airflow_home())
+    MessageJournal(journal_store(), "an account", RateLimits()).find("a key")
+    assert (home / "dialogtech_journal.db").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [home.name]
 
 
-def test_a_command_may_return_the_journals_url(tmp_path):
-    written = opened(tmp_path, AIRFLOW__DIALOGTECH__JOURNAL_URL_CMD=f"echo {POSTGRES}")
-    assert "IS FILE False" in written
+@pytest.mark.usefixtures("without_url")
+def test_a_command_may_return_the_journals_url(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL_CMD", f"echo {POSTGRES}")
+    assert not journal_store().is_file
 
 
-def test_a_command_in_airflow_cfg_may_return_the_journals_url(tmp_path):
-    (tmp_path / "airflow.cfg").write_text(f"[dialogtech]\njournal_url_cmd = echo {POSTGRES}\n")
-    assert "IS FILE False" in opened(tmp_path)
+@pytest.mark.usefixtures("without_url")
+def test_a_command_in_airflow_cfg_may_return_the_journals_url():
+    configuration.conf.read_string(f"[dialogtech]\njournal_url_cmd = echo {POSTGRES}\n")
+    try:
+        assert not journal_store().is_file
+    finally:
+        configuration.conf.remove_option("dialogtech", "journal_url_cmd")
 
 
-def test_a_secrets_backend_may_return_the_journals_url(tmp_path):
-    (tmp_path / "vault.py").write_text(
-        "from airflow.secrets import BaseSecretsBackend\n"
-        "class Vault(BaseSecretsBackend):\n"
-        "    def get_config(self, key):\n"
-        f"        return {{'the_journal': {POSTGRES!r}}}.get(key)\n"
-    )
-    written = opened(
-        tmp_path,
-        PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
-        AIRFLOW__SECRETS__BACKEND="vault.Vault",
-        AIRFLOW__DIALOGTECH__JOURNAL_URL_SECRET="the_journal",
-    )
-    assert "IS FILE False" in written
+class Vault(BaseSecretsBackend):
+    def get_config(self, key: str) -> str | None:
+        return {"the_journal": POSTGRES}.get(key)
 
 
-def test_a_failing_command_is_reported_without_its_output(tmp_path):
-    program = OPEN.replace("store = journal_store()", "store = journal_store()  # raises")
-    others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__DIALOGTECH__")}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env=others | {"AIRFLOW__DIALOGTECH__JOURNAL_URL_CMD": "ls /pa55-of-nobody"},
-        check=False,
-    )
-    last = done.stderr.splitlines()[-1]
-    assert "JournalUnavailable: The message was not sent: Airflow could not read [dialogtech] journal_url" in last
-    assert "pa55" not in done.stderr
+@pytest.mark.usefixtures("without_url")
+def test_a_secrets_backend_may_return_the_journals_url(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.Vault")
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL_SECRET", "the_journal")
+    assert not journal_store().is_file
+
+
+@pytest.mark.usefixtures("without_url")
+def test_a_failing_command_is_reported_without_its_output(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL_CMD", "ls /pa55-of-nobody")
+    with pytest.raises(JournalUnavailable) as raised:
+        journal_store()
+    assert str(raised.value).startswith("The message was not sent: Airflow could not read [dialogtech] journal_url")
+    assert "pa55" not in "".join(traceback.format_exception(raised.value))
 
 
 def mounts(tmp_path, *lines: str) -> Path:

@@ -1,61 +1,23 @@
 """What a real StatsD server hears of a real Airflow's messages and alerts."""
 
-import socket
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
-from tests.running import run_dags
+from tests.running import run_dag, statsd
 
 DAG = Path(__file__).parent / "dags" / "dialogtech_metrics.py"
-
-
-@contextmanager
-def statsd():
-    """A StatsD server of this machine: what it heard, by name."""
-    heard: dict[str, list[str]] = {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.1", 0))
-        server.settimeout(0.2)
-        ended = threading.Event()
-
-        def listen():
-            while True:
-                try:
-                    received = server.recv(65536).decode()
-                except TimeoutError:
-                    if ended.is_set():
-                        return
-                    continue
-                for line in received.splitlines():
-                    name, value = line.split(":", 1)
-                    heard.setdefault(name, []).append(value)
-
-        listener = threading.Thread(target=listen)
-        listener.start()
-        try:
-            yield server.getsockname()[1], heard
-        finally:
-            ended.set()
-            listener.join()
 
 
 def test_messages_and_alerts_are_counted_and_timed(metadata_db, sandbox, connect_sandbox):
     connect_sandbox("metrics", extra={"from_numbers": "5554332111,5554332112"})
     sandbox.fault("throttled", to="5556667772", times=1)
     sandbox.fault("refused", to="5556667773")
-    with statsd() as (port, heard):
-        run = run_dags(
-            [DAG],
-            AIRFLOW__METRICS__STATSD_ON="True",
-            AIRFLOW__METRICS__STATSD_HOST="127.0.0.1",
-            AIRFLOW__METRICS__STATSD_PORT=str(port),
-        )[DAG.stem]
+    statsd().heard()
+    run = run_dag(DAG)
     assert run.states["sent"] == ["success"], run.output
     ours = {
         name.removeprefix("airflow.dialogtech."): values
-        for name, values in heard.items()
+        for name, values in statsd().heard().items()
         if name.startswith("airflow.dialogtech.")
     }
     # The alert is a message as well.

@@ -1,5 +1,6 @@
 """Tasks and alerts that fail wherever a traceback could show a key, a number or a message."""
 
+import logging
 from datetime import datetime, timezone
 
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
@@ -10,6 +11,9 @@ try:
 except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.decorators import task
+
+# It logs URLs at DEBUG.
+logging.getLogger("urllib3").setLevel(logging.DEBUG)
 
 START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc)}
 BODY = "a very private message"

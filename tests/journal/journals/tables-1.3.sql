@@ -34,6 +34,8 @@ CREATE TABLE dialogtech_alerts (
 	resolution VARCHAR(32) DEFAULT '' NOT NULL,
 	PRIMARY KEY (key)
 )
+CREATE INDEX dialogtech_alerts_cooldown_ends ON dialogtech_alerts (cooldown_ends)
+CREATE INDEX dialogtech_alerts_suppressed ON dialogtech_alerts (suppressed) WHERE suppressed > 0
 CREATE TABLE dialogtech_journal (
 	version INTEGER NOT NULL
 )
@@ -65,10 +67,14 @@ CREATE TABLE dialogtech_messages (
 	UNIQUE (key)
 )
 CREATE INDEX dialogtech_messages_account_at ON dialogtech_messages (account, at)
+CREATE INDEX dialogtech_messages_alerts ON dialogtech_messages (at) WHERE priority = 1
 CREATE INDEX dialogtech_messages_at ON dialogtech_messages (at)
 CREATE INDEX dialogtech_messages_body_key ON dialogtech_messages (body_key) WHERE body_key IS NOT NULL
 CREATE INDEX dialogtech_messages_dag_at ON dialogtech_messages (dag_id, at)
-CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at) WHERE state <> 'sent'
+CREATE INDEX dialogtech_messages_namespace_at ON dialogtech_messages (namespace, at)
+CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at, dag_id, task_id, namespace) WHERE state <> 'sent'
+CREATE INDEX dialogtech_messages_run_at ON dialogtech_messages (run_id, at)
+CREATE INDEX dialogtech_messages_task_dag_at ON dialogtech_messages (namespace, task_id, dag_id, at)
 -- SQLite
 CREATE TABLE dialogtech_accounts (
 	account VARCHAR(64) NOT NULL,
@@ -105,6 +111,8 @@ CREATE TABLE dialogtech_alerts (
 	resolution VARCHAR(32) DEFAULT '' NOT NULL,
 	PRIMARY KEY ("key")
 )
+CREATE INDEX dialogtech_alerts_cooldown_ends ON dialogtech_alerts (cooldown_ends)
+CREATE INDEX dialogtech_alerts_suppressed ON dialogtech_alerts (suppressed) WHERE suppressed > 0
 CREATE TABLE dialogtech_journal (
 	version INTEGER NOT NULL
 )
@@ -136,7 +144,11 @@ CREATE TABLE dialogtech_messages (
 	UNIQUE ("key")
 )
 CREATE INDEX dialogtech_messages_account_at ON dialogtech_messages (account, at)
+CREATE INDEX dialogtech_messages_alerts ON dialogtech_messages (at) WHERE priority = 1
 CREATE INDEX dialogtech_messages_at ON dialogtech_messages (at)
 CREATE INDEX dialogtech_messages_body_key ON dialogtech_messages (body_key) WHERE body_key IS NOT NULL
 CREATE INDEX dialogtech_messages_dag_at ON dialogtech_messages (dag_id, at)
-CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at) WHERE state <> 'sent'
+CREATE INDEX dialogtech_messages_namespace_at ON dialogtech_messages (namespace, at)
+CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at, dag_id, task_id, namespace) WHERE state <> 'sent'
+CREATE INDEX dialogtech_messages_run_at ON dialogtech_messages (run_id, at)
+CREATE INDEX dialogtech_messages_task_dag_at ON dialogtech_messages (namespace, task_id, dag_id, at)
