@@ -13,9 +13,12 @@ import sys
 
 _STDIN = 0
 
-# Airflow gives the processes of a task an address that no database has.
-_ADDRESS = os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "")
-IS_CHILD = _ADDRESS.startswith("airflow-db-not-allowed:") and "airflow.settings" not in sys.modules
+DATABASE_URL = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+DATABASE_NOT_ALLOWED = "airflow-db-not-allowed:"
+"""Airflow 3 gives the processes of a task an address that no database has; it begins so."""
+
+_ADDRESS = os.environ.get(DATABASE_URL, "")
+IS_CHILD = _ADDRESS.startswith(DATABASE_NOT_ALLOWED) and "airflow.settings" not in sys.modules
 if IS_CHILD:
     # Else the import of Airflow connects to that address, and fails. `@task.virtualenv` sets the same.
     os.environ["PYTHON_OPERATORS_VIRTUAL_ENV_MODE"] = "1"

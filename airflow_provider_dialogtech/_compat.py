@@ -19,7 +19,7 @@ try:  # Airflow 3.0
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.log import mask_secret
 
-    _IS_AIRFLOW_3 = True
+    IS_AIRFLOW_3 = True
 except ImportError:
     from airflow.models.baseoperator import BaseOperator
     from airflow.models.baseoperatorlink import BaseOperatorLink
@@ -29,7 +29,7 @@ except ImportError:
     from airflow.utils.context import Context
     from airflow.utils.log.secrets_masker import mask_secret
 
-    _IS_AIRFLOW_3 = False
+    IS_AIRFLOW_3 = False
 
 try:  # Airflow 3.1
     from airflow.sdk import BaseHook
@@ -84,7 +84,16 @@ def trigger_at(moment: datetime) -> BaseTrigger:
 def reads_stored_connections() -> bool:
     """Return whether a hook reads connections of Airflow's database here: on Airflow 3 only where Airflow runs it."""
     runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
-    return not _IS_AIRFLOW_3 or hasattr(runner, "SUPERVISOR_COMMS")
+    return not IS_AIRFLOW_3 or hasattr(runner, "SUPERVISOR_COMMS")
+
+
+def connection_of(conn_id: str) -> Any:
+    """Return a connection, wherever this runs: in a task, in Airflow's own processes, or in a command."""
+    if IS_AIRFLOW_3 and not reads_stored_connections():
+        from airflow.models.connection import Connection
+
+        return Connection.get_connection_from_secrets(conn_id)
+    return BaseHook.get_connection(conn_id)
 
 
 def stats() -> Any:
@@ -109,6 +118,7 @@ def xcom() -> Any:
 
 __all__ = [
     "HAS_PAGES",
+    "IS_AIRFLOW_3",
     "REPORTS_FAILED_TASK",
     "AirflowException",
     "AirflowFailException",
@@ -122,6 +132,7 @@ __all__ = [
     "OperatorPartial",
     "TaskDecorator",
     "_TaskDecorator",
+    "connection_of",
     "context_merge",
     "determine_kwargs",
     "get_current_context",

@@ -11,7 +11,7 @@ import html
 import json
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
 from html import escape
 from traceback import clear_frames, extract_tb
@@ -239,6 +239,14 @@ def safe_str(thing: object, longest: int) -> str:
         return str(str(thing)[:longest])
     except Exception:
         return ""
+
+
+def safe_get(owner: Any, name: str, default: Any = None) -> Any:
+    """Read a field of an object or of a mapping; return the default if it is missing, or reading it raises."""
+    try:
+        return owner.get(name, default) if isinstance(owner, Mapping) else getattr(owner, name, default)
+    except Exception:
+        return default
 
 
 def safe_repr(thing: object) -> str:

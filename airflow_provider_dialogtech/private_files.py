@@ -36,7 +36,6 @@ def ensure_private(path: Path) -> None:
 
     It does not open an existing file: closing it would release the locks that this process holds on it.
 
-    :param path: the file.
     :raises NotPrivate: when it is a link, not a regular file, or another user's.
     :raises OSError: when it cannot be created.
     """
@@ -49,7 +48,6 @@ def ensure_private(path: Path) -> None:
 def check_private(path: Path) -> None:
     """Check a file, if there is one, and take the rights of other users away.
 
-    :param path: the file.
     :raises NotPrivate: when it is a link, not a regular file, or another user's.
     """
     try:
@@ -64,7 +62,6 @@ def check_private(path: Path) -> None:
 def open_private(path: Path) -> int:
     """Open a file for reading and writing, as `ensure_private` leaves it, and return its descriptor.
 
-    :param path: the file.
     :raises NotPrivate: as `ensure_private` does.
     :raises OSError: when it cannot be opened.
     """

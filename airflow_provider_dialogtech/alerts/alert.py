@@ -72,7 +72,6 @@ def recovery_alert(event: str, context: Mapping[str, Any], *, body: str, note: s
     """Return the alert that resolves failures.
 
     :param event: `success` or `dag_success`.
-    :param context: the callback's context.
     :param body: the body; empty for the built-in one.
     :param note: appended to the body.
     :param given_key: the notifier's dedup key; None for the default key of failures with the built-in body.

@@ -18,8 +18,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.journals import CALL, HELD, AlertDeadline, Departure
+from airflow_provider_dialogtech.alerts.journals import (
+    CALL,
+    HELD,
+    AlertDeadline,
+    AlertJournal,
+    Departure,
+    JournalAttempt,
+)
 from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
+from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InDoubt,
@@ -35,13 +43,12 @@ from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
 from airflow_provider_dialogtech.settings.host import HOST
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
+from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
 if TYPE_CHECKING:
-    from airflow_provider_dialogtech.alerts.journals import JournalAttempt
     from airflow_provider_dialogtech.delivery.result import SendResult
     from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
     from airflow_provider_dialogtech.journal.store import Store
-    from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +69,6 @@ def deliver(
 ) -> bool:
     """Send an alert to all its recipients, and log the outcome of each message.
 
-    :param alert: the alert.
     :param recipients: its numbers and contacts, as users write them. An invalid one does not affect the others.
     :param hook: the hook of the sending account, with its settings already read.
     :param context: the context of the callback; None outside one.
@@ -129,8 +135,6 @@ def _numbers(alert: Alert, recipients: Sequence[object], settings: ConnectionSet
 
 
 def _numbers_of(recipient: object, contacts: Contacts, problems: list[str]) -> list[str]:
-    from airflow_provider_dialogtech.sms.message import normalize_number
-
     numbers = []
     try:
         written = contacts.numbers_of(recipient)
@@ -188,10 +192,6 @@ _DECIDED_BY_NEXT = "is decided %s, because %s failed (%s)."
 class RecipientAlert:
     """One recipient's message of an alert.
 
-    :param alert: the alert.
-    :param number: the recipient's number.
-    :param hook: the hook of the sending account.
-    :param deadline: the end of the callback's time.
     :param departure: decides whether the message may still leave.
     :param ended: whether the message has an outcome.
     :param failed: whether the message was certainly not sent.
@@ -223,10 +223,7 @@ class RecipientAlert:
         self._end()
 
     def give_up(self, why: str) -> None:
-        """Log the outcome of a message that is under way, and let it not leave any more.
-
-        :param why: the reason.
-        """
+        """Log the outcome of a message that is under way, and let it not leave any more."""
         if self.ended:
             return
         if self.departure.give_up(why):
@@ -256,8 +253,6 @@ class RecipientAlert:
         # Its turn may come when the callback has ended: a claim would then suppress an alert that can be sent.
         self.departure.check()
         # Imported before the journal's time begins: on a busy machine the import takes as long as the journal may.
-        from airflow_provider_dialogtech.alerts.journals import JournalAttempt
-
         journals.import_stores()
         fallbacks = [f"through {journal.name}" for journal in journals.JOURNALS[1:]]
         fallbacks.append("without a journal, so without rate limits and without suppression")
@@ -348,8 +343,6 @@ class RecipientAlert:
             self._log(logging.WARNING, "could not release its claim, which expires within a minute.")
 
     def _send_claimed(self, store: Store, claim: Claim, attempt: JournalAttempt) -> SendResult:
-        from airflow_provider_dialogtech.alerts.journals import AlertJournal
-        from airflow_provider_dialogtech.clock import Clock
         from airflow_provider_dialogtech.delivery.sender import SmsSender
 
         def sleep(seconds: float) -> None:
@@ -413,8 +406,6 @@ class RecipientAlert:
         return self.alert.resolves.otherwise
 
     def _message(self, body: str, suffix: str) -> SmsMessage:
-        from airflow_provider_dialogtech.sms.message import SmsMessage
-
         settings = self.hook.settings
         return SmsMessage.create(
             to=self.number,

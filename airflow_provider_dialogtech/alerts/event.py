@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_dialogtech.alerts.question import asks
-from airflow_provider_dialogtech.masking import safe_str
+from airflow_provider_dialogtech.masking import safe_get, safe_str
 
 # Each event, and the argument whose callbacks Airflow calls for it.
 _TASK_CALLBACKS = {
@@ -29,7 +29,6 @@ _EVENT_OF_STATE = {"failed": "failed", "up_for_retry": "retry", "success": "succ
 def event_of(context: Mapping[str, Any], notifier: object) -> str:
     """Return the event that a callback's context stands for.
 
-    :param context: the callback's context.
     :param notifier: the callback itself, or its class. The argument it was passed as decides what the context leaves
         open.
     :return: one of `EVENTS`.
@@ -50,7 +49,7 @@ def _attached_to(notifier: object, owner: object, callbacks: Mapping[str, str]) 
     return {
         event
         for event, name in callbacks.items()
-        if any(callback is notifier for callback in callbacks_in(_read(owner, name)))
+        if any(callback is notifier for callback in callbacks_in(safe_get(owner, name)))
     }
 
 
@@ -68,9 +67,9 @@ def _dag_event(context: Mapping[str, Any], attached: set[str]) -> str:
 
 def _task_event(context: Mapping[str, Any], attached: set[str]) -> str:
     ti = context["ti"]
-    state = _read(ti, "state")
+    state = safe_get(ti, "state")
     # On 2.11 a skipped task calls its success callbacks too, so the state decides.
-    if event := _EVENT_OF_STATE.get(safe_str(_read(state, "value", state), _LONGEST_WORD)):
+    if event := _EVENT_OF_STATE.get(safe_str(safe_get(state, "value", state), _LONGEST_WORD)):
         return event
     if len(attached) == 1:
         return attached.pop()
@@ -79,13 +78,5 @@ def _task_event(context: Mapping[str, Any], attached: set[str]) -> str:
     if context.get("exception") is None and (not attached or "execute" in attached):
         return "execute"
     # Airflow 3 passes no state for a task whose process died.
-    tried, most = _read(ti, "try_number", 1), _read(ti, "max_tries", 0)
+    tried, most = safe_get(ti, "try_number", 1), safe_get(ti, "max_tries", 0)
     return "retry" if isinstance(tried, int) and isinstance(most, int) and tried <= most else "failed"
-
-
-def _read(thing: Any, name: str, default: Any = None) -> Any:
-    """Read an attribute; return the default where reading it raises."""
-    try:
-        return getattr(thing, name, default)
-    except Exception:
-        return default

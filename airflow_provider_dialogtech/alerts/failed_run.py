@@ -14,8 +14,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_dialogtech._compat import xcom
-from airflow_provider_dialogtech.alerts.text import built_in_body, clip, dag_id_of, first_words, run_id_of
+from airflow_provider_dialogtech.alerts.text import built_in_body, clip, dag_id_of, first_words, label_of, run_id_of
 from airflow_provider_dialogtech.exceptions import plural
+from airflow_provider_dialogtech.journal.records import task_name
 from airflow_provider_dialogtech.masking import safe_str
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class FailedTask:
     """A task instance that failed in a run.
 
     :param at: when it failed, in seconds since 1970; infinity where it left no note, as when its process died.
-    :param name: its task id, and its map index where it is mapped.
+    :param name: its task id, and where it is mapped its label or its map index.
     :param error: its error in a few words; empty where it left no note.
     """
 
@@ -44,15 +45,15 @@ class FailedTask:
 
 
 def note_failure(task_instance: Any, error: object) -> None:
-    """Note the error of a task in its own process. Never raises.
-
-    :param task_instance: the task instance.
-    :param error: its error.
-    """
+    """Note the error of a task in its own process. Never raises."""
     with suppress(Exception):  # of any kind: a failure here must not change the task's state
         state = getattr(task_instance.state, "value", task_instance.state)
         if state != "up_for_retry":
-            note = {"at": datetime.now(timezone.utc).timestamp(), "error": first_words(error) if error else ""}
+            note = {
+                "at": datetime.now(timezone.utc).timestamp(),
+                "error": first_words(error) if error else "",
+                "label": label_of(task_instance),
+            }
             task_instance.xcom_push(NOTE, note, **_session_of(task_instance))
 
 
@@ -67,10 +68,7 @@ def _session_of(task_instance: Any) -> dict[str, Any]:
 
 
 def failed_run_body(context: Mapping[str, Any]) -> str:
-    """Return the body about a failed run: the task that failed first, its error, and how many others failed.
-
-    :param context: the context of the DAG's callback.
-    """
+    """Return the body about a failed run: the task that failed first, its error, and how many others failed."""
     failed = _failed_tasks(context)
     if not failed:
         return built_in_body("dag_failed", context)
@@ -96,10 +94,10 @@ def _failed_tasks(context: Mapping[str, Any]) -> list[FailedTask]:
 def _read_failed_tasks(dag_id: str, run_id: str, context: Mapping[str, Any]) -> Iterator[FailedTask]:
     for number, (task_id, map_index) in enumerate(_failed_instances(dag_id, run_id, context)):
         note = _read_note(dag_id, run_id, task_id, map_index) if number < _MOST_NOTES else {}
-        at, error = note.get("at"), note.get("error")
+        at, error, label = note.get("at"), note.get("error"), note.get("label")
         yield FailedTask(
             at if isinstance(at, float) else float("inf"),
-            f"{task_id}[{map_index}]" if map_index >= 0 else task_id,
+            task_name(task_id, map_index, label=label if isinstance(label, str) else ""),
             error if isinstance(error, str) else "",
         )
 

@@ -43,10 +43,7 @@ class Broken(NamedTuple):
 
     @classmethod
     def of(cls, filename: str | None, stacktrace: str | None) -> Broken:
-        """Read a file's row in Airflow's database.
-
-        :param stacktrace: the traceback of parsing it.
-        """
+        """Read a file's row in Airflow's database."""
         name = filename or "?"
         return cls(PurePath(name).name, _reason(stacktrace or ""), error_of(name, str(stacktrace)))
 
@@ -54,7 +51,6 @@ class Broken(NamedTuple):
 def alert_new_errors(reported: ReportedErrors, error: str) -> None:
     """Alert the `alert_to` of `[dialogtech] alert_conn_id` to the broken files, and log the outcome.
 
-    :param reported: the locked file of reported errors.
     :param error: the error that Airflow reported to the listener.
     """
     before = reported.read().errors

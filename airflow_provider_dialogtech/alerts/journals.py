@@ -45,8 +45,6 @@ _RECENT = timedelta(days=1)
 class Journal(NamedTuple):
     """A journal that an alert can use.
 
-    :param name: its name in the log.
-    :param open: opens it.
     :param seconds: the total time of all its answers.
     :param recent: the greatest age of a failure whose end it may announce. The end of an older one may have been sent
         through the shared journal, which a local file does not know.
@@ -166,7 +164,6 @@ class AlertDeadline:
     """The end of the time that a callback may take.
 
     :param seconds: how far in the future it is.
-    :param clock: the clock that it reads and sleeps by.
     """
 
     def __init__(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -198,7 +195,6 @@ class AlertDeadline:
     def sleep(self, seconds: float) -> None:
         """Sleep, if enough time remains to send afterwards.
 
-        :param seconds: how long.
         :raises WaitTooLong: when too little time remains; it does not sleep then.
         """
         if seconds > self._before_call():
@@ -226,7 +222,6 @@ class JournalAttempt:
     inside `asking`, under a lock, and finds out at its next `check`. So only one journal's work sends the message.
 
     :param seconds: the total time of the journal's answers.
-    :param clock: measures that time.
     """
 
     def __init__(self, seconds: float, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -342,10 +337,7 @@ class Departure:
             raise WaitTooLong(self._given_up)
 
     def give_up(self, why: str) -> bool:
-        """Give up on the message, and return whether it may have left.
-
-        :param why: the reason.
-        """
+        """Give up on the message, and return whether it may have left."""
         with self._lock:
             self._given_up = why
             return self._may_have_left
@@ -354,8 +346,6 @@ class Departure:
 class AlertJournal(MessageJournal):
     """A journal whose answers count for an attempt until the request is sent.
 
-    :param attempt: counts the time.
-    :param deadline: the end of the callback's time.
     :param args: the positional arguments of `MessageJournal`.
     :param departure: decides whether the message may still leave.
     :param options: the keyword arguments of `MessageJournal`.

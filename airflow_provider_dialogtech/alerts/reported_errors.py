@@ -29,7 +29,6 @@ _VARYING = re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3
 class Reported:
     """The content of the file.
 
-    :param errors: the errors that were reported.
     :param rests_until: no alert is sent before this time, in seconds since 1970.
     """
 
@@ -46,7 +45,6 @@ def error_of(filename: str, stacktrace: str) -> str:
     """Return the digest of a file's error.
 
     :param filename: the DAG file; Airflow reports it with or without its folders.
-    :param stacktrace: the traceback of parsing it.
     """
     return digest(Path(filename).name, _VARYING.sub("#", stacktrace))
 
@@ -64,7 +62,6 @@ class ReportedErrors:
     def lock(cls, folder: str) -> ReportedErrors | None:
         """Open the file and take its lock; None while another process holds it.
 
-        :param folder: the file's folder.
         :raises NotPrivate: when the file is not ours.
         :raises OSError: when the file cannot be written.
         """
@@ -78,10 +75,7 @@ class ReportedErrors:
 
     @staticmethod
     def note_another(folder: str) -> None:
-        """Report one more error to the process that holds the lock, without waiting for it.
-
-        :param folder: the file's folder.
-        """
+        """Report one more error to the process that holds the lock, without waiting for it."""
         os.utime(Path(folder, NAME), follow_symlinks=False)
 
     @property

@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK, redact
 from airflow_provider_dialogtech.exceptions import plural
-from airflow_provider_dialogtech.journal.records import NO_INDEX
+from airflow_provider_dialogtech.journal.records import NO_INDEX, task_name
 from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import loop_index_in
+from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
+from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, ends_with_link, shorten
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
@@ -59,24 +62,26 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
         return f"DAG {clip(dag_id_of(context), 2 * _LONGEST_NAME)}"
     # What one name does not need is the other's.
     dag_id, task_id = (_readable(_of(ti, name)) for name in ("dag_id", "task_id"))
-    task = _task_name(ti, 2 * _LONGEST_NAME - len(dag_id))
-    loop_index = loop_index_in(context)
-    iteration = "" if loop_index == NO_INDEX else f" (iteration {loop_index})"
-    return f"{clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{task}{iteration}"
+    task = _task_name(ti, 2 * _LONGEST_NAME - len(dag_id), loop_index_in(context))
+    return f"{clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{task}"
 
 
-def _task_name(ti: Any, room: int = 0) -> str:
-    return clip(_of(ti, "task_id"), room) + _instance(ti)
+def _task_name(ti: Any, room: int = 0, loop_index: int = NO_INDEX) -> str:
+    map_index = _of(ti, "map_index")
+    return task_name(
+        clip(_of(ti, "task_id"), room), map_index if isinstance(map_index, int) else NO_INDEX, loop_index, label_of(ti)
+    )
 
 
-def _instance(ti: Any) -> str:
-    """Return a mapped task's label, as `map_index_template` renders it, or its map index; empty if it is not mapped."""
-    map_index, label = _of(ti, "map_index"), _of(ti, "rendered_map_index")
-    if not isinstance(map_index, int) or map_index < 0:
-        return ""
+def label_of(ti: Any) -> str:
+    """Return a mapped task's label, as `map_index_template` renders it; empty where it has none.
+
+    :param ti: the task instance.
+    """
+    label = _of(ti, "rendered_map_index")
     # Scrubbed before it is cut: half of a secret would not be recognized.
     words = scrub_reason(safe_str(label, LONGEST_ERROR_READ)).split() if isinstance(label, str) else []
-    return f"[{clip(' '.join(words)) if words else map_index}]"
+    return clip(" ".join(words)) if words else ""
 
 
 def identity_of(event: str, context: Mapping[str, Any]) -> str:
@@ -108,8 +113,6 @@ def built_in_body(event: str, context: Mapping[str, Any], why: str | None = None
 
     A fact that cannot be read is left out: even an error's `str` may raise.
 
-    :param event: the event.
-    :param context: the callback's context.
     :param why: the reason; by default that of the context.
     """
     when = _or_nothing(lambda: clock_time(_when(event, context))) or clock_time(datetime.now(timezone.utc))
@@ -169,14 +172,10 @@ def _duration(time: timedelta) -> str:
 def fit(body: str, suffix: str, *, one_segment: bool) -> str:
     """Cut a body so that it fits a message together with a suffix.
 
-    :param body: the body.
     :param suffix: follows the body and is not cut.
     :param one_segment: whether both must fit one segment. Where their characters do not fit GSM-7, they are cut to the
         length of one GSM-7 segment.
     """
-    from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
-    from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, shorten
-
     body = to_gsm7(_printable(body[:LONGEST_READ]))
     room = (ONE_SEGMENT if one_segment else MAX_LENGTH) - len(suffix)
     whole = _joined(shorten(body, room), suffix)
@@ -189,8 +188,6 @@ def fit(body: str, suffix: str, *, one_segment: bool) -> str:
 
 def _joined(body: str, suffix: str) -> str:
     """Append a suffix. Its full stop is left out where the body has one, or ends with a link."""
-    from airflow_provider_dialogtech.sms.message import ends_with_link
-
     ended = body.endswith((".", "!", "?", "…")) or ends_with_link(body)
     return body + (suffix.removeprefix(".") if ended else suffix)
 
@@ -208,7 +205,6 @@ def _readable(name: object) -> str:
 def clip(name: object, room: int = 0) -> str:
     """Cut a name in its middle, and put a part of its digest there: no two names of a DAG look the same.
 
-    :param name: the name.
     :param room: how long it may be; at least `_LONGEST_NAME`.
     """
     text, room = _readable(name), max(room, _LONGEST_NAME)
@@ -275,8 +271,6 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
 
 
 def _failed_task(context: Mapping[str, Any]) -> str:
-    from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK
-
     ti = context.get("ti")
     state = _of(ti, "state")
     # Before Airflow 3.2 the context has any task of the run, and in Airflow 3 its state is unknown.
@@ -295,8 +289,6 @@ def first_words(error: object) -> str:
 
 
 def _scrubbed(error: object) -> str:
-    from airflow_provider_dialogtech.sms.message import shorten
-
     written = safe_str(error, LONGEST_ERROR_READ)
     words = scrub_reason(" ".join(written.split()))
     if len(written) == LONGEST_ERROR_READ:
@@ -312,8 +304,6 @@ def scrub_reason(text: str) -> str:
 
 def scrub_secrets(text: str) -> str:
     """Mask what Airflow masks in its logs, and what looks like a password."""
-    from airflow_provider_dialogtech._compat import redact
-
     text = str(redact(text))
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)

@@ -45,8 +45,6 @@ _HEADERS = {
 class DialogTechClient:
     """Calls the DialogTech API. Threads may share a client.
 
-    :param access_key: the account's access key.
-    :param secret_access_key: its secret access key.
     :param url: the API's URL: https, or http to this machine.
     :param http_method: `GET`, as the vendor documents it, or `POST` with the same parameters as a form.
     :param timeout: seconds allowed for connecting (all addresses together), and again for the request and its reply.
@@ -100,7 +98,6 @@ class DialogTechClient:
     def refuse_own_secret(self, message: str) -> None:
         """Check that a message holds neither of the keys.
 
-        :param message: the body.
         :raises InvalidMessage: when it does, in any encoding.
         """
         if holds_secret(message, *self._keys.values()):
@@ -157,8 +154,6 @@ class DialogTechClient:
         The reply's element names are undocumented, so each message is a tuple of all its values. The listing may lag:
         a missing message proves nothing.
 
-        :param begin: the first day.
-        :param end: the last day.
         :param number: only messages to and from this number, in digits; None for all.
         :param largest: the largest accepted list, in bytes; 8 MiB by default.
         :raises Refused: when the API refused the call; `BadCredentials` when it did not accept the keys.
@@ -179,7 +174,6 @@ class DialogTechClient:
     def _answer(self, ask: Callable[[ApiCall], T | DialogTechError], largest: int, *, advice: str) -> T:
         """Make a call that sends no message, and return its answer.
 
-        :param ask: makes the call.
         :param largest: the largest accepted reply, in bytes.
         :param advice: what to do when the reply is not the documented one.
         """
@@ -226,11 +220,7 @@ class DialogTechClient:
 
 
 class ApiCall:
-    """One API call over an open connection. Close it, or use it in a `with` statement.
-
-    :param client: the client that holds the keys.
-    :param connection: the open connection.
-    """
+    """One API call over an open connection. Close it, or use it in a `with` statement."""
 
     def __init__(self, client: DialogTechClient, connection: Connection) -> None:
         self._client = client

@@ -111,8 +111,6 @@ class Connection:
     def request(self, method: str, headers: Mapping[str, str], parameters: Mapping[str, str]) -> RawReply:
         """Write the request, read its reply and close the connection.
 
-        :param method: `GET` or `POST`.
-        :param headers: the request's headers.
         :param parameters: the parameters of the query, or of the form.
         :raises NotLeft: when no byte of the request left.
         :raises NoReply: when the request left, at least in part, and no complete reply came.

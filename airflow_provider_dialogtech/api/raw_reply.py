@@ -18,10 +18,7 @@ class TooLarge(Exception):
 
 
 class CallDeadline:
-    """When one call of the API must have ended.
-
-    :param seconds: the time from now.
-    """
+    """When one call of the API must have ended."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
@@ -38,12 +35,7 @@ class CallDeadline:
 
 
 class BoundedReader(io.RawIOBase):
-    """Reads from a socket up to a deadline and a size. A socket's own time-out would bound only a single read.
-
-    :param connection: the socket.
-    :param deadline: when reading must end.
-    :param largest: the most bytes to read.
-    """
+    """Reads from a socket up to a deadline and a size. A socket's own time-out would bound only a single read."""
 
     def __init__(self, connection: Any, deadline: CallDeadline, largest: int = LARGEST_REPLY) -> None:
         self._connection = connection
@@ -76,7 +68,6 @@ class BoundedReader(io.RawIOBase):
 class RawReply:
     """An HTTP reply before it is parsed.
 
-    :param status: the HTTP status.
     :param retry_after: the Retry-After header; empty without one.
     :param body: the body; empty for a redirect or a server error, whose body is not read.
     """
@@ -95,7 +86,6 @@ def is_refusal(status: int) -> bool:
 def read(response: http.client.HTTPResponse, largest: int = LARGEST_REPLY) -> RawReply:
     """Read a reply; for a redirect or a server error, without its body.
 
-    :param response: the response.
     :param largest: the largest accepted body, in bytes.
     :raises Exception: any error of the socket or of http.client.
     """

@@ -140,7 +140,6 @@ def meaning_of(
 ) -> ApiReply | Refused | Throttled:
     """Return what a reply means: its status decides first, then its description.
 
-    :param raw: the reply.
     :param keys: the account's keys, which are scrubbed from the description.
     :param sent: the call's parameters, which are scrubbed as well.
     :param throttled_words: words or phrases of a refusal that mean "throttled"; empty for the built-in ones.

@@ -85,10 +85,7 @@ class Transport:
     def request(self, method: str, target: str, headers: Mapping[str, str], body: str = "") -> RawReply:
         """Write a request and read its reply, after `ready`.
 
-        :param method: the HTTP method.
         :param target: the path and the query.
-        :param headers: all headers.
-        :param body: the body.
         :raises Exception: any library error.
         """
         head = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]

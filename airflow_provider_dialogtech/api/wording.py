@@ -74,7 +74,6 @@ def has_phrase(description: str, phrases: Iterable[str]) -> bool:
     """Return whether a description contains one of these words or phrases, case-insensitively.
 
     :param description: the API's description, in one line of bounded length.
-    :param phrases: the words or phrases.
     """
     said = description.casefold()
     return any(" ".join(phrase.casefold().split()) in said for phrase in phrases)

@@ -27,7 +27,7 @@ from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.operations import accounts
-from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, usage_of
+from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, task_names, usage_of
 from airflow_provider_dialogtech.operations.messages import settle as settle_message
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.config import frame_path, login_path, task_path
@@ -178,8 +178,9 @@ async def look_up(message_id: int, access: AccessDep) -> dict[str, Any]:
 
 def _list(access: Access, wanted: MessageFilter) -> dict[str, Any]:
     seen = _seen(access, wanted)
+    shown = seen[:MOST_SHOWN]
     return {
-        "messages": [_shown(message, access) for message in seen[:MOST_SHOWN]],
+        "messages": [_shown(message, name, access) for message, name in zip(shown, task_names(shown), strict=True)],
         "more": len(seen) > MOST_SHOWN,
         "may_look_up": may_test_connections(),
     }
@@ -263,7 +264,7 @@ def _settleable(message_id: int, access: Access, messages: Messages) -> Record:
     return message
 
 
-def _shown(message: Record, access: Access) -> dict[str, Any]:
+def _shown(message: Record, name: str, access: Access) -> dict[str, Any]:
     of_task = message.dag_id and message.run_id and message.task_id
     return {
         "id": message.id,
@@ -272,9 +273,7 @@ def _shown(message: Record, access: Access) -> dict[str, Any]:
         "to": f"…{message.recipient_tail}",
         "dag_id": message.dag_id,
         "run_id": message.run_id,
-        "task_id": message.task_id,
-        "map_index": message.map_index,
-        "loop_index": message.loop_index,
+        "task_name": name,
         "task_url": task_path(message.dag_id, message.run_id, message.task_id, message.map_index) if of_task else "",
         "is_alert": message.is_alert,
         "reason": message.reason,

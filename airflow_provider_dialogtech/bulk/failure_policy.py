@@ -37,11 +37,7 @@ REFUSED_IN_A_ROW = 20
 
 
 class GivenUp(ListFailed):
-    """The list ended early: the remaining messages are not tried.
-
-    :param reason: why.
-    :param last: the error of the last message.
-    """
+    """The list ended early: the remaining messages are not tried."""
 
     def __init__(self, reason: str, last: DialogTechError) -> None:
         message = f"Stopped early: {reason}. The last one: {last}\n"
@@ -69,7 +65,6 @@ class FailurePolicy:
     def check_next(self, outcome: SendResult | DialogTechError) -> None:
         """Decide whether the list goes on after a message.
 
-        :param outcome: the outcome of the message.
         :raises GivenUp: when the remaining messages are not to be tried.
         """
         if isinstance(outcome, SendResult):
@@ -83,7 +78,6 @@ class FailurePolicy:
     def check_end(self, report: Report) -> None:
         """Decide whether the list failed.
 
-        :param report: the outcomes of all messages.
         :raises ListFailed: when too many failed, or some were not tried.
         """
         # Includes rows that passed the check and turned out invalid when they were rendered again.

@@ -35,9 +35,7 @@ _IN_WORDS = {
 class Report:
     """Counts the outcomes of a list's rows.
 
-    :param rows: the rows.
     :param detailed: whether to keep the outcome of every row.
-    :param clock: measures the duration.
     """
 
     def __init__(self, rows: Rows, *, detailed: bool = False, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -52,17 +50,13 @@ class Report:
         self.failures: list[FailedRow] = []
 
     def note_check(self, checked: CheckedRows) -> None:
-        """Note the result of the check of all rows.
-
-        :param checked: the result.
-        """
+        """Note the result of the check of all rows."""
         self._checked = checked
 
     def note(self, index: int, outcome: SendResult | DialogTechError) -> None:
         """Note the outcome of a row's message, unless it is known already.
 
         :param index: the row's index in the list, from 0.
-        :param outcome: the outcome.
         """
         if self._noted[index]:
             return
@@ -161,10 +155,8 @@ LINES = 50
 class Progress:
     """Measures and logs the rate of a list.
 
-    :param report: counts the outcomes.
     :param every: the time between two log lines, in seconds. After some minutes it grows with the list's duration, so
         that the log of a list of days stays readable.
-    :param clock: measures the time.
     """
 
     def __init__(self, report: Report, *, every: float, clock: Clock = SYSTEM_CLOCK) -> None:

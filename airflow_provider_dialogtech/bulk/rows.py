@@ -137,7 +137,6 @@ class FailedRow:
     :param row: its number in the list, from 1.
     :param to: its phone number, shortened.
     :param outcome: `invalid`, `refused`, `in_doubt` or `not_sent`.
-    :param reason: why.
     """
 
     row: int
@@ -147,11 +146,7 @@ class FailedRow:
 
     @classmethod
     def of(cls, row: Row, error: DialogTechError) -> FailedRow:
-        """Return the failure of a row.
-
-        :param row: the row.
-        :param error: the error of its message.
-        """
+        """Return the failure of a row."""
         outcomes = {InDoubt: "in_doubt", Refused: "refused", InvalidMessage: "invalid"}
         outcome = next((name for kind, name in outcomes.items() if isinstance(error, kind)), "not_sent")
         return cls(row.number, row.to, outcome, error.reason)
@@ -200,8 +195,6 @@ _ANOTHER_MESSAGE = "another message goes to the same recipient: give both rows a
 class CheckedRows:
     """The result of a check. It does not keep the messages, which would take too much memory.
 
-    :param rows: all rows.
-    :param bad: the invalid rows.
     :param duplicates: the numbers, from 1, of rows with the recipient and the body of an earlier row.
     :param segments: the total segments of all messages to send.
     :param remarked: how many of these messages have remarks.
@@ -261,7 +254,6 @@ def check_rows(
 ) -> CheckedRows:
     """Check every row, keeping only digests of the messages.
 
-    :param rows: the rows.
     :param compose: makes a row's values a message.
     :param go_on: called before each row; an exception it raises ends the check.
     """

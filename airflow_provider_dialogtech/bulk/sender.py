@@ -27,8 +27,6 @@ class RowMessage:
     """A message of a list.
 
     :param row: its row's index in the list, from 0.
-    :param message: the message.
-    :param key: its idempotency key.
     :param body_key: its other name, as in `SmsSender.send`.
     """
 
@@ -46,10 +44,8 @@ def messages_of(
 ) -> Iterator[RowMessage]:
     """Yield the messages to send, composed one by one.
 
-    :param checked: the result of the check.
     :param compose: makes a row's values a message.
     :param report: notes the rows that passed the check and are invalid now.
-    :param context: the context of the task that sends them.
     """
     for row in checked.to_send():
         try:
@@ -92,7 +88,6 @@ class Stop:
     def sleep(self, seconds: float) -> None:
         """Sleep. All waits of the messages under way use this method.
 
-        :param seconds: how long.
         :raises Stopped: as soon as it is set.
         """
         if self._event.wait(seconds):

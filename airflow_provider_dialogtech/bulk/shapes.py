@@ -171,8 +171,6 @@ _IGNORED = re.compile(r"[\s_\-\"'\xad\u200b-\u200f\u2060\ufeff]+")
 def cell(row: Mapping[Any, Any], name: str, default: Any = _REQUIRED) -> Any:
     """Return a row's value by the name of its column, whose case, blanks, underscores and byte order mark are ignored.
 
-    :param row: the row's values by name.
-    :param name: the name.
     :param default: the value of a column that does not exist.
     :raises KeyError: when no column has the name, and `default` is not given.
     :raises InvalidMessage: when several have it, and more than one of them is not empty.
@@ -223,8 +221,6 @@ def wrong_columns(rows: Sequence[Any]) -> tuple[str, str] | None:
     """Return what is wrong with a list none of whose rows has a `to`, and the line that makes it right; else None.
 
     A list whose file was decoded wrongly is wrong also with a `to`: its names would be sent so.
-
-    :param rows: the rows.
     """
     if not rows:
         return None

@@ -71,7 +71,6 @@ class RowTemplate:
     def compose(self, row: Mapping[str, Any], *, number_of: Callable[[object], object], **options: Any) -> SmsMessage:
         """Return the message of a row.
 
-        :param row: the row's values.
         :param number_of: returns the number of a row's `to`, which may be a contact.
         :param options: the other arguments of `SmsMessage.create`.
         :raises InvalidMessage: when the row is invalid.
@@ -101,7 +100,6 @@ class RowTemplate:
 
         Neither the rendering time nor the size of a single value is bounded.
 
-        :param row: the row's values.
         :raises InvalidMessage: when it cannot be rendered, or needs a value that the row lacks.
         """
         try:
@@ -174,10 +172,7 @@ class BadCell(UndefinedError):
 
 
 class Recipient:
-    """A row's values by name. It has no methods, which would shadow values named `items` or `count`.
-
-    :param row: the row's values.
-    """
+    """A row's values by name. It has no methods, which would shadow values named `items` or `count`."""
 
     __slots__ = ("_row",)
 
@@ -227,7 +222,6 @@ def is_none(value: object) -> bool:
 def _seen(value: Any, path: tuple[Any, ...]) -> Any:
     """Return a value with `Missing` for each missing one in it.
 
-    :param value: the value.
     :param path: the names and indices that lead to it.
     """
     if is_missing(value):

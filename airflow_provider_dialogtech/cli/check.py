@@ -6,7 +6,6 @@ import platform
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech import __version__
 from airflow_provider_dialogtech.cli.output import FAILED, print_rows, running_command
@@ -19,14 +18,15 @@ from airflow_provider_dialogtech.exceptions import (
     Throttled,
     plural,
 )
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.operations.accounts import hook_of
-
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-    from airflow_provider_dialogtech.journal.store import Store
-    from airflow_provider_dialogtech.operations.probe import Probe
-    from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from airflow_provider_dialogtech.operations.probe import Probe, probe
+from airflow_provider_dialogtech.plugins.pools import CREATE_POOLS, scheduler_is_running, slots_of_pools
+from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from airflow_provider_dialogtech.settings.journal import journal_store
 
 _PATIENCE = 10.0
 # The promised share of the limits. A lower one means a journal that is too distant, or a disk that is too slow.
@@ -37,10 +37,7 @@ ENOUGH_SHARE = 0.95
 class Finding:
     """The result of one check.
 
-    :param what: what was checked.
     :param is_well: whether the check passed; None when it could not be made.
-    :param found: what was found.
-    :param advice: what to do now.
     """
 
     what: str
@@ -133,8 +130,6 @@ def _numbers(from_numbers: tuple[str, ...], enabled: tuple[str, ...] | None) -> 
 
 
 def _pool(conn_id: str) -> Finding:
-    from airflow_provider_dialogtech.settings import config
-
     try:
         if config.pool_of(conn_id) is None:
             return Finding("pool", True, "none of its own, since it is not in [dialogtech] conn_ids: default_pool")
@@ -147,9 +142,6 @@ def _pool(conn_id: str) -> Finding:
 
 
 def _own_pool(conn_id: str) -> Finding:
-    from airflow_provider_dialogtech.plugins.pools import CREATE_POOLS, scheduler_is_running, slots_of_pools
-    from airflow_provider_dialogtech.settings import config
-
     slots = slots_of_pools().get(conn_id)
     if slots is None and config.create_pools() and not scheduler_is_running():
         return Finding("pool", True, f"{conn_id} does not exist yet: the scheduler creates it when it starts")
@@ -161,10 +153,6 @@ def _own_pool(conn_id: str) -> Finding:
 
 
 def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Finding]:
-    from airflow_provider_dialogtech.journal.store import Store
-    from airflow_provider_dialogtech.operations.probe import probe
-    from airflow_provider_dialogtech.settings import config
-
     measured: Probe | None = None
     try:
         store = Store(config.journal_url(), patience=_PATIENCE)
@@ -183,9 +171,6 @@ def _place(store: Store) -> str:
 
 
 def _shared(store: Store) -> Finding:
-    from airflow_provider_dialogtech.settings import config
-    from airflow_provider_dialogtech.settings.journal import journal_store
-
     try:
         journal_store()
     except InvalidConnection as error:

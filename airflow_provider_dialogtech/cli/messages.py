@@ -11,7 +11,8 @@ from typing import Literal
 from airflow_provider_dialogtech.cli.output import UNKNOWN, USAGE, print_record, print_rows, running_command, say, stop
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal.records import Record
-from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, settle
+from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
+from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, settle, task_names
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.journal import journal_store
 
@@ -21,8 +22,6 @@ PATIENCE = 10.0
 
 def list_messages(arguments: Namespace) -> None:
     """List messages, the newest first."""
-    from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
-
     with running_command():
         found = open_messages().list(
             since=arguments.since,
@@ -31,7 +30,9 @@ def list_messages(arguments: Namespace) -> None:
             most=arguments.limit,
         )
         numbers = shortened_numbers(known_hooks())
-    print_rows([_row(message, numbers) for message in found], arguments.output)
+        names = task_names(found)
+    rows = [_row(message, numbers, name) for message, name in zip(found, names, strict=True)]
+    print_rows(rows, arguments.output)
     if len(found) == arguments.limit:
         say(f"There may be more: these are the newest {arguments.limit}. See --limit, --since, --state and --dag-id.")
 
@@ -57,7 +58,8 @@ def resolve(arguments: Namespace) -> None:
         stop(problem)
     if not settled:
         stop(f"The message {message.id} is not in doubt but {message.state}; nothing was changed.")
-    print_rows([_row(message, {}) | {"next": _what_follows(message, outcome)}], arguments.output)
+    (name,) = task_names([message])
+    print_rows([_row(message, {}, name) | {"next": _what_follows(message, outcome)}], arguments.output)
 
 
 def prune(_arguments: Namespace) -> None:
@@ -78,10 +80,8 @@ def time_of(message: Record) -> str:
     return f"{message.when:%Y-%m-%d %H:%M:%S}Z"
 
 
-def _row(message: Record, numbers: Mapping[str, str]) -> dict[str, object]:
+def _row(message: Record, numbers: Mapping[str, str], name: str) -> dict[str, object]:
     sender = message.outcome.get("from")
-    mapped = "" if message.map_index < 0 else f"[{message.map_index}]"
-    iteration = "" if message.loop_index < 0 else f" (iteration {message.loop_index})"
     return {
         "id": message.id,
         "time": time_of(message),
@@ -91,7 +91,7 @@ def _row(message: Record, numbers: Mapping[str, str]) -> dict[str, object]:
         "alert": "alert" if message.is_alert else "",
         "dag": message.dag_id,
         "run": message.run_id,
-        "task": f"{message.task_id}{mapped}{iteration}",
+        "task": name,
         "reason": message.reason,
     }
 

@@ -45,7 +45,6 @@ def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
 def print_record(record: Mapping[str, object], output: str) -> None:
     """Print one record: a line per field for people, one row for scripts.
 
-    :param record: the fields.
     :param output: `table`, `json`, `yaml` or `plain`.
     """
     if output in {"table", "plain"}:
@@ -63,7 +62,6 @@ def stop(problem: str, code: int = FAILED) -> NoReturn:
     """End the command.
 
     :param problem: why, and what to do now.
-    :param code: the exit code.
     """
     say(problem)
     raise SystemExit(code)

@@ -6,20 +6,20 @@ import sys
 import uuid
 from argparse import Namespace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
 from airflow_provider_dialogtech.cli.output import print_record, print_rows, running_command
 from airflow_provider_dialogtech.exceptions import InDoubt, InvalidMessage, how_to_settle
-from airflow_provider_dialogtech.journal.records import Record, Reservation
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.journal import preview
+from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.operations.accounts import hook_of
+from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
+from airflow_provider_dialogtech.settings.identity import given_key
+from airflow_provider_dialogtech.settings.journal import journal_store
 from airflow_provider_dialogtech.sms.message import LONGEST_READ
 from airflow_provider_dialogtech.sms.numbers import LONGEST_WRITTEN
-
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
-
 
 STDIN = "-"
 # Beyond this, the body is refused anyway.
@@ -83,11 +83,6 @@ def _status(found: Record | Reservation) -> str:
 
 
 def _dry_run(hook: DialogTechHook, to: str, message: str, given: str | None) -> dict[str, object]:
-    from airflow_provider_dialogtech.journal.journal import preview
-    from airflow_provider_dialogtech.journal.records import SlotRequest
-    from airflow_provider_dialogtech.settings.identity import given_key
-    from airflow_provider_dialogtech.settings.journal import journal_store
-
     sms = hook.compose(to, message)
     hook.get_conn().refuse_own_secret(sms.whole)
     key = uuid.uuid4().hex if given is None else given_key(given)
@@ -111,8 +106,6 @@ def _dry_run(hook: DialogTechHook, to: str, message: str, given: str | None) -> 
 
 def pools(arguments: Namespace) -> None:
     """Create missing pools, resize the others to their accounts, and list all pools."""
-    from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
-
     with running_command():
         done = ensure_pools()
         rows = [

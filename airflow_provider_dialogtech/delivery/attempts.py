@@ -36,16 +36,11 @@ class SlotLost(Exception):
 class Attempts:
     """One message with the state of its attempts.
 
-    :param message: the message.
     :param request: what its slot is reserved by.
     :param resend: whether it is sent again if an earlier try may have sent it.
     :param max_wait: the longest wait for a slot, in seconds; None for no limit.
     :param keep_beyond: a slot more than this many seconds away is kept and not waited for.
-    :param clock: the clock.
     :param begun: when sending began, on the monotonic clock.
-    :param requests: the number of requests sent.
-    :param slots: the number of slots lost.
-    :param failures: the number of failed tries.
     :param failing_since: when the first of them failed, on the monotonic clock.
     :param started: whether its state in the journal may be `sending`.
     :param reserving: when its last reservation began, on the monotonic clock.
@@ -122,7 +117,6 @@ def log_next_try(state: RetryCallState) -> None:
 class EarlierAttempt:
     """Decides what an earlier attempt means for a message with the same idempotency key.
 
-    :param journal: the account's journal.
     :param clock: sleeps while another process sends the message.
     """
 
@@ -134,7 +128,6 @@ class EarlierAttempt:
     def answer(self, attempts: Attempts, record: Record) -> SendResult:
         """Return the result of a message that was sent or held back before.
 
-        :param attempts: the message's attempts.
         :param record: the journal's row of the earlier attempt.
         :raises SlotLost: when another process's attempt is over and has sent nothing.
         :raises InDoubt: when an earlier attempt may have sent the message.

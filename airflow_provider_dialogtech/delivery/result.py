@@ -129,8 +129,6 @@ OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
 def record_outcome(recorder: Recorder, ending: SendResult | BaseException, missed_slots: int) -> None:
     """Record the outcome of a message.
 
-    :param recorder: keeps it.
-    :param ending: its result, or what was raised.
     :param missed_slots: how many slots it lost.
     """
     recorder.count(f"{MESSAGES}.{_outcome(ending)}")

@@ -63,8 +63,6 @@ SETTLE_WITHIN = 60.0
 class SmsSender:
     """Sends messages of one account, each once under its idempotency key, each in a slot that the rate limits allow.
 
-    :param client: the API.
-    :param journal: the account's journal.
     :param clock: returns the time and sleeps. An exception that its sleep raises ends the sending; an unsent message
         then stays unsent.
     :param only_to: the only numbers that get messages, in digits; a message to another number is only recorded. None
@@ -103,8 +101,6 @@ class SmsSender:
     ) -> SendResult:
         """Send a message, unless it was sent before. A throttled or unsent one is tried again.
 
-        :param message: the message.
-        :param key: its idempotency key.
         :param body_key: another name of it; one that was sent under this name is not sent again, whatever its key.
         :param in_doubt: what to do when an earlier try may have sent the message: `fail`, or `resend` and risk that it
             arrives twice.
@@ -140,7 +136,6 @@ class SmsSender:
     def under_way(self, key: str) -> SendResult | DialogTechError | None:
         """Return the outcome of a message that another thread is sending or settling.
 
-        :param key: its idempotency key.
         :return: its outcome; `InDoubt` while the reply is awaited; None while its request has not been sent.
         """
         if key not in self._requests:
@@ -338,9 +333,7 @@ _IN_WORDS: dict[Outcome, str] = {
 class OutcomeWriter:
     """Writes outcomes into one account's journal.
 
-    :param journal: the journal.
     :param timeout: for how many seconds at most a write is retried.
-    :param clock: sleeps between these tries.
     """
 
     def __init__(self, journal: MessageJournal, timeout: float, clock: Clock) -> None:
@@ -360,9 +353,6 @@ class OutcomeWriter:
     ) -> bool:
         """Write the outcome of a message whose request has been sent.
 
-        :param attempts: the message's attempts.
-        :param held: its reservation.
-        :param outcome: its outcome.
         :param detail: the details that the journal keeps.
         :param sent_at: when its request was sent, on the monotonic clock.
         :param pause: for how many seconds all messages of the account wait.

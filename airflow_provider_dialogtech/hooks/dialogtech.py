@@ -22,14 +22,20 @@ from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, InvalidMessage, NotSent, plural
 from airflow_provider_dialogtech.masking import encodings_of, mask_number, opaque, safe_repr
 from airflow_provider_dialogtech.settings import config, fields
-from airflow_provider_dialogtech.settings.connection import LONGEST_KEY, ConnectionContent, ConnectionSettings, invalid
+from airflow_provider_dialogtech.settings.connection import (
+    LONGEST_KEY,
+    ConnectionContent,
+    ConnectionSettings,
+    check,
+    invalid,
+)
 from airflow_provider_dialogtech.settings.identity import Keys, current_origin, default_key, given_key
-from airflow_provider_dialogtech.settings.journal import journal_store
+from airflow_provider_dialogtech.settings.journal import AirflowRecorder, journal_store
+from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
     from airflow_provider_dialogtech.delivery.sender import SmsSender
-    from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +89,9 @@ class DialogTechHook(BaseHook):
         :raises InvalidConnection: when the connection is missing, or one of its fields is missing or invalid.
         :raises NotSent: when Airflow could not read the connection.
         """
-        try:
-            self._unreadable = connect_to_task()
-            return self._checked(self.get_connection(self.dialogtech_conn_id))
-        except Exception as error:
-            failure = self._unread(error, _outside_of_airflow(self.dialogtech_conn_id))
-        raise failure
+        return self._read(
+            lambda: self.get_connection(self.dialogtech_conn_id), _outside_of_airflow(self.dialogtech_conn_id)
+        )
 
     async def aload(self) -> None:
         """Read the connection into `settings` without blocking the event loop.
@@ -96,11 +99,11 @@ class DialogTechHook(BaseHook):
         :raises InvalidConnection: when the connection is missing, or one of its fields is missing or invalid.
         :raises NotSent: when Airflow could not read the connection.
         """
+        if not hasattr(self, "aget_connection"):  # before Airflow 3.1
+            await asyncio.to_thread(getattr, self, "settings")
+            return
         try:
-            if hasattr(self, "aget_connection"):  # Airflow 3.1
-                self.settings = self._checked(await self.aget_connection(self.dialogtech_conn_id))
-            else:
-                self.settings = self._checked(await asyncio.to_thread(self.get_connection, self.dialogtech_conn_id))
+            self.settings = self._checked(await self.aget_connection(self.dialogtech_conn_id))
         except Exception as error:
             failure = self._unread(error, _outside_of_airflow(self.dialogtech_conn_id))
         else:
@@ -114,13 +117,14 @@ class DialogTechHook(BaseHook):
         :raises InvalidConnection: when the connection is missing, or one of its fields is missing or invalid.
         :raises NotSent: when Airflow could not read the connection.
         """
+        self.settings = self._read(read)
+
+    def _read(self, read: Callable[[], Any], hint: str = "") -> ConnectionSettings:
         try:
             self._unreadable = connect_to_task()
-            self.settings = self._checked(read())
+            return self._checked(read())
         except Exception as error:
-            failure = self._unread(error)
-        else:
-            return
+            failure = self._unread(error, hint)
         raise failure
 
     def _checked(self, connection: Any) -> ConnectionSettings:
@@ -254,8 +258,6 @@ class DialogTechHook(BaseHook):
         :param to: a number in any common format, or a contact with one number.
         :raises InvalidMessage: when it is neither.
         """
-        from airflow_provider_dialogtech.sms.message import normalize_number
-
         return normalize_number(self.settings.contacts.number_of(to), "to")
 
     def senders(self, from_: object = None) -> tuple[str, ...]:
@@ -264,8 +266,6 @@ class DialogTechHook(BaseHook):
         :param from_: a number. One that the connection does not list is used, with a warning in the log.
         :raises InvalidMessage: when it is not a phone number.
         """
-        from airflow_provider_dialogtech.sms.message import normalize_number
-
         listed = self.settings.from_numbers
         # Only these types: another value's `bool` may raise.
         if from_ is None or (isinstance(from_, str | int) and not from_):
@@ -290,8 +290,6 @@ class DialogTechHook(BaseHook):
         :param options: the other arguments of `SmsMessage.create`.
         :raises InvalidMessage: when an argument is invalid.
         """
-        from airflow_provider_dialogtech.sms.message import SmsMessage
-
         sms = SmsMessage.create(to=self.recipient(to), message=message, from_numbers=self.senders(from_), **options)
         for remark in sms.remarks:
             log.warning("%s", remark)
@@ -308,7 +306,6 @@ class DialogTechHook(BaseHook):
         """
         from airflow_provider_dialogtech.delivery.sender import SmsSender
         from airflow_provider_dialogtech.journal.journal import MessageJournal
-        from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 
         settings = self.settings
         journal = MessageJournal(
@@ -326,8 +323,6 @@ class DialogTechHook(BaseHook):
 
         :return: whether the keys and the numbers are accepted, and a sentence about it.
         """
-        from airflow_provider_dialogtech.settings.connection import check
-
         return check(lambda: (self.settings, self.get_conn()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -13,6 +13,25 @@ from sqlalchemy.sql.expression import Executable
 from airflow_provider_dialogtech.clock import Clock
 
 T = TypeVar("T")
+
+
+JOURNAL_URL = "[dialogtech] journal_url"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a database needs beside its URL.
+
+    :param setting: the setting that names it, for errors.
+    :param schema: the schema of the journal's tables; empty for the role's own.
+    :param connect_args: passed to the driver.
+    :param is_asked_each_time: whether each new connection asks for the URL, whose password may be valid for minutes.
+    """
+
+    setting: str = JOURNAL_URL
+    schema: str = ""
+    connect_args: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    is_asked_each_time: bool = False
 
 
 # A clock that goes on by so many seconds more than the process's own was set.

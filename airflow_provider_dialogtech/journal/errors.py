@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, JournalUnavailable
+from airflow_provider_dialogtech.journal.backend import JOURNAL_URL
 
 
 class StoreAway(Exception):
@@ -95,8 +96,13 @@ _SQLITE = (
 )  # fmt: skip
 
 
-def error_to_raise(error: Exception, *, is_file: bool) -> StoreAway | DialogTechError:
-    """Return the error to raise: `StoreAway` where a retry may help, else one for the user."""
+def error_to_raise(error: Exception, *, is_file: bool, setting: str = JOURNAL_URL) -> StoreAway | DialogTechError:
+    """Return the error to raise: `StoreAway` where a retry may help, else one for the user.
+
+    :param error: the driver's.
+    :param is_file: whether the journal is a SQLite file.
+    :param setting: the setting that names the journal.
+    """
     if isinstance(error, StoreAway):
         return error
     for kind, words in _KINDS:
@@ -106,17 +112,17 @@ def error_to_raise(error: Exception, *, is_file: bool) -> StoreAway | DialogTech
     said = f"[{sqlstate(driver_error)}] {driver_error}"[:_LONGEST_SEARCHED]
     for fault in _SQLITE if is_file else _POSTGRES:
         if re.search(fault.pattern, said, re.IGNORECASE):
-            return _named(fault)
-    return _unknown(error, type(driver_error).__name__)
+            return _named(fault._replace(advice=fault.advice.replace(JOURNAL_URL, setting)))
+    return _unknown(error, type(driver_error).__name__, setting)
 
 
-def _unknown(error: Exception, kind: str) -> StoreAway | DialogTechError:
+def _unknown(error: Exception, kind: str, setting: str) -> StoreAway | DialogTechError:
     if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.ProgrammingError):
         return StoreAway(kind)
     if isinstance(error, (TypeError, ValueError)):
         return InvalidConnection(
-            f"[dialogtech] journal_url has an option that its driver does not take ({kind})",
-            advice="Correct [dialogtech] journal_url.",
+            f"{setting} has an option that its driver does not take ({kind})",
+            advice=f"Correct {setting}.",
         )
     return JournalUnavailable(f"the delivery journal cannot be used ({kind})")
 

@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.journal import errors, schema
-from airflow_provider_dialogtech.journal.backend import Plan, Statement, ask_for_time, note_questions
+from airflow_provider_dialogtech.journal.backend import Access, Plan, Statement, ask_for_time, note_questions
 from airflow_provider_dialogtech.journal.errors import StoreAway
 
 T = TypeVar("T")
@@ -130,33 +130,44 @@ class PostgresBackend:
     :param url: returns its SQLAlchemy URL; the password may be another one each time.
     :param clock: tells how long an answer took.
     :param timeout: how many seconds opening it may take.
+    :param access: what it needs beside the URL.
     """
 
-    def __init__(self, url: Callable[[], str | URL], clock: Clock, *, timeout: float) -> None:
+    def __init__(
+        self,
+        url: Callable[[], str | URL],
+        clock: Clock,
+        *,
+        timeout: float,
+        access: Access = Access(),  # noqa: B008
+    ) -> None:
         self._clock = clock
         self._url = url
+        self._access = access
+        self._in_schema = _in_schema(access.schema)
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._current = threading.local()
         self._is_closed = False
-        self._engine = _engine(url())
+        self._engine = _engine(url(), access.connect_args)
         sa.event.listen(self._engine, "do_connect", self._connect)
         # Before SQLAlchemy's own listener, which asks the server what it is.
         sa.event.listen(self._engine, "connect", self._watch_new, insert=True)
-        sa.event.listen(self._engine, "before_cursor_execute", _bound, retval=True)
+        sa.event.listen(self._engine, "before_cursor_execute", self._bound, retval=True)
         note_questions(self._engine, clock)
         self._open(timeout)
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, timeout: float) -> T:
         with self._connection(timeout) as connection:
-            _send(connection, _BEGIN_AND_LOCK.format(lock=lock_number(lock)))
+            _send(connection, self._begin(lock))
             answer, statements = plan(*ask_for_time(connection, question, self._clock))
             _send(connection, *_in_one_message(statements, self._engine.dialect, last="COMMIT"))
             return answer
 
     def do(self, statements: Sequence[Statement], *, timeout: float, lock: str | None = None) -> int:
-        first = _LOCK.format(lock=lock_number(lock)) if lock is not None else None
+        locked = [_LOCK.format(lock=lock_number(lock))] if lock is not None else []
+        message = _in_one_message(statements, self._engine.dialect, first=[*locked, *self._in_schema])
         with self._connection(timeout) as connection:
-            return _send(connection, *_in_one_message(statements, self._engine.dialect, first=first))
+            return _send(connection, *message)
 
     def ask(self, question: Statement, *, timeout: float) -> Sequence[Row[Any]]:
         try:
@@ -167,6 +178,18 @@ class PostgresBackend:
             if errors.sqlstate(error.orig) != _CANCELLED:
                 raise
         raise errors.question_too_long()
+
+    def _begin(self, lock: str) -> str:
+        return "; ".join([_BEGIN_AND_LOCK.format(lock=lock_number(lock)), *self._in_schema])
+
+    def _bound(
+        self, _connection: Any, _cursor: Any, sql: str, values: Any, context: Any, _many: bool
+    ) -> tuple[str, Any]:
+        """Let the server end a question by itself: cut off from who has asked, it would go on reading."""
+        if context.execution_options.get("is_bounded"):
+            bound = f"SELECT set_config('statement_timeout', '{READ_SECONDS * 1000:.0f}', true)"
+            sql = "; ".join([bound, *self._in_schema, sql])
+        return sql, values
 
     def close(self) -> None:
         """Close the connections that nobody uses; the others are closed when they are given back."""
@@ -210,7 +233,7 @@ class PostgresBackend:
         with self._connection(timeout) as connection:
             if schema.is_current(_version(connection)):
                 return
-            _send(connection, _BEGIN_AND_LOCK.format(lock=lock_number("schema")))
+            _send(connection, self._begin("schema"))
             is_new = False
             version = _version(connection)
             if not schema.is_current(version):
@@ -219,14 +242,7 @@ class PostgresBackend:
                 connection.execute(schema.journal_version.insert().values(version=schema.VERSION))
             _send(connection, "COMMIT")
         if is_new:
-            schema.log_new("in the database of [dialogtech] journal_url")
-
-
-def _bound(_connection: Any, _cursor: Any, sql: str, values: Any, context: Any, _many: bool) -> tuple[str, Any]:
-    """Let the server end a question by itself: cut off from who has asked, it would go on reading."""
-    if context.execution_options.get("is_bounded"):
-        sql = f"SELECT set_config('statement_timeout', '{READ_SECONDS * 1000:.0f}', true); {sql}"
-    return sql, values
+            schema.log_new(f"in the database of {self._access.setting}")
 
 
 def _version(connection: Connection) -> int | None:
@@ -235,9 +251,17 @@ def _version(connection: Connection) -> int | None:
     there = sa.text(
         "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'dialogtech_journal' AND pg_table_is_visible(oid))"
     )
-    if not connection.execute(there).scalar():
+    if not connection.execute(there.execution_options(is_bounded=True)).scalar():
         return None
-    return connection.execute(sa.select(sa.func.max(schema.journal_version.c.version))).scalar()
+    newest = sa.select(sa.func.max(schema.journal_version.c.version))
+    return connection.execute(newest.execution_options(is_bounded=True)).scalar()
+
+
+def _in_schema(name: str) -> list[str]:
+    """Return the statement that chooses a schema for one transaction; none for the role's own."""
+    # Not an option of the connection: PgBouncer refuses it, or keeps it for others.
+    quoted = '"' + name.replace('"', '""').replace("'", "''") + '"'
+    return [f"SELECT set_config('search_path', '{quoted}', true)"] if name else []
 
 
 def _send(connection: Connection, message: str, values: dict[str, Any] | None = None) -> int:
@@ -248,7 +272,7 @@ def _send(connection: Connection, message: str, values: dict[str, Any] | None = 
 
 
 def _in_one_message(
-    statements: Sequence[Statement], dialect: Dialect, *, first: str | None = None, last: str | None = None
+    statements: Sequence[Statement], dialect: Dialect, *, first: Sequence[str] = (), last: str | None = None
 ) -> tuple[str, dict[str, Any]]:
     """Put statements into one message, which PostgreSQL runs as one transaction where none has begun."""
     parts: list[str] = []
@@ -257,7 +281,7 @@ def _in_one_message(
         sql, fixed = _compiled(statement.sql, dialect, tuple(sorted(statement.values)), place)
         parts.append(sql)
         values |= {f"{name}_{place}": value for name, value in {**fixed, **statement.values}.items()}
-    return "; ".join([*([first] if first else []), *parts, *([last] if last else [])]), values
+    return "; ".join([*first, *parts, *([last] if last else [])]), values
 
 
 @lru_cache(maxsize=128)
@@ -277,9 +301,10 @@ def lock_number(lock: str) -> int:
     return int.from_bytes(hashlib.sha256(f"dialogtech {lock}".encode()).digest()[:8], "big", signed=True)
 
 
-def _engine(url: str | URL) -> Engine:
+def _engine(url: str | URL, connect_args: Mapping[str, Any]) -> Engine:
     parsed = make_url(url)
     arguments: dict[str, Any] = {} if "connect_timeout" in parsed.query else {"connect_timeout": _CONNECT_SECONDS}
+    arguments |= connect_args
     if parsed.get_driver_name() == "psycopg":
         from psycopg import ClientCursor
 

@@ -36,6 +36,18 @@ def stored_key(key: str) -> str:
     return digest(key)
 
 
+def task_name(task_id: str, map_index: int, loop_index: int = NO_INDEX, label: str = "") -> str:
+    """Return how people read the name of a task instance: `load`, `load[3]`, `load[emea] (iteration 2)`.
+
+    :param task_id: the task.
+    :param map_index: which of a mapped task's instances; -1 when it is not mapped.
+    :param loop_index: which iteration of a loop; -1 outside a loop.
+    :param label: the mapped instance's label, as `map_index_template` renders it. Empty where there is none.
+    """
+    instance = "" if map_index < 0 else f"[{label or map_index}]"
+    return f"{task_id}{instance}" + ("" if loop_index < 0 else f" (iteration {loop_index})")
+
+
 @dataclass(frozen=True)
 class Origin:
     """The task that a message comes from, so that a person can find the one from the other. Outside a task it is empty.

@@ -227,12 +227,13 @@ def create_or_upgrade(connection: Connection) -> bool:
 
     :return: whether the journal is a new one.
     """
-    before = set(sa.inspect(connection).get_table_names())
+    # By name, as the search path finds them: it is not the role's own in Airflow's metadata database.
+    found = sa.inspect(connection)
+    before = [table for table in metadata.sorted_tables if found.has_table(table.name)]
     metadata.create_all(connection)
-    for table in metadata.sorted_tables:
-        if table.name in before:
-            _add_missing_columns(connection, table)
-    return messages.name not in before
+    for table in before:
+        _add_missing_columns(connection, table)
+    return messages not in before
 
 
 def _add_missing_columns(connection: Connection, table: sa.Table) -> None:

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, JournalUnavailable
-from airflow_provider_dialogtech.journal.backend import Backend, ClockReadings, Plan, Statement, T
+from airflow_provider_dialogtech.journal.backend import JOURNAL_URL, Access, Backend, ClockReadings, Plan, Statement, T
 from airflow_provider_dialogtech.journal.errors import (
     LoginRejected,
     StoreAway,
@@ -33,6 +33,7 @@ STEP_SECONDS = 20.0
 """How many seconds one try may take; a store that has not answered by then is tried over a new connection."""
 OPEN_SECONDS = 30.0
 """How many seconds opening the store may take: a journal that is created far away takes many round trips."""
+Source = Callable[[], "str | URL"]
 # A try that had less time than this says nothing of the store when it ends.
 _TELLING_SECONDS = 1.0
 
@@ -47,20 +48,23 @@ class Store:
     :param clock: tells the time and waits. What time it is PostgreSQL knows by its own clock.
     :param patience: for how many seconds a store that is away is tried again.
     :param retry_for: the same for one that says at once that it is away; by default as long.
+    :param access: what its database needs beside the URL.
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not installed.
     """
 
     def __init__(
         self,
-        url: str | URL | Callable[[], str | URL],
+        url: str | URL | Source,
         *,
         clock: Clock = SYSTEM_CLOCK,
         patience: float = PATIENCE,
         retry_for: float | None = None,
+        access: Access = Access(),  # noqa: B008 - it cannot be changed
     ) -> None:
+        self._access = access
         self._source = url if callable(url) else None
         self.url = url() if callable(url) else url
-        self.is_file = kind_of(self.url) == "sqlite"
+        self.is_file = kind_of(self.url, access.setting) == "sqlite"
         self.clock = clock
         self.patience = patience
         self._retry_for = patience if retry_for is None else retry_for
@@ -189,7 +193,7 @@ class Store:
                         raise
         raise JournalUnavailable(
             f"the delivery journal is not available ({reason})",
-            advice="Check [dialogtech] journal_url and its database. Sending it again is safe once it is back.",
+            advice=f"Check {self._access.setting} and its database. Sending it again is safe once it is back.",
         )
 
     def _try_once(self, work: Callable[[Backend, float], T], until: float) -> T:
@@ -203,7 +207,7 @@ class Store:
         except DialogTechError:
             raise
         except Exception as error:
-            problem = error_to_raise(error, is_file=self.is_file)
+            problem = error_to_raise(error, is_file=self.is_file, setting=self._access.setting)
         if isinstance(problem, TablesMissing):
             process.close()
         if isinstance(problem, LoginRejected) and not self._has_another_url():
@@ -219,14 +223,16 @@ class Store:
         return process.use(self.url)
 
     def _process(self) -> _Process:
-        return _process_of(self.url, self.clock, varies=self._source is not None)
+        return _process_of(self.url, self.clock, self._source, self._access)
 
 
 class _Process:
     """What the threads of one process share of one store: a connection must never cross a fork."""
 
-    def __init__(self, url: str | URL, clock: Clock) -> None:
+    def __init__(self, url: str | URL, clock: Clock, source: Source | None, access: Access) -> None:
         self.url = url
+        self._newest = source if source is not None and access.is_asked_each_time else lambda: self.url
+        self._access = access
         self.timing = Timing(clock)
         self.readings = ClockReadings()
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -252,7 +258,7 @@ class _Process:
                 else:
                     from airflow_provider_dialogtech.journal.postgres import PostgresBackend
 
-                    self._backend = PostgresBackend(lambda: self.url, self._clock, timeout=timeout)
+                    self._backend = PostgresBackend(self._newest, self._clock, timeout=timeout, access=self._access)
             return self._backend
         finally:
             self._opening.release()
@@ -272,20 +278,21 @@ class _Process:
 
 
 # By process, clock and URL.
-_processes: OrderedDict[tuple[int, Clock, URL], _Process] = OrderedDict()
+_processes: OrderedDict[tuple[int, Clock, URL, str], _Process] = OrderedDict()
 _MOST_STORES = 32
 _looking = threading.Lock()
 
 
-def _process_of(url: str | URL, clock: Clock, *, varies: bool) -> _Process:
+def _process_of(url: str | URL, clock: Clock, source: Source | None, access: Access) -> _Process:
     """Return what the threads of this process share of a store.
 
-    :param varies: whether the URL may be another one each time: all that name the same database are one then.
+    :param source: returns the URL, which may be another one each time: all that name the same database are one then.
     """
-    key = (os.getpid(), clock, _place_of(url) if varies else _without_password(url))
+    place = _without_password(url) if source is None else _place_of(url)
+    key = (os.getpid(), clock, place, access.schema)
     gone = None
     with _looking:
-        process = _processes.get(key) or _Process(url, clock)
+        process = _processes.get(key) or _Process(url, clock, source, access)
         _processes[key] = process
         _processes.move_to_end(key)
         if len(_processes) > _MOST_STORES:
@@ -327,21 +334,23 @@ _ABSOLUTE = "Write four slashes and the whole path: sqlite:////opt/airflow/dialo
 _INSTALL = "pip install 'airflow-provider-dialogtech[postgres]'"
 
 
-def kind_of(url: str | URL) -> str:
+def kind_of(url: str | URL, setting: str = JOURNAL_URL) -> str:
     """Return `sqlite` or `postgresql`.
 
+    :param url: the URL.
+    :param setting: the setting that names it, for errors.
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not there.
     """
     parsed = _parsed(url)
     if parsed is not None and parsed.get_backend_name() == "sqlite" and parsed.database:
-        _check_driver(parsed, {"pysqlite"}, "sqlite:////…")
+        _check_driver(parsed, {"pysqlite"}, "sqlite:////…", setting)
         _check_file(parsed)
         return "sqlite"
     if parsed is not None and parsed.get_backend_name() == "postgresql":
-        _check_driver(parsed, {"psycopg2", "psycopg"}, "postgresql+psycopg2://…")
+        _check_driver(parsed, {"psycopg2", "psycopg"}, "postgresql+psycopg2://…", setting)
         return "postgresql"
     raise InvalidConnection(
-        "[dialogtech] journal_url must be the SQLAlchemy URL of a SQLite file (sqlite:////…) or of PostgreSQL "
+        f"{setting} must be the SQLAlchemy URL of a SQLite file (sqlite:////…) or of PostgreSQL "
         "(postgresql+psycopg2://…)",
         advice="Correct it.",
     )
@@ -374,7 +383,7 @@ def _check_file(url: URL) -> None:
         )
 
 
-def _check_driver(url: URL, known: set[str], example: str) -> None:
+def _check_driver(url: URL, known: set[str], example: str, setting: str) -> None:
     try:
         driver = url.get_driver_name()
         url.get_dialect()
@@ -383,7 +392,7 @@ def _check_driver(url: URL, known: set[str], example: str) -> None:
         known = known - {driver} if driver == "psycopg" else known  # SQLAlchemy 1.4, of Airflow 2, cannot use it
     if driver not in known:
         raise InvalidConnection(
-            f"[dialogtech] journal_url names the driver {driver[:40]!r}, which the journal does not work with",
+            f"{setting} names the driver {driver[:40]!r}, which the journal does not work with",
             advice=f"Write {example}.",
         )
     module, package = _DRIVERS.get(driver, (None, ""))
@@ -391,6 +400,6 @@ def _check_driver(url: URL, known: set[str], example: str) -> None:
         return
     install = _INSTALL if driver == "psycopg2" else f"pip install {package}"
     raise InvalidConnection(
-        f"the driver {driver} that [dialogtech] journal_url names is not installed",
+        f"the driver {driver} that {setting} names is not installed",
         advice=f"Install it where Airflow runs: `{install}`.",
     )

@@ -21,6 +21,7 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessa
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import clean, place_of, safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import origin_of
+from airflow_provider_dialogtech.sms.message import LONGEST_READ
 
 if TYPE_CHECKING:
     import jinja2
@@ -245,8 +246,6 @@ class _Rendered:
 
     def _body(self) -> tuple[str, str]:
         """Return the body, empty for the built-in one, and a note where its template or function failed."""
-        from airflow_provider_dialogtech.sms.message import LONGEST_READ
-
         if self._notifier.message is None:
             return "", ""
         kind = "function" if callable(self._notifier.message) else "template"

@@ -14,7 +14,6 @@ from airflow_provider_dialogtech.settings import config
 def hook_of(conn_id: str) -> DialogTechHook:
     """Return a hook that has read its connection.
 
-    :param conn_id: the connection.
     :raises NotSent: when there is none, Airflow cannot read it, or one of its fields is missing or wrong.
     """
     from airflow.models.connection import Connection

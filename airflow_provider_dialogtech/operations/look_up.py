@@ -64,8 +64,6 @@ def look_up(
 ) -> Listing:
     """Ask DialogTech for the messages of the message's day, of the one before and of the one after.
 
-    :param message: the message.
-    :param journal: the journal's messages.
     :param conn_id: the connection of its account; by default it is looked for.
     :param among: the connections among which it is looked for; by default those of `[dialogtech] conn_ids`.
     :param within: the longest time that DialogTech may take, in seconds; by default each call has the connection's
@@ -175,7 +173,6 @@ _LONGEST_TEXT = 2000
 def listed_as(message: Record, listed: Iterable[Sequence[str]]) -> list[str]:
     """Return the times of the listed messages that have the digest of a message's recipient and body.
 
-    :param message: the message.
     :param messages: all values that DialogTech lists for each message.
     :return: for each message that matches, its time as listed; empty if none is recognised.
     """

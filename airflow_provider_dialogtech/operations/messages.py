@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -12,10 +13,12 @@ from typing import Any, Literal
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal import statements
 from airflow_provider_dialogtech.journal.backend import Statement
-from airflow_provider_dialogtech.journal.records import Record
+from airflow_provider_dialogtech.journal.records import NO_INDEX, Record, task_name
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
-from airflow_provider_dialogtech.masking import clean
+from airflow_provider_dialogtech.masking import clean, mask_numbers
+
+log = logging.getLogger(__name__)
 
 MOST_LISTED = 10_000
 _LONGEST_NAME = 100
@@ -28,7 +31,6 @@ _Found = list[Record]
 class Messages:
     """The messages of all accounts that one Airflow has in a journal.
 
-    :param store: where the journal is stored.
     :param namespace: the Airflow's name, where several share the journal: those of others are neither shown nor
         settled.
     """
@@ -50,11 +52,7 @@ class Messages:
         """Return messages, the newest first; slots that were given back for another one only where these are asked for.
 
         :param since: those of this many past seconds, and those still to be sent.
-        :param state: only those in this state.
         :param dag_ids: only those of these DAGs; an empty id names those of no task.
-        :param run_id: only those of this run.
-        :param task_id: only those of this task.
-        :param most: the largest number of messages to return.
         :raises JournalUnavailable: when the journal cannot be used.
         """
         sql = statements.newest(
@@ -88,7 +86,6 @@ class Messages:
     def get(self, id_: int) -> Record | None:
         """Return one message; None when the journal has no such row, or it is another Airflow's.
 
-        :param id_: its row.
         :raises JournalUnavailable: when the journal cannot be used.
         """
         found = self._ask(statements.GET_OURS, {"of_id": id_})
@@ -97,9 +94,7 @@ class Messages:
     def resolve(self, id_: int, outcome: Literal["sent", "unsent"], *, by: str) -> bool:
         """Settle a message in doubt. Its next attempt sends nothing when it was sent, and sends when it was not.
 
-        :param id_: its row.
         :param outcome: whether it was sent.
-        :param by: who says so.
         :return: whether it was in doubt; where it was not, nothing has changed.
         :raises JournalUnavailable: when the journal cannot be used.
         """
@@ -178,10 +173,7 @@ def settle(
 ) -> bool:
     """Settle a message in doubt, and note it in Airflow's audit log. Without the entry it is not settled.
 
-    :param message: the message.
     :param outcome: whether it was sent.
-    :param journal: the journal's messages.
-    :param by: the person's name.
     :param through: where they did it.
     :return: whether it was in doubt; where it was not, nothing has changed.
     :raises AuditLogUnavailable: when the audit log could not be written.
@@ -215,6 +207,49 @@ def settle(
         f"The message {message.id} was {'settled' if settled else 'not settled'}: Airflow's audit log could not be "
         f"written ({problem}). Check Airflow's database."
     )
+
+
+# SQLite takes 999 values in a statement on old systems, and each instance is four.
+_AT_ONCE = 200
+_Instance = tuple[str, str, str, int]
+
+
+def task_names(messages: Sequence[Record]) -> list[str]:
+    """Return the name of each message's task, as `task_name` writes it. A label may be a phone number, so it is masked.
+
+    :param messages: the messages.
+    """
+    # Inside a loop the map index does not identify an instance.
+    mapped = {_instance(message) for message in messages if message.map_index >= 0 and message.loop_index == NO_INDEX}
+    labels = {}
+    try:
+        labels = dict(_labels(sorted(mapped)))
+    except Exception as error:  # of any kind: a database's own, or a driver's
+        log.warning("The labels of mapped tasks cannot be read (%s).", type(error).__name__)
+    return [
+        task_name(message.task_id, message.map_index, message.loop_index, labels.get(_instance(message), ""))
+        for message in messages
+    ]
+
+
+def _instance(message: Record) -> _Instance:
+    return message.dag_id, message.run_id, message.task_id, message.map_index
+
+
+def _labels(instances: Sequence[_Instance]) -> Iterator[tuple[_Instance, str]]:
+    if not instances:
+        return
+    import sqlalchemy as sa
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
+    label = TaskInstance._rendered_map_index  # the public name is the index where there is no label
+    with create_session() as session:
+        for start in range(0, len(instances), _AT_ONCE):
+            among = sa.tuple_(*columns).in_(instances[start : start + _AT_ONCE])
+            for *instance, rendered in session.execute(sa.select(*columns, label).where(among, label.is_not(None))):
+                yield tuple(instance), clean(mask_numbers(rendered))
 
 
 @dataclass(frozen=True)
@@ -253,7 +288,6 @@ class Usage:
 def usage_of(store: Store) -> Usage:
     """Read how much of each limit is in use now.
 
-    :param store: where the journal is stored.
     :raises JournalUnavailable: when the journal cannot be used.
     """
     numbers = tuple(NumberUsage(*row) for row in store.ask(Statement(statements.USAGE_OF_NUMBERS, {})))

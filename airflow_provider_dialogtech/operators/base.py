@@ -91,13 +91,7 @@ class PooledOperator(BaseOperator):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """Render a template, or the templates in a collection. Inside `recipients`, no text is read as Python.
-
-        :param content: the template or the collection.
-        :param context: the task's context.
-        :param jinja_env: the environment.
-        :param seen_oids: the ids of rendered values.
-        """
+        """Render a template, or the templates in a collection. Inside `recipients`, no text is read as Python."""
         if isinstance(content, str) and yields_values(jinja_env) and id(content) not in (seen_oids or ()):
             return value_of(jinja_env.from_string(content), context)
         return super().render_template(content, context, jinja_env, seen_oids)
@@ -149,12 +143,7 @@ class PooledOperator(BaseOperator):
 
 
 def default_pool(dag: Any, group: Any, kwargs: Mapping[str, Any]) -> str | None:
-    """Return the default pool of a mapped task; None where a pool is set, or where Airflow's default applies.
-
-    :param dag: its DAG.
-    :param group: its task group.
-    :param kwargs: its own arguments.
-    """
+    """Return the default pool of a mapped task; None where a pool is set, or where Airflow's default applies."""
     layers = (dag and dag.default_args, group and group.default_args, kwargs.get("default_args"), kwargs)
     given = {name: value for layer in layers for name, value in (layer or {}).items()}
     return None if given.get("pool") else pool_of(given.get("dialogtech_conn_id", DEFAULT_CONN_ID))

@@ -22,10 +22,10 @@ from airflow_provider_dialogtech.hooks.dialogtech import check_choices, seconds_
 from airflow_provider_dialogtech.masking import safe_repr, type_name
 from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of, log_ending
 from airflow_provider_dialogtech.settings.identity import origin_of
+from airflow_provider_dialogtech.sms.message import SmsMessage
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech._compat import Context
-    from airflow_provider_dialogtech.sms.message import SmsMessage
 
 __all__ = ["DialogTechSendBulkSmsOperator"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+import time
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -14,15 +16,18 @@ from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_dialogtech._compat import HAS_PAGES
 from airflow_provider_dialogtech.alerts.failed_run import note_failure
-from airflow_provider_dialogtech.exceptions import InvalidConnection
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
-from airflow_provider_dialogtech.plugins.retention import keep_retention
 from airflow_provider_dialogtech.settings import config, host
 from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
+from airflow_provider_dialogtech.settings.journal import tasks_use_door
+from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 
 log = logging.getLogger(__name__)
 
+# Messages are deleted within this time of the end of their retention, in seconds.
+PRUNED_EVERY = 12 * 3600.0
 
 # The module and the hook through which Airflow reports each event of `alert_on`.
 REPORTED_BY = {
@@ -84,6 +89,14 @@ class Listener:
                 "The DialogTech pools could not be created. Create them: python -m airflow_provider_dialogtech pools"
             )
         try:
+            create_token()
+        except Exception:
+            log.exception(
+                "The connection %s could not be created, so tasks cannot reach the delivery journal. Restart the "
+                "scheduler once Airflow's database is available.",
+                CONN_ID,
+            )
+        try:
             log_alert_on()
         except Exception:
             log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
@@ -121,6 +134,15 @@ def _create_pools() -> None:
             log.info("The pool %s was %s.", name, state)
 
 
+def create_token() -> None:
+    """Create the token for the journal on the API server, where tasks use that.
+
+    :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
+    """
+    if tasks_use_door() and ensure_token() == "created":
+        log.info("The connection %s was created. Tasks reach the delivery journal with it.", CONN_ID)
+
+
 def _warn_of_a_taken_directory() -> None:
     """Warn if another user owns the directory that alerts fall back to: otherwise only a failed alert would show it."""
     from airflow_provider_dialogtech.alerts.journals import is_ours_alone, temporary_directory
@@ -132,6 +154,39 @@ def _warn_of_a_taken_directory() -> None:
             "AIRFLOW_HOME can be used. Remove it.",
             directory,
         )
+
+
+def keep_retention() -> None:
+    """Prune the journal in a thread of this process, at once and from then on twice a day."""
+    threading.Thread(target=_prune_for_ever, name="dialogtech prunes the journal", daemon=True).start()
+
+
+def _prune_for_ever() -> None:
+    while True:
+        try:
+            prune()
+        except DialogTechError as error:
+            log.warning("Messages older than journal_retention_days could not be deleted: %s.", error.reason)
+        except Exception:
+            log.exception("Messages older than journal_retention_days could not be deleted.")
+        time.sleep(PRUNED_EVERY)
+
+
+def prune() -> None:
+    """Delete what is older than `[dialogtech] journal_retention_days`, where this Airflow has a journal.
+
+    :raises InvalidConnection: when a setting is invalid.
+    :raises JournalUnavailable: when the journal cannot be used.
+    """
+    from airflow_provider_dialogtech.journal.sqlite import path_of
+    from airflow_provider_dialogtech.operations.messages import Messages
+    from airflow_provider_dialogtech.settings.journal import journal_store
+
+    store = journal_store()
+    # An Airflow that sends nothing gets no journal.
+    if store.is_file and not path_of(store.url).exists():
+        return
+    Messages(store).prune(config.journal_retention())
 
 
 class _Page:

@@ -1,11 +1,18 @@
-"""With `alert_on = import_error`, a separate process sends alerts about DAG files that do not parse."""
+"""With `alert_on = import_error`, a process of its own sends an alert about DAG files that do not parse.
+
+The listener starts it as `python -m` with this file's name. It waits until Airflow has parsed all files that broke
+together. One message then counts them all, and the import of Airflow, which takes seconds of CPU time, does not delay
+the parsing.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +23,14 @@ from airflow_provider_dialogtech.settings import config
 
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "airflow_provider_dialogtech.alerts.after_parsing")
+COMMAND = (sys.executable, "-m", "airflow_provider_dialogtech.plugins.import_errors")
 # About a tenth of another process's CPU time, so that it proceeds even while parsing keeps all CPUs busy.
 _NICENESS = 10
+# The dag-processor parses its next file within this time, unless the file is slow to parse.
+SECONDS_WITHOUT_ERRORS = 3.0
+MOST_SECONDS_OF_ERRORS = 30.0
+# The process holds the lock that every later one needs, so a database that does not answer must not block it.
+_MOST_SECONDS = 300
 
 
 class ImportErrorWatch:
@@ -34,8 +46,6 @@ class ImportErrorWatch:
     def note(self, filename: object, stacktrace: object, *, is_new: bool) -> None:
         """Note one error, and start the process if the error is new. Never raises.
 
-        :param filename: the file.
-        :param stacktrace: the traceback of parsing it.
         :param is_new: whether the file parsed before.
         """
         try:
@@ -80,3 +90,34 @@ def _yield_processors(pid: int) -> None:
     # Where Linux schedules by session (autogroup), the session's own niceness counts.
     with suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(_NICENESS))
+
+
+def main(descriptor: int, error: str) -> None:
+    """Wait until the files are parsed, then send the alert.
+
+    :param descriptor: the open file of reported errors, which the listener has locked.
+    :param error: the error that Airflow reported to the listener.
+    """
+    signal.alarm(_MOST_SECONDS)
+    reported = ReportedErrors(descriptor)
+    wait_for_the_last(reported)
+    from airflow_provider_dialogtech.alerts.import_errors import alert_new_errors
+
+    alert_new_errors(reported, error)
+
+
+def wait_for_the_last(reported: ReportedErrors) -> None:
+    """Wait until the listener notes no more errors, at most `MOST_SECONDS_OF_ERRORS`.
+
+    :param reported: the file in which the listener notes each error.
+    """
+    until = time.monotonic() + MOST_SECONDS_OF_ERRORS
+    noted = None
+    while noted != reported.noted and time.monotonic() < until:
+        noted = reported.noted
+        time.sleep(SECONDS_WITHOUT_ERRORS)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    main(int(sys.argv[1]), sys.argv[2])

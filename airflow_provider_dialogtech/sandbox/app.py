@@ -37,7 +37,6 @@ _MOST_FIELDS = 1000  # PHP's default
 class Sandbox:
     """A local DialogTech.
 
-    :param vendor: judges the calls.
     :param latency: delay of every answer, in seconds.
     :param hosts: further accepted host names.
     """
@@ -183,7 +182,6 @@ class Receipt:
 
     :param at: when its bytes arrived, in seconds since 1970.
     :param monotonic: the same time on the monotonic clock.
-    :param transport: the connection.
     """
 
     at: float

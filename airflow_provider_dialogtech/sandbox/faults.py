@@ -38,7 +38,6 @@ _LONGEST_HEADER = 1000
 class Fault:
     """A fault.
 
-    :param fault: its name.
     :param times: the number of messages it applies to; None for all from now on.
     :param to: applies only to messages to this number.
     :param number: applies only to messages from this number.

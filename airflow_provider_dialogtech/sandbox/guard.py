@@ -26,7 +26,6 @@ _OURS = {"same-origin", "none"}
 class Guard:
     """Refuses requests that are not meant for the sandbox, and bounds the body of others.
 
-    :param app: the sandbox.
     :param hosts: further accepted host names.
     """
 

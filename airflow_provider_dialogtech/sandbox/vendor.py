@@ -49,12 +49,7 @@ class SlidingWindow:
 
 @dataclass
 class Account:
-    """An account of the sandbox, with its windows.
-
-    :param access_key: its access key.
-    :param secret_access_key: its secret access key.
-    :param numbers: its SMS-enabled numbers.
-    """
+    """An account of the sandbox, with its windows."""
 
     access_key: str
     secret_access_key: str = field(repr=False)
@@ -130,9 +125,6 @@ class Arrival:
 class Reply:
     """The answer to a call.
 
-    :param body: the XML.
-    :param status: the HTTP status.
-    :param headers: further HTTP headers.
     :param fault: the fault that the answer shows, if any.
     """
 
@@ -145,7 +137,6 @@ class Reply:
 class Vendor:
     """The accounts with their windows, the requested faults, and the arrivals.
 
-    :param accounts: the accounts.
     :param listing: the shape of a list of messages, one of `SHAPES`.
     """
 

@@ -27,14 +27,22 @@ _LONGEST_VALUE = 10_000
 # Airflow reads these from the provider's metadata.
 OPTIONS: dict[str, dict[str, Any]] = {
     "journal_url": {
-        "description": "The SQLAlchemy URL of the delivery journal: a SQLite file with its whole path (one machine) or "
-        "a PostgreSQL database (several machines). Empty: a SQLite file in AIRFLOW_HOME. `journal_url_cmd` and "
-        "`journal_url_secret` work as for Airflow's own secrets.",
+        "description": "The SQLAlchemy URL of the delivery journal: a PostgreSQL database, or a SQLite file with its "
+        "whole path. Empty: with executors of one machine a SQLite file in AIRFLOW_HOME, else Airflow's metadata "
+        "database. `journal_url_cmd` and `journal_url_secret` work as for Airflow's own secrets.",
         "version_added": "0.1.0",
         "type": "string",
         "example": "postgresql+psycopg2://dialogtech:password@journal.example.com/dialogtech",
         "default": "",
         "sensitive": True,
+    },
+    "journal_conn_id": {
+        "description": "A connection of type postgres that has the delivery journal, instead of `journal_url`. Each "
+        "new connection to the database reads it again, so its password may be a token that is valid for minutes.",
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "dialogtech_journal_database",
+        "default": "",
     },
     "allow_local_journal": {
         "description": "Allow a journal in a local file with an executor that runs tasks on several machines. A "
@@ -139,15 +147,33 @@ def create_pools() -> bool:
     return _flag("create_pools")
 
 
-def journal_url() -> str | URL:
-    """Return the journal's URL; by default that of a SQLite file in AIRFLOW_HOME.
+def journal_url() -> str:
+    """Return the URL of `journal_url`; empty where it is not set.
 
     :raises JournalUnavailable: when Airflow cannot read `journal_url_cmd` or `journal_url_secret`.
     """
+    return _text("journal_url")
+
+
+def journal_conn_id() -> str:
+    """Return the connection that has the journal; empty for none.
+
+    :raises InvalidConnection: when it is too long, or `journal_url` is set as well.
+    """
+    conn_id = _text("journal_conn_id")
+    if len(conn_id) > LONGEST_NAME:
+        _fail("journal_conn_id", f"an id of at most {LONGEST_NAME} characters")
+    if conn_id and journal_url():
+        _refuse(f"[{SECTION}] journal_conn_id and journal_url are both set", "Airflow's configuration: remove one")
+    return conn_id
+
+
+def journal_file() -> URL:
+    """Return the URL of the SQLite file in AIRFLOW_HOME."""
     from airflow.configuration import AIRFLOW_HOME
 
     # Not as a string: a `?` in the path would end it.
-    return _text("journal_url") or file_url(f"{AIRFLOW_HOME}/dialogtech_journal.db")
+    return file_url(f"{AIRFLOW_HOME}/dialogtech_journal.db")
 
 
 def file_url(path: str) -> URL:
@@ -244,7 +270,6 @@ def pool_of(conn_id: str | None) -> str | None:
 
     Only a pool of `[dialogtech] conn_ids` is certain to exist, and a task whose pool does not exist never runs.
 
-    :param conn_id: the connection.
     :raises InvalidConnection: when `[dialogtech] conn_ids` is invalid.
     """
     return conn_id if conn_id in conn_ids() else None

@@ -39,6 +39,7 @@ from airflow_provider_dialogtech.settings.fields import (
     whole_number_within,
 )
 from airflow_provider_dialogtech.settings.identity import account_of
+from airflow_provider_dialogtech.sms.numbers import normalize_number
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.api.client import DialogTechClient
@@ -77,16 +78,11 @@ _LABELS = {"login": "access key (login)", "password": "secret access key (passwo
 class ConnectionSettings:
     """The settings of a connection of type `dialogtech`.
 
-    :param conn_id: the connection's id.
-    :param access_key: its login.
-    :param secret_access_key: its password.
     :param url: its host; empty for the vendor's URL.
     :param from_numbers: the numbers to send from, in digits.
     :param alert_to: the default recipients of alerts, unchecked, so that an invalid one does not affect the others.
     :param alert_budget: the largest number of alerts per recipient in 10 minutes.
-    :param http_method: `GET` or `POST`.
     :param timeout: the longest time of one API call, in seconds.
-    :param limits: the account's rate limits.
     :param throttled_words: words or phrases in DialogTech's reason that mean that it throttled a message; empty for the
         known wordings.
     :param contacts: names for numbers.
@@ -297,7 +293,6 @@ def _given_type(content: ConnectionContent) -> str:
 def invalid(conn_id: str, problem: str) -> InvalidConnection:
     """Return the error of an invalid connection.
 
-    :param conn_id: its id.
     :param problem: what is wrong, without a full stop.
     """
     return InvalidConnection(problem, advice=f"Correct the connection {conn_id!r}.", before_any=True)
@@ -313,8 +308,6 @@ def _found(listed: tuple[str, ...], contacts: Contacts) -> tuple[tuple[str, ...]
 
 def _normalized(written: tuple[str, ...], field_name: str) -> tuple[tuple[str, ...], str]:
     """Return numbers in digits, and the problem with an invalid one."""
-    from airflow_provider_dialogtech.sms.message import normalize_number
-
     try:
         # As a plain string, not as the `Opaque` that was read.
         return tuple(normalize_number(str(number), field_name) for number in written), ""
@@ -332,7 +325,6 @@ _WORDS: dict[type[Exception], str] = {
 def check(connect: Callable[[], tuple[ConnectionSettings, DialogTechClient]]) -> tuple[bool, str]:
     """Test a connection without sending.
 
-    :param connect: reads the connection.
     :return: whether it works, and a sentence about it.
     """
     try:

@@ -163,10 +163,7 @@ _MEANT = {
 
 
 def unknown_keys(extra: Mapping[str, Any]) -> str:
-    """Return the problem with an extra's unknown keys; empty when it has none.
-
-    :param extra: the extra.
-    """
+    """Return the problem with an extra's unknown keys; empty when it has none."""
     unknown = [name for name in extra if name not in FIELDS]
     for name in unknown:
         inside = json_object(extra[name]) or extra[name]

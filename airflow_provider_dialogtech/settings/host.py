@@ -37,10 +37,7 @@ class Host:
         self._terminated_at = time.monotonic()
 
     def remaining_seconds(self, context: Mapping[str, Any]) -> float | None:
-        """Return how long Airflow still lets the current callback run; None where it sets no limit.
-
-        :param context: the callback's context.
-        """
+        """Return how long Airflow still lets the current callback run; None where it sets no limit."""
         try:
             remaining = _remaining_seconds(context)
         except Exception:  # of any kind, such as that of a task instance without the usual fields

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.journal.records import NO_INDEX, Origin
-from airflow_provider_dialogtech.masking import digest, safe_str
+from airflow_provider_dialogtech.masking import digest, safe_get, safe_str
 from airflow_provider_dialogtech.settings import config
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ _LONGEST_ENVIRONMENT = 4_000_000
 class Keys:
     """What a message is recognized by. It is sent once per key, and once per body key.
 
-    :param key: its idempotency key.
     :param body_key: the same for all messages of its task's instances with the same recipient and body. None where the
         key alone decides.
     """
@@ -68,8 +67,6 @@ def keys_in(context: Mapping[str, Any], message: SmsMessage, *more: str) -> Keys
     The instances of a mapped task may come in another order when a run is cleared. So the map index distinguishes two
     messages only if their bodies differ.
 
-    :param context: the task's context.
-    :param message: the message.
     :param more: as for `task_key`.
     """
     ti, loop_index = context["ti"], loop_index_in(context)
@@ -81,18 +78,14 @@ def keys_in(context: Mapping[str, Any], message: SmsMessage, *more: str) -> Keys
 
 
 def loop_index_in(context: Mapping[str, Any]) -> int:
-    """Return the iteration of the loop that a context's task is in (Airflow 3.4); -1 outside a loop. Never raises.
-
-    :param context: the context of a task or a callback.
-    """
-    index = _part(context.get("loop"), "index")
+    """Return the iteration of the loop that a context's task is in (Airflow 3.4); -1 outside a loop. Never raises."""
+    index = safe_get(context.get("loop"), "index")
     return index if isinstance(index, int) else NO_INDEX
 
 
 def given_key(key: object) -> str:
     """Return the journal's form of a user's idempotency key.
 
-    :param key: the key.
     :raises InvalidMessage: when it is empty or too long, or its `str` raises.
     """
     try:
@@ -114,7 +107,6 @@ def default_key(recipient: str, body: str) -> str:
     that Airflow sets there, and by the iteration of a loop, which a policy adds.
 
     :param recipient: the recipient's number, in digits.
-    :param body: the body.
     """
     context = _running_context()
     if context is not None:
@@ -132,9 +124,9 @@ def origin_of(context: Mapping[str, Any]) -> Origin:
     ti = context.get("ti")
     run = context.get("dag_run")
     if ti is None:
-        return _origin((_part(run, "dag_id"), _part(run, "run_id") or _part(run, "dag_run_id"), ""))
-    names = (_part(ti, name) for name in ("dag_id", "run_id", "task_id"))
-    return _origin(names, _part(ti, "map_index"), loop_index_in(context))
+        return _origin((safe_get(run, "dag_id"), safe_get(run, "run_id") or safe_get(run, "dag_run_id"), ""))
+    names = (safe_get(ti, name) for name in ("dag_id", "run_id", "task_id"))
+    return _origin(names, safe_get(ti, "map_index"), loop_index_in(context))
 
 
 def current_origin() -> Origin:
@@ -193,14 +185,6 @@ def _environment_at_start() -> Mapping[str, str]:
         return os.environ
     pairs = (entry.partition(b"=") for entry in entries)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
-
-
-def _part(whole: Any, name: str) -> Any:
-    """Read a field of an object, or of a dictionary in a deadline callback."""
-    try:
-        return whole.get(name) if isinstance(whole, Mapping) else getattr(whole, name, None)
-    except Exception:  # of any kind, such as that of a detached database object
-        return None
 
 
 def _origin(names: Iterable[Any], map_index: Any = NO_INDEX, loop_index: int = NO_INDEX) -> Origin:

@@ -1,66 +1,208 @@
-"""The delivery journal that this Airflow uses, the checks of it, and its metrics."""
+"""Which delivery journal this process uses, by the rules of `place_of`, and its metrics."""
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 from contextlib import suppress
 from datetime import timedelta
+from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_provider_dialogtech._compat import IS_AIRFLOW_3
 from airflow_provider_dialogtech.exceptions import InvalidConnection
-from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings import config, metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_dialogtech.journal.store import Store
 
 log = logging.getLogger(__name__)
 
 
-# The executors that run tasks on the scheduler's machine.
-_LOCAL_EXECUTORS = {"LocalExecutor", "SequentialExecutor", "DebugExecutor"}
+class Place(Enum):
+    """Where the journal is."""
+
+    SETTING = "[dialogtech] journal_url"
+    FILE = "a SQLite file in AIRFLOW_HOME"
+    DOOR = "Airflow's API server"
+    METADATA = "Airflow's metadata database"
+    NOWHERE = "nowhere"
+
+
+class Situation(NamedTuple):
+    """What decides where the journal is.
+
+    :param is_set: whether `journal_url` or `journal_conn_id` is set for this process.
+    :param is_local: whether all tasks run on one machine, or a person says that they share a file.
+    :param is_airflow_3: whether tasks have no metadata database.
+    :param has_metadata: whether this process has it.
+    :param metadata: which database that is: `postgresql`, `mysql`, `sqlite`.
+    """
+
+    is_set: bool
+    is_local: bool
+    is_airflow_3: bool
+    has_metadata: bool
+    metadata: str
+
+
+def place_of(now: Situation) -> Place:
+    """Return where the journal is: the first rule that applies."""
+    if now.is_set:
+        return Place.SETTING
+    if now.is_local:
+        return Place.FILE
+    if now.is_airflow_3 and not now.has_metadata:
+        return Place.DOOR
+    if now.metadata == "postgresql":
+        return Place.METADATA
+    if now.is_airflow_3 and now.metadata == "sqlite":
+        return Place.FILE
+    return Place.NOWHERE
+
+
+def situation() -> Situation:
+    """Return what this process has.
+
+    :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
+    :raises JournalUnavailable: when Airflow cannot read `journal_url` from its command or its secrets backend.
+    """
+    return _situation(is_set=bool(config.journal_conn_id() or config.journal_url()))
+
+
+def _situation(*, is_set: bool) -> Situation:
+    has_metadata = metadata.is_allowed()
+    return Situation(
+        is_set=is_set,
+        is_local=not _distributed() or config.allow_local_journal(),
+        is_airflow_3=IS_AIRFLOW_3,
+        has_metadata=has_metadata,
+        metadata=metadata.kind() if has_metadata else "",
+    )
+
+
+def tasks_use_door() -> bool:
+    """Return whether tasks with the settings of this process reach the journal through the API server."""
+    return IS_AIRFLOW_3 and place_of(situation()._replace(has_metadata=False)) is Place.DOOR
 
 
 def journal_store(*, patience: float | None = None, retry_for: float | None = None) -> Store:
-    """Open the journal of `[dialogtech] journal_url`.
+    """Open the journal of this process.
 
     :param patience: how long an unavailable journal is retried, in seconds; by default a minute.
     :param retry_for: the same for a journal that fails at once; by default `patience`.
-    :raises InvalidConnection: when the URL is neither a SQLite file's nor PostgreSQL's, or when it is a file's and
-        tasks may run on several machines, or in pods.
-    :raises JournalUnavailable: when Airflow cannot read the URL from its command or its secrets backend.
+    :raises InvalidConnection: when there is no place for it, or a setting names one that cannot be used.
+    :raises JournalUnavailable: when Airflow cannot read where it is from a command or a secrets backend.
     """
     from airflow_provider_dialogtech.journal.store import PATIENCE, Store
 
-    store = Store(config.journal_url, patience=PATIENCE if patience is None else patience, retry_for=retry_for)
+    conn_id, url = config.journal_conn_id(), config.journal_url()
+    now = _situation(is_set=bool(conn_id or url))
+    place = place_of(now)
+    patience = PATIENCE if patience is None else patience
+    if place is Place.NOWHERE:
+        raise _nowhere(now)
+    if place is Place.DOOR:
+        from airflow_provider_dialogtech.settings.door import door_store
+
+        return door_store(patience=patience, retry_for=retry_for)
+    if place is Place.METADATA:
+        return Store(metadata.url(), patience=patience, retry_for=retry_for, access=metadata.access())
+    if conn_id:
+        from airflow_provider_dialogtech.settings.journal_connection import access_of, url_of
+
+        return Store(lambda: url_of(conn_id), patience=patience, retry_for=retry_for, access=access_of(conn_id))
+    source = _newest(url, config.journal_url) if url else config.journal_file
+    store = Store(source, patience=patience, retry_for=retry_for)
     if store.is_file:
         from airflow_provider_dialogtech.journal.sqlite import path_of
 
-        if not config.allow_local_journal():
-            _require_local_executors()
+        # On Airflow 3 the API server may have a file, and all tasks ask it.
+        if not now.is_local and not (now.is_airflow_3 and now.has_metadata):
+            raise _file_of_one_machine()
         _warn_of_a_container(path_of(store.url))
     return store
 
 
-def _require_local_executors() -> None:
-    """Refuse a file journal where other machines cannot read it, or where it is lost with its pod."""
-    elsewhere = [name for name in _executor_names() if name not in _LOCAL_EXECUTORS]
-    if elsewhere:
-        raise InvalidConnection(
-            f"{', '.join(elsewhere)} may run tasks on several machines, but the delivery journal is a file on one of "
-            "them",
-            advice="Set [dialogtech] journal_url to a PostgreSQL database that all of them reach "
-            "(AIRFLOW__DIALOGTECH__JOURNAL_URL=postgresql+psycopg2://…), or, if all tasks share this file and it "
-            "outlives them, [dialogtech] allow_local_journal = True.",
+def _newest(first: str, read: Callable[[], str]) -> Callable[[], str]:
+    """Return a URL that was read already, and read it anew from then on: it may be what a command prints."""
+    known = [first]
+    return lambda: known.pop() if known else read()
+
+
+def why(place: Place, now: Situation) -> str:
+    """Return which rule put the journal there, in words.
+
+    :param place: where the journal is.
+    :param now: what decided it.
+    """
+    if place is Place.SETTING:
+        return f"[dialogtech] {'journal_conn_id' if config.journal_conn_id() else 'journal_url'} is set"
+    distributed = _distributed()
+    if place is Place.FILE and now.is_local:
+        return (
+            "[dialogtech] allow_local_journal is set"
+            if distributed
+            else f"{config.executors() or 'the executor'} runs all tasks on one machine"
         )
+    spread = f"{', '.join(distributed)} may run tasks on several machines"
+    return f"{spread}, and they reach the journal through the API server" if now.is_airflow_3 else spread
 
 
-def _executor_names() -> list[str]:
-    """Read `[core] executor`: names or paths by comma, some with an alias (`path:Alias`) or a team (`team=…`)."""
+def _nowhere(now: Situation) -> InvalidConnection:
+    if now.is_airflow_3:
+        return InvalidConnection(
+            f"Airflow's metadata database ({now.metadata}) cannot hold the delivery journal",
+            advice="Set [dialogtech] journal_url on the API server only, to a PostgreSQL database or a SQLite file: "
+            "tasks ask the API server. Commands need it, too.",
+        )
+    return InvalidConnection(
+        f"{', '.join(_distributed())} may run tasks on several machines, and Airflow's metadata database "
+        f"({now.metadata}) cannot hold the delivery journal",
+        advice=_SHARE_A_DATABASE,
+    )
+
+
+def _file_of_one_machine() -> InvalidConnection:
+    """Refuse a file journal where other machines cannot read it, or where it is lost with its pod."""
+    return InvalidConnection(
+        f"{', '.join(_distributed())} may run tasks on several machines, but [dialogtech] journal_url names a file on "
+        "one of them",
+        advice=f"Set it on the API server only: tasks ask the API server. Or: {_SHARE_A_DATABASE}"
+        if IS_AIRFLOW_3
+        else _SHARE_A_DATABASE,
+    )
+
+
+_SHARE_A_DATABASE = (
+    "Set [dialogtech] journal_url to a PostgreSQL database that all of them reach "
+    "(AIRFLOW__DIALOGTECH__JOURNAL_URL=postgresql+psycopg2://…), or, if all tasks share a file and it outlives them, "
+    "[dialogtech] allow_local_journal = True."
+)
+
+# The executors that run tasks on the scheduler's machine.
+_LOCAL_EXECUTORS = {"LocalExecutor", "SequentialExecutor", "DebugExecutor"}
+# In a task's container LocalExecutor may be set, whichever executor started it: Helm's template of pods does so.
+_TASKS_CONTAINER = {
+    "AIRFLOW_IS_K8S_EXECUTOR_POD": "KubernetesExecutor",
+    "AIRFLOW_IS_EXECUTOR_CONTAINER": "the executor",
+}
+
+
+def _distributed() -> list[str]:
+    """Return the executors that may run tasks on other machines.
+
+    `[core] executor` has names or paths by comma, some with an alias (`path:Alias`) or a team (`team=…`).
+    """
     entries = config.executors().replace(";", ",").split(",")
-    return [entry.split("=")[-1].strip().split(":")[0].rsplit(".", 1)[-1] for entry in entries if entry.strip()]
+    names = [entry.split("=")[-1].strip().split(":")[0].rsplit(".", 1)[-1] for entry in entries if entry.strip()]
+    elsewhere = [name for name in names if name not in _LOCAL_EXECUTORS]
+    return elsewhere or [name for variable, name in _TASKS_CONTAINER.items() if os.environ.get(variable)][:1]
 
 
 @lru_cache(maxsize=8)  # once in a process

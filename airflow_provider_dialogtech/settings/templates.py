@@ -65,7 +65,6 @@ def yields_values(environment: object) -> bool:
 def is_file(message: str, extensions: Sequence[str]) -> bool:
     """Return whether a message names a file: it ends like one, and it has no blank outside of Jinja's braces.
 
-    :param message: the message.
     :param extensions: the endings of a template's file.
     """
     if not message.endswith(tuple(extensions)):
@@ -78,7 +77,6 @@ def in_single_braces(message: str, known: Callable[[str], bool]) -> str | None:
 
     Jinja leaves them as they are. An f-string makes {name} of {{name}}, and `str.format` would replace it.
 
-    :param message: the template.
     :param known: returns whether a name is one of the template's variables.
     """
     for each in _IN_BRACES.findall(_EXPRESSIONS.sub("", message)):
@@ -91,8 +89,6 @@ def in_single_braces(message: str, known: Callable[[str], bool]) -> str | None:
 def template_of(environment: Environment, message: str, extensions: Sequence[str]) -> Template:
     """Compile a message, or the file that it names.
 
-    :param environment: the environment.
-    :param message: the message.
     :param extensions: the endings of a template's file.
     :raises InvalidMessage: when the file does not exist, or is not in UTF-8.
     """

@@ -20,10 +20,10 @@ class Tasks:
     def __init__(self):
         self.failed, self.notes = [], {}
 
-    def fail(self, task_id, error=None, *, at=0.0, map_index=-1):
+    def fail(self, task_id, error=None, *, at=0.0, map_index=-1, **more):
         self.failed.append((task_id, map_index))
         if error is not None:
-            self.notes[task_id, map_index] = {"at": at, "error": error}
+            self.notes[task_id, map_index] = {"at": at, "error": error, **more}
 
     def read_note(self, dag_id, run_id, task_id, map_index):
         assert (dag_id, run_id) == ("etl", RUN)
@@ -66,9 +66,12 @@ def test_the_body_names_the_task_that_failed_first_its_error_and_the_number_of_o
     assert body.endswith(f", run {RUN}{expected}")
 
 
-def test_an_instance_of_a_mapped_task_is_named_by_its_index(tasks):
-    tasks.fail("load", "no table", map_index=3)
-    assert failed_run_body(run()).endswith(": load[3]: no table")
+@pytest.mark.parametrize(
+    ("note", "name"), [({"label": "emea"}, "load[emea]"), ({"label": ""}, "load[3]"), ({}, "load[3]")]
+)
+def test_an_instance_of_a_mapped_task_is_named_by_its_label_or_its_index(tasks, note, name):
+    tasks.fail("load", "no table", map_index=3, **note)
+    assert failed_run_body(run()).endswith(f": {name}: no table")
 
 
 def test_where_the_tasks_cannot_be_read_the_alert_is_sent_without_them():
@@ -86,9 +89,10 @@ def test_a_mapped_task_is_told_from_one_whose_name_ends_in_a_number(name, instan
 
 def test_a_task_notes_its_error_without_secrets_and_numbers_unless_it_is_tried_again():
     noted = {}
-    ti = SimpleNamespace(state="failed", xcom_push=noted.__setitem__)
+    ti = SimpleNamespace(state="failed", rendered_map_index="north +15550001234", xcom_push=noted.__setitem__)
     note_failure(ti, ValueError("password=hush for +1 (555) 000-1234"))
     assert noted[NOTE]["error"] == "ValueError: password=*** for …1234"
+    assert noted[NOTE]["label"] == "north …1234"
     noted.clear()
     note_failure(SimpleNamespace(state="up_for_retry", xcom_push=noted.__setitem__), ValueError())
     note_failure(SimpleNamespace(), ValueError())

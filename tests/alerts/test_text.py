@@ -265,7 +265,7 @@ def test_a_link_in_a_reason_is_kept_whole_or_left_out(length):
     ],
 )  # fmt: skip
 def test_a_failed_dag_names_the_task_that_failed_where_it_is_known(monkeypatch, ti, reports, reason):
-    monkeypatch.setattr("airflow_provider_dialogtech._compat.REPORTS_FAILED_TASK", reports)
+    monkeypatch.setattr("airflow_provider_dialogtech.alerts.text.REPORTS_FAILED_TASK", reports)
     context = {**IN_DAG, "ti": ti, "reason": "task_failure"}
     assert built_in_body("dag_failed", context).endswith(f"{RUN}: {reason}")
 

@@ -44,7 +44,7 @@ def test_a_message_is_shown_with_its_state_its_task_and_a_shortened_number(clien
     message_id = write_message("sent", **in_task)
     (shown,) = client_of("admin").get("messages").json()["messages"]
     assert (shown["id"], shown["state"], shown["to"], shown["may_settle"]) == (message_id, "sent", "…7777", False)
-    assert (shown["map_index"], shown["loop_index"]) == (3, 2)
+    assert shown["task_name"] == "group.load[3] (iteration 2)"
     assert shown["task_url"] == ("/dags/etl/runs/manual__2026-01-02T03%3A04%3A05%2B00%3A00/tasks/group.load/mapped/3")
 
 

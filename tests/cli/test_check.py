@@ -174,7 +174,7 @@ def test_an_unavailable_journal_is_reported(check, sandbox_connection, pool, mon
 
 def test_a_distant_journal_is_reported(check, sandbox_connection, pool, monkeypatch):
     far = Probe(VERSION, round_trip=0.5, reserve=2.5, start=0.5, is_file=False)
-    monkeypatch.setattr("airflow_provider_dialogtech.operations.probe.probe", lambda store: far)
+    monkeypatch.setattr("airflow_provider_dialogtech.cli.check.probe", lambda store: far)
     code, found = check()
     assert (code, found["journal is near"][""]) == (1, "✗")
     assert "enough for 42% of the 1.2 messages per second that 2 numbers may send" in found["journal is near"]["found"]

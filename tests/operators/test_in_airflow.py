@@ -11,7 +11,9 @@ try:
 except ImportError:
     from airflow.decorators import task_group
 
+from airflow_provider_dialogtech.operations.messages import Messages, task_names
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
+from airflow_provider_dialogtech.settings.journal import journal_store
 from tests.conftest import FROM_NUMBERS, connection_as_json
 from tests.running import run_dags
 
@@ -28,12 +30,13 @@ def ran(metadata_db, tmp_path_factory):
         sandbox.fault("refused", to="5556667708")
         keys = {"login": sandbox.access_key, "password": sandbox.secret_access_key, "host": sandbox.url}
         connection = connection_as_json(**keys, extra={"from_numbers": ",".join(FROM_NUMBERS)})
+        journal = f"sqlite:///{tmp_path_factory.mktemp('journal') / 'journal.db'}"
         runs = run_dags(
             [dag for dag in sorted(DAGS.glob("*.py")) if HAS_LOOPS or dag.stem != "dialogtech_loop"],
-            AIRFLOW__DIALOGTECH__JOURNAL_URL=f"sqlite:///{tmp_path_factory.mktemp('journal') / 'journal.db'}",
+            AIRFLOW__DIALOGTECH__JOURNAL_URL=journal,
             AIRFLOW_CONN_DIALOGTECH_DEFAULT=connection,
         )
-        yield SimpleNamespace(**runs, arrivals=sandbox.messages())
+        yield SimpleNamespace(**runs, arrivals=sandbox.messages(), journal=journal)
 
 
 def arrived(ran, numbers):
@@ -67,6 +70,12 @@ def test_lists_templates_files_and_mapping_are_sent(ran):
     # Airflow itself pushes no result of a failed task.
     (summary,) = done.results["e_fails"]
     assert [(row["to"], row["outcome"]) for row in summary["rows"]] == [("…7707", "sent"), ("…7708", "refused")]
+
+
+def test_messages_name_a_mapped_task_by_its_label_in_which_numbers_are_shortened(ran, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", ran.journal)
+    found = Messages(journal_store()).list(since=3600, dag_ids=["dialogtech_bulk"], task_id="d_mapped")
+    assert Counter(task_names(found)) == {"d_mapped[to …7704]": 1, "d_mapped[to …7705 and …7706]": 2}
 
 
 def test_files_templates_native_rendering_and_mapping_reach_the_recipient(ran):

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from airflow_provider_dialogtech.plugins import dialogtech as plugin
 from airflow_provider_dialogtech.plugins import pools as module
 from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
 from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
@@ -206,3 +207,19 @@ def test_airflow_loads_the_plugin(python):
     )
     done = subprocess.run([*python, "-c", program], capture_output=True, text=True, check=True)
     assert "airflow_provider_dialogtech.plugins.dialogtech" in done.stdout
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_the_journals_token_is_created_beside_the_pools_only_where_tasks_need_it(pools, monkeypatch, is_used):
+    created = []
+    monkeypatch.setattr(plugin, "tasks_use_door", lambda: is_used)
+    monkeypatch.setattr(plugin, "ensure_token", lambda: created.append("token") or "created")
+    start(Job())
+    start(SimpleNamespace())  # a task
+    assert created == ["token"] * is_used
+
+
+def test_airflow_starts_though_the_token_cannot_be_created(pools, monkeypatch, caplog):
+    monkeypatch.setattr(plugin, "tasks_use_door", lambda: 1 / 0)
+    start(Job())
+    assert "The connection dialogtech_journal could not be created" in caplog.text

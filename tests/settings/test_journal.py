@@ -1,5 +1,6 @@
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow import configuration
@@ -9,7 +10,17 @@ from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUna
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.settings import journal as journal_place
-from airflow_provider_dialogtech.settings.journal import journal_store, on_container_layer
+from airflow_provider_dialogtech.settings import metadata as metadata_database
+from airflow_provider_dialogtech.settings.journal import (
+    Place,
+    Situation,
+    journal_store,
+    on_container_layer,
+    place_of,
+    situation,
+    tasks_use_door,
+    why,
+)
 
 POSTGRES = "postgresql+psycopg2://airflow:pa55@db/airflow"
 
@@ -29,6 +40,95 @@ def test_several_machines_share_a_postgres(monkeypatch):
     assert not journal_store().is_file
 
 
+# What each part of Airflow has: the version, whether it may use the metadata database, and which one that is.
+TASK_OF_3 = {"is_airflow_3": True, "has_metadata": False, "metadata": ""}
+SERVER_OF_3 = {"is_airflow_3": True, "has_metadata": True, "metadata": "postgresql"}
+ALL_OF_2 = {"is_airflow_3": False, "has_metadata": True, "metadata": "postgresql"}
+
+
+@pytest.mark.parametrize("part", [TASK_OF_3, SERVER_OF_3, ALL_OF_2, {**SERVER_OF_3, "metadata": "mysql"}])
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_journal_that_is_set_is_used_everywhere(part, is_local):
+    assert place_of(Situation(is_set=True, is_local=is_local, **part)) is Place.SETTING
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        TASK_OF_3,
+        SERVER_OF_3,
+        ALL_OF_2,
+        *({**part, "metadata": kind} for part in (SERVER_OF_3, ALL_OF_2) for kind in ("mysql", "sqlite")),
+    ],
+)
+def test_executors_of_one_machine_keep_the_file(part):
+    assert place_of(Situation(is_set=False, is_local=True, **part)) is Place.FILE
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        (TASK_OF_3, Place.DOOR),
+        (SERVER_OF_3, Place.METADATA),
+        ({**SERVER_OF_3, "metadata": "sqlite"}, Place.FILE),
+        ({**SERVER_OF_3, "metadata": "mysql"}, Place.NOWHERE),
+        ({**SERVER_OF_3, "metadata": "mssql"}, Place.NOWHERE),
+        (ALL_OF_2, Place.METADATA),
+        ({**ALL_OF_2, "metadata": "mysql"}, Place.NOWHERE),
+        ({**ALL_OF_2, "metadata": "sqlite"}, Place.NOWHERE),
+    ],
+)
+def test_executors_of_several_machines_share_a_journal_without_any_setting(part, place):
+    assert place_of(Situation(is_set=False, is_local=False, **part)) is place
+
+
+@pytest.fixture
+def airflow(monkeypatch, tmp_path):
+    """Be a part of some Airflow: `airflow(3, executor="CeleryExecutor", metadata="postgresql+psycopg2://…")`."""
+    from airflow import settings
+
+    def be(version, *, executor="CeleryExecutor", metadata=POSTGRES):
+        monkeypatch.delenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", raising=False)
+        monkeypatch.setattr(journal_place, "IS_AIRFLOW_3", version == 3)
+        monkeypatch.setattr(metadata_database, "IS_AIRFLOW_3", version == 3)
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+        monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", metadata)
+        monkeypatch.setattr(settings, "SQL_ALCHEMY_CONN", metadata)
+
+    return be
+
+
+BLOCKED = "airflow-db-not-allowed:///"
+"""The address that Airflow 3 gives to tasks, to the children of dag-processor and triggerer, and to their children."""
+
+
+def test_a_task_of_airflow_3_asks_the_api_server(airflow, monkeypatch):
+    airflow(3, metadata=BLOCKED)
+    opened = []
+    monkeypatch.setitem(
+        sys.modules,
+        "airflow_provider_dialogtech.settings.door",
+        SimpleNamespace(door_store=lambda **options: opened.append(options)),
+    )
+    journal_store(patience=10, retry_for=2)
+    assert opened == [{"patience": 10, "retry_for": 2}]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_airflows_own_postgres_has_the_journal(airflow, version):
+    airflow(version)
+    assert place_of(situation()) is Place.METADATA
+    assert journal_store().url == POSTGRES
+
+
+def test_a_worker_without_a_metadata_database_asks_the_api_server(airflow, tmp_path):
+    airflow(3, metadata=f"sqlite:///{tmp_path}/airflow.db")
+    assert place_of(situation()) is Place.DOOR
+    (tmp_path / "airflow.db").touch()
+    assert place_of(situation()) is Place.FILE
+    assert journal_store().is_file
+
+
 @pytest.mark.parametrize(
     ("executor", "named"),
     [
@@ -40,22 +140,87 @@ def test_several_machines_share_a_postgres(monkeypatch):
         ("LocalExecutor;sales=CeleryExecutor", "CeleryExecutor"),
     ],
 )
-def test_a_file_journal_is_refused_where_tasks_run_on_several_machines(monkeypatch, executor, named):
-    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
-    with pytest.raises(InvalidConnection, match=f"not sent: {named} may run.*AIRFLOW__DIALOGTECH__JOURNAL_URL"):
+def test_without_a_place_airflow_2_names_the_executor_and_what_to_set(airflow, executor, named):
+    airflow(2, executor=executor, metadata="mysql+mysqldb://airflow:pa55@db/airflow")
+    with pytest.raises(
+        InvalidConnection, match=rf"not sent: {named} may run.*\(mysql\).*AIRFLOW__DIALOGTECH__JOURNAL_URL"
+    ):
         journal_store()
 
 
-def test_a_person_may_allow_a_file_all_the_same(monkeypatch):
-    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+def test_without_a_place_airflow_3_asks_to_set_it_on_the_api_server(airflow):
+    airflow(3, metadata="mysql+mysqldb://airflow:pa55@db/airflow")
+    with pytest.raises(
+        InvalidConnection, match=r"metadata database \(mysql\).*Set .*journal_url on the API server only"
+    ):
+        journal_store()
+
+
+@pytest.mark.parametrize("variable", ["AIRFLOW_IS_K8S_EXECUTOR_POD", "AIRFLOW_IS_EXECUTOR_CONTAINER"])
+def test_a_pod_is_not_the_machine_of_the_scheduler_whatever_executor_it_names(airflow, monkeypatch, variable):
+    airflow(3, executor="LocalExecutor", metadata=BLOCKED)
+    monkeypatch.setenv(variable, "True")
+    assert place_of(situation()) is Place.DOOR
+
+
+@pytest.mark.parametrize(("version", "metadata"), [(2, POSTGRES), (3, BLOCKED)])
+def test_a_file_that_is_set_is_refused_where_tasks_run_on_several_machines(
+    airflow, monkeypatch, own_journal, version, metadata
+):
+    airflow(version, metadata=metadata)
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{own_journal}")
+    with pytest.raises(InvalidConnection, match=r"CeleryExecutor may run.*names a file on one of them"):
+        journal_store()
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALLOW_LOCAL_JOURNAL", "True")
+    assert journal_store().is_file
+
+
+def test_the_api_server_of_airflow_3_may_have_a_file(airflow, monkeypatch, own_journal):
+    airflow(3)
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{own_journal}")
+    assert journal_store().is_file
+
+
+def test_a_person_may_allow_a_file_all_the_same(airflow, monkeypatch):
+    airflow(3, metadata=BLOCKED)
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__ALLOW_LOCAL_JOURNAL", "True")
     assert journal_store().is_file
 
 
 @pytest.mark.parametrize("executor", ["LocalExecutor", "SequentialExecutor", "my.module.LocalExecutor"])
-def test_a_file_is_a_journal_where_tasks_run_beside_their_scheduler(monkeypatch, executor):
-    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
+@pytest.mark.parametrize("metadata", [POSTGRES, BLOCKED])
+def test_a_file_is_the_journal_where_tasks_run_beside_their_scheduler(airflow, executor, metadata):
+    airflow(3, executor=executor, metadata=metadata)
     assert journal_store().is_file
+    assert not tasks_use_door()
+
+
+def test_tasks_use_the_door_on_airflow_3_only(airflow, monkeypatch):
+    airflow(3)
+    assert tasks_use_door()
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", POSTGRES)
+    assert not tasks_use_door()
+    airflow(2)
+    assert not tasks_use_door()
+
+
+@pytest.mark.parametrize(
+    ("version", "settings", "reason"),
+    [
+        (3, {"AIRFLOW__DIALOGTECH__JOURNAL_URL": POSTGRES}, "[dialogtech] journal_url is set"),
+        (3, {"AIRFLOW__DIALOGTECH__JOURNAL_CONN_ID": "pg"}, "[dialogtech] journal_conn_id is set"),
+        (3, {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}, "LocalExecutor runs all tasks on one machine"),
+        (3, {"AIRFLOW__DIALOGTECH__ALLOW_LOCAL_JOURNAL": "True"}, "[dialogtech] allow_local_journal is set"),
+        (3, {}, "CeleryExecutor may run tasks on several machines, and they reach the journal through the API server"),
+        (2, {}, "CeleryExecutor may run tasks on several machines"),
+    ],
+)
+def test_each_rule_is_told_in_words(airflow, monkeypatch, version, settings, reason):
+    airflow(version)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    now = situation()
+    assert why(place_of(now), now) == reason
 
 
 def test_another_database_is_refused_without_showing_its_password(monkeypatch):
@@ -163,7 +328,8 @@ def test_an_invalid_path_is_on_no_layer():
 
 def test_a_journal_on_a_containers_own_layer_is_warned_of_once(tmp_path, monkeypatch, caplog):
     path = tmp_path / "journal?.db"
-    monkeypatch.setattr(journal_place.config, "journal_url", lambda: journal_place.config.file_url(str(path)))
+    monkeypatch.delenv("AIRFLOW__DIALOGTECH__JOURNAL_URL")
+    monkeypatch.setattr(journal_place.config, "journal_file", lambda: journal_place.config.file_url(str(path)))
     monkeypatch.setattr(
         journal_place, "on_container_layer", lambda path: on_container_layer(path, mounts(tmp_path, ROOT))
     )

@@ -68,9 +68,7 @@ function openInAirflow(event) {
 function taskOf(message) {
   const cell = element("td", { className: "task" });
   if (!message.dag_id) return cell;
-  const index = message.map_index >= 0 ? `[${message.map_index}]` : "";
-  const iteration = message.loop_index >= 0 ? ` (iteration ${message.loop_index})` : "";
-  const name = message.task_id ? `${message.dag_id}.${message.task_id}${index}${iteration}` : `DAG ${message.dag_id}`;
+  const name = message.task_name ? `${message.dag_id}.${message.task_name}` : `DAG ${message.dag_id}`;
   if (message.task_url) {
     const link = element("a", { href: message.task_url, target: "_top" }, ...breakable(name));
     link.addEventListener("click", openInAirflow);

@@ -33,9 +33,11 @@ with DAG(
     DialogTechSendBulkSmsOperator(
         task_id="c_from_jinja", recipients="{{ params.rows }}", message="Hi {{ recipient.name }}"
     )
-    DialogTechSendBulkSmsOperator.partial(task_id="d_mapped", message="Hi {{ recipient.to }}").expand(
-        recipients=[["5556667704"], ["5556667705", "5556667706"]]
-    )
+    DialogTechSendBulkSmsOperator.partial(
+        task_id="d_mapped",
+        message="Hi {{ recipient.to }}",
+        map_index_template="to {{ task.recipients | join(' and ') }}",
+    ).expand(recipients=[["5556667704"], ["5556667705", "5556667706"]])
     DialogTechSendBulkSmsOperator(
         task_id="e_fails", recipients=["5556667707", "5556667708"], message="Hi", retries=3, detailed=True
     )

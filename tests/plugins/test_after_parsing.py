@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import after_parsing, import_errors
+from airflow_provider_dialogtech.alerts import import_errors as alerting
 from airflow_provider_dialogtech.alerts.reported_errors import ReportedErrors
+from airflow_provider_dialogtech.plugins import import_errors
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def errors_come(monkeypatch, tmp_path):
             if len(waits) <= count:
                 ReportedErrors.note_another(str(tmp_path))
 
-        monkeypatch.setattr(after_parsing.time, "sleep", sleep)
+        monkeypatch.setattr(import_errors.time, "sleep", sleep)
         return waits
 
     return come
@@ -35,27 +36,27 @@ def errors_come(monkeypatch, tmp_path):
 
 def test_files_that_break_together_are_waited_for(reported, errors_come):
     waits = errors_come(2)
-    after_parsing.wait_for_the_last(reported)
-    assert waits == [after_parsing.SECONDS_WITHOUT_ERRORS] * 3
+    import_errors.wait_for_the_last(reported)
+    assert waits == [import_errors.SECONDS_WITHOUT_ERRORS] * 3
 
 
 def test_the_wait_for_endless_errors_is_bounded(reported, errors_come, monkeypatch):
-    monkeypatch.setattr(after_parsing, "MOST_SECONDS_OF_ERRORS", 0.1)
+    monkeypatch.setattr(import_errors, "MOST_SECONDS_OF_ERRORS", 0.1)
     waits = errors_come(1000)
-    after_parsing.wait_for_the_last(reported)
+    import_errors.wait_for_the_last(reported)
     assert 1 <= len(waits) <= 5
 
 
 def test_the_process_is_bounded_and_passes_the_error_on(reported, monkeypatch):
     done = []
     monkeypatch.setattr("signal.alarm", lambda seconds: done.append(("alarm", seconds)))
-    monkeypatch.setattr(after_parsing, "wait_for_the_last", lambda file: done.append(("wait", file.descriptor)))
-    monkeypatch.setattr(import_errors, "alert_new_errors", lambda file, error: done.append((file.descriptor, error)))
-    after_parsing.main(reported.descriptor, "an error")
+    monkeypatch.setattr(import_errors, "wait_for_the_last", lambda file: done.append(("wait", file.descriptor)))
+    monkeypatch.setattr(alerting, "alert_new_errors", lambda file, error: done.append((file.descriptor, error)))
+    import_errors.main(reported.descriptor, "an error")
     assert done == [("alarm", 300), ("wait", reported.descriptor), (reported.descriptor, "an error")]
 
 
 def test_airflow_is_not_imported_while_it_waits():
-    asked = "import sys, airflow_provider_dialogtech.alerts.after_parsing; print('airflow' in sys.modules)"
+    asked = "import sys, airflow_provider_dialogtech.plugins.import_errors; print('airflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
