@@ -52,7 +52,7 @@ ui: $(call installed,$(NEWEST)) ## the same, left running until Ctrl-C, to look 
 	@$(call guarded,$(call venv,$(NEWEST))) -m demo --stay
 
 pictures: $(call installed,$(NEWEST)) ## take the pictures of the documentation from a real Airflow (a minute; needs Chromium)
-	@$(call guarded,$(call venv,$(NEWEST))) -m demo.pictures
+	@$(call guarded,$(call venv,$(NEWEST))) -m tests.pictures
 
 ifdef ARGS
 test: test-$(NEWEST)

@@ -323,8 +323,12 @@ def test_what_it_does_not_do_says_what_to_use(name):
 
 
 def test_the_pictures_are_small_used_and_taken_by_the_command():
-    taken = set(re.findall(r'_save\(page, "(.+?)"\)', (ROOT / "demo" / "pictures.py").read_text(encoding="utf-8")))
+    taken = set(re.findall(r'_save\(page, "(.+?)"\)', (ROOT / "tests" / "pictures.py").read_text(encoding="utf-8")))
     stored = {picture.name: picture.stat().st_size for picture in (ROOT / "docs").glob("*.png")}
-    used = {name for page in PAGES for name in re.findall(r"!\[.+?\]\((?:docs/)?(.+?\.png)\)", page.read_text(encoding="utf-8"))}
+    used = {
+        name
+        for page in PAGES
+        for name in re.findall(r"!\[.+?\]\((?:docs/)?(.+?\.png)\)", page.read_text(encoding="utf-8"))
+    }
     assert taken == set(stored) == used
     assert max(stored.values()) <= 150_000

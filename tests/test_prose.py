@@ -1,4 +1,4 @@
-"""The worst habits of the project's prose do not come back, neither in the documentation nor in what the package says."""
+"""The worst habits of the project's prose are neither in the documentation nor in the package."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*(page for page in ROOT.glob("*.md") if page.name != "CONTRIBUTING.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+PAGES = [
+    *(page for page in ROOT.glob("*.md") if page.name != "CONTRIBUTING.md"),
+    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "benchmarks").glob("*.md"),
+]
 SOURCES = [
     file
     for folder in ("airflow_provider_dialogtech", "example_dags")
@@ -38,9 +42,7 @@ def test_a_habit_is_gone(files, habit):
     assert found == []
 
 
-@pytest.mark.parametrize(
-    "page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem
-)
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
 def test_a_page_is_short_enough_to_be_read(page):
     # Tables that are generated from the code may be as long as the code needs.
     words = re.sub(r"<!-- table: .*?<!-- end of the table -->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)

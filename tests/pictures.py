@@ -1,4 +1,4 @@
-"""`python -m demo.pictures`: take the pictures of the documentation from a real Airflow and the sandbox."""
+"""`python -m tests.pictures`: take the pictures of the documentation from a real Airflow and the sandbox."""
 
 from __future__ import annotations
 
