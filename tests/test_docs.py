@@ -34,7 +34,7 @@ from tools.doc_tables import with_tables
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A page of the site is made of these; no reader runs them.
-SHOWN_ONLY = {"mermaid", "text"}
+SHOWN_ONLY = {"text"}
 # What the tests below, or those of other folders, run: tests/wheel installs, tests/system runs DAGs, tests/delivery
 # opens journals, tests/settings tests connections, tests/cli settles texts.
 RUN_ELSEWHERE = (
