@@ -24,8 +24,9 @@ ALERT_TO, IN_DOUBT_TO, REFUSED_TO = "5556667790", "5556667777", "5556667783"
 DAILY, LIST, ALERTING = "dialogtech_daily_notification", "dialogtech_customers", "dialogtech_alerting"
 RUN = "manual__2026-12-01T07:00:00+00:00"
 _PHONE = {"width": 390, "height": 600}
-# The pictures are the same however busy the machine is.
-_PATIENT = {
+_SETTINGS = {
+    "AIRFLOW__API__DEFAULT_WRAP": "True",  # the lines of a log
+    # The pictures are the same however busy the machine is.
     "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME": "60",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
 }
@@ -60,7 +61,7 @@ def _airflow(sandbox: RunningSandbox) -> Iterator[AirflowHome]:
         "extra": {"from_numbers": ",".join(sandbox.numbers), "alert_to": ALERT_TO},
     }
     connections = {"dialogtech_default": connection}
-    with running_airflow(folder / "home", dags, connections=connections, environment=_PATIENT, say=_say) as home:
+    with running_airflow(folder / "home", dags, connections=connections, environment=_SETTINGS, say=_say) as home:
         yield home
 
 
@@ -97,8 +98,10 @@ def _take(page: Page, sandbox: RunningSandbox, home: AirflowHome) -> None:
     page.open(f"{home.url}/plugin/dialogtech_messages", height=900)
     page.wait_for("document.querySelector('iframe')?.contentDocument?.querySelectorAll('tbody tr').length > 5")
     _save(page, "messages-page.png")
-    page.open(f"{home.url}/dags/{DAILY}/runs/{quote(RUN, safe='')}/tasks/good_morning", height=820)
-    page.wait_for("document.body?.innerText.includes('may have been sent')")
+    page.open(f"{home.url}/dags/{DAILY}/runs/{quote(RUN, safe='')}/tasks/good_morning", height=720)
+    page.wait_for("document.querySelector('details[open] summary')?.innerText.includes('may have been sent')")
+    # The frames of the exception have this machine's paths.
+    page.evaluate("document.querySelector('details[open] summary').click()")
     _save(page, "task-log.png")
 
 

@@ -90,25 +90,40 @@ def errors_table() -> str:
 
 
 def reasons_list() -> str:
-    """Return the list of the reasons that the package's errors give, as they are written in the code."""
-    by_error: dict[str, set[str]] = {}
-    for name, reason in written_reasons():
-        by_error.setdefault(name, set()).add(reason)
-    sections = [(name, sorted(reasons, key=str.casefold)) for name, reasons in sorted(by_error.items())]
-    return "\n\n".join("\n".join((f"## {name}", "", *(f"- {each}" for each in reasons))) for name, reasons in sections)
+    """Return the reasons that the package's errors give, as they are written in the code, by what they are about."""
+    sections: dict[str, set[str]] = {}
+    for folder, name, reason in written_reasons():
+        sections.setdefault(_ABOUT.get(folder, "Other"), set()).add(f"- {reason} (`{name}`)")
+    lists = ((title, sorted(sections[title], key=str.casefold)) for title in sorted(sections))
+    return "\n\n".join("\n".join((f"## {title}", "", *reasons)) for title, reasons in lists)
 
 
-def written_reasons() -> Iterator[tuple[str, str]]:
-    """Yield each error that the code raises, with its reason, in which `…` stands for a value."""
+def written_reasons() -> Iterator[tuple[str, str, str]]:
+    """Yield the folder of each error that the code raises, its class, and its reason with `…` for each value."""
     for source in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args:
                 name = ast.unparse(node.func).rpartition(".")[2]
                 reason = _text_of(node.args[0])
                 if name in exceptions.__all__ and len(re.findall(r"\w+", reason)) >= _FEWEST_WORDS:
-                    yield name, reason
+                    yield source.relative_to(PACKAGE).parts[0], name, reason
 
 
+_ABOUT = {
+    "alerts": "Alerts",
+    "notifications": "Arguments of the notifier",
+    "api": "DialogTech and its answers",
+    "bulk": "Lists",
+    "cli": "Commands",
+    "decorators": "Operators and decorator",
+    "operators": "Operators and decorator",
+    "delivery": "Delivery",
+    "door": "The journal through Airflow's API server",
+    "hooks": "Connection and hook",
+    "settings": "Connection, contacts and settings",
+    "journal": "The journal",
+    "sms": "Message and numbers",
+}
 # Shorter reasons consist of values.
 _FEWEST_WORDS = 3
 
