@@ -200,7 +200,9 @@ class JournalUnavailable(NotSent):
     """The delivery journal could not be read or written."""
 
     default_reason = "the delivery journal could not be read or written"
-    default_advice = "Check [dialogtech] journal_url and its database. Sending the message again is safe."
+    default_advice = (
+        "Check the journal: `python -m airflow_provider_dialogtech check`. Sending the message again is safe."
+    )
 
 
 class InDoubt(DialogTechError):

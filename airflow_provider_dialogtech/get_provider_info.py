@@ -52,4 +52,5 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "cli": ["airflow_provider_dialogtech.cli.get_dialogtech_cli_commands"],
+        "db-managers": ["airflow_provider_dialogtech.plugins.db_manager.JournalDBManager"],
     }

@@ -21,6 +21,9 @@ from tests.coverage.sandboxes import counted
 from tests.interpreter import interpreter
 from tests.programs import summary
 from tests.stores import (
+    door_server,
+    door_url,
+    journal_url,
     no_slot_is_missed,
     postgres,
     postgres_url,
@@ -34,6 +37,9 @@ from tests.stores import (
 )
 
 __all__ = [
+    "door_server",
+    "door_url",
+    "journal_url",
     "no_slot_is_missed",
     "postgres",
     "postgres_url",

@@ -141,6 +141,15 @@ def _messages_commands() -> tuple[CLICommand, ...]:
             epilog="Exit code: 0 settled, 1 not settled, because it is not in doubt.",
         ),
         ActionCommand(
+            name="carry-over",
+            help="Copy the messages of an earlier journal's file into the present journal; twice is the same as once",
+            func=lazy_load_command(f"{_PACKAGE}.messages.carry_over"),
+            args=(
+                _argument("--from", help="The file; by default the one in AIRFLOW_HOME", dest="file", metavar="FILE"),
+            ),
+            epilog="Exit code: 0 carried over, 1 not, for instance because messages are under way.",
+        ),
+        ActionCommand(
             name="prune",
             help="Delete the messages that are older than journal_retention_days, as the scheduler does twice a day",
             func=lazy_load_command(f"{_PACKAGE}.messages.prune"),

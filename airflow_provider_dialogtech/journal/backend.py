@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.sql.expression import Executable
 
 from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.journal.timing import Timing
 
 T = TypeVar("T")
 
@@ -98,11 +99,29 @@ class ClockReadings:
             self._first = (reading, sums or {})
 
 
-class Statement(NamedTuple):
-    """One SQL statement and the values of its parameters."""
+class ByStore(NamedTuple):
+    """A write that takes other statements in each kind of store; whether it changed a row the last one says."""
 
-    sql: Executable
+    sqlite: tuple[Executable, ...]
+    postgres: tuple[Executable, ...]
+
+
+class Statement(NamedTuple):
+    """One of `statements.STATEMENTS`, and the values of its parameters."""
+
+    sql: Any  # an Executable; of a write also a ByStore
     values: Mapping[str, Any]
+
+
+def written_in(kind: Literal["sqlite", "postgres"], statements: Sequence[Statement]) -> Iterator[Statement]:
+    """Return the statements by which a kind of store writes.
+
+    :param kind: the kind.
+    :param statements: what is to be written.
+    """
+    for sql, values in statements:
+        for one in getattr(sql, kind) if isinstance(sql, ByStore) else (sql,):
+            yield Statement(one, values)
 
 
 Plan = Callable[["Row[Any]", Reading], "tuple[T, Sequence[Statement]]"]
@@ -119,6 +138,19 @@ class Backend(Protocol):
     def ask(self, question: Statement, *, timeout: float) -> Sequence[Row[Any]]: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """Where a store is that is no database of its own: another process keeps it. Equal ones are the same store."""
+
+    @property
+    def advice(self) -> str:
+        """What to do when it is unavailable."""
+
+    def open(self, clock: Clock, timing: Timing, *, timeout: float) -> Backend: ...
+
+    def __hash__(self) -> int: ...
 
 
 def note_questions(engine: Engine, clock: Clock) -> None:

@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -15,8 +16,15 @@ from airflow_provider_dialogtech.journal import statements
 from airflow_provider_dialogtech.journal.backend import Reading, Statement
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
-from airflow_provider_dialogtech.journal.planner import Answer, Planner
-from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, earlier_attempt, stored_key
+from airflow_provider_dialogtech.journal.planner import Planned, Planner, Planning
+from airflow_provider_dialogtech.journal.records import (
+    Record,
+    Reservation,
+    SlotRequest,
+    earlier_attempt,
+    number_name,
+    stored_key,
+)
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.journal.timing import Timing
@@ -99,39 +107,32 @@ class MessageJournal:
         :raises InvalidMessage: when the key belongs to a message to somebody else.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        planner = Planner(
+        planner = self._planner(
             request,
-            self._account,
-            self._limits,
             owner=uuid.uuid4().hex,  # made before the transaction, so that a second try recognises the first
             resend=resend,
-            after=after,
+            after=None if after is None else after.owner,
             max_wait=max_wait,
             longest_pause=longest_pause,
-            readings=self._store.readings,
-            namespace=self._namespace,
         )
-        read: list[float] = []
 
-        def plan(row: Any, reading: Reading) -> tuple[Answer | None, list[Statement]]:
-            read[:] = [reading.at]
+        def head_start(reading: Reading) -> float:
             self.timing.first_answer(reading.took)
-            return planner.plan(row, reading, self.timing.head_start(connect))
+            return self.timing.head_start(connect)
 
-        sql = statements.BEFORE_RESERVING_FOR_ALERT if request.is_alert else statements.BEFORE_RESERVING
-        question = Statement(sql, {"of_account": self._account, **request.names})
+        planning = Planning(planner, head_start=head_start)
         with self._turn(is_alert=request.is_alert, max_wait=max_wait) as timeout, self._timed("reserve"):
-            remaining, answer = self._countdown(timeout), None
+            remaining = self._countdown(timeout)
             for _ in range(_MOST_READINGS):
-                answer = self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
+                answer, reading = self._ask_planner(planning, timeout=remaining(), sleep=sleep)
                 if answer is not None:
                     break
         if answer is None or isinstance(answer, DialogTechError):
             raise answer or JournalUnavailable(_SET_AGAIN)
         if isinstance(answer, Reservation):
-            self.timing.committed(self._store.clock.monotonic() - read[0])
-        else:
-            self._prune(answer.id)
+            self.timing.committed(self._store.clock.monotonic() - reading.at)
+            return _with_its_number(answer, request, self._account)
+        self._prune(answer.id)
         return answer
 
     def start(
@@ -194,13 +195,11 @@ class MessageJournal:
         values = {
             **_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail)), "took": took, "pause": pause
         }  # fmt: skip
-        names = ("SETTLE_IN_SQLITE", "NOTE_IN_SQLITE") if self._store.is_file else ("SETTLE_IN_POSTGRES",)
-        writes = [Statement(getattr(statements, name), values) for name in names]
         if outcome == "throttled":
             self.recorder.count(THROTTLED_REPLIES)
         remaining = self._countdown(timeout)
         with self._timed("settle"):
-            changed = self._store.do(*writes, timeout=timeout, sleep=sleep, insist=True)
+            changed = self._store.do(Statement(statements.SETTLE, values), timeout=timeout, sleep=sleep, insist=True)
         if not changed and not self._is_settled(held, timeout=remaining(), sleep=sleep):
             return False
         self._prune(held.id)
@@ -227,23 +226,15 @@ class MessageJournal:
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
         remaining = self._countdown(timeout)
         has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
-        planner = Planner(
-            request,
-            self._account,
-            self._limits,
-            owner=held.owner,
-            readings=self._store.readings,
-            namespace=self._namespace,
-        )
-
-        def plan(row: Any, reading: Reading) -> tuple[None, list[Statement]]:
-            if has_row:
-                return None, planner.take_key_back(row, reading, held)
-            return None, planner.restore(row, reading, State(outcome), values["new_detail"], held)
-
         if not has_row or outcome in {"sent", "in_doubt"}:
-            question = Statement(statements.BEFORE_RESERVING, {"of_account": self._account, **request.names})
-            self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
+            planning = Planning(
+                self._planner(request, owner=held.owner),
+                "take_key_back" if has_row else "restore",
+                held=replace(held, number=number_name(self._account, held.number)),
+                outcome=State(outcome),
+                detail=values["new_detail"],
+            )
+            self._ask_planner(planning, timeout=remaining(), sleep=sleep)
         return "that it had started" if has_row else "its row"
 
     def release(
@@ -285,6 +276,13 @@ class MessageJournal:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         return self._store.do(Statement(statements.DOUBT, {"of_id": record.id, "of_owner": record.owner}), sleep=sleep)
+
+    def _planner(self, request: SlotRequest, **options: Any) -> Planner:
+        readings, namespace = self._store.readings, self._namespace
+        return Planner(request.named(self._account), self._limits, readings=readings, namespace=namespace, **options)
+
+    def _ask_planner(self, planning: Planning, **options: Any) -> Planned:
+        return self._store.locked(planning.lock, planning.question, planning, **options)
 
     def _is_settled(self, held: Reservation, **options: Any) -> bool:
         """Return whether a row has an outcome already: an answer was lost, or a person resolved it."""
@@ -338,6 +336,12 @@ def _of(held: Reservation) -> dict[str, Any]:
     return {"of_id": held.id, "of_owner": held.owner}
 
 
+def _with_its_number(held: Reservation, request: SlotRequest, account: str) -> Reservation:
+    """Return a reservation with the number itself, not the journal's name of it."""
+    number = next(number for number in request.numbers if number_name(account, number) == held.number)
+    return replace(held, number=number)
+
+
 def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits) -> Reservation | Record:
     """Return the slot that the message would get, or what the journal knows of it.
 
@@ -349,13 +353,12 @@ def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits
     :raises JournalUnavailable: when the journal cannot be used.
     """
     store.open()
-    question = Statement(statements.BEFORE_RESERVING, {"of_account": account, **request.names})
+    planning = Planning(Planner(request.named(account), limits, owner=""))
     asked = store.clock.monotonic()
-    (row,) = store.ask(question)
+    (row,) = store.ask(planning.question)
     took = store.clock.monotonic() - asked
     store.timing.first_answer(took)
-    planner = Planner(request, account, limits, owner="")
-    answer, _ = planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
+    answer, _ = planning.planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
     if answer is None or isinstance(answer, DialogTechError):
         raise answer or JournalUnavailable(_SET_AGAIN)
-    return answer
+    return _with_its_number(answer, request, account) if isinstance(answer, Reservation) else answer

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.journal import records, statements, states
 from airflow_provider_dialogtech.journal.backend import ClockReadings, Reading, Statement
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
-from airflow_provider_dialogtech.journal.records import (
-    Record,
-    Reservation,
-    SlotRequest,
-    earlier_attempt,
-    number_name,
-    stored_key,
-)
+from airflow_provider_dialogtech.journal.records import NamedRequest, Record, Reservation, earlier_attempt
 from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED, AccountSlots, Slot, TakenSlot
 from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
 
@@ -31,6 +24,7 @@ _CLOCK_ERROR = 0.001
 _SECOND_PASSED = 1.6
 
 Answer = Reservation | Record | DialogTechError
+Step = Literal["plan", "restore", "take_key_back"]
 
 
 @dataclass
@@ -38,23 +32,21 @@ class Planner:
     """Decides on one request.
 
     :param request: the message.
-    :param account: the journal's name of its account.
     :param limits: what the account may send.
     :param owner: the token of the reservation to be made.
     :param resend: whether a message in doubt may be sent again.
-    :param after: the reservation that this one replaces; its request has certainly not left.
+    :param after: the token of the reservation that this one replaces; its request has certainly not left.
     :param max_wait: reserve nothing when the slot is more than so many seconds away.
     :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
     :param readings: what this process has read of the journal's clock.
     :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
-    request: SlotRequest
-    account: str
+    request: NamedRequest
     limits: RateLimits
     owner: str
     resend: bool = False
-    after: Reservation | None = None
+    after: str | None = None
     max_wait: float | None = None
     longest_pause: float | None = None
     readings: ClockReadings = field(default_factory=ClockReadings)
@@ -88,7 +80,7 @@ class Planner:
         displaced = [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
         insert = self._insert(row.next_id, slot, now, earlier, State.RESERVED)
         return (
-            self._reservation(row.next_id, slot.at, slot.number, reading),
+            self._reservation(row.next_id, slot.at, self.request.numbers[slot.number], reading),
             [*writes, *freed, *displaced, insert],
         )
 
@@ -151,14 +143,16 @@ class Planner:
             rows,
             earlier,
             account,
-            [Statement(statements.SHIFT_BACK, {"of_account": self.account, "by": by}), *writes],
+            [Statement(statements.SHIFT_BACK, {"of_account": self.request.account, "by": by}), *writes],
         )
 
     def _by_earlier_message(self, earlier: Record, reading: Reading) -> Answer | None:
         """Answer by the key's earlier message, unless this one is to be sent."""
         if earlier.owner == self.owner:
             # The answer to this reservation's own COMMIT was lost.
-            return earlier if self.request.is_held_back else self._reservation_of(earlier, reading)
+            if self.request.is_held_back:
+                return earlier
+            return self._reservation(earlier.id, earlier.at, earlier.number, reading)
         if self._is_ours_and_unsent(earlier):
             return None
         is_elsewhere = earlier.state is State.SENDING or (
@@ -176,25 +170,21 @@ class Planner:
 
     def _is_ours_and_unsent(self, earlier: Record) -> bool:
         """Return whether this is the row of the reservation that this one replaces, and no byte of it was sent."""
-        return (
-            self.after is not None
-            and earlier.owner == self.after.owner
-            and earlier.state in states.before("release_ours")
-        )
+        return self.after is not None and earlier.owner == self.after and earlier.state in states.before("release_ours")
 
     def _is_unused(self, earlier: Record) -> bool:
         return earlier.state is State.RESERVED or self._is_ours_and_unsent(earlier)
 
     def _key(self, earlier: Record | None) -> str:
         """Return the key for a new attempt's row, which an earlier attempt may have had."""
-        return stored_key(self.request.key) if earlier is None or earlier.key is None else earlier.key
+        return self.request.key if earlier is None or earlier.key is None else earlier.key
 
     def _mismatch(self, earlier: Record) -> InvalidMessage | None:
-        if earlier.recipient == self.request.recipient_digest:
+        if earlier.recipient == self.request.recipient:
             return None
         return InvalidMessage(
             f"its idempotency_key belongs to a message to …{earlier.recipient_tail}, and this one goes to "
-            f"…{self.request.recipient[-4:]}",
+            f"…{self.request.recipient_tail}",
             advice="Give each recipient an idempotency_key of its own.",
         )
 
@@ -212,7 +202,7 @@ class Planner:
         paused = account["paused_until"] if account["paused_until"] <= now + LONGEST_WINDOW else now
         widened = min(account["widened_until"], now + statements.WIDENED_FOR)
         unknown, set_by = account["unknown_until"], account["clock_set_by"]
-        step = self.readings.step(self.account, reading, set_by)
+        step = self.readings.step(self.request.account, reading, set_by)
         if step is None:
             step = -moved_by
         elif step > 0 or moved_by:
@@ -223,16 +213,18 @@ class Planner:
                 unknown = now + LONGEST_WINDOW
         else:
             step = 0.0  # set back, and another process has moved the messages
-        self.readings.remember(self.account, reading, set_by + step, dict(json.loads(row.clock_set_by)))
+        self.readings.remember(self.request.account, reading, set_by + step, dict(json.loads(row.clock_set_by)))
         # What was not known then is not known now either, however far that clock was ahead.
         unknown, set_by = min(unknown, now + LONGEST_WINDOW), set_by + step
-        followed = [Statement(statements.SHIFT_AHEAD, {"of_account": self.account, "by": step})] if step > 0 else []
+        followed = (
+            [Statement(statements.SHIFT_AHEAD, {"of_account": self.request.account, "by": step})] if step > 0 else []
+        )
         corrected = account | {
             "widened_until": widened, "paused_until": paused, "unknown_until": unknown, "clock_set_by": set_by
         }  # fmt: skip
         if corrected == account:
             return account, []
-        of_account = {"of_account": self.account}
+        of_account = {"of_account": self.request.account}
         new = {"paused": paused, "widened": widened, "unknown": unknown, "set_by": set_by}
         # The messages before the account, as `settle` locks them.
         return corrected, [
@@ -274,7 +266,7 @@ class Planner:
             unknown = only_alerts_since + _SECOND_PASSED
         slots = AccountSlots(taken, self.limits, extra_margin, left, only_alerts_since)
         find = slots.slot_for_alert if self.request.is_alert else slots.slot
-        numbers = [self.name_of(number) for number in self.request.numbers]
+        numbers = self.request.numbers
         pause = account["paused_until"]
         if self.longest_pause is not None:
             pause = min(pause, now + self.longest_pause)
@@ -290,15 +282,15 @@ class Planner:
         request = self.request
         values = {
             "id": id_,
-            "account": self.account,
-            "number": self.name_of(request.numbers[slot.number]),
+            "account": request.account,
+            "number": request.numbers[slot.number],
             "at": slot.at,
             "state": state.value,
             "key": self._key(earlier),
             "owner": self.owner,
             "digest": request.digest,
-            "recipient": request.recipient_digest,
-            "recipient_tail": request.recipient[-4:],
+            "recipient": request.recipient,
+            "recipient_tail": request.recipient_tail,
             "detail": "{}",
             "deadline": slot.at,
             "updated": now,
@@ -315,16 +307,61 @@ class Planner:
         }
         return Statement(statements.INSERT, values)
 
-    def _reservation(self, id_: int, at: float, index: int, reading: Reading) -> Reservation:
-        return Reservation(id_, self.owner, self.request.numbers[index], at, reading.at + at - reading.now)
+    def _reservation(self, id_: int, at: float, number: str, reading: Reading) -> Reservation:
+        return Reservation(id_, self.owner, number, at, reading.at + at - reading.now)
 
-    def _reservation_of(self, ours: Record, reading: Reading) -> Reservation:
-        names = [self.name_of(number) for number in self.request.numbers]
-        return self._reservation(ours.id, ours.at, names.index(ours.number), reading)
 
-    def name_of(self, number: str) -> str:
-        """Return the journal's name of one of the account's numbers."""
-        return number_name(self.account, number)
+class Planned(NamedTuple):
+    """What was decided.
+
+    :param answer: the answer; None where there is none, or where it takes another reading.
+    :param reading: when the journal's clock was read.
+    """
+
+    answer: Answer | None
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class Planning:
+    """A question to the planner under the account's lock. It is carried out where the store is.
+
+    :param planner: the planner.
+    :param step: which of its methods.
+    :param head_start: returns how many seconds away a slot must be at least, given when the journal's clock was read.
+    :param held: the reservation to restore, or to give its key back to; its number in the journal's name.
+    :param outcome: what is to be restored.
+    :param detail: what is kept of that.
+    """
+
+    planner: Planner
+    step: Step = "plan"
+    head_start: Callable[[Reading], float] = lambda _: 0.0
+    held: Reservation | None = None
+    outcome: State = State.SENT
+    detail: str = "{}"
+
+    @property
+    def lock(self) -> str:
+        return self.planner.request.account
+
+    @property
+    def question(self) -> Statement:
+        request = self.planner.request
+        displaces = request.is_alert and self.step == "plan"
+        sql = statements.BEFORE_RESERVING_FOR_ALERT if displaces else statements.BEFORE_RESERVING
+        return Statement(sql, {"of_account": request.account, **request.names})
+
+    def __call__(self, row: Any, reading: Reading) -> tuple[Planned, list[Statement]]:
+        """Decide; the row is the answer to `question`."""
+        answer: Answer | None = None
+        if self.step == "restore" and self.held is not None:
+            writes = self.planner.restore(row, reading, self.outcome, self.detail, self.held)
+        elif self.step == "take_key_back" and self.held is not None:
+            writes = self.planner.take_key_back(row, reading, self.held)
+        else:
+            answer, writes = self.planner.plan(row, reading, self.head_start(reading))
+        return Planned(answer, reading), writes
 
 
 def _undecided(row: Any) -> list[dict[str, Any]]:

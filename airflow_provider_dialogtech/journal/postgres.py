@@ -23,7 +23,14 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.journal import errors, schema
-from airflow_provider_dialogtech.journal.backend import Access, Plan, Statement, ask_for_time, note_questions
+from airflow_provider_dialogtech.journal.backend import (
+    Access,
+    Plan,
+    Statement,
+    ask_for_time,
+    note_questions,
+    written_in,
+)
 from airflow_provider_dialogtech.journal.errors import StoreAway
 
 T = TypeVar("T")
@@ -277,7 +284,7 @@ def _in_one_message(
     """Put statements into one message, which PostgreSQL runs as one transaction where none has begun."""
     parts: list[str] = []
     values: dict[str, Any] = {}
-    for place, statement in enumerate(statements):
+    for place, statement in enumerate(written_in("postgres", statements)):
         sql, fixed = _compiled(statement.sql, dialect, tuple(sorted(statement.values)), place)
         parts.append(sql)
         values |= {f"{name}_{place}": value for name, value in {**fixed, **statement.values}.items()}

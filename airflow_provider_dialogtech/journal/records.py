@@ -94,19 +94,60 @@ class SlotRequest:
     body_key: str | None = None
 
     @property
-    def names(self) -> dict[str, str | None]:
-        """What its earlier attempt is found by."""
-        return {"of_key": stored_key(self.key), "of_body_key": self.body_key}
-
-    @property
     def digest(self) -> str:
         """The journal's name of recipient and body together."""
         return digest(self.recipient, self.body)
 
+    def named(self, account: str) -> NamedRequest:
+        """Return the same as the journal knows it.
+
+        :param account: the journal's name of its account.
+        """
+        return NamedRequest(
+            account=account,
+            key=stored_key(self.key),
+            numbers=tuple(number_name(account, number) for number in self.numbers),
+            recipient=digest("recipient", self.recipient),
+            recipient_tail=self.recipient[-4:],
+            digest=self.digest,
+            is_alert=self.is_alert,
+            origin=self.origin,
+            is_held_back=self.is_held_back,
+            body_key=self.body_key,
+        )
+
+
+@dataclass(frozen=True)
+class NamedRequest:
+    """A message that needs a slot, in the journal's names: its key, its numbers and its body cannot be read from them.
+
+    :param account: its account.
+    :param key: its idempotency key.
+    :param numbers: the numbers it may be sent from.
+    :param recipient: the number it goes to.
+    :param recipient_tail: the last four digits of that.
+    :param digest: recipient and body together.
+    :param is_alert: as in `SlotRequest`.
+    :param origin: as in `SlotRequest`.
+    :param is_held_back: as in `SlotRequest`.
+    :param body_key: as in `SlotRequest`.
+    """
+
+    account: str
+    key: str
+    numbers: tuple[str, ...]
+    recipient: str
+    recipient_tail: str
+    digest: str
+    is_alert: bool = False
+    origin: Origin = NO_TASK
+    is_held_back: bool = False
+    body_key: str | None = None
+
     @property
-    def recipient_digest(self) -> str:
-        """The journal's name of the recipient."""
-        return digest("recipient", self.recipient)
+    def names(self) -> dict[str, str | None]:
+        """What its earlier attempt is found by."""
+        return {"of_key": self.key, "of_body_key": self.body_key}
 
 
 @dataclass(frozen=True)

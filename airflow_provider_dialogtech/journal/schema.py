@@ -253,7 +253,7 @@ def log_new(place: str) -> None:
     """
     log.warning(
         "A new delivery journal was created (%s). On a first start that is right. Otherwise restore the journal that "
-        "was there, or correct [dialogtech] journal_url: the new one does not know what was sent before, so a task "
-        "cleared now sends again.",
+        "was there, carry its messages over, or correct the setting that names it: the new one does not know what was "
+        "sent before, so a task cleared now sends again.",
         place,
     )

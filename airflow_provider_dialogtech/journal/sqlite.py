@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wai
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal import schema
-from airflow_provider_dialogtech.journal.backend import Plan, Statement, ask_for_time, note_questions
+from airflow_provider_dialogtech.journal.backend import Plan, Statement, ask_for_time, note_questions, written_in
 from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.private_files import NotPrivate, check_private, ensure_private, mend_copies
 
@@ -262,7 +262,7 @@ def _write_version(connection: Connection) -> None:
 def _execute(connection: Connection, statements: Sequence[Statement]) -> int:
     """Return how many rows the last of the statements changed."""
     changed = 0
-    for statement in statements:
+    for statement in written_in("sqlite", statements):
         changed = connection.execute(statement.sql, dict(statement.values)).rowcount
     return changed
 

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ColumnElement, Executable
 
 from airflow_provider_dialogtech.journal import alert_statements, states
+from airflow_provider_dialogtech.journal.backend import ByStore
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
 from airflow_provider_dialogtech.journal.records import COLUMNS, GRACE, LONGEST_LEAD
 from airflow_provider_dialogtech.journal.schema import (
@@ -344,12 +345,15 @@ def _noted(insert: Any, account: Any, source: Any) -> Any:
 
 _settled_in_postgres = _settled().returning(messages.c.account).cte("settled")
 
-SETTLE_IN_POSTGRES = _noted(postgresql.insert(accounts), _settled_in_postgres.c.account, ())
-"""One statement, whose first half decides whether its second notes anything."""
+_note_in_sqlite = _noted(sqlite.insert(accounts), messages.c.account, (messages.c.id == _id, sa.func.changes() > 0))
 
-SETTLE_IN_SQLITE = _settled()
-NOTE_IN_SQLITE = _noted(sqlite.insert(accounts), messages.c.account, (messages.c.id == _id, sa.func.changes() > 0))
-"""The same as two, since SQLite's file is locked meanwhile; the second asks whether the first changed a row."""
+SETTLE = ByStore(
+    # The second asks whether the first changed a row; the file is locked meanwhile.
+    sqlite=(_settled(), _note_in_sqlite),
+    # The first half decides whether the second notes anything.
+    postgres=(_noted(postgresql.insert(accounts), _settled_in_postgres.c.account, ()),),
+)
+"""By the owner: the outcome, and what it means for the account, where this is what has changed the row."""
 
 
 # What people and later attempts read: rows, each with the store's time
@@ -521,8 +525,9 @@ INSERT_ACCOUNT = accounts.insert().inline()
 """What measures a journal writes and removes a row of no account."""
 
 
-def _named(namespace: dict[str, Any]) -> dict[str, Executable]:
-    return {name.lower(): sql for name, sql in namespace.items() if name.isupper() and isinstance(sql, Executable)}
+def _named(namespace: dict[str, Any]) -> dict[str, Executable | ByStore]:
+    kinds = (Executable, ByStore)
+    return {name.lower(): sql for name, sql in namespace.items() if name.isupper() and isinstance(sql, kinds)}
 
 
 STATEMENTS = _named(vars()) | {f"alert_{name}": sql for name, sql in _named(vars(alert_statements)).items()}

@@ -1,4 +1,4 @@
-"""Where the journal is stored, and the only door to a transaction: a SQLite file or a PostgreSQL database."""
+"""Where the journal is stored, and the only way to a transaction: a SQLite file, a PostgreSQL database, or a place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, JournalUnavailable
-from airflow_provider_dialogtech.journal.backend import JOURNAL_URL, Access, Backend, ClockReadings, Plan, Statement, T
+from airflow_provider_dialogtech.journal.backend import (
+    JOURNAL_URL,
+    Access,
+    Backend,
+    ClockReadings,
+    Plan,
+    Remote,
+    Statement,
+    T,
+)
 from airflow_provider_dialogtech.journal.errors import (
     LoginRejected,
     StoreAway,
@@ -39,12 +48,12 @@ _TELLING_SECONDS = 1.0
 
 
 class Store:
-    """A SQLite file (one machine) or a PostgreSQL database (many machines).
+    """A SQLite file (one machine), a PostgreSQL database (many machines), or a place that another process keeps.
 
     Every step may be tried twice, since the answer to a COMMIT may be lost: it must recognise what it has written.
 
     :param url: an SQLAlchemy URL, or what returns one: it is asked again when the login is rejected. It may hold a
-        password and is never shown.
+        password and is never shown. Or the place.
     :param clock: tells the time and waits. What time it is PostgreSQL knows by its own clock.
     :param patience: for how many seconds a store that is away is tried again.
     :param retry_for: the same for one that says at once that it is away; by default as long.
@@ -54,7 +63,7 @@ class Store:
 
     def __init__(
         self,
-        url: str | URL | Source,
+        url: str | URL | Remote | Source,
         *,
         clock: Clock = SYSTEM_CLOCK,
         patience: float = PATIENCE,
@@ -63,15 +72,23 @@ class Store:
     ) -> None:
         self._access = access
         self._source = url if callable(url) else None
-        self.url = url() if callable(url) else url
-        self.is_file = kind_of(self.url, access.setting) == "sqlite"
+        where: Any = url() if callable(url) else url
+        self.url = where
+        self._remote: Remote | None = where if isinstance(where, Remote) else None
+        self.is_file = self._remote is None and kind_of(where, access.setting) == "sqlite"
         self.clock = clock
         self.patience = patience
         self._retry_for = patience if retry_for is None else retry_for
-        self._process().use(self.url)
+        if self._remote is None:
+            self._process().use(where)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'SQLite' if self.is_file else 'PostgreSQL'}>"
+        return f"<{type(self).__name__} {self.place}>"
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return str(self._remote or ("SQLite" if self.is_file else "PostgreSQL"))
 
     @property
     def timing(self) -> Timing:
@@ -193,8 +210,19 @@ class Store:
                         raise
         raise JournalUnavailable(
             f"the delivery journal is not available ({reason})",
-            advice=f"Check {self._access.setting} and its database. Sending it again is safe once it is back.",
+            advice=(self._remote.advice if self._remote else f"Check {self._access.setting} and its database.")
+            + " Sending it again is safe once it is back.",
         )
+
+    def once(self, work: Callable[[Backend, float], T], *, timeout: float) -> T:
+        """Do some work for another process, which tries again by itself.
+
+        :param work: does it with the backend, in so many seconds.
+        :param timeout: for how many seconds at most.
+        :raises StoreAway: when a later try may succeed.
+        :raises JournalUnavailable: when none will.
+        """
+        return self._try_once(work, self.clock.monotonic() + timeout)
 
     def _try_once(self, work: Callable[[Backend, float], T], until: float) -> T:
         def remaining(at_most: float) -> float:
@@ -229,8 +257,8 @@ class Store:
 class _Process:
     """What the threads of one process share of one store: a connection must never cross a fork."""
 
-    def __init__(self, url: str | URL, clock: Clock, source: Source | None, access: Access) -> None:
-        self.url = url
+    def __init__(self, url: str | URL | Remote, clock: Clock, source: Source | None, access: Access) -> None:
+        self.url: Any = url
         self._newest = source if source is not None and access.is_asked_each_time else lambda: self.url
         self._access = access
         self.timing = Timing(clock)
@@ -249,7 +277,9 @@ class _Process:
             raise StoreAway(f"it did not answer for {timeout:.1f} s")
         try:
             if self._backend is None:
-                if kind_of(self.url) == "sqlite":
+                if isinstance(self.url, Remote):
+                    self._backend = self.url.open(self._clock, self.timing, timeout=timeout)
+                elif kind_of(self.url) == "sqlite":
                     from airflow_provider_dialogtech.journal.sqlite import SqliteBackend
 
                     file = SqliteBackend(self.url, self._clock, timeout=timeout)
@@ -268,7 +298,7 @@ class _Process:
         before, self.url = self.url, url
         if _without_password(before) != _without_password(url):
             self.close()
-        return before != url
+        return bool(before != url)
 
     def close(self) -> None:
         """Close what is open, as soon as nobody uses it any more; the next who asks opens it again."""
@@ -278,17 +308,20 @@ class _Process:
 
 
 # By process, clock and URL.
-_processes: OrderedDict[tuple[int, Clock, URL, str], _Process] = OrderedDict()
+_processes: OrderedDict[tuple[int, Clock, URL | Remote, str], _Process] = OrderedDict()
 _MOST_STORES = 32
 _looking = threading.Lock()
 
 
-def _process_of(url: str | URL, clock: Clock, source: Source | None, access: Access) -> _Process:
+def _process_of(url: str | URL | Remote, clock: Clock, source: Source | None, access: Access) -> _Process:
     """Return what the threads of this process share of a store.
 
     :param source: returns the URL, which may be another one each time: all that name the same database are one then.
     """
-    place = _without_password(url) if source is None else _place_of(url)
+    if isinstance(url, Remote):
+        place: URL | Remote = url
+    else:
+        place = _without_password(url) if source is None else _place_of(url)
     key = (os.getpid(), clock, place, access.schema)
     gone = None
     with _looking:

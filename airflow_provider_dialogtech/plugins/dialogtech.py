@@ -14,7 +14,7 @@ from airflow import __version__ as airflow_version
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_dialogtech._compat import HAS_PAGES
+from airflow_provider_dialogtech._compat import HAS_PAGES, IS_AIRFLOW_3
 from airflow_provider_dialogtech.alerts.failed_run import note_failure
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
@@ -180,26 +180,32 @@ def prune() -> None:
     """
     from airflow_provider_dialogtech.journal.sqlite import path_of
     from airflow_provider_dialogtech.operations.messages import Messages
-    from airflow_provider_dialogtech.settings.journal import journal_store
+    from airflow_provider_dialogtech.settings.journal import Place, journal_store, place_of, situation
 
+    # An Airflow that sends nothing gets no journal. The API server alone may know where it is, and prunes it then.
+    if place_of(situation()) is Place.NOWHERE:
+        return
     store = journal_store()
-    # An Airflow that sends nothing gets no journal.
     if store.is_file and not path_of(store.url).exists():
         return
     Messages(store).prune(config.journal_retention())
 
 
-class _Page:
-    """The page's app, created at the first request: every component loads plugins, only the API server serves them."""
+class _App:
+    """An app that is created at the first request: every component loads plugins, only the API server serves them.
 
-    def __init__(self) -> None:
+    :param module: the module of `api_server` whose `create_app` returns it.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
         self._app: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._app is None:
-            from airflow_provider_dialogtech.api_server.page import create_app
-
-            self._app = create_app()
+            self._app = import_module(f"airflow_provider_dialogtech.api_server.{self._module}").create_app()
+            if self._module == "door":
+                keep_retention()
         await self._app(scope, receive, send)
 
 
@@ -208,8 +214,11 @@ class DialogTechPlugin(AirflowPlugin):
 
     name = "dialogtech"
     listeners = [Listener()]  # noqa: RUF012 - as Airflow declares it
+    if IS_AIRFLOW_3:
+        # Airflow takes the first whose prefix fits.
+        fastapi_apps = [{"app": _App("door"), "url_prefix": f"{PREFIX}/journal", "name": "DialogTech journal"}]
     if HAS_PAGES:
-        fastapi_apps = [{"app": _Page(), "url_prefix": PREFIX, "name": "DialogTech messages"}]
+        fastapi_apps.append({"app": _App("page"), "url_prefix": PREFIX, "name": "DialogTech messages"})
         external_views = [
             {
                 "name": "Messages",

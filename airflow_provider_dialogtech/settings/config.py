@@ -237,6 +237,16 @@ def base_url() -> str:
     return str(_conf().get("api", "base_url", fallback="") or "")
 
 
+def execution_api_server_url() -> str:
+    """Return `[core] execution_api_server_url`; empty where it is not set."""
+    return str(_conf().get("core", "execution_api_server_url", fallback="") or "")
+
+
+def api_ca_file() -> str | None:
+    """Return `[api] ssl_ca_file`, the authorities by which the API server's certificate is checked; None for all."""
+    return _conf().get("api", "ssl_ca_file", fallback=None) or None
+
+
 def task_success_overtime() -> float:
     """Return `[core] task_success_overtime`: how long Airflow 3 lets the callbacks of a task run, in seconds."""
     return float(_conf().getfloat("core", "task_success_overtime", fallback=20.0))

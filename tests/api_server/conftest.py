@@ -56,7 +56,8 @@ def airflow_app(auth_manager, monkeypatch):
 
     airflow = FastAPI()
     airflow.state.auth_manager = auth_manager
-    (mounted,) = DialogTechPlugin.fastapi_apps
+    door, mounted = DialogTechPlugin.fastapi_apps
+    assert door["url_prefix"].startswith(mounted["url_prefix"])  # Airflow takes the first whose prefix fits
     monkeypatch.setattr(mounted["app"], "_app", None)  # it knows the connections of an earlier test
     airflow.mount(mounted["url_prefix"], mounted["app"])
     return airflow

@@ -21,6 +21,11 @@ COOLDOWN = timedelta(minutes=15)
 
 
 @pytest.fixture
+def store_url(journal_url):
+    return journal_url
+
+
+@pytest.fixture
 def store(store_url):
     return Store(store_url)
 

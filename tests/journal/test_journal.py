@@ -35,6 +35,11 @@ def a_request(key="key", *, numbers=(NUMBER,), to="5556667777", text="Hello", **
 
 
 @pytest.fixture
+def store_url(journal_url):
+    return journal_url
+
+
+@pytest.fixture
 def journal(store):
     return MessageJournal(store, ACCOUNT, RateLimits())
 

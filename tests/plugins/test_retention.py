@@ -1,5 +1,6 @@
 """Old messages are deleted by the scheduler, also while nobody sends."""
 
+import asyncio
 import threading
 import time
 from contextlib import closing
@@ -15,6 +16,7 @@ from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.plugins import dialogtech
 from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
 from airflow_provider_dialogtech.settings import host
+from airflow_provider_dialogtech.settings.journal import Place
 from tests.journal.looking import edit
 
 DAY = 86400
@@ -62,6 +64,23 @@ def test_an_airflow_that_sends_nothing_gets_no_journal(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'none.db'}")
     dialogtech.prune()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_api_server_deletes_them_where_it_alone_knows_the_journal(journal, monkeypatch):
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.place_of", lambda _: Place.NOWHERE)
+    dialogtech.prune()
+    assert left(journal) == 350
+    keep = create_autospec(dialogtech.keep_retention)
+    monkeypatch.setattr(dialogtech, "keep_retention", keep)
+    apps = {name: dialogtech._App(name) for name in ("door", "page")}
+    for app in apps.values():
+        asyncio.run(app({"type": "lifespan"}, ended, ended))
+        asyncio.run(app({"type": "lifespan"}, ended, ended))
+    assert keep.call_count == 1
+
+
+async def ended(*_):
+    return {"type": "lifespan.shutdown"}
 
 
 @pytest.mark.parametrize(("job_type", "calls"), [("SchedulerJob", 1), ("TriggererJob", 0)])
