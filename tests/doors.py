@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -60,13 +61,13 @@ class DoorServer:
 
 
 @contextmanager
-def running_door() -> Iterator[DoorServer]:
+def running_door(scheme: str = "http", **options: Any) -> Iterator[DoorServer]:
     server = DoorServer()
     server.airflow.mount(PATH, create_app(server.journal))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        running = uvicorn.Server(uvicorn.Config(server.airflow, log_level="warning", lifespan="off"))
+        server.url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
+        running = uvicorn.Server(uvicorn.Config(server.airflow, log_level="warning", lifespan="off", **options))
         thread = threading.Thread(target=running.run, args=([listening],), daemon=True)
         thread.start()
         while not running.started:

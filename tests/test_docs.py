@@ -29,6 +29,7 @@ from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from tests.postgres import postgres_server
+from tests.yaml_dags import dags_of
 from tools.doc_tables import with_tables
 
 ROOT = Path(__file__).parent.parent
@@ -111,7 +112,12 @@ def test_the_settings_exist(snippet):
 
 def test_every_kind_of_snippet_is_tested():
     kinds = {kind for page in PAGES for kind in re.findall(r"^```(\w+)", page.read_text(), re.MULTILINE)}
-    assert kinds <= {"python", "ini", "bash", "sql", "json", *SHOWN_ONLY}
+    assert kinds <= {"python", "ini", "bash", "sql", "json", "yaml", *SHOWN_ONLY}
+
+
+@pytest.mark.parametrize("snippet", snippets("yaml"))
+def test_yaml_is_a_dag_that_airflow_reads(snippet, tmp_path):
+    assert len(dags_of(snippet, tmp_path)) == 1
 
 
 @pytest.mark.parametrize("snippet", snippets("json"))

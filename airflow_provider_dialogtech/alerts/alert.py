@@ -16,17 +16,6 @@ _FAILURES = ("failed", "dag_failed")
 
 
 @dataclass(frozen=True)
-class Resolves:
-    """Marks an alert that resolves failures. It goes only to recipients of an alert about one of them.
-
-    :param otherwise: the body where the last alert under this dedup key was about another task or DAG; empty to send
-        nothing then.
-    """
-
-    otherwise: str = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Alert:
     """An alert, ready to be delivered.
 
@@ -40,8 +29,9 @@ class Alert:
     :param about: identifies the task or DAG, which may share the dedup key with others.
     :param run: identifies the run that failed, or in which a task failed; empty for any other alert.
     :param is_whole_run: whether it is about the run itself, not about one of its tasks.
-    :param once_per_run: whether a recipient of another alert with the same `run` within the cooldown does not get it.
-    :param resolves: set where the alert resolves failures.
+    :param once_per_run: whether it skips recipients who got another alert with the same `run` within the cooldown.
+    :param resolves: set where the alert resolves failures, so that it goes only to recipients of an alert about one of
+        them: the body where the last of those was about another task or DAG; empty to send nothing then.
     """
 
     subject: str
@@ -55,7 +45,7 @@ class Alert:
     run: str = ""
     is_whole_run: bool = False
     once_per_run: bool = False
-    resolves: Resolves | None = None
+    resolves: str | None = field(default=None, repr=False)
 
 
 def failed_run(event: str, context: Mapping[str, Any]) -> str:
@@ -88,5 +78,5 @@ def recovery_alert(event: str, context: Mapping[str, Any], *, body: str, note: s
         cooldown=None,
         origin=origin_of(context),
         about=identity_of(event, context),
-        resolves=Resolves(otherwise="" if ends_only_its_own else body or of_dag),
+        resolves="" if ends_only_its_own else body or of_dag,
     )

@@ -14,20 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.journals import (
-    CALL,
-    HELD,
-    AlertDeadline,
-    AlertJournal,
-    Departure,
-    JournalAttempt,
-)
+from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, AlertDeadline, Departure, JournalAttempt
+from airflow_provider_dialogtech.alerts.journals import AlertJournal
 from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
 from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InDoubt,
@@ -37,7 +32,9 @@ from airflow_provider_dialogtech.exceptions import (
     WaitTooLong,
 )
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
 from airflow_provider_dialogtech.journal.metrics import ALERTS
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import holds_secret, mask_number, place_of, scrub
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
@@ -45,13 +42,7 @@ from airflow_provider_dialogtech.settings.host import HOST
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.delivery.result import SendResult
-    from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
-    from airflow_provider_dialogtech.journal.store import Store
-
 log = logging.getLogger(__name__)
-
 
 AT_ONCE = 8
 # The callback ends this many seconds before Airflow ends it. In the first half, what was not sent is written into the
@@ -288,8 +279,6 @@ class RecipientAlert:
         self._log_sent(is_held_back=result.status == "held_back")
 
     def _claim(self, store: Store, recent: timedelta | None) -> tuple[AlertGate, Claim | None]:
-        from airflow_provider_dialogtech.journal.dedup import AlertGate
-
         settings = self.hook.settings
         gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
         try:
@@ -315,7 +304,7 @@ class RecipientAlert:
                 is_whole_run=alert.is_whole_run,
             )
             return self.decision.claim
-        same_only = not alert.resolves.otherwise
+        same_only = not alert.resolves
         return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only, recent=recent)
 
     def _log_no_claim(self) -> None:
@@ -403,7 +392,7 @@ class RecipientAlert:
     def _body(self, claim: Claim) -> str:
         if self.alert.resolves is None or claim.recovery is None or claim.recovery.is_same:
             return self.alert.body
-        return self.alert.resolves.otherwise
+        return self.alert.resolves
 
     def _message(self, body: str, suffix: str) -> SmsMessage:
         settings = self.hook.settings

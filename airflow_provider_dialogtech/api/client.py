@@ -29,7 +29,6 @@ from airflow_provider_dialogtech.masking import Opaque, holds_secret, mask_numbe
 
 T = TypeVar("T")
 
-
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0
 _LONGEST_PATH = 80

@@ -205,13 +205,21 @@ class _Token:
         """Return whether this is the token."""
         if not (self._is_known(token) and time.monotonic() < self._read_at + TOKEN_SECONDS):
             async with self._reading:
-                # Whoever tries wrong ones does not make this side read it again and again.
-                if time.monotonic() >= self._read_at + (
-                    TOKEN_SECONDS if self._is_known(token) else WRONG_TOKEN_SECONDS
-                ):
-                    self._known = await self._threads.run(self._read)
-                    self._read_at = time.monotonic()
+                await self._read_again(token)
         return self._is_known(token)
+
+    async def _read_again(self, token: str) -> None:
+        # A wrong one, tried again and again, does not have it read each time.
+        valid_for = TOKEN_SECONDS if self._is_known(token) else WRONG_TOKEN_SECONDS
+        if time.monotonic() < self._read_at + valid_for:
+            return
+        try:
+            self._known = await self._threads.run(self._read)
+            self._read_at = time.monotonic()
+        except DialogTechError as error:
+            # Airflow's database may be back in a moment; until then the token is what it was.
+            if not self._is_known(token):
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, error.reason) from None
 
     def _is_known(self, token: str) -> bool:
         return bool(self._known) and compare_digest(token.encode(), self._known.encode())

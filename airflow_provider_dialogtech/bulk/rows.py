@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
 MOST_ROWS = 1_000_000
 """Three days of messages, at four a second. A longer list is a mistake, or endless."""
 

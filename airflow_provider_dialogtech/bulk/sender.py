@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -101,6 +103,9 @@ Outcome: TypeAlias = SendResult | DialogTechError
 LAST_REPLIES = 2.5
 LAST_RECORDS = 1.0
 POLL = 0.2
+# A list that is retried asks for so many messages at once whether they were sent; else it would take minutes to get
+# past them.
+MOST_AT_ONCE = 256
 
 
 class BulkSender:
@@ -146,6 +151,7 @@ class BulkSender:
         self._origin = origin
         self._ended: SimpleQueue[tuple[int, Outcome | Exception]] = SimpleQueue()
         self._under_way: dict[int, _Sending] = {}
+        self._known: dict[int, SendResult] = {}
 
     def outcomes(
         self, messages: Iterator[RowMessage], *, heartbeat: Callable[[], None] = lambda: None
@@ -156,11 +162,21 @@ class BulkSender:
         :param heartbeat: called several times a second.
         :raises Stopped: when the list was stopped.
         """
+        ready, at_once = deque[RowMessage](), 1
         while True:
             self._stop.check()
             heartbeat()
-            if self._has_room() and (queued := next(messages, None)):
-                self._start(queued)
+            if not ready and self._has_room() and (taken := list(islice(messages, at_once))):
+                self._known = self._already_sent(taken) if at_once > 1 else {}
+                at_once = min(2 * at_once, MOST_AT_ONCE) if len(self._known) == len(taken) else 1
+                ready.extend(queued for queued in taken if queued.row not in self._known)
+                for row, result in list(self._known.items()):
+                    yield row, result
+                    del self._known[row]
+                if not ready:
+                    continue
+            if ready and self._has_room():
+                self._start(ready.popleft())
             elif not self._under_way:
                 return
             elif ended := self._next_ended():
@@ -169,6 +185,9 @@ class BulkSender:
                     raise end
                 if isinstance(end, WaitTooLong):
                     messages = iter(())  # messages with a slot keep it, and no more are started
+                    ready.clear()
+                if isinstance(end, SendResult) and end.status == "already_sent":
+                    at_once = min(2 * at_once, MOST_AT_ONCE)
                 yield row, end
                 # Only now: if a signal handler interrupts the consumer, `last_outcomes` yields the outcome again.
                 del self._under_way[row]
@@ -180,10 +199,20 @@ class BulkSender:
         """
         self._stop.set()
         self._await_last_replies()
+        yield from self._known.items()
         for row, sending in self._under_way.items():
             outcome = self._last_outcome(sending)
             if outcome is not None:
                 yield row, outcome
+
+    def _already_sent(self, messages: Sequence[RowMessage]) -> dict[int, SendResult]:
+        """Return the results of those that an earlier try has sent, by their rows."""
+        asked = {queued.key: queued for queued in messages if queued.body_key is None}
+        try:
+            known = self._sender.already_sent({key: queued.message for key, queued in asked.items()})
+        except DialogTechError:  # each message is sent by itself then, and says what is wrong
+            return {}
+        return {asked[key].row: result for key, result in known.items()}
 
     def _has_room(self) -> bool:
         under_way = len(self._under_way)

@@ -127,7 +127,7 @@ OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def record_outcome(recorder: Recorder, ending: SendResult | BaseException, missed_slots: int) -> None:
-    """Record the outcome of a message.
+    """Record a message's outcome.
 
     :param missed_slots: how many slots it lost.
     """

@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import BaseModel, ValidationError
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from sqlalchemy.engine import Row
 
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.backend import Plan, Reading, Statement, T
-from airflow_provider_dialogtech.journal.errors import StoreAway
+from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.journal.planner import Planned, Planning
 from airflow_provider_dialogtech.journal.timing import Timing
 
@@ -33,7 +34,6 @@ _CONNECT_SECONDS = 5.0
 _CHUNK = 64 * 1024
 # Two clocks drift apart by so much; quartz is several times better.
 _DRIFT = 200e-6
-_AGAIN = "Sending it again is safe then."
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,6 @@ class DoorBackend:
         self._best: Reading | None = None
         self._session = requests.Session()
         self._session.mount("http", HTTPAdapter(pool_connections=1, pool_maxsize=MOST_CONNECTIONS))
-        self._session.auth = self._give_token  # or one in ~/.netrc would take its place
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, timeout: float) -> T:  # noqa: ARG002
         if not isinstance(plan, Planning):
@@ -141,9 +140,12 @@ class DoorBackend:
         """Ask once; once more where the token was another one by now."""
         body = request.model_dump_json().encode()
         until = self._clock.monotonic() + timeout
-        status, said = self._send(step, body, until)
-        if status == HTTPStatus.FORBIDDEN and self._has_another_token():
-            status, said = self._send(step, body, until)
+        shown = self._token = self._token or self._door.token(False)
+        status, said = self._send(step, body, shown, until)
+        if status == HTTPStatus.FORBIDDEN:
+            self._token = self._door.token(True)
+            if self._token != shown:
+                status, said = self._send(step, body, self._token, until)
         if status != HTTPStatus.OK:
             raise self._error(status, said, step)
         found = None
@@ -153,21 +155,21 @@ class DoorBackend:
             raise StoreAway("its answer was cut off, or is not the journal's")
         return found
 
-    def _send(self, step: str, body: bytes, until: float) -> tuple[int, bytes]:
+    def _send(self, step: str, body: bytes, token: str, until: float) -> tuple[int, bytes]:
         if not self._free.acquire(timeout=max(0.1, until - self._clock.monotonic())):
             raise StoreAway("all of this process's connections to it are busy")
         try:
-            return self._exchange(step, body, until)
+            return self._exchange(step, body, token, until)
         except requests.RequestException as error:
-            problem = _words_of(error)
+            problem = _problem(error)
         except (OSError, ValueError) as error:  # the file of authorities, or an address that is none
-            problem = type(error).__name__
+            problem = StoreAway(type(error).__name__)
         finally:
             self._free.release()
         # Outside the except block: the library's error carries the request.
-        raise StoreAway(problem)
+        raise problem
 
-    def _exchange(self, step: str, body: bytes, until: float) -> tuple[int, bytes]:
+    def _exchange(self, step: str, body: bytes, token: str, until: float) -> tuple[int, bytes]:
         remaining = max(0.1, until - self._clock.monotonic())
         with self._session.post(
             f"{self._door.url.rstrip('/')}{protocol.PATH}/{step}",
@@ -177,6 +179,7 @@ class DoorBackend:
                 "Accept-Encoding": "identity",
                 protocol.VERSION_HEADER: protocol.version(),
             },
+            auth=_Bearer(token),
             timeout=(min(_CONNECT_SECONDS, remaining), remaining),
             verify=self._door.ca_file or True,
             allow_redirects=False,
@@ -191,16 +194,6 @@ class DoorBackend:
                     raise requests.Timeout
             return response.status_code, bytes(said)
 
-    def _give_token(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if not self._token:
-            self._token = self._door.token(False)
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-    def _has_another_token(self) -> bool:
-        before, self._token = self._token, self._door.token(True)
-        return self._token != before
-
     def _error(self, status: int, said: bytes, step: str) -> StoreAway | JournalUnavailable:
         """Return what a status means that is no answer."""
         failure = None
@@ -213,7 +206,10 @@ class DoorBackend:
             return StoreAway(failure.reason if failure else f"HTTP {status}")
         if status in {HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED}:
             words = "it does not accept the token of the connection dialogtech_journal"
-            advice = "Delete that connection and restart the API server, which makes a new one"
+            advice = (
+                "Where a secrets backend or an environment variable has that connection, let the API server have the "
+                "same; else delete it, and a new one is made"
+            )
         elif status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} or status < HTTPStatus.BAD_REQUEST:
             words = "there is no journal at this address"
             advice = (
@@ -221,11 +217,20 @@ class DoorBackend:
                 "the host of the connection dialogtech_journal to the URL of one that does"
             )
         else:
-            words = "it refused the request"
+            words = failure.reason if failure else "it refused the request"
             advice = "Run the same version of this package here and on the API server"
-        return JournalUnavailable(
-            f"the delivery journal cannot be used ({words}: {tried})", advice=f"{advice}. {_AGAIN}"
-        )
+        return unusable(f"{words}: {tried}", advice)
+
+
+class _Bearer(AuthBase):
+    """Shows the token; as a header alone, one in ~/.netrc would take its place."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
 
 def _server_timeout(timeout: float) -> float:
@@ -233,16 +238,19 @@ def _server_timeout(timeout: float) -> float:
     return min(max(0.05, 0.9 * timeout), protocol.LONGEST)
 
 
-def _words_of(error: requests.RequestException) -> str:
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its TLS certificate is not valid here"
+def _problem(error: requests.RequestException) -> StoreAway | JournalUnavailable:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return unusable(
+            "the API server's TLS certificate is not trusted here",
+            "Set [api] ssl_ca_file here to the file of the authority that issued it",
+        )
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return "no connection could be made in time"
+        return StoreAway("no connection could be made in time")
     if isinstance(error, requests.Timeout):
-        return "it did not answer in time"
+        return StoreAway("it did not answer in time")
     if isinstance(error, requests.ConnectionError):
-        return "the connection was refused or lost"
-    return type(error).__name__
+        return StoreAway("the connection was refused or lost")
+    return StoreAway(type(error).__name__)
 
 
 @lru_cache(maxsize=32)

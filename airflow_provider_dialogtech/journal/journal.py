@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -268,6 +268,15 @@ class MessageJournal:
         if found is not None and found.is_overdue and self.give_up(found, sleep=sleep):
             return found.given_up
         return found
+
+    def find_sent(self, keys: Sequence[str], *, sleep: Callable[[float], None] | None = None) -> dict[str, Record]:
+        """Return the records of those of several messages that were sent, by their keys.
+
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        by_name = {stored_key(key): key for key in keys}
+        found = map(Record.of, self._store.ask(Statement(statements.FIND_SENT, {"of_keys": [*by_name]}), sleep=sleep))
+        return {by_name[str(record.key)]: record for record in found}
 
     def give_up(self, record: Record, *, sleep: Callable[[float], None] | None = None) -> bool:
         """Declare a message in doubt whose process has not recorded its outcome in time.

@@ -98,6 +98,11 @@ class SlotRequest:
         """The journal's name of recipient and body together."""
         return digest(self.recipient, self.body)
 
+    @property
+    def recipient_digest(self) -> str:
+        """The journal's name of the recipient."""
+        return digest("recipient", self.recipient)
+
     def named(self, account: str) -> NamedRequest:
         """Return the same as the journal knows it.
 
@@ -107,7 +112,7 @@ class SlotRequest:
             account=account,
             key=stored_key(self.key),
             numbers=tuple(number_name(account, number) for number in self.numbers),
-            recipient=digest("recipient", self.recipient),
+            recipient=self.recipient_digest,
             recipient_tail=self.recipient[-4:],
             digest=self.digest,
             is_alert=self.is_alert,

@@ -81,6 +81,8 @@ class _Forks:
         self._changed.wait_for(lambda: not self._open, _FORK_SECONDS)
 
     def in_parent(self) -> None:
+        if not self._is_forking:
+            return  # this module was imported by another thread while the fork was under way
         self._is_forking = False
         self._changed.notify_all()
         self._changed.release()

@@ -366,6 +366,11 @@ def _read(*conditions: ColumnElement[bool]) -> Any:
 FIND = _read(_is_of_message)
 """The message under a key, and the one with the same body key."""
 
+FIND_SENT = _read(
+    messages.c.key.in_(sa.bindparam("of_keys", type_=sa.String, expanding=True)), messages.c.state == State.SENT.value
+)
+"""Those of several messages that were sent, by their keys."""
+
 GET = _read(messages.c.id == _id)
 """The message of a row."""
 

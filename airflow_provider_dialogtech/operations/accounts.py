@@ -1,4 +1,4 @@
-"""The connections, as a command reads them. No task runs here, so on Airflow 3 a hook has no process to ask."""
+"""Connections read outside a task, where on Airflow 3 a hook cannot ask the task's supervisor for them."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def _client(hook: DialogTechHook, end: float | None) -> DialogTechClient:
 
 
 def _number_of(message: Record, hook: DialogTechHook, end: float | None) -> str | None:
-    """Return the number the message was sent from; None if unknown. The journal has only the number's digest."""
+    """Return the number that the message was sent from; None where it is unknown. The journal has only its digest."""
     settings = hook.settings
     for number in settings.from_numbers:
         if number_name(settings.account, number) == message.number:
@@ -157,8 +157,7 @@ def _meaning(message: Record, listed: int, known: Mapping[State, int]) -> str:
     if message.state is not State.IN_DOUBT:
         return "DialogTech lists more of them than the journal has as sent."
     if doubtful > 1:
-        some = min(listed - sent, doubtful)
-        return f"Of the {doubtful} in doubt, {some} were sent, but the list does not say which. {_CAUTION}"
+        return f"Of the {doubtful} in doubt, {min(listed - sent, doubtful)} were sent, but not which: {_CAUTION}"
     return f"It was probably sent. If so, settle it as sent: `messages resolve {message.id} --sent`. {_CAUTION}"
 
 

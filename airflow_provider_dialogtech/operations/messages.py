@@ -33,6 +33,7 @@ class Messages:
 
     :param namespace: the Airflow's name, where several share the journal: those of others are neither shown nor
         settled.
+    :raises JournalUnavailable: by all methods, when the journal cannot be used.
     """
 
     def __init__(self, store: Store, namespace: str = "") -> None:
@@ -53,7 +54,6 @@ class Messages:
 
         :param since: those of this many past seconds, and those still to be sent.
         :param dag_ids: only those of these DAGs; an empty id names those of no task.
-        :raises JournalUnavailable: when the journal cannot be used.
         """
         sql = statements.newest(
             None if state is None else State(state),
@@ -67,36 +67,29 @@ class Messages:
         return self._ask(sql, {"since": since, "most": min(most, MOST_LISTED), **names})
 
     def dag_ids(self) -> Sequence[str]:
-        """Return the DAGs that have messages, also those of other Airflows; an empty id stands for messages of no task.
-
-        :raises JournalUnavailable: when the journal cannot be used.
-        """
+        """Return the DAGs that have messages, also those of other Airflows; an empty id stands for messages of no
+        task."""
         return [row.dag_id for row in self._store.ask(Statement(statements.DAG_IDS, {"most": MOST_LISTED}))]
 
     def prune(self, retention: timedelta) -> None:
-        """Delete the messages whose retention is over, a few at a time, so that no sender waits for long.
+        """Delete the messages whose retention is over, a few at a time, so that no send waits for it.
 
         :param retention: how long messages are kept.
-        :raises JournalUnavailable: when the journal cannot be used.
         """
         prune = Statement(statements.PRUNE, {"retention": retention.total_seconds()})
         while self._store.do(prune):
             self._store.clock.sleep(PRUNING_PAUSE)
 
     def get(self, id_: int) -> Record | None:
-        """Return one message; None when the journal has no such row, or it is another Airflow's.
-
-        :raises JournalUnavailable: when the journal cannot be used.
-        """
+        """Return one message; None when the journal has no such row, or it is another Airflow's."""
         found = self._ask(statements.GET_OURS, {"of_id": id_})
         return found[0] if found else None
 
     def resolve(self, id_: int, outcome: Literal["sent", "unsent"], *, by: str) -> bool:
         """Settle a message in doubt. Its next attempt sends nothing when it was sent, and sends when it was not.
 
-        :param outcome: whether it was sent.
+        :param outcome: the outcome.
         :return: whether it was in doubt; where it was not, nothing has changed.
-        :raises JournalUnavailable: when the journal cannot be used.
         """
         message = self.get(id_)
         if message is None:
@@ -116,11 +109,10 @@ class Messages:
     ) -> dict[State, int]:
         """Count the messages with the same recipient, body and sending number, by state, also those of other Airflows.
 
-        :param message: one of them; it is counted as well.
+        :param message: one of them, which is counted.
         :param begin: those that were sent from then on.
         :param end: those that were sent before.
         :param any_number: also those that were sent from other numbers of the account.
-        :raises JournalUnavailable: when the journal cannot be used.
         """
         values = {
             "of_account": message.account,
@@ -137,7 +129,7 @@ class Messages:
     def _ask(self, sql: Any, values: Mapping[str, Any]) -> _Found:
         values = {**values, "of_namespace": self._namespace}
         found = map(Record.of, self._store.ask(Statement(sql, values)))
-        # A message whose process is gone is in doubt, even if no process has recorded that yet.
+        # A message whose process is gone is in doubt, even before another process has written that down.
         return [record.given_up if record.is_overdue else record for record in found]
 
 

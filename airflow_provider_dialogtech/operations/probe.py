@@ -1,4 +1,4 @@
-"""Measures a journal's round trip and steps, and the messages per second that they allow. It affects no account."""
+"""Measures how long a journal's steps take, and how many messages per second that allows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Probe:
 
 
 def probe(store: Store) -> Probe:
-    """Open the journal, write a row to it and delete the row.
+    """Open the journal, and time a few steps that read it, write to it, and delete what they wrote.
 
     :raises JournalUnavailable: when it cannot be reached, read or written.
     """

@@ -94,7 +94,11 @@ class SmsMessage:
 
 
 def _senders(from_numbers: Sequence[object], recipient: Number) -> tuple[Number, ...]:
-    numbers = dict.fromkeys(normalize_number(number, "from_") for number in from_numbers)
+    numbers = dict.fromkeys(
+        # Of a long list, each row has all of them, as the hook has normalized them.
+        number if isinstance(number, Number) else normalize_number(number, "from_")
+        for number in from_numbers
+    )
     if not numbers:
         raise InvalidMessage(
             "no number to send from is set",
@@ -182,7 +186,6 @@ def _named(char: str) -> str:
 
 
 _JOINER = "\u200d"
-
 
 # A cut link leads nowhere.
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from airflow_provider_dialogtech.alerts.journals import CALL, HELD, WAIT, AlertDeadline
+from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, WAIT, AlertDeadline
 from airflow_provider_dialogtech.exceptions import WaitTooLong
 
 

@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import deliver
+from airflow_provider_dialogtech.alerts import deadline, deliver
 from airflow_provider_dialogtech.alerts import deliver as recipient
-from airflow_provider_dialogtech.alerts import journals as deadline
 from airflow_provider_dialogtech.alerts import journals as fallback
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook

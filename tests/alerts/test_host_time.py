@@ -11,8 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import deliver
-from airflow_provider_dialogtech.alerts import journals as deadline
+from airflow_provider_dialogtech.alerts import deadline, deliver
 from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier

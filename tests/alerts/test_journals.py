@@ -4,7 +4,8 @@ from itertools import product
 
 import pytest
 
-from airflow_provider_dialogtech.alerts.journals import HELD, AlertDeadline, AlertJournal, Departure, JournalAttempt
+from airflow_provider_dialogtech.alerts.deadline import HELD, AlertDeadline, Departure, JournalAttempt
+from airflow_provider_dialogtech.alerts.journals import AlertJournal
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from airflow_provider_dialogtech.alerts import journals as fallback
-from airflow_provider_dialogtech.alerts.journals import AlertDeadline
+from airflow_provider_dialogtech.alerts.deadline import AlertDeadline
 from airflow_provider_dialogtech.journal.dedup import LEASE
 from airflow_provider_dialogtech.journal.schema import alert_grants, alerts
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier

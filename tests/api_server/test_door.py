@@ -179,6 +179,25 @@ def test_whoever_tries_wrong_tokens_does_not_have_the_right_one_read_each_time(s
     assert client.post("/now", json=VALID["now"]).status_code == 200
 
 
+def test_while_airflows_database_is_down_a_known_token_is_taken_and_another_one_told_to_wait(sqlite_url, monkeypatch):
+    monkeypatch.setattr(door_module, "TOKEN_SECONDS", 0.0)
+    monkeypatch.setattr(door_module, "WRONG_TOKEN_SECONDS", 0.0)
+    reads = iter([JournalUnavailable("no database"), TOKEN, *[JournalUnavailable("no database")] * 2])
+
+    def read():
+        found = next(reads)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    client = TestClient(create_app(JournalDoor(lambda: Store(sqlite_url), read, lambda: RETENTION)), headers=HEADERS)
+    first = client.post("/now", json=VALID["now"])
+    assert (first.status_code, first.json()) == (503, {"reason": "no database", "advice": ""})
+    assert client.post("/now", json=VALID["now"]).status_code == 200
+    assert client.post("/now", json=VALID["now"]).status_code == 200
+    assert client.post("/now", json=VALID["now"], headers={"Authorization": "Bearer x"}).status_code == 503
+
+
 @pytest.mark.parametrize(
     ("minor", "is_spoken"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)]
 )  # fmt: skip

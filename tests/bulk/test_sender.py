@@ -12,11 +12,22 @@ from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage, Stop
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.delivery.sender import SmsSender
-from airflow_provider_dialogtech.exceptions import InDoubt, NotSent, Refused, WaitTooLong
+from airflow_provider_dialogtech.exceptions import (
+    InDoubt,
+    InvalidMessage,
+    JournalUnavailable,
+    NotSent,
+    Refused,
+    WaitTooLong,
+)
+from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import stored_key
+from airflow_provider_dialogtech.journal.schema import messages as messages_table
 from airflow_provider_dialogtech.sandbox.process import running_sandbox
 from tests.delivery.attacking import EIGHT_NUMBERS, FAST, FAST_SANDBOX
 from tests.delivery.delivering import TIMEOUT, a_journal, a_message, a_sender, assert_limits_kept, emptied, run, started
+from tests.journal.looking import change
 from tests.proxies.sqlite import locked
 
 PLENTY = 30.0
@@ -180,6 +191,57 @@ def test_messages_are_made_only_when_they_are_needed():
         reported += 1
     assert (made, reported) == (10_000, 10_000)
     assert furthest <= 4
+
+
+def test_a_list_that_is_retried_asks_for_many_messages_at_once_and_sends_only_the_rest(
+    sandbox, sqlite_url, monkeypatch
+):
+    """One by one, it would take minutes to get past 90,000 messages that were sent."""
+    send(sandbox, sqlite_url, 60)
+    asked, one_by_one = [], []
+    find_sent, reserve = MessageJournal.find_sent, MessageJournal.reserve
+    monkeypatch.setattr(
+        MessageJournal,
+        "find_sent",
+        lambda self, keys, **options: asked.append(len(keys)) or find_sent(self, keys, **options),
+    )
+    monkeypatch.setattr(
+        MessageJournal,
+        "reserve",
+        lambda self, request, **options: one_by_one.append(request.key) or reserve(self, request, **options),
+    )
+    change(
+        sqlite_url, messages_table.update().where(messages_table.c.key == stored_key("key 40")).values(state="unsent")
+    )
+    emptied(sandbox, monkeypatch)
+    reported = send(sandbox, sqlite_url, 64)
+    assert sorted(arrivals(sandbox)) == [40, 60, 61, 62, 63]
+    assert {row for row, outcome in reported.items() if outcome.status == "sent"} == {40, 60, 61, 62, 63}
+    assert {outcome.status for outcome in reported.values()} == {"sent", "already_sent"}
+    assert len(reported) == 64
+    assert len(set(one_by_one)) < 50
+    assert max(asked) > 10
+
+
+def test_a_list_that_is_retried_without_a_journal_says_so_of_each_message(sandbox, sqlite_url, monkeypatch):
+    send(sandbox, sqlite_url, 20)
+
+    def away(*_args, **_options):
+        raise JournalUnavailable
+
+    monkeypatch.setattr(MessageJournal, "find_sent", away)
+    reported = send(sandbox, sqlite_url, 20)
+    assert [outcome.status for outcome in reported.values()] == ["already_sent"] * 20
+
+
+def test_a_key_of_a_message_to_somebody_else_is_named_also_beside_many_that_were_sent(sandbox, sqlite_url):
+    send(sandbox, sqlite_url, 40)
+    change(
+        sqlite_url,
+        messages_table.update().where(messages_table.c.key == stored_key("key 30")).values(recipient="other"),
+    )
+    reported = send(sandbox, sqlite_url, 40)
+    assert {row for row, outcome in reported.items() if isinstance(outcome, InvalidMessage)} == {30}
 
 
 RESULT = SendResult(

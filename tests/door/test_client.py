@@ -3,11 +3,13 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 import pytest
+import trustme
 
 pytest.importorskip("airflow.api_fastapi")
 
@@ -21,7 +23,7 @@ from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.store import Store
-from tests.doors import TOKEN, wire_to
+from tests.doors import TOKEN, running_door, wire_to
 from tests.journal.looking import rows
 
 pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
@@ -164,6 +166,23 @@ def test_a_token_that_was_rotated_is_asked_for_anew_once(door_server, behind):
     assert asked == [False, True]
 
 
+def test_threads_that_meet_a_rotated_token_at_once_all_take_the_new_one(door_server, behind):
+    tokens, together = ["of yesterday"], threading.Barrier(3)
+
+    def token(is_newest):
+        if is_newest:
+            tokens[0] = TOKEN
+            together.wait(10)
+        return tokens[0]
+
+    store = a_store(door_server.url, token=lambda is_newest: TOKEN)
+    store.open()
+    backend = store._process().backend(1)
+    backend._door, backend._token = Door(door_server.url, token), "of yesterday"
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(a_journal(store).find, "abc")) == [None] * 3
+
+
 def test_a_token_that_is_wrong_is_refused_by_name_and_not_shown(door_server, behind):
     with pytest.raises(JournalUnavailable) as raised:
         a_journal(a_store(door_server.url, token=lambda is_newest: "another token")).find("key")
@@ -201,7 +220,7 @@ def test_what_is_on_the_wire_shows_neither_body_nor_number_nor_key(door_server, 
     sent = []
     exchange = DoorBackend._exchange
     monkeypatch.setattr(
-        DoorBackend, "_exchange", lambda self, step, body, until: sent.append(body) or exchange(self, step, body, until)
+        DoorBackend, "_exchange", lambda self, step, body, *rest: sent.append(body) or exchange(self, step, body, *rest)
     )
     journal = a_journal(a_store(door_server.url))
     send(journal, "a secret key")
@@ -264,3 +283,16 @@ def test_a_child_process_has_connections_of_its_own(door_server, behind):
         os._exit(0 if found is not None and found.state == "sent" else 1)
     assert journal.find("parent").state == "sent"
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_certificate_is_checked_by_the_authority_that_is_given(tmp_path, sqlite_url):
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with running_door("https", ssl_certfile=tmp_path / "server.pem") as server:
+        server.to(sqlite_url)
+        journal = a_journal(Store(Door(server.url, lambda is_newest: TOKEN, str(tmp_path / "ca.pem"))))
+        assert journal.find("key") is None
+        with pytest.raises(JournalUnavailable, match=r"certificate is not trusted here.*ssl_ca_file"):
+            a_journal(a_store(server.url)).find("key")

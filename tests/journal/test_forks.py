@@ -139,3 +139,8 @@ def test_two_threads_that_fork_at_once_wait_for_each_other(sqlite_url):
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
     assert codes == [0] * 10
     assert failed == []
+
+
+def test_a_fork_that_was_under_way_when_the_file_was_first_used_goes_on(sqlite_url):
+    sqlite._forks.in_parent()
+    write(Store(sqlite_url), "parent goes on")

@@ -88,13 +88,22 @@ def test_an_instance_of_a_mapped_task_renders_the_same(dag):
     assert (task.to, task.message) == ("+6581234567", "10.50")
 
 
-def test_the_arguments_of_a_function_render_as_the_dag_says(dag):
-    task = dialogtech_sms_task(lambda rows: "Hi", task_id="function", to="{{ params.to }}")(
-        rows="{{ params.rows }}"
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_in_a_functions_arguments_stays_as_it_is(dag, text):
+    given = {"value": "{{ params.value }}", "more": ["{{ params.value }}"], "literal": text}
+    task = dialogtech_sms_task(lambda *_, **__: "Hi", task_id="function", to="{{ params.value }}")(
+        "{{ params.value }}", **given
     ).operator
-    rendered(task, dag, params={"to": "+6581234567", "rows": "10"})
-    assert task.to == "+6581234567"
-    assert task.op_kwargs["rows"] == (10 if dag.render_template_as_native_obj else "10")
+    rendered(task, dag, params={"value": text})
+    assert task.to == text
+    assert list(task.op_args) == [text]
+    assert task.op_kwargs == {"value": text, "more": [text], "literal": text}
+
+
+def test_another_value_in_a_functions_arguments_stays_so_in_a_dag_that_renders_natively(dag):
+    task = dialogtech_sms_task(lambda rows: "Hi", task_id="function")(rows="{{ params.rows }}").operator
+    rendered(task, dag, params={"rows": [10]})
+    assert task.op_kwargs == {"rows": [10] if dag.render_template_as_native_obj else "[10]"}
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])
@@ -204,3 +213,55 @@ def test_a_file_in_another_encoding_is_named(dag, tmp_path):
     (tmp_path / "hello.sms").write_bytes("Grüße".encode("latin-1"))
     with pytest.raises(AirflowFailException, match=r"hello\.sms is not in UTF-8\. Save it as UTF-8"):
         rendered(single(message="hello.sms"), dag)
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The texts that were compiled as templates."""
+    texts = []
+    compile_text = jinja2.Environment.from_string
+
+    def from_string(self, source, *args, **kwargs):
+        texts.append(source)
+        return compile_text(self, source, *args, **kwargs)
+
+    monkeypatch.setattr(jinja2.Environment, "from_string", from_string)
+    return texts
+
+
+def test_a_long_list_is_rendered_only_where_there_is_something_to_render(dag, compiled):
+    """To compile each value of a hundred thousand rows, as Airflow does, takes a minute."""
+    plain = [{"to": f"+6581{n:06}", "name": f"Ada {n}", "items": ["{a}", 2, None, True, 1.5]} for n in range(500)]
+    rows = [*plain, {"to": "1", "when": "{{ params.when }}"}, {"to": "2", "when": "{{ params.when }}"}]
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=rows, message="Hi")
+    compiled.clear()
+    rendered(task, dag, params={"when": "10.50"})
+    assert task.recipients == [*plain, {"to": "1", "when": "10.50"}, {"to": "2", "when": "10.50"}]
+    assert all(row is given for row, given in zip(task.recipients, plain, strict=False))
+    assert sorted(compiled) == ["dialogtech_default", "{{ params.when }}"]
+
+
+class Rows(list):
+    """A list whose rows are no plain ones."""
+
+
+@pytest.mark.parametrize("text", ["Ada\n", "a\r\nb", "{# no #}Ada", "{% if 1 %}Ada{% endif %}", "{{ 'Ada' }}", "Ada"])
+@pytest.mark.parametrize("rows", [list, tuple, Rows, lambda rows: [[[[[rows]]]]]])
+def test_a_list_renders_as_jinja_renders_each_of_its_texts(dag, text, rows):
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=rows([text, {"name": text}]), message="Hi")
+    expected = dag.get_template_env().from_string(text).render()
+    found = rendered(task, dag).recipients
+    while isinstance(found[0], list):
+        (found,) = found
+    assert list(found) == [expected, {"name": expected}]
+
+
+@pytest.mark.parametrize(("option", "sign"), [("line_statement_prefix", "%%"), ("variable_start_string", "<<")])
+def test_the_signs_of_the_dag_s_own_environment_are_known(option, sign):
+    start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    options = {option: sign, **({"variable_end_string": ">>"} if sign == "<<" else {})}
+    with DAG("signs", schedule=None, start_date=start, jinja_environment_kwargs=options) as own:
+        task = DialogTechSendBulkSmsOperator(
+            task_id="send", recipients=["<< params.to >>" if sign == "<<" else "%% set x = 1"], message="Hi"
+        )
+    assert rendered(task, own, params={"to": "5"}).recipients == (["5"] if sign == "<<" else [""])

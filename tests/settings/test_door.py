@@ -110,7 +110,7 @@ def test_a_connection_that_cannot_be_read_is_named_with_what_to_do(monkeypatch):
     assert "Restart the scheduler" in raised.value.advice
 
 
-def test_the_server_reads_the_token_from_airflows_database_and_makes_a_new_one_where_it_was_deleted(metadata_db):
+def test_the_server_reads_the_token_as_tasks_do_and_makes_a_new_one_where_it_was_deleted(metadata_db):
     from airflow.models.connection import Connection
     from airflow.utils.session import create_session
     from sqlalchemy import delete
@@ -123,3 +123,19 @@ def test_the_server_reads_the_token_from_airflows_database_and_makes_a_new_one_w
     assert door.newest_token() not in {"", first}
     with create_session() as session:
         session.execute(delete(Connection).where(Connection.conn_id == door.CONN_ID))
+
+
+def test_the_server_asks_for_the_token_that_an_environment_variable_gives_to_tasks(metadata_db, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_DIALOGTECH_JOURNAL", '{"conn_type": "generic", "password": "of the environment"}')
+    assert door.newest_token() == "of the environment"
+
+
+def test_a_database_that_is_down_is_an_error_with_a_name(connection, monkeypatch):
+    def fail():
+        raise OSError("the database says: pa55")
+
+    monkeypatch.setattr(door, "ensure_token", fail)
+    assert door.newest_token() == TOKEN
+    monkeypatch.setattr(door, "connection_of", lambda conn_id: fail())
+    with pytest.raises(JournalUnavailable):
+        door.newest_token()
