@@ -29,7 +29,7 @@ def _wait_for_imports() -> None:
     if _others_import():
         log.warning(
             "This process forks although another of its threads has been importing a module for %.0f s. The child "
-            "hangs if it imports that module, too.",
+            "hangs if it also imports that module.",
             LONGEST,
         )
 

@@ -73,7 +73,7 @@ class DoorBackend:
     """One process's connections to the door.
 
     :param door: where it is.
-    :param clock: tells how long an answer took.
+    :param clock: measures how long an answer took.
     """
 
     def __init__(self, door: Door, clock: Clock) -> None:
@@ -111,7 +111,7 @@ class DoorBackend:
         return rows  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Close the connections that nobody uses; the others are closed when they are given back."""
+        """Close the unused connections; the others are closed when they are given back."""
         self._session.close()
 
     def read_clock(self, timeout: float) -> Reading:

@@ -191,7 +191,7 @@ class Time(BaseModel):
 
     @classmethod
     def of(cls, reading: Reading, arrived: float, leaves: float) -> Time:
-        """Tell a reading.
+        """Return a reading for the client.
 
         :param reading: the server's.
         :param arrived: when the request came, on the server's monotonic clock.
@@ -220,7 +220,7 @@ class NowIs(BaseModel):
 
 
 class Reserve(BaseModel):
-    """A question to the planner. `held.due` is in so many seconds; the names are those of `Planner` and `Planning`."""
+    """A question to the planner. `held.due` is in seconds from now; the names are those of `Planner` and `Planning`."""
 
     request: NamedRequest
     limits: RateLimits

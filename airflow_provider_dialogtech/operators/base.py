@@ -104,7 +104,7 @@ class PooledOperator(BaseOperator):
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
         own = environment_of(self)
-        # A function's argument may be a phone number, too.
+        # A function's argument may also be a phone number.
         as_values = (*_TEXTS, _VALUE, *(_ARGUMENTS if isinstance(jinja_env, NativeEnvironment) else ()))
         for name in template_fields:
             given = getattr(parent, name, None)

@@ -79,7 +79,7 @@ def _connection(*, past_caches: bool) -> Any:
 
 
 def newest_token() -> str:
-    """Return the token that the API server asks for: what tasks get, too. Where there is none, one is made first.
+    """Return the token that the API server asks for and that tasks get. If there is none, one is created first.
 
     :raises JournalUnavailable: when it cannot be read.
     """

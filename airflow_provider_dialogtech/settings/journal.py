@@ -166,7 +166,7 @@ def _nowhere(now: Situation) -> InvalidConnection:
         return InvalidConnection(
             f"Airflow's metadata database ({now.metadata}) cannot hold the delivery journal",
             advice="Set [dialogtech] journal_url on the API server only, to a PostgreSQL database or a SQLite file: "
-            "tasks ask the API server. Commands need it, too.",
+            "tasks ask the API server. Commands also need it.",
         )
     return InvalidConnection(
         f"{', '.join(_distributed())} may run tasks on several machines, and Airflow's metadata database "
