@@ -47,7 +47,7 @@ def how_to_settle(sought: str, message: str, it: str, again: str = 'set in_doubt
     :param again: how to send it again.
     """
     return (
-        f"Look for {sought} in DialogTech's message log, and settle {message}: `python -m airflow_provider_dialogtech "
+        f"Look for {sought} in DialogTech's message log. Then settle {message}: `python -m airflow_provider_dialogtech "
         f"messages list` shows {it}, `messages resolve` settles {it}. Or, to send {it} again in any case, {again}."
     )
 

@@ -73,7 +73,7 @@ def running_door(scheme: str = "http", **options: Any) -> Iterator[DoorServer]:
         while not running.started:
             time.sleep(0.01)
         yield server
-        running.should_exit = True
+        running.should_exit = running.force_exit = True
         thread.join(10)
 
 

@@ -173,11 +173,11 @@ def test_the_connection_is_read_as_it_is_written_in_json_and_in_a_uri(tmp_path):
         assert settings.url == ""
 
 
-def test_the_test_that_is_shown_passes(tmp_path):
+def test_the_test_that_is_shown_passes(tmp_path, python):
     (shown,) = (found for found in of_page("docs/sandbox.md", "python") if "pytest" in found)
     (tmp_path / "test_shown.py").write_text(shown)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--rootdir", tmp_path, tmp_path],
+        [*python, "-m", "pytest", "-q", "--rootdir", str(tmp_path), str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,

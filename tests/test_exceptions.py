@@ -50,8 +50,8 @@ SENTENCES = {
     WaitTooLong: "The message was not sent: no way. Send it again later, or with a longer max_wait.",
     JournalUnavailable: "The message was not sent: no way. Check the journal: `python -m airflow_provider_dialogtech "
     "check`. Sending the message again is safe.",
-    InDoubt: "The message may have been sent: no way. Look for this recipient and time in DialogTech's message log, "
-    "and settle the message: `python -m airflow_provider_dialogtech messages list` shows it, `messages resolve` "
+    InDoubt: "The message may have been sent: no way. Look for this recipient and time in DialogTech's message log. "
+    "Then settle the message: `python -m airflow_provider_dialogtech messages list` shows it, `messages resolve` "
     'settles it. Or, to send it again in any case, set in_doubt="resend".',
 }
 FULL = [

@@ -48,13 +48,13 @@ class Alert:
     resolves: str | None = field(default=None, repr=False)
 
 
-def failed_run(event: str, context: Mapping[str, Any]) -> str:
+def identity_of_failed_run(event: str, context: Mapping[str, Any]) -> str:
     """Return a string that identifies the failed run of an alert; empty where it is about no failure of a run."""
     run_id = run_id_of(context)
     return json.dumps([dag_id_of(context), run_id]) if run_id and event in _FAILURES else ""
 
 
-ENDED_BY = {"success": "failed", "dag_success": "dag_failed"}
+FAILURE_RESOLVED_BY = {"success": "failed", "dag_success": "dag_failed"}
 """Each success event, and the failure event that it resolves."""
 
 
@@ -74,7 +74,7 @@ def recovery_alert(event: str, context: Mapping[str, Any], *, body: str, note: s
         body=body or recovery_body(subject_of(event, context)),
         built_in=not body,
         note=note,
-        dedup_key=given_key or json.dumps([dag_id_of(context), ENDED_BY[event], None]),
+        dedup_key=given_key or json.dumps([dag_id_of(context), FAILURE_RESOLVED_BY[event], None]),
         cooldown=None,
         origin=origin_of(context),
         about=identity_of(event, context),

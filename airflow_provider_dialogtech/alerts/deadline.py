@@ -14,13 +14,13 @@ from airflow_provider_dialogtech.exceptions import JournalUnavailable, NotSent, 
 T = TypeVar("T")
 
 # Longest time of a callback, in seconds. Airflow may allow less.
-HELD = 45.0
+LONGEST_CALLBACK = 45.0
 # Longest wait for a slot, and longest API call.
-WAIT = 30.0
-CALL = 14.0
+LONGEST_WAIT = 30.0
+LONGEST_CALL = 14.0
 # Between the reservation of a slot and the request.
 SPARE = 1.0
-# A message takes no slot that leaves less than this part of `CALL` for its call.
+# A message takes no slot that leaves less than this part of `LONGEST_CALL` for its call.
 _LEAST_CALL = 0.25
 # A journal that answers late leaves at least this time, in seconds, to find that out.
 _LEAST_FOR_JOURNAL = 1.0
@@ -42,7 +42,7 @@ class AlertDeadline:
 
     def remaining_for_slot(self) -> float:
         """Return the longest time that an alert may wait for its slot, in seconds."""
-        return max(0.0, min(WAIT, self._before_call() - SPARE))
+        return max(0.0, min(LONGEST_WAIT, self._before_call() - SPARE))
 
     def remaining_for_journal(self, seconds: float) -> float:
         """Return how long an alert may wait for a journal's answers, so that another journal can answer after it.
@@ -56,7 +56,7 @@ class AlertDeadline:
 
         :param timeout: the most.
         """
-        return min(timeout, max(CALL * _LEAST_CALL, self.remaining() - SPARE))
+        return min(timeout, max(LONGEST_CALL * _LEAST_CALL, self.remaining() - SPARE))
 
     def sleep(self, seconds: float) -> None:
         """Sleep, if enough time remains to send afterwards.
@@ -70,7 +70,7 @@ class AlertDeadline:
         self._clock.sleep(seconds)
 
     def _before_call(self) -> float:
-        return self.remaining() - CALL * _LEAST_CALL
+        return self.remaining() - LONGEST_CALL * _LEAST_CALL
 
 
 # A process that is stopped or gets no CPU time cannot read the journal's answer. So the clock is read every `_TICK`

@@ -18,7 +18,13 @@ from typing import Any, NoReturn
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.deadline import CALL, HELD, AlertDeadline, Departure, JournalAttempt
+from airflow_provider_dialogtech.alerts.deadline import (
+    LONGEST_CALL,
+    LONGEST_CALLBACK,
+    AlertDeadline,
+    Departure,
+    JournalAttempt,
+)
 from airflow_provider_dialogtech.alerts.journals import AlertJournal
 from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
 from airflow_provider_dialogtech.clock import Clock
@@ -66,7 +72,7 @@ def deliver(
     :return: whether any recipient got a message, from this alert or from an earlier one with the same dedup key.
     """
     allowed = HOST.remaining_seconds(context or {})
-    deadline = AlertDeadline(HELD if allowed is None else min(HELD, allowed - MARGIN))
+    deadline = AlertDeadline(LONGEST_CALLBACK if allowed is None else min(LONGEST_CALLBACK, allowed - MARGIN))
     numbers = _numbers(alert, recipients, hook.settings)
     messages = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
     try:
@@ -387,7 +393,7 @@ class RecipientAlert:
 
     @property
     def _call_seconds(self) -> float:
-        return self.deadline.remaining_for_call(min(self.hook.settings.timeout, CALL))
+        return self.deadline.remaining_for_call(min(self.hook.settings.timeout, LONGEST_CALL))
 
     def _body(self, claim: Claim) -> str:
         if self.alert.resolves is None or claim.recovery is None or claim.recovery.is_same:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from airflow_provider_dialogtech._compat import IS_AIRFLOW_3
 from airflow_provider_dialogtech.alerts.deadline import AlertDeadline, Departure, JournalAttempt
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
 from airflow_provider_dialogtech.journal.journal import MessageJournal, Outcome
@@ -53,6 +54,9 @@ def import_stores() -> None:
     """Import the journals' modules, so that the import does not count as the journal's time."""
     from airflow_provider_dialogtech.delivery import sender  # noqa: F401
     from airflow_provider_dialogtech.journal import postgres, sqlite  # noqa: F401
+
+    if IS_AIRFLOW_3:
+        from airflow_provider_dialogtech.door import client  # noqa: F401
 
 
 def shared_journal() -> Store:

@@ -12,7 +12,7 @@ from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK, redact
 from airflow_provider_dialogtech.exceptions import plural
 from airflow_provider_dialogtech.journal.records import NO_INDEX, task_name
 from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_get, safe_str, type_name
-from airflow_provider_dialogtech.settings.identity import loop_index_in
+from airflow_provider_dialogtech.settings.identity import index_of, loop_index_in
 from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
 from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, ends_with_link, shorten
 
@@ -67,13 +67,8 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
 
 
 def _task_name(ti: Any, room: int = 0, loop_index: int = NO_INDEX) -> str:
-    map_index = safe_get(ti, "map_index")
-    return task_name(
-        clip(safe_get(ti, "task_id"), room),
-        map_index if isinstance(map_index, int) else NO_INDEX,
-        loop_index,
-        label_of(ti),
-    )
+    map_index = index_of(safe_get(ti, "map_index"))
+    return task_name(clip(safe_get(ti, "task_id"), room), map_index, loop_index, label_of(ti))
 
 
 def label_of(ti: Any) -> str:

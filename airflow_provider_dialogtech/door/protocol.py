@@ -34,9 +34,10 @@ LONGEST = 20.0
 """For how many seconds at most a request may wait for its answer."""
 MOST_WRITES = 8
 MOST_NUMBERS = 1000
+MOST_KEYS = 500
 LONGEST_NAME = 250
 
-READS = frozenset({"before_reserving", "find", "get", "now", "alert_question"})
+READS = frozenset({"before_reserving", "find", "find_sent", "get", "now", "alert_question"})
 """The questions that may be asked through the door."""
 WRITES = frozenset({"start", "settle", "settle_lost", "release", "doubt", "prune"}).union(
     name for name in STATEMENTS if name.startswith("alert_") and name not in READS
@@ -88,7 +89,9 @@ class NamedStatement(BaseModel):
     """A statement by its name, and its values."""
 
     name: _Token
-    values: dict[_Token, _Detail | Annotated[int, Field(strict=True)] | _Number | None] = Field(max_length=64)
+    values: dict[_Token, _Detail | Annotated[int, Field(strict=True)] | _Number | list[_Digest] | None] = Field(
+        max_length=64
+    )
 
     @classmethod
     def of(cls, statement: Statement) -> NamedStatement:
@@ -112,6 +115,8 @@ class NamedStatement(BaseModel):
 def _fits(name: str, kind: type, value: Any) -> bool:
     if value is None:
         return name in _NULLABLE
+    if kind is list:
+        return isinstance(value, list) and len(value) <= MOST_KEYS and all(_fits(name, str, each) for each in value)
     if kind is str:
         longest = _LARGEST_DETAIL if name == "new_detail" else 32 if name in _TOKENS else 64
         return isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable()
@@ -135,7 +140,9 @@ def _kinds_of(name: str) -> Mapping[str, type]:
     dialect: Any = postgresql
     compiled = statement.compile(dialect=dialect.dialect())
     # What has a value already is a constant of the statement.
-    return {key: bind.type.python_type for key, bind in compiled.binds.items() if bind.required}
+    return {
+        key: list if bind.expanding else bind.type.python_type for key, bind in compiled.binds.items() if bind.required
+    }
 
 
 class Do(BaseModel):

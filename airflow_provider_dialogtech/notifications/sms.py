@@ -12,7 +12,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import BaseNotifier
-from airflow_provider_dialogtech.alerts.alert import ENDED_BY, Alert, failed_run, recovery_alert
+from airflow_provider_dialogtech.alerts.alert import FAILURE_RESOLVED_BY, Alert, identity_of_failed_run, recovery_alert
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.failed_run import failed_run_body
 from airflow_provider_dialogtech.alerts.question import answer_link, question_body, question_key
@@ -214,7 +214,7 @@ class _Rendered:
             return None  # on 2.11 a skipped task calls its success callbacks too
         body, note = self._body()
         given = self._given_key()
-        if self._notifier.resolved and event in ENDED_BY:
+        if self._notifier.resolved and event in FAILURE_RESOLVED_BY:
             return recovery_alert(event, self._context, body=body, note=note, given_key=given)
         is_question = event == "asked" and not body
         return Alert(
@@ -227,7 +227,7 @@ class _Rendered:
             cooldown=self._notifier.cooldown,
             origin=origin_of(self._context),
             about=identity_of(event, self._context),
-            run=failed_run(event, self._context),
+            run=identity_of_failed_run(event, self._context),
             is_whole_run=event == "dag_failed",
             once_per_run=self._is_about_run,
         )

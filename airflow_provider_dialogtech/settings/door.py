@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_dialogtech._compat import connection_of
+from airflow_provider_dialogtech._compat import AirflowNotFoundException, connection_of
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
 from airflow_provider_dialogtech.masking import Opaque
 from airflow_provider_dialogtech.settings import config
@@ -16,6 +17,8 @@ from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.store import Store
 
+# Somebody has deleted it. The API server makes a new one when it is asked without a token, and refuses the request.
+_NONE_YET = SimpleNamespace(host="", port=None, schema="", password="")
 _LOCAL = "http://localhost:8080"
 _EXECUTION = "/execution"
 
@@ -69,6 +72,10 @@ def _connection(*, past_caches: bool) -> Any:
         cache.SecretCache.reset()
     try:
         return connection_of(CONN_ID)
+    except AirflowNotFoundException as error:
+        if not past_caches:
+            return _NONE_YET
+        problem = type(error).__name__
     except Exception as error:  # of any kind: Airflow's own, or a secrets backend's
         problem = type(error).__name__
     # Outside the except block: the error may show the connection.

@@ -88,7 +88,7 @@ def test_a_second_notifier_has_the_time_that_the_first_one_left(sandbox, one_num
 
 def test_the_timeout_of_the_connection_is_shortened(sandbox, one_number, monkeypatch, caplog):
     for module in (deadline, deliver):
-        monkeypatch.setattr(module, "CALL", 1.4)
+        monkeypatch.setattr(module, "LONGEST_CALL", 1.4)
     sandbox.fault("hang_after_accept", seconds=60)
     call([ALICE], seconds_left=5.0)
     assert outcomes(caplog) == {ALICE[-4:]: "may have been sent"}

@@ -91,7 +91,7 @@ def changed(value, path, to):
 
 def statement(name):
     """Return a request with valid values for a statement."""
-    usual = {str: "x", int: 1, float: 1.0}
+    usual = {str: "x", int: 1, float: 1.0, list: ["x", "y"]}
     values = {parameter: usual[kind] for parameter, kind in protocol._kinds_of(name).items()}
     named = {"name": name, "values": values}
     return ("ask", {**ASK, "statement": named}) if name in protocol.READS else ("do", {**DO, "statements": [named]})

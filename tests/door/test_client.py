@@ -1,6 +1,8 @@
 """A process that reaches the journal by the door alone: what it does when the way there, or the other side, fails."""
 
+import inspect
 import os
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +19,14 @@ from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.door.client import Door, DoorBackend
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from airflow_provider_dialogtech.journal import dedup
+from airflow_provider_dialogtech.journal import journal as journal_module
 from airflow_provider_dialogtech.journal.backend import Reading
 from airflow_provider_dialogtech.journal.dedup import AlertGate
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.statements import STATEMENTS
 from airflow_provider_dialogtech.journal.store import Store
 from tests.doors import TOKEN, running_door, wire_to
 from tests.journal.looking import rows
@@ -228,6 +233,14 @@ def test_what_is_on_the_wire_shows_neither_body_nor_number_nor_key(door_server, 
     said = b"".join(sent).decode()
     assert len(sent) >= 5
     assert not [word for word in ("Hello", "a secret key", "5556667777", *NUMBERS, "SELECT", "UPDATE") if word in said]
+
+
+@pytest.mark.parametrize(("module", "prefix"), [(journal_module, "statements."), (dedup, "alert_statements.")])
+def test_each_statement_of_the_journals_two_faces_may_pass(module, prefix):
+    used = re.findall(rf"\b{re.escape(prefix)}([A-Z_]+)\b", inspect.getsource(module))
+    names = {f"{prefix.removesuffix('statements.')}{name.lower()}" for name in used} & set(STATEMENTS)
+    assert len(names) > 5
+    assert names <= protocol.READS | protocol.WRITES
 
 
 def a_backend(url="http://127.0.0.1:1"):

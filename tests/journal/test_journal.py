@@ -80,6 +80,13 @@ def slots(journal, store_url, count, **request):
     return [time - at[0] for time in at]
 
 
+def test_of_many_messages_those_are_found_that_were_sent(journal):
+    held = send(journal, a_request("sent"), detail={"sms_id": "1"})
+    journal.reserve(a_request("reserved"))
+    found = journal.find_sent(["sent", "reserved", "unknown"])
+    assert {key: (record.id, record.outcome) for key, record in found.items()} == {"sent": (held.id, {"sms_id": "1"})}
+
+
 def test_one_number_gets_a_slot_a_second(journal, store_url, unhurried):
     assert slots(journal, store_url, 4) == pytest.approx([0, SECOND, 2 * SECOND, 3 * SECOND], abs=1e-3)
 

@@ -12,13 +12,14 @@ import pytest
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.schema import messages
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.plugins import dialogtech
 from airflow_provider_dialogtech.plugins import listener as retention
 from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
 from airflow_provider_dialogtech.settings import host
 from airflow_provider_dialogtech.settings.journal import Place
-from tests.journal.looking import edit
+from tests.journal.looking import change, edit, rows
 
 DAY = 86400
 
@@ -30,9 +31,11 @@ def journal(monkeypatch, tmp_path):
     url = f"sqlite:///{file}"
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
     journal = MessageJournal(Store(url), "account", RateLimits())
-    for n in range(350):
-        journal.reserve(SlotRequest(f"key {n}", ("5554332111",), "5556667777", "Hello"))
+    journal.reserve(SlotRequest("key", ("5554332111",), "5556667777", "Hello"))
     edit(url, at=time.time() - 91 * DAY, state="sent")
+    (row,) = rows(url)
+    copies = [row._asdict() | {"id": row.id + n, "key": f"key {n}"} for n in range(1, 350)]
+    change(url, messages.insert().values(copies))
     return file
 
 

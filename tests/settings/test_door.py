@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_dialogtech._compat import AirflowNotFoundException
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
 from airflow_provider_dialogtech.settings import door
 
@@ -123,6 +124,33 @@ def test_the_server_reads_the_token_as_tasks_do_and_makes_a_new_one_where_it_was
     assert door.newest_token() not in {"", first}
     with create_session() as session:
         session.execute(delete(Connection).where(Connection.conn_id == door.CONN_ID))
+
+
+def test_a_connection_that_was_deleted_is_asked_for_and_read_anew(monkeypatch):
+    """A new task has no earlier token to be refused with: without one, the server makes the connection again."""
+    found = iter([None, SimpleNamespace(host=None, schema=None, port=None, password=TOKEN)])
+
+    def read(_):
+        connection = next(found)
+        if connection is None:
+            raise AirflowNotFoundException("no such connection")
+        return connection
+
+    monkeypatch.setattr(door, "connection_of", read)
+    token = door.door_store().url.token
+    assert token(False) == ""
+    assert token(True) == TOKEN
+
+
+def test_a_connection_that_the_server_does_not_make_either_is_named(monkeypatch):
+    def read(_):
+        raise AirflowNotFoundException("no such connection")
+
+    monkeypatch.setattr(door, "connection_of", read)
+    token = door.door_store().url.token
+    assert token(False) == ""
+    with pytest.raises(JournalUnavailable, match="could not read the connection dialogtech_journal"):
+        token(True)
 
 
 def test_the_server_asks_for_the_token_that_an_environment_variable_gives_to_tasks(metadata_db, monkeypatch):

@@ -50,6 +50,11 @@ _SOON_MISSED = (
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     }
 )
+# No DAG file changes.
+_PARSED_ONCE = {
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+    "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
+}
 # As dialogtech_every_dag asks for it, and with time for callbacks on a busy machine.
 _ALERT_ON = {
     # Airflow 3 ends a task's process this long after its success, whatever its callbacks still do.
@@ -145,7 +150,7 @@ def system(new_metadata_db, tmp_path_factory):
             folder / "dags",
             connections=connections,
             triggerer=True,
-            environment=_SOON_MISSED | _ALERT_ON,
+            environment=_SOON_MISSED | _PARSED_ONCE | _ALERT_ON,
             database=new_metadata_db,
         ) as airflow:
             system = System(airflow, sandbox)
