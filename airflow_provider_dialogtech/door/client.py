@@ -208,8 +208,8 @@ class DoorBackend:
         if status in {HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED}:
             words = "it does not accept the token of the connection dialogtech_journal"
             advice = (
-                "If a secrets backend or an environment variable has that connection, give the API server the same one; "
-                "otherwise delete it, and a new one is created"
+                "If a secrets backend or an environment variable has that connection, give the API server the same "
+                "one; otherwise delete it, and a new one is created"
             )
         elif status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} or status < HTTPStatus.BAD_REQUEST:
             words = "there is no journal at this address"
