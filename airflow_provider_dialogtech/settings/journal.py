@@ -187,9 +187,8 @@ def file_of_one_machine() -> InvalidConnection:
 
 
 _SHARE_A_DATABASE = (
-    "Set [dialogtech] journal_url to a PostgreSQL database that all of them reach "
-    "(AIRFLOW__DIALOGTECH__JOURNAL_URL=postgresql+psycopg2://…), or, if all tasks share a file and it outlives them, "
-    "[dialogtech] allow_local_journal = True."
+    "Set [dialogtech] journal_url to a PostgreSQL database that all of them reach. Or, if all tasks share a file that "
+    "outlives them, set [dialogtech] allow_local_journal = True."
 )
 
 # The executors that run tasks on the scheduler's machine.
