@@ -1,8 +1,8 @@
-"""The door to the journal: routes by which tasks, callbacks and triggers use it, where they reach no database.
+"""The door to the journal: routes by which tasks, callbacks and triggers use it if they reach no database.
 
-Each request shows the token of the connection `dialogtech_journal`. It opens nothing but the journal, and no SQL comes
-in or goes out. The work runs in threads of its own: a message that waits for its account's lock holds none of those
-that Airflow's routes share.
+Each request shows the token of the connection `dialogtech_journal`. It gives access only to the journal, and no SQL is
+sent or received. The work runs in threads of its own: a message that waits for its account's lock does not hold a
+thread of Airflow's own routes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class JournalDoor:
 
     :param open_store: opens it; it may block.
     :param read_token: returns the token that is asked for; it may block.
-    :param retention: returns for how many seconds messages are kept: it is this side's to say.
+    :param retention: returns for how many seconds messages are kept: the API server decides that.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class JournalDoor:
         return protocol.Version(version=protocol.version())
 
     def _ours(self, statement: Statement) -> Statement:
-        """Return a statement with this side's retention, where it deletes what is older."""
+        """Return a statement with this side's retention, if it deletes older rows."""
         return Statement(
             statement.sql,
             {name: self._retention() if name == "retention" else value for name, value in statement.values.items()},
@@ -161,7 +161,7 @@ class JournalDoor:
         return await self._threads.run(in_thread)
 
     async def _read(self, request: Request, kind: type[A]) -> A:
-        """Read a request, once it may ask."""
+        """Read a request, after its token was checked."""
         said = request.headers.get(protocol.VERSION_HEADER, "")
         if not protocol.is_spoken(said):
             raise Refused(
@@ -204,7 +204,7 @@ class _Token:
         return self._is_known(token)
 
     async def _read_again(self, token: str) -> None:
-        # A wrong one, tried again and again, does not have it read each time.
+        # A wrong token that is tried repeatedly does not cause a read each time.
         valid_for = TOKEN_SECONDS if self._is_known(token) else WRONG_TOKEN_SECONDS
         if time.monotonic() < self._read_at + valid_for:
             return
@@ -212,7 +212,7 @@ class _Token:
             self._known = await self._threads.run(self._read)
             self._read_at = time.monotonic()
         except DialogTechError as error:
-            # Airflow's database may be back in a moment; until then the token is what it was.
+            # Airflow's database may be available again soon; until then the old token is used.
             if not self._is_known(token):
                 raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, error.reason) from None
 
@@ -232,7 +232,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _answering(handle: Callable[[Request], Awaitable[BaseModel]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the route of a handler: what it raises becomes words that hold neither SQL nor a stack."""
+    """Return the route of a handler: its errors become sentences without SQL and without a stack trace."""
 
     async def route(request: Request) -> Response:
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
-_HELP = "Send SMS messages through DialogTech, and look after them"
+_HELP = "Send SMS messages through DialogTech, list and settle them"
 _CONN_ID = "dialogtech_default"
 _PACKAGE = "airflow_provider_dialogtech.cli"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

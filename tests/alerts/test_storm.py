@@ -126,7 +126,7 @@ def test_a_hundred_dags_at_once_stay_within_the_budget_and_its_last_message_says
 def test_without_the_journal_a_hundred_failures_are_one_message(sandbox, alerting, unreachable_journal, caplog):
     storm(100)
     assert len(bodies(sandbox)) == 1
-    assert "goes out through" in caplog.text
+    assert "is sent through" in caplog.text
 
 
 @pytest.mark.parametrize("url", ["mysql://x@localhost/y", "nonsense", "postgresql+pg8000://x@localhost/y"])
@@ -135,7 +135,7 @@ def test_a_misconfigured_journal_does_not_stop_an_alert(sandbox, alerting, monke
     DialogTechSmsNotifier("hello")(failure())
     DialogTechSmsNotifier("hello")(failure())
     assert bodies(sandbox) == ["hello"]
-    assert "goes out through" in caplog.text
+    assert "is sent through" in caplog.text
 
 
 def test_a_file_journal_under_a_remote_executor_does_not_stop_an_alert(sandbox, alerting, monkeypatch, caplog):
