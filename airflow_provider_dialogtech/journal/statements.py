@@ -378,6 +378,7 @@ GET_OURS = _read(messages.c.id == _id, messages.c.namespace == sa.bindparam("of_
 """The same, if it is this Airflow's."""
 
 _most = sa.bindparam("most", type_=sa.Integer)
+_since = sa.bindparam("since", type_=sa.Float)
 _dag = sa.select(sa.func.min(messages.c.dag_id).label("dag_id")).cte("dags", recursive=True)
 _next_dag = sa.select(sa.func.min(messages.c.dag_id)).where(messages.c.dag_id > _dag.c.dag_id).scalar_subquery()
 _dags = _dag.union_all(sa.select(_next_dag).where(_dag.c.dag_id.isnot(None)))
@@ -415,8 +416,9 @@ def newest(
         by = set()
     else:
         by = {"of_namespace", "of_task"}
-    # SQLite only guesses which of several indexes leaves the fewest rows. It uses none for an expression.
-    conditions = [_is_one(column if name in by else column + "", name) for name, column in wanted.items()]
+    # PostgreSQL knows which of several indexes leaves the fewest rows; SQLite guesses. It uses none for an expression.
+    plain = by if in_file else wanted
+    conditions = [_is_one(column if name in plain else column + "", name) for name, column in wanted.items()]
     conditions += [_is_of_interest if state is None else _is_shown_as(state)]
     if by_dag:
         return _newest_of_each_dag(conditions, of_dags=of_dags, in_file=in_file)
@@ -433,8 +435,7 @@ def _is_one(column: Any, name: str) -> ColumnElement[bool]:
 
 
 def _in_order(query: Any, at: Any) -> Any:
-    is_since = at > now() - sa.bindparam("since", type_=sa.Float)
-    return query.where(is_since).order_by(at.desc(), messages.c.id.desc()).limit(_most)
+    return query.where(at > now() - _since).order_by(at.desc(), messages.c.id.desc()).limit(_most)
 
 
 def _newest_of_each_dag(conditions: list[Any], *, of_dags: bool, in_file: bool) -> Any:
@@ -448,14 +449,20 @@ def _newest_of_each_dag(conditions: list[Any], *, of_dags: bool, in_file: bool) 
         listed = sa.func.json_array_elements_text(sa.cast(names, sa.JSON))
         dag = listed.table_valued("value").render_derived("dag")
     (dag_id,) = dag.c
-    ids = _in_order(sa.select(messages.c.id).where(messages.c.dag_id == dag_id, *conditions), messages.c.at)
-    shown = messages.alias("shown")
-    found = sa.select(*(shown.c[name] for name in COLUMNS), now().label("read_at"))
     if in_file:
-        found = found.select_from(dag.join(shown, shown.c.id.in_(ids.correlate(dag))))
+        of_dag = sa.select(messages.c.id).where(messages.c.dag_id == dag_id, *conditions)
+        shown: Any = messages.alias("shown")
+        source = dag.join(shown, shown.c.id.in_(_in_order(of_dag, messages.c.at).correlate(dag)))
     else:
-        of_dag = ids.lateral("of_dag")
-        found = found.select_from(dag.join(of_dag, sa.true()).join(shown, shown.c.id == of_dag.c.id))
+        # Written so that only an index of DAG and time has the order: by the time alone, PostgreSQL would walk through
+        # the messages of all DAGs, which it takes for mixed evenly.
+        place = sa.tuple_(messages.c.dag_id, messages.c.at)
+        ends = sa.tuple_(dag_id, now() - _since), sa.tuple_(dag_id, sa.literal_column("'infinity'::float8"))
+        of_dag = sa.select(*(messages.c[name] for name in COLUMNS)).where(place > ends[0], place < ends[1], *conditions)
+        of_dag = of_dag.order_by(messages.c.dag_id.desc(), messages.c.at.desc(), messages.c.id.desc()).limit(_most)
+        shown = of_dag.lateral("shown")
+        source = dag.join(shown, sa.true())
+    found = sa.select(*(shown.c[name] for name in COLUMNS), now().label("read_at")).select_from(source)
     return found.order_by(shown.c.at.desc(), shown.c.id.desc()).limit(_most)
 
 
