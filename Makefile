@@ -38,18 +38,21 @@ guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix coverage test-celery test-fab test-tracers $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints $(MATRIX:%=constraints-%) clean
+.PHONY: help demo ui pictures test test-matrix coverage test-celery test-fab test-tracers $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints $(MATRIX:%=constraints-%) clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "make test-$(firstword $(MATRIX))    the same for one version: $(MATRIX)"
 	@echo "Say PYTHON=... for another Python than python3, ARGS=... for more arguments to pytest."
 
-demo: $(call installed,$(NEWEST)) ## send texts from example DAGs through a real Airflow to a local DialogTech
+demo: $(call installed,$(NEWEST)) ## send messages from example DAGs through a real Airflow to a local DialogTech
 	@$(call guarded,$(call venv,$(NEWEST))) -m demo
 
 ui: $(call installed,$(NEWEST)) ## the same, left running until Ctrl-C, to look around in Airflow and in the inbox
 	@$(call guarded,$(call venv,$(NEWEST))) -m demo --stay
+
+pictures: $(call installed,$(NEWEST)) ## take the pictures of the documentation from a real Airflow (a minute; needs Chromium)
+	@$(call guarded,$(call venv,$(NEWEST))) -m tests.pictures
 
 test: test-$(NEWEST) ## all tests on the newest Airflow
 
@@ -79,7 +82,7 @@ test-tracers: $(call installed,$(NEWEST)) $(tracers) ## what Sentry, OpenTelemet
 fuzz: $(call installed,$(NEWEST)) ## attack inputs and replies with many more examples than the tests do (some 10 minutes)
 	HYPOTHESIS_PROFILE=fuzz $(call guarded,$(call venv,$(NEWEST))) -m pytest tests/hostile --timeout 0 $(ARGS)
 
-bench: $(call installed,$(NEWEST)) ## measure what docs/performance.md tells; leave the machine alone for an hour
+bench: $(call installed,$(NEWEST)) ## repeat the measurements of docs/performance.md; leave the machine alone for an hour
 	@$(bin)/uv pip install --quiet --python $(bin)/python -c constraints/airflow-$(NEWEST).txt --group bench
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(bin)/python -m benchmarks.$$name || exit; done
 

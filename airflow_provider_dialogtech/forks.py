@@ -1,6 +1,6 @@
-"""Lets no process fork while another of its threads imports a module.
+"""Delays a fork while another thread of the process imports a module.
 
-In the child the module stays locked by a thread that the child does not have: who imports it there waits for ever.
+In the child the module stays locked by a thread that the child does not have: an import of it there waits forever.
 Threads of this package import what they need at their first message, and Airflow's scheduler forks tasks meanwhile.
 """
 
@@ -29,7 +29,7 @@ def _wait_for_imports() -> None:
     if _others_import():
         log.warning(
             "This process forks although another of its threads has been importing a module for %.0f s. The child "
-            "hangs if it imports that module, too.",
+            "hangs if it also imports that module.",
             LONGEST,
         )
 
@@ -40,5 +40,5 @@ def _others_import() -> bool:
     return any(getattr(lock, "owner", None) not in {None, ours} for lock in locks)
 
 
-# What is registered last is called first: an import may need logging's lock, which logging takes before a fork.
+# The last registered function is called first: an import may need logging's lock, which logging takes before a fork.
 os.register_at_fork(before=_wait_for_imports)

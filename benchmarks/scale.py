@@ -250,7 +250,7 @@ def three_pages(url: str, seconds: float) -> list[float]:
         [sys.executable, "-m", "benchmarks.scale", "look", "--url", url, "--seconds", str(seconds)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return [float(line) for line in looking.stdout.split()]
+    return [float(line.split()[1]) for line in looking.stdout.splitlines() if line.startswith("took ")]
 
 
 def look(url: str, seconds: float) -> None:
@@ -262,7 +262,7 @@ def look(url: str, seconds: float) -> None:
             for ask in asked:
                 begun = time.perf_counter()
                 ask()
-                print(time.perf_counter() - begun, flush=True)
+                print(f"took {time.perf_counter() - begun}", flush=True)
             time.sleep(REFRESHED)
 
     threads = [threading.Thread(target=page) for _ in range(3)]

@@ -60,6 +60,7 @@ __all__ = [
 gc.disable()
 
 # Airflow reads these when it is imported, so they stand before any test's imports.
+assert "airflow" not in sys.modules, "it would use the database in ~/airflow"
 _HOME = tempfile.TemporaryDirectory(prefix="dialogtech-airflow-", ignore_cleanup_errors=True)
 _DAGS = Path(_HOME.name) / "dags"
 _DAGS.mkdir()

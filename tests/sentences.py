@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_dialogtech.exceptions import DialogTechError
-from airflow_provider_dialogtech.operators.base import WIDTH
 
 _OF_ROWS = re.compile(r"\d+ of [\d,]+ rows? cannot be sent: ")
 _LINES_TO_ACT, _LINES, _LINES_OF_ROWS = 4, 6, 42
@@ -18,6 +17,8 @@ _LINES_TO_ACT, _LINES, _LINES_OF_ROWS = 4, 6, 42
 
 def too_long(error: DialogTechError, sentence: str) -> bool:
     """Return whether an error's sentence is longer than it may be."""
+    from airflow_provider_dialogtech.operators.base import WIDTH  # imports Airflow, which reads its settings then
+
     if _OF_ROWS.match(error.reason):
         return len(sentence) > _LINES_OF_ROWS * WIDTH
     first_advice = re.split(r"(?<=[a-z`'\"]\.) ", error.advice)[0]

@@ -35,7 +35,7 @@ from tools.doc_tables import with_tables
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A page of the site is made of these; no reader runs them.
-SHOWN_ONLY = {"mermaid", "text"}
+SHOWN_ONLY = {"text"}
 # What the tests below, or those of other folders, run: tests/wheel installs, tests/system runs DAGs, tests/delivery
 # opens journals, tests/settings tests connections, tests/cli settles texts.
 RUN_ELSEWHERE = (
@@ -223,7 +223,7 @@ def test_every_file_the_readme_links_to_exists():
 def test_a_pages_tables_are_those_of_the_code(page):
     as_it_is = page.read_text(encoding="utf-8")
     assert with_tables(as_it_is) == as_it_is, "run `python -m tools.doc_tables`"
-    assert as_it_is.count("\n| `") > 6
+    assert as_it_is.count("\n| `") + as_it_is.count("\n- ") > 6
 
 
 def test_the_tables_of_arguments_have_every_argument_and_its_words():
@@ -326,3 +326,15 @@ def test_no_page_sends_its_readers_to_a_docstring():
 def test_what_it_does_not_do_says_what_to_use(name):
     rows = re.findall(r"^\| \*\*(.+?)\*\*.* \| .+ \| (.+) \|$", (ROOT / "docs/limits.md").read_text(), re.MULTILINE)
     assert {row.lower(): use for row, use in rows}[name]
+
+
+def test_the_pictures_are_small_used_and_taken_by_the_command():
+    taken = set(re.findall(r'_save\(page, "(.+?)"\)', (ROOT / "tests" / "pictures.py").read_text(encoding="utf-8")))
+    stored = {picture.name: picture.stat().st_size for picture in (ROOT / "docs").glob("*.png")}
+    used = {
+        name
+        for page in PAGES
+        for name in re.findall(r"!\[.+?\]\((?:docs/)?(.+?\.png)\)", page.read_text(encoding="utf-8"))
+    }
+    assert taken == set(stored) == used
+    assert max(stored.values()) <= 150_000

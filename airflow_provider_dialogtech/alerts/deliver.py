@@ -69,7 +69,7 @@ def deliver(
     :param recipients: its numbers and contacts, as users write them. An invalid one does not affect the others.
     :param hook: the hook of the sending account, with its settings already read.
     :param context: the context of the callback; None outside one.
-    :return: whether a message was sent to anybody, by this alert or by an earlier one with the same dedup key.
+    :return: whether any recipient got a message, from this alert or from an earlier one with the same dedup key.
     """
     allowed = HOST.remaining_seconds(context or {})
     deadline = AlertDeadline(LONGEST_CALLBACK if allowed is None else min(LONGEST_CALLBACK, allowed - MARGIN))
@@ -258,7 +258,7 @@ class RecipientAlert:
             try:
                 return attempt.run(partial(self._send_through, journal, attempt))
             except JournalUnavailable as error:
-                plan = "goes out %s, because %s failed (%s)." if self.alert.resolves is None else _DECIDED_BY_NEXT
+                plan = "is sent %s, because %s failed (%s)." if self.alert.resolves is None else _DECIDED_BY_NEXT
                 self._log(logging.WARNING, plan, fallback, journal.name, error.reason)
         if self.alert.resolves is not None:
             self._log(logging.WARNING, "was not sent: without a journal it is not known whether anything failed.")

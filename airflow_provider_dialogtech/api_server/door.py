@@ -1,8 +1,8 @@
-"""The door to the journal: routes by which tasks, callbacks and triggers use it, where they reach no database.
+"""The door to the journal: routes by which tasks, callbacks and triggers use it if they reach no database.
 
-Each request shows the token of the connection `dialogtech_journal`. It opens nothing but the journal, and no SQL comes
-in or goes out. The work runs in threads of its own: a message that waits for its account's lock holds none of those
-that Airflow's routes share.
+Each request shows the token of the connection `dialogtech_journal`. It gives access only to the journal, and no SQL is
+sent or received. The work runs in threads of its own: a message that waits for its account's lock does not hold a
+thread of Airflow's own routes.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.door import newest_token
 from airflow_provider_dialogtech.settings.journal import journal_store
 
+_BUSY = "the journal's API server is busy"
+
 T = TypeVar("T")
 A = TypeVar("A", bound=BaseModel)
 
 THREADS = 4
 THREADS_FOR_ALERTS = 2
-"""How many of them no list's reservation takes: these wait for each other, and alerts and what is short do not."""
+"""How many of them the reservations of lists leave: these wait for their account's lock, alerts and short steps do not
+wait for them."""
 TOKEN_SECONDS = 30.0
 WRONG_TOKEN_SECONDS = 1.0
 """How long a token is valid after it was rotated, and how often a wrong one makes this side read it again."""
@@ -64,7 +67,7 @@ class JournalDoor:
 
     :param open_store: opens it; it may block.
     :param read_token: returns the token that is asked for; it may block.
-    :param retention: returns for how many seconds messages are kept: it is this side's to say.
+    :param retention: returns for how many seconds messages are kept: the API server decides that.
     """
 
     def __init__(
@@ -74,13 +77,13 @@ class JournalDoor:
         self._retention = retention
         self._token = _Token(read_token)
         self._store: Store | None = None
-        self._lists = Threads(THREADS - THREADS_FOR_ALERTS, patience=protocol.LONGEST)
-        self._others = Threads(THREADS_FOR_ALERTS, patience=protocol.LONGEST)
+        self._threads = Threads(THREADS, patience=protocol.LONGEST)
+        self._lists = anyio.CapacityLimiter(THREADS - THREADS_FOR_ALERTS)
         self._turns: WeakValueDictionary[str, anyio.Lock] = WeakValueDictionary()
 
     async def reserve(self, request: Request) -> BaseModel:
-        asked = await self._read(request, protocol.Reserve)
         arrived = time.monotonic()
+        asked = await self._read(request, protocol.Reserve)
 
         def reserve(store: Store, remaining: float) -> BaseModel:
             planning = asked.planning(store.readings, arrived)
@@ -92,20 +95,13 @@ class JournalDoor:
             return protocol.Decided.of(decided.answer, reading)
 
         if asked.request.is_alert:
-            return await self._run(self._others, reserve, asked.timeout)
-        # One thread for each account: its messages wait for its lock anyway.
-        turn = self._turns.setdefault(asked.request.account, anyio.Lock())
-        try:
-            with anyio.fail_after(asked.timeout):
-                await turn.acquire()
-        except TimeoutError:
-            raise _busy() from None
-        try:
-            return await self._run(self._lists, reserve, asked.timeout - (time.monotonic() - arrived))
-        finally:
-            turn.release()
+            return await self._run(reserve, arrived + asked.timeout)
+        # One at a time for each account: its messages wait for its lock anyway.
+        async with self._turns.setdefault(asked.request.account, anyio.Lock()), self._lists:
+            return await self._run(reserve, arrived + asked.timeout)
 
     async def do(self, request: Request) -> BaseModel:
+        arrived = time.monotonic()
         asked = await self._read(request, protocol.Do)
         statements = [self._ours(named.statement(protocol.WRITES)) for named in asked.statements]
 
@@ -115,9 +111,10 @@ class JournalDoor:
 
             return protocol.Done(changed=store.once(work, timeout=remaining))
 
-        return await self._run(self._others, do, asked.timeout)
+        return await self._run(do, arrived + asked.timeout)
 
     async def ask(self, request: Request) -> BaseModel:
+        arrived = time.monotonic()
         asked = await self._read(request, protocol.Ask)
         question = asked.statement.statement(protocol.READS)
 
@@ -126,11 +123,11 @@ class JournalDoor:
             columns = list(question.sql.selected_columns.keys())
             return protocol.Rows(columns=columns, rows=[list(row) for row in rows])
 
-        return await self._run(self._others, ask, asked.timeout)
+        return await self._run(ask, arrived + asked.timeout)
 
     async def now(self, request: Request) -> BaseModel:
-        asked = await self._read(request, protocol.Now)
         arrived = time.monotonic()
+        asked = await self._read(request, protocol.Now)
 
         def now(store: Store, remaining: float) -> BaseModel:
             begun = time.monotonic()
@@ -141,32 +138,30 @@ class JournalDoor:
             reading = Reading(told, begun + took / 2, took)
             return protocol.NowIs(time=protocol.Time.of(reading, arrived, time.monotonic()))
 
-        return await self._run(self._others, now, asked.timeout)
+        return await self._run(now, arrived + asked.timeout)
 
     async def version(self, _request: Request) -> BaseModel:
         return protocol.Version(version=protocol.version())
 
     def _ours(self, statement: Statement) -> Statement:
-        """Return a statement with this side's retention, where it deletes what is older."""
+        """Return a statement with this side's retention, if it deletes older rows."""
         return Statement(
             statement.sql,
             {name: self._retention() if name == "retention" else value for name, value in statement.values.items()},
         )
 
-    async def _run(self, threads: Threads, work: Callable[[Store, float], T], timeout: float) -> T:
-        until = time.monotonic() + timeout
-
+    async def _run(self, work: Callable[[Store, float], T], until: float) -> T:
         def in_thread() -> T:
             remaining = until - time.monotonic()
             if remaining <= 0:
-                raise _busy()
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
             self._store = self._store or self._open_store()
             return work(self._store, remaining)
 
-        return await threads.run(in_thread)
+        return await self._threads.run(in_thread)
 
     async def _read(self, request: Request, kind: type[A]) -> A:
-        """Read a request, once it may ask."""
+        """Read a request, after its token was checked."""
         said = request.headers.get(protocol.VERSION_HEADER, "")
         if not protocol.is_spoken(said):
             raise Refused(
@@ -209,7 +204,7 @@ class _Token:
         return self._is_known(token)
 
     async def _read_again(self, token: str) -> None:
-        # A wrong one, tried again and again, does not have it read each time.
+        # A wrong token that is tried repeatedly does not cause a read each time.
         valid_for = TOKEN_SECONDS if self._is_known(token) else WRONG_TOKEN_SECONDS
         if time.monotonic() < self._read_at + valid_for:
             return
@@ -217,7 +212,7 @@ class _Token:
             self._known = await self._threads.run(self._read)
             self._read_at = time.monotonic()
         except DialogTechError as error:
-            # Airflow's database may be back in a moment; until then the token is what it was.
+            # Airflow's database may be available again soon; until then the old token is used.
             if not self._is_known(token):
                 raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, error.reason) from None
 
@@ -236,12 +231,8 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _busy() -> Refused:
-    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the journal's API server is busy")
-
-
 def _answering(handle: Callable[[Request], Awaitable[BaseModel]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the route of a handler: what it raises becomes words that hold neither SQL nor a stack."""
+    """Return the route of a handler: its errors become sentences without SQL and without a stack trace."""
 
     async def route(request: Request) -> Response:
         try:
@@ -255,7 +246,7 @@ def _answering(handle: Callable[[Request], Awaitable[BaseModel]]) -> Callable[[R
         except DialogTechError as error:
             failure = protocol.Failure(reason=error.reason[:1000], advice=f"On the API server: {error.advice}"[:1000])
         except (Busy, ClientDisconnect):
-            failure = _busy().failure
+            failure = protocol.Failure(reason=_BUSY)
         return _response(HTTPStatus.SERVICE_UNAVAILABLE, failure)
 
     return route

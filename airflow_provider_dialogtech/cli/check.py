@@ -182,7 +182,7 @@ def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Findin
 
 
 def _shared(store: Store) -> Iterator[Finding]:
-    """Tell which journal this is, by which rule, and what it may not know."""
+    """Report which journal this is, by which rule, and which file it may not know."""
     now = situation()
     place = place_of(now)
     if place is Place.SETTING and store.is_file and not now.is_local:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
-_HELP = "Send SMS messages through DialogTech, and look after them"
+_HELP = "Send SMS messages through DialogTech, list and settle them"
 _CONN_ID = "dialogtech_default"
 _PACKAGE = "airflow_provider_dialogtech.cli"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -179,6 +179,12 @@ def _messages_commands() -> tuple[Any, ...]:
             _argument("--unsent", help="It was not sent: the next attempt sends it", action="store_true"),
             epilog="Exit code: 0 settled, 1 not settled, because it is not in doubt.",
         ),
+        *_upkeep_commands(),
+    )
+
+
+def _upkeep_commands() -> tuple[Any, ...]:
+    return (
         _command(
             "carry-over",
             "Copy the messages of an earlier journal's file into the present journal; twice is the same as once",

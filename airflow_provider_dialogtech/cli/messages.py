@@ -122,7 +122,7 @@ def _what_follows(message: Record, outcome: str) -> str:
 
 
 def _who() -> str:
-    """Return the name of the process's real user. Its environment, LOGNAME say, could be anybody's."""
+    """Return the name of the process's real user. Its environment (LOGNAME) can be set to any name."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container may run as a user without a name

@@ -1,4 +1,4 @@
-"""The journal that Airflow's API server keeps, asked by HTTP: for processes that reach no database."""
+"""A backend that reaches the journal through Airflow's API server, by HTTP: for processes without a database."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ from airflow_provider_dialogtech.journal.timing import Timing
 A = TypeVar("A", bound=BaseModel)
 
 MOST_CONNECTIONS = 4
-"""How many requests of a process may be out at a time."""
+"""How many requests of a process may be open at a time."""
 _CONNECT_SECONDS = 5.0
 _CHUNK = 64 * 1024
-# Two clocks drift apart by so much; quartz is several times better.
+# The largest drift between two clocks; quartz is several times better.
 _DRIFT = 200e-6
 
 
 @dataclass(frozen=True)
 class Door:
-    """Where the journal's door is.
+    """The address of the journal on the API server.
 
     :param url: the API server's URL.
     :param token: returns the token; given True, the newest one, past every cache.
-    :param ca_file: the file of the authorities that its certificate is checked by; by default the system's.
+    :param ca_file: the file of certificate authorities that its certificate is checked against; by default the
+        system's.
     """
 
     url: str
@@ -51,14 +52,14 @@ class Door:
 
     @property
     def name(self) -> str:
-        """Its host and path: what people may see of it."""
+        """Its host and path, for errors."""
         parts = urlsplit(self.url)
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}{protocol.PATH}"
 
     @property
     def advice(self) -> str:
-        return f"Check that Airflow's API server runs and is reached at {self.name}."
+        return f"Check that Airflow's API server runs and can be reached at {self.name}."
 
     def __str__(self) -> str:
         return f"at {self.name}"
@@ -73,7 +74,7 @@ class DoorBackend:
     """One process's connections to the door.
 
     :param door: where it is.
-    :param clock: tells how long an answer took.
+    :param clock: measures how long an answer took.
     """
 
     def __init__(self, door: Door, clock: Clock) -> None:
@@ -111,7 +112,7 @@ class DoorBackend:
         return rows  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Close the connections that nobody uses; the others are closed when they are given back."""
+        """Close the unused connections; the others are closed when they are given back."""
         self._session.close()
 
     def read_clock(self, timeout: float) -> Reading:
@@ -121,7 +122,7 @@ class DoorBackend:
         return reading
 
     def _best_with(self, new: Reading) -> Reading:
-        """Return the most exact reading of the store's clock: a new one may have been long on its way."""
+        """Return the most exact reading of the store's clock: the newest one may have taken long to arrive."""
         best = self._best
         if best is not None:
             possible = best.took / 2 + _DRIFT * max(0.0, new.at - best.at)
@@ -137,7 +138,7 @@ class DoorBackend:
         return found, found.time.reading(asked, self._clock.monotonic())
 
     def _post(self, step: str, request: BaseModel, answer: type[A], timeout: float) -> A:
-        """Ask once; once more where the token was another one by now."""
+        """Ask once, and once more if the token has changed."""
         body = request.model_dump_json().encode()
         until = self._clock.monotonic() + timeout
         shown = self._token = self._token or self._door.token(False)
@@ -162,7 +163,7 @@ class DoorBackend:
             return self._exchange(step, body, token, until)
         except requests.RequestException as error:
             problem = _problem(error)
-        except (OSError, ValueError) as error:  # the file of authorities, or an address that is none
+        except (OSError, ValueError) as error:  # the file of authorities, or an invalid address
             problem = StoreAway(type(error).__name__)
         finally:
             self._free.release()
@@ -195,7 +196,7 @@ class DoorBackend:
             return response.status_code, bytes(said)
 
     def _error(self, status: int, said: bytes, step: str) -> StoreAway | JournalUnavailable:
-        """Return what a status means that is no answer."""
+        """Return the error of an HTTP status that is not a reply."""
         failure = None
         with suppress(ValidationError):
             failure = protocol.Failure.model_validate_json(said)
@@ -207,8 +208,8 @@ class DoorBackend:
         if status in {HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED}:
             words = "it does not accept the token of the connection dialogtech_journal"
             advice = (
-                "Where a secrets backend or an environment variable has that connection, let the API server have the "
-                "same; else delete it, and a new one is made"
+                "If a secrets backend or an environment variable has that connection, give the API server the same "
+                "one; otherwise delete it, and a new one is created"
             )
         elif status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} or status < HTTPStatus.BAD_REQUEST:
             words = "there is no journal at this address"
@@ -234,7 +235,7 @@ class _Bearer(AuthBase):
 
 
 def _server_timeout(timeout: float) -> float:
-    """Return how long the server may take, so that its own words arrive in time."""
+    """Return how long the server may take, so that its own error arrives in time."""
     return min(max(0.05, 0.9 * timeout), protocol.LONGEST)
 
 

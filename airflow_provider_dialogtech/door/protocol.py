@@ -1,6 +1,6 @@
-"""What the two sides of the door say to each other: names, values and their bounds. Both read it.
+"""The protocol of the door: names, values and their bounds. The client and the server both use it.
 
-Statements travel by name, never as SQL, and only those that are named here. Keys, numbers and bodies travel as digests.
+Statements travel by name, never as SQL, and only those named here. Keys, numbers and bodies travel as digests.
 Times travel as seconds from now, since the two sides share no clock.
 """
 
@@ -65,13 +65,13 @@ _Timeout = Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False)]
 
 
 class Malformed(ValueError):
-    """A request that no client of this version makes."""
+    """A request that a client of this version does not make."""
 
 
 def is_spoken(version: str) -> bool:
     """Return whether this side understands the other: one minor version older or newer.
 
-    :param version: what the other says of itself.
+    :param version: the other side's version.
     """
     major, minor = VERSION
     return version in {f"{major}.{spoken}" for spoken in (minor - 1, minor, minor + 1)}
@@ -100,11 +100,11 @@ class NamedStatement(BaseModel):
     def statement(self, allowed: frozenset[str]) -> Statement:
         """Return the statement.
 
-        :param allowed: the names that are.
+        :param allowed: the allowed names.
         :raises Malformed: when its name is not among them, or its values are not its own.
         """
         if self.name not in allowed:
-            raise Malformed(f"there is no statement of the name {self.name}")
+            raise Malformed(f"there is no statement with the name {self.name}")
         kinds = _kinds_of(self.name)
         for parameter, kind in kinds.items():
             if parameter not in self.values or not _fits(parameter, kind, self.values[parameter]):
@@ -132,14 +132,14 @@ def _names() -> dict[int, str]:
 
 @lru_cache(maxsize=64)
 def _kinds_of(name: str) -> Mapping[str, type]:
-    """Return the parameters of a statement, and of which type each is."""
+    """Return the parameters of a statement, and their types."""
     from sqlalchemy.dialects import postgresql
 
     sql = STATEMENTS[name]
     statement: Any = sql.postgres[-1] if isinstance(sql, ByStore) else sql
     dialect: Any = postgresql
     compiled = statement.compile(dialect=dialect.dialect())
-    # What has a value already is a constant of the statement.
+    # A parameter with a value is a constant of the statement.
     return {
         key: list if bind.expanding else bind.type.python_type for key, bind in compiled.binds.items() if bind.required
     }
@@ -183,11 +183,11 @@ class Now(BaseModel):
 
 
 class Time(BaseModel):
-    """When the store's clock was read, and how wrong that may be.
+    """When the store's clock was read, and the largest error of that.
 
-    :param now: what it said, in seconds since 1970.
+    :param now: its time, in seconds since 1970.
     :param ago: how many seconds before this answer left.
-    :param error: by how many seconds that may be wrong at most.
+    :param error: the largest error, in seconds.
     :param held: how many seconds the server took for this answer.
     """
 
@@ -198,7 +198,7 @@ class Time(BaseModel):
 
     @classmethod
     def of(cls, reading: Reading, arrived: float, leaves: float) -> Time:
-        """Tell a reading.
+        """Return a reading for the client.
 
         :param reading: the server's.
         :param arrived: when the request came, on the server's monotonic clock.
@@ -213,7 +213,7 @@ class Time(BaseModel):
         :param answered: when the answer came.
         """
         way = max(0.0, answered - asked - self.held)
-        # The answer left between then and now; by how much the ways there and back differ is not known.
+        # The answer left between then and now; how much the two directions differ is unknown.
         return Reading(self.now, answered - way / 2 - self.ago, way + 2 * self.error)
 
 
@@ -227,7 +227,7 @@ class NowIs(BaseModel):
 
 
 class Reserve(BaseModel):
-    """A question to the planner. `held.due` is in so many seconds; the names are those of `Planner` and `Planning`."""
+    """A question to the planner. `held.due` is in seconds from now; the names are those of `Planner` and `Planning`."""
 
     request: NamedRequest
     limits: RateLimits
@@ -264,16 +264,16 @@ class Reserve(BaseModel):
         digests = (request.account, request.key, request.recipient, request.digest, request.body_key, *request.numbers)
         names = (origin.dag_id, origin.run_id, origin.task_id)
         if not all(_fits("of_body_key", str, digest) for digest in digests) or len(request.recipient_tail) > _TAIL:
-            raise ValueError("a digest is none")
+            raise ValueError("a digest is invalid")
         if any(len(name) > LONGEST_NAME for name in names) or not 0 < len(request.numbers) <= MOST_NUMBERS:
-            raise ValueError("a name is too long, or there are too many numbers or none")
+            raise ValueError("a name is too long, or the number of numbers is not allowed")
         if (self.step != "plan") != (held is not None) or (held is not None and held.number not in request.numbers):
             raise ValueError("its reservation is missing, or not its own")
         return self
 
     @classmethod
     def of(cls, planning: Planning, reading: Reading, now: float, timeout: float) -> Reserve:
-        """Put a question into words.
+        """Encode a question.
 
         :param planning: the question.
         :param reading: when the store's clock was read last.
@@ -301,7 +301,7 @@ class Reserve(BaseModel):
     def planning(self, readings: ClockReadings, now: float) -> Planning:
         """Return the question.
 
-        :param readings: what the server has read of the store's clock.
+        :param readings: the server's readings of the store's clock.
         :param now: the time on the server's monotonic clock.
         """
         planner = Planner(
@@ -354,7 +354,7 @@ class Decided(BaseModel):
     def to(self, best: Reading) -> Answer | None:
         """Return the answer.
 
-        :param best: the most exact of what is known of the store's clock.
+        :param best: the most exact reading of the store's clock.
         """
         found = self.answer
         if isinstance(found, Reservation):

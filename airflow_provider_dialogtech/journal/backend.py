@@ -35,7 +35,7 @@ class Access:
     is_asked_each_time: bool = False
 
 
-# A clock that goes on by so many seconds more than the process's own was set.
+# A clock that is ahead of the process's own by this many seconds more than before was set.
 CLOCK_SET = 1.0
 
 
@@ -59,10 +59,10 @@ class Reading:
 
 
 class ClockReadings:
-    """Compares the store's clock with this process's own, and so notices that it was set.
+    """Compares the store's clock with this process's own, to detect that it was set.
 
     Each account's row holds the sum of the steps that were noted for it. A step that another process has noted is in
-    that sum, so it is noted once; one that another process has undone is, too, so it is noticed.
+    that sum, so it is not noted twice; a step that another process has undone is also in it, so it is detected.
     """
 
     def __init__(self) -> None:
@@ -82,14 +82,14 @@ class ClockReadings:
         first, noted_first = self._first
         last, noted_then = self._last.get(account, (first, noted_first.get(account, 0.0)))
         step = reading.offset - noted - (last.offset - noted_then)
-        # Where in a question's time the clock was read is not known.
+        # The clock was read at an unknown moment of the query.
         tolerance = CLOCK_SET + (reading.took + last.took) / 2
         return step if abs(step) > tolerance else 0.0
 
     def remember(self, account: str, reading: Reading, noted: float, sums: Mapping[str, float] | None = None) -> None:
         """Compare the account's next reading with this one.
 
-        Where the sum is not committed after all, the next reading finds the same step again.
+        If the sum is not committed, the next reading finds the same step again.
 
         :param noted: the sum that this reading's transaction leaves behind.
         :param sums: those that are noted for all accounts; none is noted for the others.
@@ -125,11 +125,11 @@ def written_in(kind: Literal["sqlite", "postgres"], statements: Sequence[Stateme
 
 
 Plan = Callable[["Row[Any]", Reading], "tuple[T, Sequence[Statement]]"]
-"""What to answer and to write, given a row with the store's time in its column `now`. It must not raise."""
+"""Returns the answer and what to write, given a row with the store's time in its column `now`. It must not raise."""
 
 
 class Backend(Protocol):
-    """One process's way to one store. What fails comes out as the library's error, and nothing was written then."""
+    """One process's access to one store. A failure raises the driver's own error, and nothing was written then."""
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, timeout: float) -> T: ...
 
@@ -154,7 +154,7 @@ class Remote(Protocol):
 
 
 def note_questions(engine: Engine, clock: Clock) -> None:
-    """Note with each of an engine's connections when its last question left.
+    """Record for each of an engine's connections when its last query was sent.
 
     That is later than the call that asks: the first time, SQLAlchemy writes the question's SQL there.
     """

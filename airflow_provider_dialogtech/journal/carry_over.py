@@ -1,4 +1,4 @@
-"""Carries the messages and alerts of one journal over into another one. A second time it changes nothing."""
+"""Copies the messages and alerts of one journal into another one. A second run changes nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ FREE_KEY = (
     )
     .values(key=None)
 )
-"""A message that may be out keeps its key, though a later attempt, which did not know of it, was not sent."""
+"""A message that may have been sent keeps its key, even if a later attempt, which did not know of it, was not sent."""
 
 CARRY_MESSAGE = _carried(
     messages, _is_known, key=sa.case((sa.exists().where(messages.c.key == _key), None), else_=_key)
@@ -92,7 +92,7 @@ def under_way(source: Store) -> int:
 
 
 def carry_over(source: Store, target: Store) -> Carried:
-    """Copy what a journal knows into another one, which keeps what it knows itself.
+    """Copy the messages and alerts of a journal into another one, which keeps its own.
 
     :param source: the earlier journal; it is not changed.
     :param target: the present one.

@@ -20,7 +20,8 @@ from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
 # Times pass through JSON, which may round them.
 _CLOCK_ERROR = 0.001
 
-# So long after the clock was found to be set, what had left by then, or was about to, is in no window of a second.
+# This long after the clock was found to be set, messages that had left by then, or were about to, are outside every
+# window of a second.
 _SECOND_PASSED = 1.6
 
 Answer = Reservation | Record | DialogTechError
@@ -36,7 +37,7 @@ class Planner:
     :param owner: the token of the reservation to be made.
     :param resend: whether a message in doubt may be sent again.
     :param after: the token of the reservation that this one replaces; its request has certainly not left.
-    :param max_wait: reserve nothing when the slot is more than so many seconds away.
+    :param max_wait: reserve nothing when the slot is more than this many seconds away.
     :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
     :param readings: what this process has read of the journal's clock.
     :param namespace: the name of the Airflow that sends, where several share the journal.
@@ -58,7 +59,7 @@ class Planner:
         :param row: the answer to `BEFORE_RESERVING`.
         :param reading: when the journal's clock was read.
         :param head_start: how many seconds the slot must be away at least.
-        :return: the answer, and what to write; no answer where that brings back messages which the answer depends on.
+        :return: the answer, and what to write; no answer if the writes bring back messages that the answer depends on.
         """
         now = reading.now
         rows, earlier, account, writes = self._follow_clock(row, reading)
@@ -75,7 +76,7 @@ class Planner:
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, *freed, insert]
         slot = self._slot(rows, _left(row), now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
-            # Nothing is reserved, so nothing is taken from an earlier attempt, which may yet send.
+            # Nothing is reserved, so an earlier attempt, which may still send, keeps the key.
             return _too_long(slot.at, self.max_wait), writes
         displaced = [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
         insert = self._insert(row.next_id, slot, now, earlier, State.RESERVED)
@@ -85,19 +86,19 @@ class Planner:
         )
 
     def restore(self, row: Any, reading: Reading, state: State, detail: str, held: Reservation) -> list[Statement]:
-        """Return what writes a row anew that the journal has lost, with its outcome.
+        """Return the statements that restore a row that the journal has lost, with its outcome.
 
         :param row: the answer to `BEFORE_RESERVING`.
         :param reading: when the journal's clock was read.
         :param state: its outcome.
-        :param detail: what is kept of that.
+        :param detail: the details that the journal keeps.
         :param held: its reservation.
         """
         _, later, _, writes = self._follow_clock(row, reading)
         if later is not None and later.owner == held.owner:
             return writes  # only the answer was lost
         freed = _freed(later)
-        # By this clock: the journal's may have been set since.
+        # By this process's clock: the journal's may have been set since.
         left = reading.now + min(0.0, held.due - reading.at)
         slot = Slot(left, self.request.numbers.index(held.number))
         insert = self._insert(row.next_id, slot, reading.now, later, state)
@@ -105,9 +106,9 @@ class Planner:
         return [*writes, *(freed or ()), Statement(insert.sql, values)]
 
     def take_key_back(self, row: Any, reading: Reading, held: Reservation) -> list[Statement]:
-        """Return what gives a key back to the message whose start the journal had lost, where a retry has taken it.
+        """Return the statements that give a key, which a retry has taken, back to the message whose start was lost.
 
-        The retry finds then that the message was sent, unless its own request may have left.
+        The retry then finds that the message was sent, unless its own request may have left.
         """
         _, later, _, writes = self._follow_clock(row, reading)
         freed = _freed(later)
@@ -119,7 +120,7 @@ class Planner:
     def _follow_clock(
         self, row: Any, reading: Reading
     ) -> tuple[list[dict[str, Any]], Record | None, dict[str, float], list[Statement]]:
-        """Read the answer, and correct it where the journal's clock was set.
+        """Read the answer, and correct it if the journal's clock was set.
 
         :return: the recent messages that are undecided, the record of the attempt that has the key, the account, and
             what that writes.
@@ -128,11 +129,11 @@ class Planner:
         rows = _undecided(row)
         found = ([*values, now] for values in json.loads(row.message))
         earlier = earlier_attempt(found, self.request.body_key)
-        # Set back, the clock has written some messages while it was ahead.
+        # While it was ahead, the clock has written some messages.
         by = max(map(_written, rows), default=now) - now
         if by < _CLOCK_ERROR:
             return rows, earlier, *self._account(row, reading)
-        # Whoever waits takes another slot anyway: its process has noticed, too.
+        # Waiting messages take another slot anyway, because their processes have noticed it as well.
         moved = [row for row in rows if _written(row) > now or (row["state"] == State.RESERVED and row["at"] > now)]
         for each in moved:
             each["at"] -= by
@@ -156,14 +157,14 @@ class Planner:
         if self._is_ours_and_unsent(earlier):
             return None
         is_elsewhere = earlier.state is State.SENDING or (
-            # Whoever lost the message to another process leaves it there; whoever is new takes it over.
+            # A process that lost the message to another one does not take it back; a new attempt takes it over.
             earlier.state is State.RESERVED and self.after is not None and earlier.undecided_for > 0
         )
         may_be_out = earlier.state is State.SENT or (earlier.state is State.IN_DOUBT and not self.resend)
         return (self._mismatch(earlier) or earlier) if is_elsewhere or may_be_out else None
 
     def _freeing(self, earlier: Record) -> Statement:
-        """Return what frees the key that an earlier message has."""
+        """Return the statements that free the key of an earlier message."""
         if self._is_ours_and_unsent(earlier):
             return Statement(statements.RELEASE_OURS, _of(earlier))
         return _taking_key(earlier)
@@ -198,7 +199,7 @@ class Planner:
         now, found = reading.now, json.loads(row.account)
         values = found[0] if found else [0.0] * len(statements.ACCOUNT_COLUMNS)
         account = dict(zip(statements.ACCOUNT_COLUMNS, values, strict=True))
-        # A time further away than any can be was written by a clock that was ahead.
+        # A time further away than the longest possible one was written by a clock that was ahead.
         paused = account["paused_until"] if account["paused_until"] <= now + LONGEST_WINDOW else now
         widened = min(account["widened_until"], now + statements.WIDENED_FOR)
         unknown, set_by = account["unknown_until"], account["clock_set_by"]
@@ -209,12 +210,12 @@ class Planner:
             unknown += step
             # During a pause nothing is sent; towards its end, the first message may be started.
             if step > 0 and unknown <= now + records.LONGEST_LEAD:
-                # What was sent in the last minute seems to be long ago; as much time must pass once more.
+                # Messages of the last minute seem to be older than they are, so the account waits for a minute.
                 unknown = now + LONGEST_WINDOW
         else:
             step = 0.0  # set back, and another process has moved the messages
         self.readings.remember(self.request.account, reading, set_by + step, dict(json.loads(row.clock_set_by)))
-        # What was not known then is not known now either, however far that clock was ahead.
+        # Messages that were unknown then are unknown now as well, however far that clock was ahead.
         unknown, set_by = min(unknown, now + LONGEST_WINDOW), set_by + step
         followed = (
             [Statement(statements.SHIFT_AHEAD, {"of_account": self.request.account, "by": step})] if step > 0 else []
@@ -261,7 +262,7 @@ class Planner:
         extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0
         unknown, only_alerts_since = account["unknown_until"], math.inf
         if self.request.is_alert and self.limits.of_reserve() and unknown > now:
-            # The minute before may not be known quite well, but the reserve was free in it.
+            # The minute before may not be known exactly, but the reserve was free in it.
             only_alerts_since = unknown - LONGEST_WINDOW
             unknown = only_alerts_since + _SECOND_PASSED
         slots = AccountSlots(taken, self.limits, extra_margin, left, only_alerts_since)
@@ -274,7 +275,7 @@ class Planner:
         found = find(numbers, not_before)
         if unused is None or unused.state is not State.RESERVED or unused.number not in numbers:
             return found
-        # Its slot fits where it is. Searched anew, a rounded neighbour could seem to be too close.
+        # Its slot fits where it is. In a new search, a rounded neighbour could seem too close.
         is_best = not_before <= unused.at <= found.at
         return Slot(unused.at, numbers.index(unused.number)) if is_best else found
 
@@ -331,7 +332,7 @@ class Planning:
     :param head_start: returns how many seconds away a slot must be at least, given when the journal's clock was read.
     :param held: the reservation to restore, or to give its key back to; its number in the journal's name.
     :param outcome: what is to be restored.
-    :param detail: what is kept of that.
+    :param detail: the details that the journal keeps.
     """
 
     planner: Planner
@@ -382,14 +383,14 @@ def _left(row: Any) -> dict[str, list[float]]:
 
 
 def _freed(later: Record | None) -> list[Statement] | None:
-    """Return what takes the key from another attempt; None where its request may have left."""
+    """Return the statement that takes the key from another attempt; None if that attempt's request may have left."""
     if later is None:
         return []
     return None if later.state in {State.SENDING, State.SENT, State.IN_DOUBT} else [_taking_key(later)]
 
 
 def _taking_key(earlier: Record) -> Statement:
-    """Return what takes the key from an earlier attempt."""
+    """Return the statement that takes the key from an earlier attempt."""
     if earlier.state is State.RESERVED:
         return Statement(statements.TAKE_OVER, _of(earlier))
     return Statement(statements.TAKE_KEY, {**_of(earlier), "in_state": earlier.state.value})
@@ -404,7 +405,7 @@ def _written(row: Mapping[str, Any]) -> float:
     if row["state"] == State.SENDING:
         return max(float(row["created"]), float(row["updated"]))
     waited = row["state"] in {State.RESERVED, *WITHOUT_SLOT}
-    # Whatever has an outcome has left in its slot before.
+    # A message with an outcome left in its slot before that.
     at = float(row["at"]) - statements.LEFT_EARLY
     return float(row["created"]) if waited else max(float(row["created"]), at)
 

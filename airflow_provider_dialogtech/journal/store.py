@@ -37,26 +37,26 @@ from airflow_provider_dialogtech.journal.timing import Timing
 from airflow_provider_dialogtech.spelling import misspelt
 
 PATIENCE = 60.0
-"""For how many seconds a store that is away, restarted say, is tried again."""
+"""For how many seconds an unavailable store, for example a restarting one, is retried."""
 STEP_SECONDS = 20.0
-"""How many seconds one try may take; a store that has not answered by then is tried over a new connection."""
+"""How many seconds one try may take; after that, the store is tried over a new connection."""
 OPEN_SECONDS = 30.0
 """How many seconds opening the store may take: a journal that is created far away takes many round trips."""
 Source = Callable[[], "str | URL"]
-# A try that had less time than this says nothing of the store when it ends.
+# The error of a try that had less time than this does not describe the store.
 _TELLING_SECONDS = 1.0
 
 
 class Store:
     """A SQLite file (one machine), a PostgreSQL database (many machines), or a place that another process keeps.
 
-    Every step may be tried twice, since the answer to a COMMIT may be lost: it must recognise what it has written.
+    Every step may run twice, because the answer to a COMMIT may be lost: it must recognise its own writes.
 
     :param url: an SQLAlchemy URL, or what returns one: it is asked again when the login is rejected. It may hold a
         password and is never shown. Or the place.
-    :param clock: tells the time and waits. What time it is PostgreSQL knows by its own clock.
-    :param patience: for how many seconds a store that is away is tried again.
-    :param retry_for: the same for one that says at once that it is away; by default as long.
+    :param clock: returns the time and sleeps. PostgreSQL uses its own clock.
+    :param patience: for how many seconds an unavailable store is retried.
+    :param retry_for: the same for a store that fails at once; by default `patience`.
     :param access: what its database needs beside the URL.
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not installed.
     """
@@ -97,11 +97,11 @@ class Store:
 
     @property
     def readings(self) -> ClockReadings:
-        """What this process has read of the store's clock."""
+        """This process's readings of the store's clock."""
         return self._process().readings
 
     def open(self) -> None:
-        """Create or upgrade the tables where that is needed, as every first step does.
+        """Create or upgrade the tables if needed, as every first step does.
 
         :raises JournalUnavailable: when the store cannot be reached, or may not be changed.
         """
@@ -122,7 +122,7 @@ class Store:
         timeout: float | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> T:
-        """Ask a question and write what follows from it, while nobody else holds the same lock: all of it or nothing.
+        """Run a query and write what follows from it, under a lock: all of it or nothing.
 
         In PostgreSQL that takes three messages: begin and lock, ask, write and commit.
 
@@ -150,9 +150,9 @@ class Store:
         """Write, all of it or nothing: in PostgreSQL one message.
 
         :param statements: what to write.
-        :param lock: what to lock meanwhile, by default nothing. It is held while the message is carried out, so no
-            process that is slow, frozen or far away keeps it from others.
-        :param insist: whether it is tried again for that long whatever the fault: also where the disk is full, say.
+        :param lock: what to lock meanwhile, by default nothing. It is held only while the server runs the message, so a
+            slow, frozen or distant process does not block others.
+        :param insist: whether it is retried for that long whatever the fault, for example when the disk is full.
         :return: whether the last of the statements changed a row.
         :raises JournalUnavailable: when the store cannot be reached or written.
         """
@@ -204,7 +204,7 @@ class Store:
                     try:
                         return self._try_once(work, end)
                     except StoreAway as away:
-                        # A last try that has hardly any time says only that.
+                        # A last try with hardly any time does not describe the store.
                         if not reason or remaining > _TELLING_SECONDS:
                             reason = str(away)
                         raise
@@ -217,7 +217,7 @@ class Store:
     def once(self, work: Callable[[Backend, float], T], *, timeout: float) -> T:
         """Do some work for another process, which tries again by itself.
 
-        :param work: does it with the backend, in so many seconds.
+        :param work: does it with the backend, within the given seconds.
         :param timeout: for how many seconds at most.
         :raises StoreAway: when a later try may succeed.
         :raises JournalUnavailable: when none will.
@@ -240,11 +240,11 @@ class Store:
             process.close()
         if isinstance(problem, LoginRejected) and not self._has_another_url():
             problem = unusable(str(problem), problem.advice)
-        # Outside the except block: the driver's error carries the statement and where the database lies.
+        # Outside the except block: the driver's error carries the statement and the database's address.
         raise problem
 
     def _has_another_url(self) -> bool:
-        """Ask for the URL anew; return whether it is another one now."""
+        """Read the URL again; return whether it has changed."""
         if self._source is None:
             return False
         process, self.url = self._process(), self._source()
@@ -255,7 +255,7 @@ class Store:
 
 
 class _Process:
-    """What the threads of one process share of one store: a connection must never cross a fork."""
+    """What the threads of one process share for one store: a connection must never cross a fork."""
 
     def __init__(self, url: str | URL | Remote, clock: Clock, source: Source | None, access: Access) -> None:
         self.url: Any = url
@@ -269,7 +269,7 @@ class _Process:
         self._opening = threading.Lock()
 
     def backend(self, timeout: float) -> Backend:
-        """Open the store, unless that was done; a failure is tried anew by the next who asks.
+        """Open the store, unless it is open; after a failure, the next caller tries again.
 
         :param timeout: how many seconds that may take.
         """
@@ -294,14 +294,14 @@ class _Process:
             self._opening.release()
 
     def use(self, url: str | URL) -> bool:
-        """Take a newer URL; return whether it is another one. New connections take its password."""
+        """Use a newer URL; return whether it differs. New connections use its password."""
         before, self.url = self.url, url
         if _without_password(before) != _without_password(url):
             self.close()
         return bool(before != url)
 
     def close(self) -> None:
-        """Close what is open, as soon as nobody uses it any more; the next who asks opens it again."""
+        """Close the open connections once they are unused; the next caller opens them again."""
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()

@@ -1,4 +1,4 @@
-"""Carries the messages of an earlier journal, a SQLite file, over into the present one."""
+"""Copies the messages of an earlier journal, a SQLite file, into the present one."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def carry_over(path: Path | None = None, *, patience: float) -> tuple[Path, Carr
         )
     target = journal_store(patience=patience)
     if target.is_file and path_of(target.url).resolve() == file.resolve():
-        raise InvalidConnection(f"the delivery journal is this file ({file})", advice="There is nothing to carry over.")
+        raise InvalidConnection(f"the delivery journal is this file ({file})", advice="There is nothing to copy.")
     source = Store(config.file_url(str(file.absolute())), patience=patience)
     if waiting := under_way(source):
         raise InvalidConnection(
-            f"{plural(waiting, 'message')} in {file} {'is' if waiting == 1 else 'are'} under way",
-            advice="Stop what still sends with that journal, or wait until it has sent. Then run this again.",
+            f"{plural(waiting, 'message')} in {file} {'is' if waiting == 1 else 'are'} waiting or being sent",
+            advice="Stop the processes that still send with it, or wait until they have sent. Then run this again.",
         )
-    # What is written to the file from now on is not known to be carried over.
+    # Later writes to the file are not known to be copied.
     seen = file.stat()
     carried = copied(source, target)
     mark = carried_mark(file)

@@ -67,7 +67,7 @@ def probe(store: Store) -> Probe:
 
 
 def _writes(name: str) -> Sequence[Statement]:
-    """Write a row that belongs to no account; twice is the same as once."""
+    """Write a row that belongs to no account. Writing it twice has the same effect as once."""
     values = dict.fromkeys(("extra_margin", "widened_until", "paused_until", "usual_latency"), 0.0)
     return [
         Statement(statements.REMOVE_ACCOUNT, {"of_account": name}),

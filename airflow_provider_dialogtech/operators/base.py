@@ -57,7 +57,7 @@ class MessagesLink(BaseOperatorLink):
 LINKS = (MessagesLink(),) if HAS_PAGES else ()
 
 DEFAULT_CONN_ID = "dialogtech_default"
-# The templated arguments, which render to texts, and the one that may render to any value.
+# The templated arguments, which render to strings, and the one that may render to any value.
 _TEXTS = ("to", "message", "from_", "idempotency_key", "dialogtech_conn_id")
 _VALUE = "recipients"
 # Those of a decorated function.
@@ -104,7 +104,7 @@ class PooledOperator(BaseOperator):
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
         own = environment_of(self)
-        # A function's argument may be a phone number, too.
+        # A function's argument may also be a phone number.
         as_values = (*_TEXTS, _VALUE, *(_ARGUMENTS if isinstance(jinja_env, NativeEnvironment) else ()))
         for name in template_fields:
             given = getattr(parent, name, None)

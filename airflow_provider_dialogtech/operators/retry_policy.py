@@ -73,7 +73,7 @@ class DialogTechRetryPolicy(RetryPolicy):
 
 
 def _wait_of(error: BaseException) -> timedelta | None:
-    """Return how long a message must wait; None where the error does not say it."""
+    """Return how long a message must wait; None if the error does not say so."""
     if isinstance(error, WaitTooLong) and error.sendable_at is not None:
         return error.sendable_at - datetime.now(timezone.utc)
     if isinstance(error, Throttled) and error.retry_after is not None:

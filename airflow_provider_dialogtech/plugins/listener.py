@@ -113,7 +113,7 @@ class Listener:
 
     @hookimpl
     def on_task_instance_failed(self, task_instance: Any, error: object) -> None:
-        # A failure here must not change what becomes of the task.
+        # A failure here must not change the task's state.
         with suppress(Exception):
             if "dag_failed" in config.alert_on() and _is_in_its_process(task_instance):
                 note_failure(task_instance, error)

@@ -1,4 +1,4 @@
-"""The journal of this Airflow's API server, as its other processes reach it: where it is, and the token for it."""
+"""How the other processes reach the journal of this Airflow's API server: its address and its token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.store import Store
 
-# Somebody has deleted it. The API server makes a new one when it is asked without a token, and refuses the request.
+# The connection was deleted. The API server creates a new one when it is asked without a token, and refuses the
+# request.
 _NONE_YET = SimpleNamespace(host="", port=None, schema="", password="")
 _LOCAL = "http://localhost:8080"
 _EXECUTION = "/execution"
@@ -28,7 +29,7 @@ def door_store(*, patience: float | None = None, retry_for: float | None = None)
 
     :param patience: how long an unavailable journal is retried, in seconds; by default a minute.
     :param retry_for: the same for a journal that fails at once; by default `patience`.
-    :raises InvalidConnection: when the address of the API server is none.
+    :raises InvalidConnection: when the address of the API server is invalid.
     :raises JournalUnavailable: when the connection `dialogtech_journal` cannot be read.
     """
     from airflow_provider_dialogtech.door.client import Door
@@ -68,7 +69,7 @@ def _address(connection: Any) -> str:
 
 def _connection(*, past_caches: bool) -> Any:
     if past_caches and (cache := sys.modules.get("airflow.sdk.execution_time.cache")) is not None:
-        # The dag-processor's, which may keep it for a quarter of an hour. This process does without it from now on.
+        # The cache of the dag-processor may keep it for a quarter of an hour. This process does not use it from now on.
         cache.SecretCache.reset()
     try:
         return connection_of(CONN_ID)
@@ -86,7 +87,7 @@ def _connection(*, past_caches: bool) -> Any:
 
 
 def newest_token() -> str:
-    """Return the token that the API server asks for: what tasks get, too. Where there is none, one is made first.
+    """Return the token that the API server asks for and that tasks get. If there is none, one is created first.
 
     :raises JournalUnavailable: when it cannot be read.
     """

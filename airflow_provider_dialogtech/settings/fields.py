@@ -243,7 +243,7 @@ RELABELING = {"login": "Access key", "password": "Secret access key", "host": "A
 PLACEHOLDERS = {
     "login": "from the account's Key Manager",
     # Airflow 3.3 shows the extra fields only after a click, and takes no placeholder for the description.
-    "password": "from there, too; next: From numbers, in the extra fields below",
+    "password": "also from there; next: From numbers, in the extra fields below",
     "host": "empty for https://secure.dialogtech.com/ibp_api.php",
     # Without it, the button fails with "Bad Request".
     "port": "empty; on Airflow 3.3 write 0, for the button Test",

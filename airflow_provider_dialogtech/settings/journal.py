@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class Place(Enum):
     """Where the journal is."""
 
-    SETTING = "what a setting names"
+    SETTING = "where a setting says"
     FILE = "a SQLite file in AIRFLOW_HOME"
     DOOR = "Airflow's API server"
     METADATA = "Airflow's metadata database"
@@ -36,10 +36,10 @@ class Place(Enum):
 
 
 class Situation(NamedTuple):
-    """What decides where the journal is.
+    """The facts that decide where the journal is.
 
     :param is_set: whether `journal_url` or `journal_conn_id` is set for this process.
-    :param is_local: whether all tasks run on one machine, or a person says that they share a file.
+    :param is_local: whether all tasks run on one machine, or `allow_local_journal` says that they share a file.
     :param is_airflow_3: whether tasks have no metadata database.
     :param has_metadata: whether this process has it.
     :param metadata: which database that is: `postgresql`, `mysql`, `sqlite`.
@@ -68,7 +68,7 @@ def place_of(now: Situation) -> Place:
 
 
 def situation() -> Situation:
-    """Return what this process has.
+    """Return the situation of this process.
 
     :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
     :raises JournalUnavailable: when Airflow cannot read `journal_url` from its command or its secrets backend.
@@ -136,13 +136,13 @@ def journal_store(*, patience: float | None = None, retry_for: float | None = No
 
 
 def _newest(first: str, read: Callable[[], str]) -> Callable[[], str]:
-    """Return a URL that was read already, and read it anew from then on: it may be what a command prints."""
+    """Return a URL that was read already, and read it again from then on: a command may print another one."""
     known = [first]
     return lambda: known.pop() if known else read()
 
 
 def why(place: Place, now: Situation) -> str:
-    """Return where the journal is and by which rule, in words.
+    """Return a sentence that says where the journal is, and by which rule.
 
     :param place: where the journal is.
     :param now: what decided it.
@@ -166,7 +166,7 @@ def _nowhere(now: Situation) -> InvalidConnection:
         return InvalidConnection(
             f"Airflow's metadata database ({now.metadata}) cannot hold the delivery journal",
             advice="Set [dialogtech] journal_url on the API server only, to a PostgreSQL database or a SQLite file: "
-            "tasks ask the API server. Commands need it, too.",
+            "tasks ask the API server. Commands also need it.",
         )
     return InvalidConnection(
         f"{', '.join(_distributed())} may run tasks on several machines, and Airflow's metadata database "
@@ -187,9 +187,8 @@ def file_of_one_machine() -> InvalidConnection:
 
 
 _SHARE_A_DATABASE = (
-    "Set [dialogtech] journal_url to a PostgreSQL database that all of them reach "
-    "(AIRFLOW__DIALOGTECH__JOURNAL_URL=postgresql+psycopg2://…), or, if all tasks share a file and it outlives them, "
-    "[dialogtech] allow_local_journal = True."
+    "Set [dialogtech] journal_url to a PostgreSQL database that all of them reach. Or, if all tasks share a file that "
+    "outlives them, set [dialogtech] allow_local_journal = True."
 )
 
 # The executors that run tasks on the scheduler's machine.

@@ -58,16 +58,15 @@ def storm(failures, notifier=None):
         list(pool.map(lambda number: notifier(failure(task_id=f"task_{number}")), range(failures)))
 
 
-def test_five_hundred_failures_are_one_message_per_recipient_and_the_next_counts_them(
-    sandbox, alerting, shared_journal
-):
+def test_hundreds_of_failures_are_one_message_per_recipient_and_the_next_counts_them(sandbox, alerting, shared_journal):
+    failures = 500 if shared_journal.startswith("sqlite") else 100
     notifier = DialogTechSmsNotifier("{{ ti.task_id }} failed", [ALICE, BOB])
-    storm(500, notifier)
+    storm(failures, notifier)
     assert sorted(sms["to"] for sms in sandbox.accepted()) == [ALICE, BOB]
     let_pass(shared_journal, 15 * 60 + 1)
     notifier(failure(task_id="later"))
     assert len(bodies(sandbox)) == 4
-    assert re.fullmatch(r"later failed \(\+499 more since [\d: -]+ UTC\)", bodies(sandbox, to=ALICE)[1])
+    assert re.fullmatch(rf"later failed \(\+{failures - 1} more since [\d: -]+ UTC\)", bodies(sandbox, to=ALICE)[1])
 
 
 def test_of_sixteen_concurrent_processes_one_sends(sandbox, alerting, shared_journal, monkeypatch):
@@ -127,7 +126,7 @@ def test_a_hundred_dags_at_once_stay_within_the_budget_and_its_last_message_says
 def test_without_the_journal_a_hundred_failures_are_one_message(sandbox, alerting, unreachable_journal, caplog):
     storm(100)
     assert len(bodies(sandbox)) == 1
-    assert "goes out through" in caplog.text
+    assert "is sent through" in caplog.text
 
 
 @pytest.mark.parametrize("url", ["mysql://x@localhost/y", "nonsense", "postgresql+pg8000://x@localhost/y"])
@@ -136,7 +135,7 @@ def test_a_misconfigured_journal_does_not_stop_an_alert(sandbox, alerting, monke
     DialogTechSmsNotifier("hello")(failure())
     DialogTechSmsNotifier("hello")(failure())
     assert bodies(sandbox) == ["hello"]
-    assert "goes out through" in caplog.text
+    assert "is sent through" in caplog.text
 
 
 def test_a_file_journal_under_a_remote_executor_does_not_stop_an_alert(sandbox, alerting, monkeypatch, caplog):

@@ -124,7 +124,7 @@ def test_a_server_that_does_not_answer_is_given_up_in_time_and_named(wire):
     with pytest.raises(JournalUnavailable, match="did not answer in time") as raised:
         a_journal(store).find("key")
     assert time.monotonic() - begun < 5
-    assert f"is reached at {wire.url}/dialogtech/journal." in str(raised.value)
+    assert f"can be reached at {wire.url}/dialogtech/journal." in str(raised.value)
 
 
 def test_a_server_that_is_gone_is_tried_again_until_patience_ends(wire):

@@ -138,9 +138,7 @@ def test_a_worker_without_a_metadata_database_asks_the_api_server(airflow, tmp_p
 )
 def test_without_a_place_airflow_2_names_the_executor_and_what_to_set(airflow, executor, named):
     airflow(2, executor=executor, metadata="mysql+mysqldb://airflow:pa55@db/airflow")
-    with pytest.raises(
-        InvalidConnection, match=rf"not sent: {named} may run.*\(mysql\).*AIRFLOW__DIALOGTECH__JOURNAL_URL"
-    ):
+    with pytest.raises(InvalidConnection, match=rf"not sent: {named} may run.*\(mysql\).*\[dialogtech\] journal_url"):
         journal_store()
 
 
