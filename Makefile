@@ -1,10 +1,11 @@
 # Everything here needs Python and make, nothing else: each target makes the environment it runs in.
 PYTHON ?= python3
-# More than two cores would ask for: most tests wait most of their time.
-TESTS_AT_ONCE ?= 8
+# More than two cores would ask for: many tests wait most of their time. Each worker takes six seconds to start.
+TESTS_AT_ONCE ?= 6
 NEWEST := 3.3.2
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST) 3.4.0b2
-BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside import_errors lists scale compared
+BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside import_errors lists page_beside \
+	scale compared
 
 # The oldest and the newest Python that each Airflow takes.
 PYTHON_FOR_2.11.2 := 3.10 3.12
@@ -38,28 +39,23 @@ guarded = $(1)/bin/python -m tools.guard $(1)/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-matrix coverage test-celery test-fab test-tracers $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints $(MATRIX:%=constraints-%) clean
+.PHONY: help demo ui pictures test test-matrix coverage test-celery test-fab test-tracers $(MATRIX:%=test-%) fuzz mutate bench docs build lint format constraints $(MATRIX:%=constraints-%) clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "make test-$(firstword $(MATRIX))    the same for one version: $(MATRIX)"
 	@echo "Say PYTHON=... for another Python than python3, ARGS=... for more arguments to pytest."
 
-demo: $(call installed,$(NEWEST)) ## send texts from example DAGs through a real Airflow to a local DialogTech
+demo: $(call installed,$(NEWEST)) ## send messages from example DAGs through a real Airflow to a local DialogTech
 	@$(call guarded,$(call venv,$(NEWEST))) -m demo
 
 ui: $(call installed,$(NEWEST)) ## the same, left running until Ctrl-C, to look around in Airflow and in the inbox
 	@$(call guarded,$(call venv,$(NEWEST))) -m demo --stay
 
-ifdef ARGS
-test: test-$(NEWEST)
-else
-# A whole run counts what it covers.
-test: $(call compiled,$(NEWEST)) ## all tests on the newest Airflow
-	@rm -rf .coverage
-	$(call guarded,$(call venv,$(NEWEST))) -m pytest -n $(TESTS_AT_ONCE) -p tests.coverage.plugin
-	@$(MAKE) --no-print-directory coverage
-endif
+pictures: $(call installed,$(NEWEST)) ## take the pictures of the documentation from a real Airflow (a minute; needs Chromium)
+	@$(call guarded,$(call venv,$(NEWEST))) -m tests.pictures
+
+test: test-$(NEWEST) ## all tests on the newest Airflow
 
 test-matrix: ## all tests on every supported Airflow
 	@failed=; \
@@ -69,7 +65,9 @@ test-matrix: ## all tests on every supported Airflow
 	done; \
 	test -z "$$failed"
 
-coverage: $(call installed,$(NEWEST)) ## what the last whole `make test` covered of the package; less than 95 % fails
+coverage: $(call compiled,$(NEWEST)) ## all tests, and what they cover of the package; less than 95 % fails (half a minute longer)
+	@rm -rf .coverage
+	$(call guarded,$(call venv,$(NEWEST))) -m pytest -n $(TESTS_AT_ONCE) -p tests.coverage.plugin
 	@$(bin)/python -m slipcover --skip-covered --merge .coverage/*.json --out .coverage.json --fail-under 95
 
 test-celery: $(call installed,$(NEWEST)) ## a distributed Airflow with two Celery workers, killed and crashed (some 3 minutes)
@@ -85,7 +83,7 @@ test-tracers: $(call installed,$(NEWEST)) $(tracers) ## what Sentry, OpenTelemet
 fuzz: $(call installed,$(NEWEST)) ## attack inputs and replies with many more examples than the tests do (some 10 minutes)
 	HYPOTHESIS_PROFILE=fuzz $(call guarded,$(call venv,$(NEWEST))) -m pytest tests/hostile --timeout 0 $(ARGS)
 
-bench: $(call installed,$(NEWEST)) ## measure what docs/performance.md tells; leave the machine alone for an hour
+bench: $(call installed,$(NEWEST)) ## repeat the measurements of docs/performance.md; leave the machine alone for an hour
 	@$(bin)/uv pip install --quiet --python $(bin)/python -c constraints/airflow-$(NEWEST).txt --group bench
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(bin)/python -m benchmarks.$$name || exit; done
 

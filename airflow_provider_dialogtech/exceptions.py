@@ -47,7 +47,7 @@ def how_to_settle(sought: str, message: str, it: str, again: str = 'set in_doubt
     :param again: how to send it again.
     """
     return (
-        f"Look for {sought} in DialogTech's message log, and settle {message}: `python -m airflow_provider_dialogtech "
+        f"Look for {sought} in DialogTech's message log. Then settle {message}: `python -m airflow_provider_dialogtech "
         f"messages list` shows {it}, `messages resolve` settles {it}. Or, to send {it} again in any case, {again}."
     )
 
@@ -64,6 +64,8 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 class DialogTechError(Exception):
     """A message was not sent, or may have been sent. Only subclasses are raised; catch this class to catch all.
+
+    Every subclass takes these parameters, and names its own.
 
     :param reason: why, without a full stop; by default the class's.
     :param advice: what to do now, in whole sentences; by default the class's.
@@ -100,9 +102,6 @@ class DialogTechError(Exception):
 class NotSent(DialogTechError):
     """The message was not sent.
 
-    :param reason: why, without a full stop.
-    :param advice: what to do now.
-    :param to: the recipient's number, shortened.
     :param before_any: whether this error ended a list before its first message was sent.
     """
 
@@ -132,9 +131,6 @@ class InvalidConnection(NotSent, ValueError):
 class Refused(NotSent):
     """DialogTech refused the message.
 
-    :param reason: why, without a full stop.
-    :param advice: what to do now.
-    :param to: the recipient's number, shortened.
     :param description: the API's description of the refusal, scrubbed of keys and phone numbers.
     """
 
@@ -156,9 +152,6 @@ class BadCredentials(Refused):
 class Throttled(NotSent):
     """DialogTech refused the message because too many were sent in a short time.
 
-    :param reason: why, without a full stop.
-    :param advice: what to do now.
-    :param to: the recipient's number, shortened.
     :param retry_after: the seconds that the API asked to wait; None when it did not.
     """
 
@@ -180,9 +173,6 @@ class Unreachable(NotSent):
 class WaitTooLong(NotSent):
     """The rate limits leave no slot for the message within `max_wait`.
 
-    :param reason: the time of the next slot.
-    :param advice: what to do now.
-    :param to: the recipient's number, shortened.
     :param sendable_at: when the limits allow the message, in UTC; None when unknown.
     """
 
@@ -200,15 +190,14 @@ class JournalUnavailable(NotSent):
     """The delivery journal could not be read or written."""
 
     default_reason = "the delivery journal could not be read or written"
-    default_advice = "Check [dialogtech] journal_url and its database. Sending the message again is safe."
+    default_advice = (
+        "Check the journal: `python -m airflow_provider_dialogtech check`. Sending the message again is safe."
+    )
 
 
 class InDoubt(DialogTechError):
     """The message may have been sent: the outcome of its request is unknown. The package never resends it by itself.
 
-    :param reason: what is known, without a full stop.
-    :param advice: what to do now.
-    :param to: the recipient's number, shortened.
     :param since: when its request left, in UTC.
     :param key: the message's idempotency key in the journal.
     :param earlier: whether the request left in an earlier try, and this try sent nothing.

@@ -8,6 +8,7 @@ from airflow_provider_dialogtech import __version__
 from airflow_provider_dialogtech.settings import config, fields
 
 _INTEGRATION = "DialogTech SMS"
+_DECORATOR = "airflow_provider_dialogtech.decorators.sms.dialogtech_sms_task"
 _DOCUMENTATION = "https://github.com/airflow-provider-dialogtech/airflow-provider-dialogtech#readme"
 
 
@@ -45,11 +46,7 @@ def get_provider_info() -> dict[str, Any]:
         "config": {
             config.SECTION: {"description": "SMS messages through the DialogTech API.", "options": config.OPTIONS}
         },
-        "task-decorators": [
-            {
-                "class-name": "airflow_provider_dialogtech.decorators.sms.dialogtech_sms_task",
-                "name": "dialogtech_sms",
-            }
-        ],
+        "task-decorators": [{"class-name": _DECORATOR, "name": "dialogtech_sms"}],
         "cli": ["airflow_provider_dialogtech.cli.get_dialogtech_cli_commands"],
+        "db-managers": ["airflow_provider_dialogtech.plugins.db_manager.JournalDBManager"],
     }

@@ -22,7 +22,6 @@ P = ParamSpec("P")
 
 T = TypeVar("T")
 
-
 # Separators within a number: those that `sms/numbers.py` accepts, those between numbers of a list, and invisible ones
 # (controls, joiners, direction marks, variation selectors).
 _APART = (

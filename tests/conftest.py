@@ -20,7 +20,11 @@ from tests.clocks import time
 from tests.coverage.sandboxes import counted
 from tests.interpreter import interpreter
 from tests.programs import summary
+from tests.sentences import sentences_are_short
 from tests.stores import (
+    door_server,
+    door_url,
+    journal_url,
     no_slot_is_missed,
     postgres,
     postgres_url,
@@ -34,10 +38,14 @@ from tests.stores import (
 )
 
 __all__ = [
+    "door_server",
+    "door_url",
+    "journal_url",
     "no_slot_is_missed",
     "postgres",
     "postgres_url",
     "proxy",
+    "sentences_are_short",
     "shared_proxy",
     "spare_databases",
     "sqlite_url",
@@ -52,6 +60,7 @@ __all__ = [
 gc.disable()
 
 # Airflow reads these when it is imported, so they stand before any test's imports.
+assert "airflow" not in sys.modules, "it would use the database in ~/airflow"
 _HOME = tempfile.TemporaryDirectory(prefix="dialogtech-airflow-", ignore_cleanup_errors=True)
 _DAGS = Path(_HOME.name) / "dags"
 _DAGS.mkdir()
@@ -104,16 +113,16 @@ _GROUPS = {
     "tests/settings/test_form.py": "starts",
     "tests/notifications/test_sms.py::test_parsing": "starts",
     "tests/test_compat.py": "starts",
+    "tests/test_docs.py::test_the_test_that_is_shown": "starts",
     "tests/proxies/": "proxies",
     "tests/alerts/test_silent_journal.py": "silent journal",
     "tests/delivery/test_pgbouncer.py": "pgbouncer",
-    "tests/delivery/test_side_by_side.py": "side by side",
     "tests/delivery/test_stalls.py": "stalls",
 }
 # Most of these wait most of their time. Any other file is a group of its own: to set up what it needs takes longer.
 _WAITING = ("tests/delivery/", "tests/journal/", "tests/alerts/")
 # What takes longest begins first, so that in the end nobody waits for the last one.
-_FIRST = ("system", "airflow", "stalls", "silent journal", "side by side")
+_FIRST = ("system", "airflow", "stalls", "silent journal")
 _LONG = (
     "starts",
     "proxies",

@@ -59,8 +59,30 @@ def sqlite_url(tmp_path: Path):
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def store_url(request):
-    """The contract of the journal holds for both stores."""
+    """The contract of the stores holds for both."""
     return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture(params=["sqlite", "postgres", "door"])
+def journal_url(request):
+    """The contract of the journal holds for both stores, and through the door."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture(scope="session")
+def door_server():
+    """An API server with nothing but the door. Airflow 2 has none."""
+    pytest.importorskip("airflow.api_fastapi")
+    from tests.doors import running_door
+
+    with running_door() as server:
+        yield server
+
+
+@pytest.fixture
+def door_url(door_server, postgres_url):
+    """A PostgreSQL database behind the door."""
+    return door_server.to(postgres_url)
 
 
 @pytest.fixture

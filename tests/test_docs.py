@@ -29,12 +29,13 @@ from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from tests.postgres import postgres_server
+from tests.yaml_dags import dags_of
 from tools.doc_tables import with_tables
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A page of the site is made of these; no reader runs them.
-SHOWN_ONLY = {"mermaid", "text"}
+SHOWN_ONLY = {"text"}
 # What the tests below, or those of other folders, run: tests/wheel installs, tests/system runs DAGs, tests/delivery
 # opens journals, tests/settings tests connections, tests/cli settles texts.
 RUN_ELSEWHERE = (
@@ -111,7 +112,12 @@ def test_the_settings_exist(snippet):
 
 def test_every_kind_of_snippet_is_tested():
     kinds = {kind for page in PAGES for kind in re.findall(r"^```(\w+)", page.read_text(), re.MULTILINE)}
-    assert kinds <= {"python", "ini", "bash", "sql", "json", *SHOWN_ONLY}
+    assert kinds <= {"python", "ini", "bash", "sql", "json", "yaml", *SHOWN_ONLY}
+
+
+@pytest.mark.parametrize("snippet", snippets("yaml"))
+def test_yaml_is_a_dag_that_airflow_reads(snippet, tmp_path):
+    assert len(dags_of(snippet, tmp_path)) == 1
 
 
 @pytest.mark.parametrize("snippet", snippets("json"))
@@ -167,11 +173,11 @@ def test_the_connection_is_read_as_it_is_written_in_json_and_in_a_uri(tmp_path):
         assert settings.url == ""
 
 
-def test_the_test_that_is_shown_passes(tmp_path):
+def test_the_test_that_is_shown_passes(tmp_path, python):
     (shown,) = (found for found in of_page("docs/sandbox.md", "python") if "pytest" in found)
     (tmp_path / "test_shown.py").write_text(shown)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--rootdir", tmp_path, tmp_path],
+        [*python, "-m", "pytest", "-q", "--rootdir", str(tmp_path), str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
@@ -217,7 +223,7 @@ def test_every_file_the_readme_links_to_exists():
 def test_a_pages_tables_are_those_of_the_code(page):
     as_it_is = page.read_text(encoding="utf-8")
     assert with_tables(as_it_is) == as_it_is, "run `python -m tools.doc_tables`"
-    assert as_it_is.count("\n| `") > 6
+    assert as_it_is.count("\n| `") + as_it_is.count("\n- ") > 6
 
 
 def test_the_tables_of_arguments_have_every_argument_and_its_words():
@@ -320,3 +326,15 @@ def test_no_page_sends_its_readers_to_a_docstring():
 def test_what_it_does_not_do_says_what_to_use(name):
     rows = re.findall(r"^\| \*\*(.+?)\*\*.* \| .+ \| (.+) \|$", (ROOT / "docs/limits.md").read_text(), re.MULTILINE)
     assert {row.lower(): use for row, use in rows}[name]
+
+
+def test_the_pictures_are_small_used_and_taken_by_the_command():
+    taken = set(re.findall(r'_save\(page, "(.+?)"\)', (ROOT / "tests" / "pictures.py").read_text(encoding="utf-8")))
+    stored = {picture.name: picture.stat().st_size for picture in (ROOT / "docs").glob("*.png")}
+    used = {
+        name
+        for page in PAGES
+        for name in re.findall(r"!\[.+?\]\((?:docs/)?(.+?\.png)\)", page.read_text(encoding="utf-8"))
+    }
+    assert taken == set(stored) == used
+    assert max(stored.values()) <= 150_000

@@ -48,10 +48,10 @@ SENTENCES = {
     Unreachable: "The message was not sent: no way. Check the network, the proxy and the API URL in the connection. "
     "Sending it again is safe.",
     WaitTooLong: "The message was not sent: no way. Send it again later, or with a longer max_wait.",
-    JournalUnavailable: "The message was not sent: no way. Check [dialogtech] journal_url and its database. Sending "
-    "the message again is safe.",
-    InDoubt: "The message may have been sent: no way. Look for this recipient and time in DialogTech's message log, "
-    "and settle the message: `python -m airflow_provider_dialogtech messages list` shows it, `messages resolve` "
+    JournalUnavailable: "The message was not sent: no way. Check the journal: `python -m airflow_provider_dialogtech "
+    "check`. Sending the message again is safe.",
+    InDoubt: "The message may have been sent: no way. Look for this recipient and time in DialogTech's message log. "
+    "Then settle the message: `python -m airflow_provider_dialogtech messages list` shows it, `messages resolve` "
     'settles it. Or, to send it again in any case, set in_doubt="resend".',
 }
 FULL = [
@@ -161,9 +161,8 @@ def parses_a_sentence(source):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
-def test_no_file_parses_an_error_s_sentence(source):
-    assert parses_a_sentence(source.read_text()) == []
+def test_no_file_parses_an_error_s_sentence():
+    assert {source: found for source in SOURCES if (found := parses_a_sentence(source.read_text()))} == {}
 
 
 @pytest.mark.parametrize(

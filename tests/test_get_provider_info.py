@@ -58,6 +58,7 @@ def test_every_option_is_described_with_a_default_of_message():
     options = get_provider_info()["config"]["dialogtech"]["options"]
     assert set(options) == {
         "journal_url",
+        "journal_conn_id",
         "allow_local_journal",
         "journal_retention_days",
         "conn_ids",

@@ -70,10 +70,6 @@ class AirflowHome:
         for component in components:
             self.processes.wait_until(f"{component} runs", lambda: self._is_running(component, last_job))  # noqa: B023
 
-    def stop(self, component: str) -> None:
-        """Stop one component and its tasks."""
-        self.processes.stop(component)
-
     def stop_all(self) -> None:
         """Kill all components and their children. Nothing reads what an orderly shutdown would still write."""
         self._commands.close()

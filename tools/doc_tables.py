@@ -6,9 +6,10 @@ them.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from airflow_provider_dialogtech.settings.config import OPTIONS
 from airflow_provider_dialogtech.settings.fields import EXTRA_FIELDS, Field
 
 DOCS = Path(__file__).parents[1] / "docs"
+PACKAGE = Path(exceptions.__file__).parent
 
 _TABLE = re.compile(r"(<!-- table: ([A-Za-z_ ]+) -->\n).*?(<!-- end of the table -->\n)", re.DOTALL)
 
@@ -87,6 +89,51 @@ def errors_table() -> str:
     return _table(("error", "is a", "what happened", "its fields"), rows)
 
 
+def reasons_list() -> str:
+    """Return the reasons that the package's errors give, as they are written in the code, by what they are about."""
+    sections: dict[str, set[str]] = {}
+    for folder, name, reason in written_reasons():
+        sections.setdefault(_ABOUT.get(folder, "Other"), set()).add(f"- {reason} (`{name}`)")
+    lists = ((title, sorted(sections[title], key=str.casefold)) for title in sorted(sections))
+    return "\n\n".join("\n".join((f"## {title}", "", *reasons)) for title, reasons in lists)
+
+
+def written_reasons() -> Iterator[tuple[str, str, str]]:
+    """Yield the folder of each error that the code raises, its class, and its reason with `…` for each value."""
+    for source in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args:
+                name = ast.unparse(node.func).rpartition(".")[2]
+                reason = _text_of(node.args[0])
+                if name in exceptions.__all__ and len(re.findall(r"\w+", reason)) >= _FEWEST_WORDS:
+                    yield source.relative_to(PACKAGE).parts[0], name, reason
+
+
+_ABOUT = {
+    "alerts": "Alerts",
+    "notifications": "Arguments of the notifier",
+    "api": "DialogTech and its answers",
+    "bulk": "Lists",
+    "cli": "Commands",
+    "decorators": "Operators and decorator",
+    "operators": "Operators and decorator",
+    "delivery": "Delivery",
+    "door": "The journal through Airflow's API server",
+    "hooks": "Connection and hook",
+    "settings": "Connection, contacts and settings",
+    "journal": "The journal",
+    "sms": "Message and numbers",
+}
+# Shorter reasons consist of values.
+_FEWEST_WORDS = 3
+
+
+def _text_of(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
 def _depth(name: str) -> int:
     return len(getattr(exceptions, name).__mro__)
 
@@ -141,6 +188,7 @@ _TABLES: dict[str, Callable[[], str]] = {
     "arguments of send_sms": partial(arguments_table, DialogTechHook.send_sms),
     "fields of SendResult": result_table,
     "errors": errors_table,
+    "reasons": reasons_list,
 }
 
 if __name__ == "__main__":

@@ -16,17 +16,6 @@ _FAILURES = ("failed", "dag_failed")
 
 
 @dataclass(frozen=True)
-class Resolves:
-    """Marks an alert that resolves failures. It goes only to recipients of an alert about one of them.
-
-    :param otherwise: the body where the last alert under this dedup key was about another task or DAG; empty to send
-        nothing then.
-    """
-
-    otherwise: str = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Alert:
     """An alert, ready to be delivered.
 
@@ -40,8 +29,9 @@ class Alert:
     :param about: identifies the task or DAG, which may share the dedup key with others.
     :param run: identifies the run that failed, or in which a task failed; empty for any other alert.
     :param is_whole_run: whether it is about the run itself, not about one of its tasks.
-    :param once_per_run: whether nobody gets it who got another alert with the same `run` within the cooldown.
-    :param resolves: set where the alert resolves failures.
+    :param once_per_run: whether it skips recipients who got another alert with the same `run` within the cooldown.
+    :param resolves: set where the alert resolves failures, so that it goes only to recipients of an alert about one of
+        them: the body where the last of those was about another task or DAG; empty to send nothing then.
     """
 
     subject: str
@@ -55,16 +45,16 @@ class Alert:
     run: str = ""
     is_whole_run: bool = False
     once_per_run: bool = False
-    resolves: Resolves | None = None
+    resolves: str | None = field(default=None, repr=False)
 
 
-def failed_run(event: str, context: Mapping[str, Any]) -> str:
+def identity_of_failed_run(event: str, context: Mapping[str, Any]) -> str:
     """Return a string that identifies the failed run of an alert; empty where it is about no failure of a run."""
     run_id = run_id_of(context)
     return json.dumps([dag_id_of(context), run_id]) if run_id and event in _FAILURES else ""
 
 
-ENDED_BY = {"success": "failed", "dag_success": "dag_failed"}
+FAILURE_RESOLVED_BY = {"success": "failed", "dag_success": "dag_failed"}
 """Each success event, and the failure event that it resolves."""
 
 
@@ -84,9 +74,9 @@ def recovery_alert(event: str, context: Mapping[str, Any], *, body: str, note: s
         body=body or recovery_body(subject_of(event, context)),
         built_in=not body,
         note=note,
-        dedup_key=given_key or json.dumps([dag_id_of(context), ENDED_BY[event], None]),
+        dedup_key=given_key or json.dumps([dag_id_of(context), FAILURE_RESOLVED_BY[event], None]),
         cooldown=None,
         origin=origin_of(context),
         about=identity_of(event, context),
-        resolves=Resolves(otherwise="" if ends_only_its_own else body or of_dag),
+        resolves="" if ends_only_its_own else body or of_dag,
     )

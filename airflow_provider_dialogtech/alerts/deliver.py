@@ -14,20 +14,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
-from airflow_provider_dialogtech.alerts.journals import (
-    CALL,
-    HELD,
+from airflow_provider_dialogtech.alerts.deadline import (
+    LONGEST_CALL,
+    LONGEST_CALLBACK,
     AlertDeadline,
-    AlertJournal,
     Departure,
     JournalAttempt,
 )
+from airflow_provider_dialogtech.alerts.journals import AlertJournal
 from airflow_provider_dialogtech.alerts.text import clock_time, fit, suffix_of
 from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import (
     DialogTechError,
     InDoubt,
@@ -37,7 +38,9 @@ from airflow_provider_dialogtech.exceptions import (
     WaitTooLong,
 )
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
 from airflow_provider_dialogtech.journal.metrics import ALERTS
+from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import holds_secret, mask_number, place_of, scrub
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.contacts import Contacts
@@ -45,13 +48,7 @@ from airflow_provider_dialogtech.settings.host import HOST
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.delivery.result import SendResult
-    from airflow_provider_dialogtech.journal.dedup import AlertGate, Claim, Decision
-    from airflow_provider_dialogtech.journal.store import Store
-
 log = logging.getLogger(__name__)
-
 
 AT_ONCE = 8
 # The callback ends this many seconds before Airflow ends it. In the first half, what was not sent is written into the
@@ -72,10 +69,10 @@ def deliver(
     :param recipients: its numbers and contacts, as users write them. An invalid one does not affect the others.
     :param hook: the hook of the sending account, with its settings already read.
     :param context: the context of the callback; None outside one.
-    :return: whether a message was sent to anybody, by this alert or by an earlier one with the same dedup key.
+    :return: whether any recipient got a message, from this alert or from an earlier one with the same dedup key.
     """
     allowed = HOST.remaining_seconds(context or {})
-    deadline = AlertDeadline(HELD if allowed is None else min(HELD, allowed - MARGIN))
+    deadline = AlertDeadline(LONGEST_CALLBACK if allowed is None else min(LONGEST_CALLBACK, allowed - MARGIN))
     numbers = _numbers(alert, recipients, hook.settings)
     messages = [RecipientAlert(alert, number, hook, deadline) for number in numbers]
     try:
@@ -261,7 +258,7 @@ class RecipientAlert:
             try:
                 return attempt.run(partial(self._send_through, journal, attempt))
             except JournalUnavailable as error:
-                plan = "goes out %s, because %s failed (%s)." if self.alert.resolves is None else _DECIDED_BY_NEXT
+                plan = "is sent %s, because %s failed (%s)." if self.alert.resolves is None else _DECIDED_BY_NEXT
                 self._log(logging.WARNING, plan, fallback, journal.name, error.reason)
         if self.alert.resolves is not None:
             self._log(logging.WARNING, "was not sent: without a journal it is not known whether anything failed.")
@@ -288,8 +285,6 @@ class RecipientAlert:
         self._log_sent(is_held_back=result.status == "held_back")
 
     def _claim(self, store: Store, recent: timedelta | None) -> tuple[AlertGate, Claim | None]:
-        from airflow_provider_dialogtech.journal.dedup import AlertGate
-
         settings = self.hook.settings
         gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
         try:
@@ -315,7 +310,7 @@ class RecipientAlert:
                 is_whole_run=alert.is_whole_run,
             )
             return self.decision.claim
-        same_only = not alert.resolves.otherwise
+        same_only = not alert.resolves
         return gate.resolve(alert.dedup_key, self.number, about=alert.about, same_only=same_only, recent=recent)
 
     def _log_no_claim(self) -> None:
@@ -398,12 +393,12 @@ class RecipientAlert:
 
     @property
     def _call_seconds(self) -> float:
-        return self.deadline.remaining_for_call(min(self.hook.settings.timeout, CALL))
+        return self.deadline.remaining_for_call(min(self.hook.settings.timeout, LONGEST_CALL))
 
     def _body(self, claim: Claim) -> str:
         if self.alert.resolves is None or claim.recovery is None or claim.recovery.is_same:
             return self.alert.body
-        return self.alert.resolves.otherwise
+        return self.alert.resolves
 
     def _message(self, body: str, suffix: str) -> SmsMessage:
         settings = self.hook.settings

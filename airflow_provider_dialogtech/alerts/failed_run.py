@@ -46,7 +46,7 @@ class FailedTask:
 
 def note_failure(task_instance: Any, error: object) -> None:
     """Note the error of a task in its own process. Never raises."""
-    with suppress(Exception):  # of any kind: a failure here must not change what becomes of a task
+    with suppress(Exception):  # of any kind: a failure here must not change the task's state
         state = getattr(task_instance.state, "value", task_instance.state)
         if state != "up_for_retry":
             note = {

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dialogtech._compat import REPORTS_FAILED_TASK, redact
 from airflow_provider_dialogtech.exceptions import plural
 from airflow_provider_dialogtech.journal.records import NO_INDEX, task_name
-from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_str, type_name
-from airflow_provider_dialogtech.settings.identity import loop_index_in
+from airflow_provider_dialogtech.masking import digest, mask_numbers, safe_get, safe_str, type_name
+from airflow_provider_dialogtech.settings.identity import index_of, loop_index_in
 from airflow_provider_dialogtech.sms.gsm import measure, to_gsm7
 from airflow_provider_dialogtech.sms.message import LONGEST_READ, MAX_LENGTH, ends_with_link, shorten
 
@@ -61,16 +61,14 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return f"DAG {clip(dag_id_of(context), 2 * _LONGEST_NAME)}"
     # What one name does not need is the other's.
-    dag_id, task_id = (_readable(_of(ti, name)) for name in ("dag_id", "task_id"))
+    dag_id, task_id = (_readable(safe_get(ti, name)) for name in ("dag_id", "task_id"))
     task = _task_name(ti, 2 * _LONGEST_NAME - len(dag_id), loop_index_in(context))
     return f"{clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{task}"
 
 
 def _task_name(ti: Any, room: int = 0, loop_index: int = NO_INDEX) -> str:
-    map_index = _of(ti, "map_index")
-    return task_name(
-        clip(_of(ti, "task_id"), room), map_index if isinstance(map_index, int) else NO_INDEX, loop_index, label_of(ti)
-    )
+    map_index = index_of(safe_get(ti, "map_index"))
+    return task_name(clip(safe_get(ti, "task_id"), room), map_index, loop_index, label_of(ti))
 
 
 def label_of(ti: Any) -> str:
@@ -78,7 +76,7 @@ def label_of(ti: Any) -> str:
 
     :param ti: the task instance.
     """
-    label = _of(ti, "rendered_map_index")
+    label = safe_get(ti, "rendered_map_index")
     # Scrubbed before it is cut: half of a secret would not be recognized.
     words = scrub_reason(safe_str(label, LONGEST_ERROR_READ)).split() if isinstance(label, str) else []
     return clip(" ".join(words)) if words else ""
@@ -89,7 +87,7 @@ def identity_of(event: str, context: Mapping[str, Any]) -> str:
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return json.dumps([dag_id_of(context)])
-    names = [safe_str(_of(ti, name), _LONGEST_ID) for name in ("dag_id", "task_id", "map_index")]
+    names = [safe_str(safe_get(ti, name), _LONGEST_ID) for name in ("dag_id", "task_id", "map_index")]
     loop_index = loop_index_in(context)
     return json.dumps(names if loop_index == NO_INDEX else [*names, f"iteration {loop_index}"])
 
@@ -97,14 +95,14 @@ def identity_of(event: str, context: Mapping[str, Any]) -> str:
 def dag_id_of(context: Mapping[str, Any]) -> str:
     """Return the id of a context's DAG."""
     owners = [context.get(name) for name in ("ti", "dag", "dag_run")]
-    found = next((found for owner in owners if (found := _of(owner, "dag_id")) is not None), "?")
+    found = next((found for owner in owners if (found := safe_get(owner, "dag_id")) is not None), "?")
     return safe_str(found, _LONGEST_ID) or "?"
 
 
 def run_id_of(context: Mapping[str, Any]) -> str:
     """Return the id of a context's run; empty where it has none."""
     run = context.get("dag_run")
-    run_id = context.get("run_id") or _of(run, "run_id") or _of(run, "dag_run_id")
+    run_id = context.get("run_id") or safe_get(run, "run_id") or safe_get(run, "dag_run_id")
     return safe_str(run_id, _LONGEST_ID) if run_id else ""
 
 
@@ -215,21 +213,13 @@ def clip(name: object, room: int = 0) -> str:
     return f"{text[:head]}{mark}{text[head + len(mark) - room :]}"
 
 
-def _of(owner: Any, name: str) -> Any:
-    """Read a field of an object, or of the mapping that replaces it in a deadline alert."""
-    try:
-        return owner.get(name) if isinstance(owner, Mapping) else getattr(owner, name, None)
-    except Exception:
-        return None
-
-
 def _when(event: str, context: Mapping[str, Any]) -> datetime:
     if event == "deadline":
-        found = _of(context.get("deadline"), "deadline_time")
+        found = safe_get(context.get("deadline"), "deadline_time")
     elif event.startswith(("dag_", "sla")):
-        found = _of(context.get("dag_run"), "end_date")
+        found = safe_get(context.get("dag_run"), "end_date")
     else:
-        found = _of(context.get("ti"), "start_date" if event == "execute" else "end_date")
+        found = safe_get(context.get("ti"), "start_date" if event == "execute" else "end_date")
     if isinstance(found, str):
         found = _parsed(found)
     return found if isinstance(found, datetime) else datetime.now(timezone.utc)
@@ -257,7 +247,7 @@ def _which_run(context: Mapping[str, Any]) -> str:
 
 def _why(event: str, context: Mapping[str, Any]) -> str:
     if event == "deadline":
-        return f"still {state}" if (state := _of(context.get("dag_run"), "state")) in {"queued", "running"} else ""
+        return f"still {state}" if (state := safe_get(context.get("dag_run"), "state")) in {"queued", "running"} else ""
     if event.startswith("dag_"):
         reason = context.get("reason")
         words = safe_str(reason, _LONGEST_ID) if reason is not None else ""
@@ -272,7 +262,7 @@ def _why(event: str, context: Mapping[str, Any]) -> str:
 
 def _failed_task(context: Mapping[str, Any]) -> str:
     ti = context.get("ti")
-    state = _of(ti, "state")
+    state = safe_get(ti, "state")
     # Before Airflow 3.2 the context has any task of the run, and in Airflow 3 its state is unknown.
     is_failed = (
         REPORTS_FAILED_TASK if state is None else safe_str(getattr(state, "value", state), _LONGEST_ID) == "failed"

@@ -29,7 +29,6 @@ from airflow_provider_dialogtech.masking import Opaque, holds_secret, mask_numbe
 
 T = TypeVar("T")
 
-
 DEFAULT_URL = "https://secure.dialogtech.com/ibp_api.php"
 LONGEST_TIMEOUT = 3600.0
 _LONGEST_PATH = 80
@@ -183,7 +182,7 @@ class DialogTechClient:
         except NotLeft as failure:
             answer = self._unreachable(failure)
         except (NoReply, NotDocumented) as failure:
-            answer = NotSent(f"DialogTech did not answer as documented ({self._told(failure)})", advice=advice)
+            answer = NotSent(f"DialogTech did not answer as documented ({self._described(failure)})", advice=advice)
         if isinstance(answer, DialogTechError):
             raise self._named(answer)
         return answer
@@ -193,7 +192,7 @@ class DialogTechClient:
             error.name_connection(self._conn_id)
         return error
 
-    def _told(self, failure: NoReply | NotDocumented) -> str:
+    def _described(self, failure: NoReply | NotDocumented) -> str:
         """Return a failure, and where a reply came from that is not DialogTech's: the path may be misspelt."""
         if isinstance(failure, NoReply) or self._url == DEFAULT_URL:
             return str(failure)
@@ -261,7 +260,7 @@ class ApiCall:
         except (NoReply, NotDocumented) as failure:
             left_at = self._connection.left_at
             when = f" at {left_at:%Y-%m-%d %H:%M:%S} UTC" if left_at is not None else ""
-            outcome = InDoubt(f"its request left{when}, and then {self._client._told(failure)}", since=left_at)
+            outcome = InDoubt(f"its request left{when}, and then {self._client._described(failure)}", since=left_at)
         finally:
             self.close()
         if isinstance(outcome, DialogTechError):

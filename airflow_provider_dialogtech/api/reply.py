@@ -19,7 +19,6 @@ from airflow_provider_dialogtech.masking import clean, decode, mask_numbers, scr
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-
 # The documented reply has three elements in two levels; a list of numbers has more.
 MOST_ELEMENTS = 5000
 DEEPEST = 16

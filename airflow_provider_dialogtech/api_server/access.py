@@ -1,7 +1,7 @@
 """Permissions on the page, in the auth manager's own terms: each question names its DAG or its connection.
 
-A question without a name would be answered with yes for a user who may read any one DAG. `docs/security.md` has the
-table of who may do what.
+A question without a name would be answered with yes for a user who may read any one DAG. `docs/messages-page.md` has
+the table of who may do what.
 """
 
 from __future__ import annotations

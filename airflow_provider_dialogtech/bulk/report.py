@@ -14,7 +14,6 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, how_to_settl
 
 log = logging.getLogger(__name__)
 
-
 SHOWN = 100
 NAMED = 20
 NAMED_IN_ONE_LINE = 3
@@ -148,7 +147,7 @@ def _detail(row: Row, outcome: str) -> dict[str, Any]:
 
 # A number may send 40 messages at once and then wait for the minute to end, so the rate is measured over a minute.
 PACE_SECONDS = 60.0
-# Once so many lines of progress have been logged, the next ones come in growing intervals.
+# After this number of lines, the next ones come at growing intervals.
 LINES = 50
 
 

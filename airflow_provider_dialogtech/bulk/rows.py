@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech.bulk.shapes import cell, is_blank, listed, named, whole, wrong_columns
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, Refused, plural
-from airflow_provider_dialogtech.masking import mask_number, safe_str, type_name, without_locals
+from airflow_provider_dialogtech.masking import digest, mask_number, safe_str, type_name, without_locals
 from airflow_provider_dialogtech.sms.missing import is_missing
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
-
 
 MOST_ROWS = 1_000_000
 """Three days of messages, at four a second. A longer list is a mistake, or endless."""
@@ -284,4 +281,4 @@ def check_rows(
 
 
 def _digest(*parts: str | None) -> bytes:
-    return hashlib.sha256(json.dumps(parts).encode()).digest()[:16]
+    return bytes.fromhex(digest(*parts))[:16]

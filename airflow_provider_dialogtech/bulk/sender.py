@@ -103,8 +103,7 @@ Outcome: TypeAlias = SendResult | DialogTechError
 LAST_REPLIES = 2.5
 LAST_RECORDS = 1.0
 POLL = 0.2
-# A list that is retried asks for so many messages at once whether they were sent; else it would take minutes to get
-# past them.
+# A retried list asks for this many messages at once whether they were sent; one at a time would take minutes.
 MOST_AT_ONCE = 256
 
 

@@ -95,7 +95,9 @@ def _instead_of_object(text: str) -> str:
 
 def _instead_of(recipients: Any) -> str:
     if recipients is None:
-        return "The task that returns them was skipped or returned nothing: let it return [], or skip this task, too."
+        return (
+            "The task that returns them was skipped or returned nothing: let it return [], or skip this task as well."
+        )
     if isinstance(recipients, Mapping):
         return _instead_of_mapping(recipients)
     if isinstance(recipients, bytes | bytearray):

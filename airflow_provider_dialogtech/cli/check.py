@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +27,18 @@ from airflow_provider_dialogtech.operations.probe import Probe, probe
 from airflow_provider_dialogtech.plugins.pools import CREATE_POOLS, scheduler_is_running, slots_of_pools
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.connection import ConnectionSettings
-from airflow_provider_dialogtech.settings.journal import journal_store
+from airflow_provider_dialogtech.settings.door import door_store
+from airflow_provider_dialogtech.settings.journal import (
+    CARRY_OVER,
+    Place,
+    earlier_file,
+    file_of_one_machine,
+    journal_store,
+    place_of,
+    situation,
+    tasks_use_door,
+    why,
+)
 
 _PATIENCE = 10.0
 # The promised share of the limits. A lower one means a journal that is too distant, or a disk that is too slow.
@@ -155,28 +167,43 @@ def _own_pool(conn_id: str) -> Finding:
 def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Finding]:
     measured: Probe | None = None
     try:
-        store = Store(config.journal_url(), patience=_PATIENCE)
+        store = journal_store(patience=_PATIENCE)
         measured = probe(store)
     except (JournalUnavailable, InvalidConnection) as error:
         yield _wrong("journal", error)
     else:
-        yield Finding("journal", True, f"{_place(store)} can be read and written")
-        yield _shared(store)
+        kind = "a file of this machine" if store.is_file else "PostgreSQL"
+        yield Finding("journal", True, f"{kind} can be read and written")
+        yield from _shared(store)
         yield _distance(measured, settings)
+        if tasks_use_door():
+            yield _door()
     yield _versions(measured)
 
 
-def _place(store: Store) -> str:
-    return "a file of this machine" if store.is_file else "PostgreSQL"
+def _shared(store: Store) -> Iterator[Finding]:
+    """Report which journal this is, by which rule, and which file it may not know."""
+    now = situation()
+    place = place_of(now)
+    if place is Place.SETTING and store.is_file and not now.is_local:
+        yield _wrong("journal is shared", file_of_one_machine())
+    else:
+        yield Finding("journal is shared", True, why(place, now))
+    if place is not Place.FILE and (file := earlier_file(store)):
+        yield Finding("earlier journal", False, f"{file} may have messages that are not in it", f"run `{CARRY_OVER}`")
 
 
-def _shared(store: Store) -> Finding:
+def _door() -> Finding:
+    """Reach the journal as tasks do."""
+    begun = 0.0
     try:
-        journal_store()
-    except InvalidConnection as error:
-        return _wrong("journal is shared", error)
-    suits = f"suits {config.executors() or 'the executor'}"
-    return Finding("journal is shared", True, f"{_place(store)} {suits}")
+        store = door_store(patience=_PATIENCE)
+        store.open()
+        begun = time.monotonic()
+        store.open()
+    except (JournalUnavailable, InvalidConnection) as error:
+        return _wrong("API server", error)
+    return Finding("API server", True, f"tasks reach the journal {store.place}: {_ms(time.monotonic() - begun)}")
 
 
 def _distance(measured: Probe, settings: ConnectionSettings | None) -> Finding:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.cli.cli_config import CLICommand
 
-_HELP = "Send SMS messages through DialogTech, and look after them"
+_HELP = "Send SMS messages through DialogTech, list and settle them"
 _CONN_ID = "dialogtech_default"
 _PACKAGE = "airflow_provider_dialogtech.cli"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -84,117 +84,121 @@ def _argument(name: str, **options: Any) -> Any:
     return untyped((name,), **options)
 
 
-def _commands() -> tuple[CLICommand, ...]:
-    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, GroupCommand, lazy_load_command
+def _command(name: str, purpose: str, function: str, *arguments: Any, prints: bool = True, epilog: str = "") -> Any:
+    """Return a command, whose function is imported when it runs.
 
-    return (
-        ActionCommand(
-            name="check",
-            help="Check the connection, the keys, the numbers, the pool and the journal",
-            func=lazy_load_command(f"{_PACKAGE}.check.check"),
-            args=(_conn_id(), ARG_OUTPUT),
-            epilog="Sends nothing. Exit code: 0 when every check passes, else 1.",
-        ),
-        ActionCommand(
-            name="pools",
-            help="Create missing pools of connections, resize the others to their accounts, and list all pools",
-            func=lazy_load_command(f"{_PACKAGE}.send.pools"),
-            args=(ARG_OUTPUT,),
-        ),
-        _send_command(),
-        GroupCommand(
-            name="messages",
-            help="List messages, and settle those in doubt",
-            subcommands=(_messages_commands()),
-        ),
-    )
-
-
-def _messages_commands() -> tuple[CLICommand, ...]:
-    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, lazy_load_command
-
-    id_ = _argument("id", help="The message's id, as `messages list` shows it", metavar="ID", type=_whole_number)
-    return (
-        _list_command(),
-        ActionCommand(
-            name="look-up",
-            help="Ask DialogTech whether it lists a message; this settles nothing",
-            func=lazy_load_command(f"{_PACKAGE}.messages.look_up"),
-            args=(
-                id_,
-                _argument("--conn-id", help="The connection that sent it; by default that of its account"),
-                ARG_OUTPUT,
-            ),
-            epilog="Exit code: 0 when DialogTech lists more such messages than the journal, 3 when it does not, "
-            "1 when it could not be asked.",
-        ),
-        ActionCommand(
-            name="resolve",
-            help="Settle a message in doubt: its task then succeeds without sending, or sends",
-            func=lazy_load_command(f"{_PACKAGE}.messages.resolve"),
-            args=(
-                id_,
-                _argument("--sent", help="It was sent: the next attempt sends nothing", action="store_true"),
-                _argument("--unsent", help="It was not sent: the next attempt sends it", action="store_true"),
-                ARG_OUTPUT,
-            ),
-            epilog="Exit code: 0 settled, 1 not settled, because it is not in doubt.",
-        ),
-        ActionCommand(
-            name="prune",
-            help="Delete the messages that are older than journal_retention_days, as the scheduler does twice a day",
-            func=lazy_load_command(f"{_PACKAGE}.messages.prune"),
-            args=(),
-            epilog="After that their idempotency keys are forgotten: a task cleared later sends again.",
-        ),
-    )
-
-
-def _send_command() -> CLICommand:
+    :param function: its place below `cli`.
+    :param prints: whether it prints rows, in the form that `--output` names.
+    """
     from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, lazy_load_command
 
     return ActionCommand(
-        name="send",
-        help="Send a message, within the limits, as a task does",
-        func=lazy_load_command(f"{_PACKAGE}.send.send"),
-        args=(
-            _argument(
-                "to",
-                help="The recipient's number, without + and a country code a US number; - reads it from standard input",
-                metavar="TO",
-            ),
-            _argument(
-                "message", help="The body, at most 256 characters; - reads it from standard input", metavar="MESSAGE"
-            ),
+        name=name,
+        help=purpose,
+        func=lazy_load_command(f"{_PACKAGE}.{function}"),
+        args=(*arguments, ARG_OUTPUT) if prints else arguments,
+        epilog=epilog or None,
+    )
+
+
+def _commands() -> tuple[CLICommand, ...]:
+    from airflow.cli.cli_config import GroupCommand
+
+    return (
+        _command(
+            "check",
+            "Check the connection, the keys, the numbers, the pool and the journal",
+            "check.check",
             _conn_id(),
-            _argument("--idempotency-key", help="Messages with the same key are sent once; by default each call sends"),
-            _argument(
-                "--dry-run",
-                help="Show the message as it would be sent; send and reserve nothing",
-                action="store_true",
-            ),
-            ARG_OUTPUT,
+            epilog="Sends nothing. Exit code: 0 when every check passes, else 1.",
+        ),
+        _command(
+            "pools",
+            "Create missing pools of connections, resize the others to their accounts, and list all pools",
+            "send.pools",
+        ),
+        _send_command(),
+        GroupCommand(
+            name="messages", help="List messages, and settle those in doubt", subcommands=_messages_commands()
+        ),
+    )
+
+
+def _send_command() -> Any:
+    return _command(
+        "send",
+        "Send a message, within the limits, as a task does",
+        "send.send",
+        _argument(
+            "to",
+            help="The recipient's number, without + and a country code a US number; - reads it from standard input",
+            metavar="TO",
+        ),
+        _argument(
+            "message", help="The body, at most 256 characters; - reads it from standard input", metavar="MESSAGE"
+        ),
+        _conn_id(),
+        _argument("--idempotency-key", help="Messages with the same key are sent once; by default each call sends"),
+        _argument(
+            "--dry-run", help="Show the message as it would be sent; send and reserve nothing", action="store_true"
         ),
         epilog="With - for both, the first line of standard input is the number. Other users of this machine see the "
         "arguments of commands, not their standard input. Exit code: 0 sent, 1 not sent, 3 it may have been sent.",
     )
 
 
-def _list_command() -> CLICommand:
-    from airflow.cli.cli_config import ARG_OUTPUT, ActionCommand, lazy_load_command
-
+def _messages_commands() -> tuple[Any, ...]:
     from airflow_provider_dialogtech.journal.states import State
 
-    return ActionCommand(
-        name="list",
-        help="List the messages in the journal, the newest first",
-        func=lazy_load_command(f"{_PACKAGE}.messages.list_messages"),
-        args=(
+    id_ = _argument("id", help="The message's id, as `messages list` shows it", metavar="ID", type=_whole_number)
+    return (
+        _command(
+            "list",
+            "List the messages in the journal, the newest first",
+            "messages.list_messages",
             _argument("--state", help="Only messages in this state", choices=[state.value for state in State]),
             _argument("--since", help="Only messages of the last 90s, 30m, 2h, 7d, …", type=seconds_ago, default="7d"),
             _argument("--dag-id", help="Only messages of this DAG"),
             _argument("--limit", help="The most messages to list", type=_whole_number, default=100),
-            ARG_OUTPUT,
+        ),
+        _command(
+            "look-up",
+            "Ask DialogTech whether it lists a message; this settles nothing",
+            "messages.look_up",
+            id_,
+            _argument("--conn-id", help="The connection that sent it; by default that of its account"),
+            epilog="Exit code: 0 when DialogTech lists more such messages than the journal, 3 when it does not, "
+            "1 when it could not be asked.",
+        ),
+        _command(
+            "resolve",
+            "Settle a message in doubt: its task then succeeds without sending, or sends",
+            "messages.resolve",
+            id_,
+            _argument("--sent", help="It was sent: the next attempt sends nothing", action="store_true"),
+            _argument("--unsent", help="It was not sent: the next attempt sends it", action="store_true"),
+            epilog="Exit code: 0 settled, 1 not settled, because it is not in doubt.",
+        ),
+        *_upkeep_commands(),
+    )
+
+
+def _upkeep_commands() -> tuple[Any, ...]:
+    return (
+        _command(
+            "carry-over",
+            "Copy the messages of an earlier journal's file into the present journal; twice is the same as once",
+            "messages.carry_over",
+            _argument("--from", help="The file; by default the one in AIRFLOW_HOME", dest="file", metavar="FILE"),
+            prints=False,
+            epilog="Exit code: 0 carried over, 1 not, for instance because messages are under way.",
+        ),
+        _command(
+            "prune",
+            "Delete the messages that are older than journal_retention_days, as the scheduler does twice a day",
+            "messages.prune",
+            prints=False,
+            epilog="After that their idempotency keys are forgotten: a task cleared later sends again.",
         ),
     )
 

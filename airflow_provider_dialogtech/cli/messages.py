@@ -6,10 +6,11 @@ import os
 import pwd
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from airflow_provider_dialogtech.cli.output import UNKNOWN, USAGE, print_record, print_rows, running_command, say, stop
-from airflow_provider_dialogtech.exceptions import DialogTechError
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, plural
 from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
 from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, settle, task_names
@@ -70,6 +71,22 @@ def prune(_arguments: Namespace) -> None:
     say(f"The journal has no message older than {retention.days} days.")
 
 
+def carry_over(arguments: Namespace) -> None:
+    """Copy the messages of an earlier journal's file into the present journal."""
+    from airflow_provider_dialogtech.operations.carry_over import carry_over as carry
+
+    problem = ""
+    with running_command():
+        try:
+            file, carried = carry(Path(arguments.file) if arguments.file else None, patience=PATIENCE)
+        except InvalidConnection as error:
+            problem = f"Nothing was carried over: {error.reason}. {error.advice}"
+    if problem:
+        stop(problem)
+    found = f"{plural(carried.messages, 'message')} and {plural(carried.alerts, 'alert')}"
+    say(f"The journal now has the {found} of {file}, which is no longer needed.")
+
+
 def open_messages() -> Messages:
     """Open the journal with the patience of a person, which is shorter than a task's."""
     return Messages(journal_store(patience=PATIENCE), config.namespace())
@@ -105,7 +122,7 @@ def _what_follows(message: Record, outcome: str) -> str:
 
 
 def _who() -> str:
-    """Return the name of the process's real user. Its environment, LOGNAME say, could be anybody's."""
+    """Return the name of the process's real user. Its environment (LOGNAME) can be set to any name."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container may run as a user without a name

@@ -1,31 +1,24 @@
-"""The attempts to send one message: whether and when there is another, and what an earlier task's attempt means."""
+"""The attempts to send one message: whether there is another, and when."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from itertools import count
 
-from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential, wait_random_exponential
+from tenacity import RetryCallState, wait_random_exponential
 
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_dialogtech.delivery.result import SendResult, already_sent, held_back
-from airflow_provider_dialogtech.exceptions import InDoubt, Throttled, Unreachable
-from airflow_provider_dialogtech.journal.journal import MessageJournal
-from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
-from airflow_provider_dialogtech.journal.states import State
+from airflow_provider_dialogtech.exceptions import Throttled, Unreachable
+from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.masking import mask_number
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
 
-
 TRIES = 5
 TRY_FOR = 120.0
 # How many slots a message may lose: to a slow journal, to alerts, to a pause of the account.
 SLOTS = 12
-# A list whose template was edited has as many of them as it has rows.
-MOST_CHANGED = 20
 
 
 class SlotLost(Exception):
@@ -112,78 +105,3 @@ def log_next_try(state: RetryCallState) -> None:
         log.log(level, "The message to %s lost its slot and takes another: %s.", attempts.to, error)
     else:
         log.warning("%s Trying again (%d of %d).", error, attempts.failures + 1, TRIES)
-
-
-class EarlierAttempt:
-    """Decides what an earlier attempt means for a message with the same idempotency key.
-
-    :param clock: sleeps while another process sends the message.
-    """
-
-    def __init__(self, journal: MessageJournal, clock: Clock) -> None:
-        self._journal = journal
-        self._clock = clock
-        self._changed = count(1)
-
-    def answer(self, attempts: Attempts, record: Record) -> SendResult:
-        """Return the result of a message that was sent or held back before.
-
-        :param record: the journal's row of the earlier attempt.
-        :raises SlotLost: when another process's attempt is over and has sent nothing.
-        :raises InDoubt: when an earlier attempt may have sent the message.
-        """
-        if record.state is State.SENT:
-            return self.result_of_sent(attempts.request, record)
-        if record.state is State.HELD_BACK:
-            return held_back(attempts.message)
-        if record.state in {State.SENDING, State.RESERVED}:
-            log.info("Another process is sending this message to %s; waiting for its outcome.", attempts.to)
-            self._await_outcome(attempts, record)
-            attempts.slots -= 1  # the slot was not ours
-            raise SlotLost("another process was sending it")
-        raise InDoubt(
-            f"its request left at {record.when:%Y-%m-%d %H:%M:%S} UTC, and its outcome is unknown",
-            advice=f"Nothing was sent now. {InDoubt.default_advice}",
-            to=attempts.to,
-            since=record.when,
-            key=attempts.request.key,
-            earlier=True,
-        )
-
-    def result_of_sent(self, request: SlotRequest, record: Record) -> SendResult:
-        """Return the result of a message that was sent before.
-
-        :param request: the message.
-        :param record: the journal's row of the earlier attempt.
-        """
-        if record.digest != request.digest:
-            self._log_changed(record)
-        return already_sent(record.outcome)
-
-    def _log_changed(self, record: Record) -> None:
-        """Log that a message was sent with another body before, unless a list has had enough of these lines."""
-        number = next(self._changed)
-        if number > MOST_CHANGED:
-            return
-        log.warning(
-            "Another message to …%s was sent under this idempotency key, so nothing is sent now. To send this one as "
-            "well, give it an idempotency_key of its own.%s",
-            record.recipient_tail,
-            " From here on, this task no longer logs such messages." if number == MOST_CHANGED else "",
-        )
-
-    def _await_outcome(self, attempts: Attempts, record: Record) -> None:
-        """Wait until another process has settled the message, or until its deadline."""
-        # By our own clock, so that no clock that is set can make this longer.
-        until = self._clock.monotonic() + record.undecided_for
-        retrying = Retrying(
-            retry=retry_if_result(lambda found: found is not None and found.undecided_for > 0),
-            stop=lambda _: self._clock.monotonic() >= until,
-            wait=wait_exponential(multiplier=0.1, max=2),
-            sleep=self._clock.sleep,
-            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
-        )
-        request = attempts.request
-        found = retrying(self._journal.find, request.key, request.body_key, sleep=self._clock.sleep)
-        if found is not None and found.id == record.id and found.state is State.SENDING:
-            self._journal.give_up(found)

@@ -26,7 +26,7 @@ class SendResult(dict[str, Any]):
     """The outcome of a message that did not fail.
 
     It is a dict of plain JSON, so that a task can return it as it is: Airflow 3 refuses to read an object of any other
-    class back from XCom. Each value is an attribute, too (`from` is `from_`).
+    class back from XCom. Each value is also an attribute (`from` is `from_`).
 
     :param status: `sent` now, `already_sent` under the same idempotency key before, or `held_back`, since the
         connection's `only_to` does not name its recipient: nothing was sent then.
@@ -127,7 +127,7 @@ OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
 
 
 def record_outcome(recorder: Recorder, ending: SendResult | BaseException, missed_slots: int) -> None:
-    """Record what became of a message.
+    """Record a message's outcome.
 
     :param missed_slots: how many slots it lost.
     """

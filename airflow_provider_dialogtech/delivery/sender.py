@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
-from functools import lru_cache, partial
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Literal
 
 from tenacity import Retrying, retry_if_exception_type
 
 from airflow_provider_dialogtech.api.client import ApiCall, DialogTechClient
 from airflow_provider_dialogtech.api.reply import ApiReply
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_dialogtech.delivery.attempts import (
-    Attempts,
-    EarlierAttempt,
-    SlotLost,
-    before_next_try,
-    log_next_try,
-)
+from airflow_provider_dialogtech.delivery.attempts import Attempts, SlotLost, before_next_try, log_next_try
+from airflow_provider_dialogtech.delivery.outcomes import EarlierAttempt, OutcomeWriter
 from airflow_provider_dialogtech.delivery.result import SendResult, detail_of, record_outcome
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
@@ -31,14 +26,13 @@ from airflow_provider_dialogtech.exceptions import (
     Unreachable,
     WaitTooLong,
 )
-from airflow_provider_dialogtech.journal.journal import ONE_STEP, MessageJournal, Outcome
+from airflow_provider_dialogtech.journal.journal import ONE_STEP, MessageJournal
 from airflow_provider_dialogtech.journal.records import NO_TASK, Origin, Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.timing import StepTime
 from airflow_provider_dialogtech.masking import mask_number, mask_numbers, type_name
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
 log = logging.getLogger(__name__)
-
 
 # How long before its slot a connection is opened, in seconds. One that idles longer may be closed by the API.
 CONNECT_LEAD = 1.0
@@ -56,18 +50,13 @@ LONGEST_PAUSE = 60.0
 ALERT_PAUSE = 1.0
 
 
-# For how many seconds a settle is retried while the journal is unavailable.
-SETTLE_WITHIN = 60.0
-
-
 class SmsSender:
     """Sends messages of one account, each once under its idempotency key, each in a slot that the rate limits allow.
 
-    :param clock: tells the time and sleeps. An exception that its sleep raises ends the sending; an unsent message
-        then stays unsent.
+    :param clock: the clock that it reads and sleeps by. An exception raised by `clock.sleep` cancels the send; a
+        request not yet written is not sent.
     :param only_to: the only numbers that get messages, in digits; a message to another number is only recorded. None
         for no restriction.
-    :param settle_within: for how many seconds at most a settle is retried while the journal is unavailable.
     """
 
     def __init__(
@@ -77,14 +66,13 @@ class SmsSender:
         *,
         clock: Clock = SYSTEM_CLOCK,
         only_to: Collection[str] | None = None,
-        settle_within: float = SETTLE_WITHIN,
     ) -> None:
         self._client = client
         self._journal = journal
         self._clock = clock
         self._only_to = only_to
         self._earlier = EarlierAttempt(journal, clock)
-        self._outcomes = OutcomeWriter(journal, settle_within, clock)
+        self._outcomes = OutcomeWriter(journal, clock)
         self._requests: dict[str, SendResult | DialogTechError | None] = {}
 
     def send(
@@ -110,7 +98,7 @@ class SmsSender:
         :param is_alert: whether it is sent before all messages that are not alerts.
         :param origin: the task that it belongs to.
         :raises WaitTooLong: when there is no slot within `max_wait`, or it is further away than `keep_beyond`.
-        :raises InvalidMessage: when the key belongs to a message to somebody else, or the body contains a key.
+        :raises InvalidMessage: when the key belongs to a message to another recipient, or the body contains a key.
         :raises Refused: when the API refused the message.
         :raises Throttled: when the API throttled it, again and again.
         :raises Unreachable: when the API could not be reached, again and again.
@@ -326,7 +314,7 @@ class SmsSender:
         )
 
     def _sleep_until(self, due: float) -> None:
-        # Also when there is nothing to wait for: that is where somebody who stops us is heard.
+        # Also when there is no time to wait: `sleep` raises if the send was stopped.
         self._clock.sleep(max(0.0, due - self._clock.monotonic()))
 
     def _moment(self, monotonic: float) -> datetime:
@@ -337,89 +325,3 @@ class SmsSender:
 def _connect_time(host: str, clock: Clock) -> StepTime:
     """How long connecting to the API takes, as this process has seen it."""
     return StepTime(0.0 if host in {"localhost", "127.0.0.1", "::1"} else CONNECT_GUESS, clock)
-
-
-_IN_WORDS: dict[Outcome, str] = {
-    "sent": "was sent",
-    "refused": "was refused",
-    "throttled": "was throttled",
-    "in_doubt": "may have been sent",
-}
-
-
-class OutcomeWriter:
-    """Writes outcomes into one account's journal.
-
-    :param timeout: for how many seconds at most a write is retried.
-    """
-
-    def __init__(self, journal: MessageJournal, timeout: float, clock: Clock) -> None:
-        self._journal = journal
-        self._timeout = timeout
-        self._clock = clock
-
-    def settle(
-        self,
-        attempts: Attempts,
-        held: Reservation,
-        outcome: Outcome,
-        detail: Mapping[str, Any],
-        sent_at: float,
-        *,
-        pause: float = 0.0,
-    ) -> bool:
-        """Write the outcome of a message whose request has been sent.
-
-        :param detail: the details that the journal keeps.
-        :param sent_at: when its request was sent, on the monotonic clock.
-        :param pause: for how many seconds all messages of the account wait.
-        :return: whether the journal has it.
-        """
-        took = self._clock.monotonic() - sent_at
-        settle = partial(self._settle, attempts, held, outcome, detail, took=took, pause=pause)
-        return self._write(attempts, _IN_WORDS[outcome], settle)
-
-    def give_back(self, attempts: Attempts) -> None:
-        """Release the slot of a message that was not sent."""
-        if attempts.unsent is None:
-            return
-        # A slot that nobody started is free again by itself, soon after its time; a started one would be in doubt.
-        timeout = self._timeout if attempts.started else min(self._timeout, ONE_STEP)
-        self._write(attempts, "was not sent", partial(self._release, attempts, attempts.unsent, timeout))
-
-    def _settle(
-        self, attempts: Attempts, held: Reservation, outcome: Outcome, detail: Mapping[str, Any], **options: Any
-    ) -> None:
-        sleep, until = self._clock.sleep, self._clock.monotonic() + self._timeout
-        if self._journal.settle(held, outcome, detail, **options, timeout=self._timeout, sleep=sleep):
-            return
-        timeout = max(ONE_STEP, until - self._clock.monotonic())
-        lost = self._journal.bring_back(attempts.request, held, outcome, detail, timeout=timeout, sleep=sleep)
-        log.warning(
-            "The journal had lost %s of the message to %s, which %s; it is recorded now. Check that the database "
-            "writes each commit before it acknowledges it (synchronous_commit), and that no standby lags behind.",
-            lost,
-            attempts.to,
-            _IN_WORDS[outcome],
-        )
-
-    def _release(self, attempts: Attempts, held: Reservation, timeout: float) -> None:
-        if not self._journal.release(held, why=attempts.why_unsent, timeout=timeout, sleep=self._clock.sleep):
-            log.warning("The journal no longer has the slot of the message to %s, which was not sent.", attempts.to)
-
-    def _write(self, attempts: Attempts, what: str, step: Callable[[], None]) -> bool:
-        """Write the outcome into the journal, and return whether that worked. A failure is only logged."""
-        try:
-            step()
-        except Exception as error:
-            # Whatever sleep raised when it was stopped has no words of ours.
-            reason = error.reason if isinstance(error, JournalUnavailable) else type(error).__name__
-            log.error(  # noqa: TRY400
-                "The message to %s %s, but that could not be written into the journal%s: %s. Check the journal.",
-                attempts.to,
-                what,
-                ", so a retry will report the message as in doubt" if attempts.started else "",
-                reason,
-            )
-            return False
-        return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,16 +19,20 @@ from airflow_provider_dialogtech._compat import (
 )
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.delivery.result import SendResult
-from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, InvalidMessage, NotSent, plural
-from airflow_provider_dialogtech.masking import encodings_of, mask_number, opaque, safe_repr
-from airflow_provider_dialogtech.settings import config, fields
-from airflow_provider_dialogtech.settings.connection import (
-    LONGEST_KEY,
-    ConnectionContent,
-    ConnectionSettings,
-    check,
-    invalid,
+from airflow_provider_dialogtech.exceptions import (
+    BadCredentials,
+    DialogTechError,
+    InvalidConnection,
+    InvalidMessage,
+    NotSent,
+    Refused,
+    Throttled,
+    Unreachable,
+    plural,
 )
+from airflow_provider_dialogtech.masking import encodings_of, mask_number, mask_numbers, opaque, safe_repr
+from airflow_provider_dialogtech.settings import config, fields
+from airflow_provider_dialogtech.settings.connection import LONGEST_KEY, ConnectionContent, ConnectionSettings, invalid
 from airflow_provider_dialogtech.settings.identity import Keys, current_origin, default_key, given_key
 from airflow_provider_dialogtech.settings.journal import AirflowRecorder, journal_store
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
@@ -38,7 +42,6 @@ if TYPE_CHECKING:
     from airflow_provider_dialogtech.delivery.sender import SmsSender
 
 log = logging.getLogger(__name__)
-
 
 __all__ = ["DialogTechHook"]
 
@@ -323,7 +326,41 @@ class DialogTechHook(BaseHook):
 
         :return: whether the keys and the numbers are accepted, and a sentence about it.
         """
-        return check(lambda: (self.settings, self.get_conn()))
+        try:
+            return _compared(self.settings.from_numbers, self.get_conn().get_numbers())
+        except Exception as error:
+            return False, _words_for(error)
+
+
+_WORDS: dict[type[Exception], str] = {
+    BadCredentials: "DialogTech did not accept the access keys. Check the access key and the secret access key.",
+    Unreachable: "DialogTech could not be reached. Check the API URL, the network and the proxy.",
+    Throttled: "DialogTech throttled the request, so the keys could not be tested. Try again in a minute.",
+}
+
+
+def _compared(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool, str]:
+    accepted = "DialogTech accepted the access keys."
+    if not from_numbers:
+        return True, f"{accepted} The connection has no from_numbers, so every message must name its sender (from_)."
+    if not enabled:
+        return True, f"{accepted} Its answer has no numbers that could be read, so from_numbers could not be checked."
+    not_enabled = [number for number in from_numbers if number not in enabled]
+    words = "; ".join(
+        f"{mask_number(number)} is {'not ' if number in not_enabled else ''}SMS-enabled" for number in from_numbers
+    )
+    return not not_enabled, f"{accepted} From numbers: {words}."
+
+
+def _words_for(error: Exception) -> str:
+    if isinstance(error, InvalidConnection):
+        # Without its advice, which names the connection: in the browser, Airflow tests it under a random id.
+        return f"This connection: {error.reason}. Correct it, then test it again."
+    if type(error) is Refused:
+        return f"DialogTech refused the test: {mask_numbers(error.description) or 'it gave no reason'}."
+    if type(error) is NotSent:
+        return f"The connection could not be tested: {error.reason}. {error.advice}"
+    return _WORDS.get(type(error), f"The connection could not be tested ({type(error).__name__}).")
 
 
 def _outside_of_airflow(conn_id: str) -> str:
@@ -377,9 +414,11 @@ def check_choices(**arguments: object) -> None:
             raise InvalidMessage(f"{name} must be {wanted}, not {safe_repr(value)}", before_any=True)
 
 
-def seconds_of(max_wait: timedelta | float | None) -> float | None:
+def seconds_of(max_wait: timedelta | float | None, name: str = "max_wait") -> float | None:
     """Return `max_wait` in seconds; None for no limit.
 
+    :param max_wait: the argument.
+    :param name: its name.
     :raises InvalidMessage: when it is not a timedelta or a number, or is negative.
     """
     if max_wait is None:
@@ -387,6 +426,6 @@ def seconds_of(max_wait: timedelta | float | None) -> float | None:
     seconds = max_wait.total_seconds() if isinstance(max_wait, timedelta) else max_wait
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= sys.float_info.max:
         raise InvalidMessage(
-            f"max_wait must be a number of seconds or a timedelta, not {safe_repr(max_wait)}", before_any=True
+            f"{name} must be a number of seconds or a timedelta, not {safe_repr(max_wait)}", before_any=True
         )
     return float(seconds)

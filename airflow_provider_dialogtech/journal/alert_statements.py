@@ -1,6 +1,7 @@
 """The SQL of the alerts' claims.
 
-Every write is a compare-and-set under the account's lock: it changes nothing where the alert is not as it was read.
+Every write is a compare-and-set under the account's lock: it changes nothing if the alert has changed since it was
+read.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from airflow_provider_dialogtech.journal.schema import alert_grants, alerts, mes
 BUDGET_SECONDS = 600.0
 # Times further ahead were written by a clock that is right again.
 CLOCK_ERROR = 1.0
-# An alert that has been quiet for so long is forgotten.
+# An alert without failures for this long is forgotten.
 _FORGOTTEN_AFTER = 90 * 86400.0
 _PRUNED_AT_ONCE = 100
 
@@ -73,7 +74,7 @@ def _grant(condition: ColumnElement[bool]) -> Any:
 
 
 def _insert(condition: ColumnElement[bool], **values: Any) -> Any:
-    """The first failure of an alert; what is not named is empty."""
+    """The first failure of an alert; columns that are not named are empty."""
     new = {
         "key": sa.bindparam("of_key", type_=sa.String),
         "claimed_at": now(),
@@ -89,7 +90,7 @@ def _insert(condition: ColumnElement[bool], **values: Any) -> Any:
 
 GRANT_FIRST = _grant(~_is_stored)
 GRANT = _grant(sa.exists().where(_is_as_seen))
-"""Take one message from the recipient's budget, where no other took one meanwhile."""
+"""Take one message from the recipient's budget, unless another alert took one meanwhile."""
 
 _all_new = {name: _new(name) for name in COLUMNS}
 
@@ -111,7 +112,7 @@ _message_of_claim = {
 }
 NOTE_FIRST = _insert(sa.true(), **_message_of_claim)
 NOTE = alerts.update().where(_is_of_key).values(claimed_at=now(), **_message_of_claim)
-"""Note under a key of its own which message told a recipient about a run, or which alert about it was counted."""
+"""Record under a key of its own which message alerted a recipient to a run, or which alert about it was counted."""
 
 SUPPRESS_FIRST = _insert(
     sa.true(),
@@ -130,10 +131,25 @@ SUPPRESS = (
         last_suppressed=_claim,
     )
 )
-"""Count an alert that becomes no message, whatever else was counted meanwhile."""
+"""Count a suppressed alert, whatever else was counted meanwhile."""
 
 SUPPRESS_ANEW = alerts.update().where(_is_as_seen).values(_all_new)
-"""The same for the first one after others were over, or after the message that they are was not sent."""
+"""The same for the first alert after a recovery, or after a recovery message that was not sent."""
+
+_lease_ends = alert_grants.c.at + sa.bindparam("lease", type_=sa.Float)
+COUNT_SUPERSEDED = (
+    alerts.update()
+    .where(
+        _is_of_key,
+        alerts.c.claim.is_distinct_from(_claim),
+        sa.exists().where(alert_grants.c.claim == _claim, _lease_ends > now()),
+    )
+    .values(
+        suppressed=alerts.c.suppressed + sa.bindparam("unsent", type_=sa.Integer),
+        suppressed_since=sa.case((_was_suppressed, alerts.c.suppressed_since), else_=now()),
+    )
+)
+"""Count an alert whose message did not leave, where a later one was claimed while it was about to."""
 
 TAKE_GRANT_BACK = alert_grants.delete().where(alert_grants.c.claim == _claim)
 _tells_the_end = alerts.c.resolution == alerts.c.claim
@@ -158,4 +174,4 @@ FORGET_GRANTS = alert_grants.delete().where(
 )
 _quiet = sa.select(alerts.c.key).where(alerts.c.cooldown_ends < now() - _FORGOTTEN_AFTER)
 PRUNE = alerts.delete().where(alerts.c.key.in_(_quiet.limit(_PRUNED_AT_ONCE)))
-"""Forget a few alerts that nobody needs; few, so that nobody waits for it."""
+"""Delete a few alerts that are no longer needed; few, so that no sender waits for long."""

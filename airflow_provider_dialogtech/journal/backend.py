@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.sql.expression import Executable
 
 from airflow_provider_dialogtech.clock import Clock
+from airflow_provider_dialogtech.journal.timing import Timing
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class Access:
     is_asked_each_time: bool = False
 
 
-# A clock that goes on by so many seconds more than the process's own was set.
+# A clock that is ahead of the process's own by this many seconds more than before was set.
 CLOCK_SET = 1.0
 
 
@@ -58,10 +59,10 @@ class Reading:
 
 
 class ClockReadings:
-    """Compares the store's clock with this process's own, and so notices that it was set.
+    """Compares the store's clock with this process's own, to detect that it was set.
 
     Each account's row holds the sum of the steps that were noted for it. A step that another process has noted is in
-    that sum, so it is noted once; one that another process has undone is, too, so it is noticed.
+    that sum, so it is not noted twice; a step that another process has undone is also in it, so it is detected.
     """
 
     def __init__(self) -> None:
@@ -81,14 +82,14 @@ class ClockReadings:
         first, noted_first = self._first
         last, noted_then = self._last.get(account, (first, noted_first.get(account, 0.0)))
         step = reading.offset - noted - (last.offset - noted_then)
-        # Where in a question's time the clock was read is not known.
+        # The clock was read at an unknown moment of the query.
         tolerance = CLOCK_SET + (reading.took + last.took) / 2
         return step if abs(step) > tolerance else 0.0
 
     def remember(self, account: str, reading: Reading, noted: float, sums: Mapping[str, float] | None = None) -> None:
         """Compare the account's next reading with this one.
 
-        Where the sum is not committed after all, the next reading finds the same step again.
+        If the sum is not committed, the next reading finds the same step again.
 
         :param noted: the sum that this reading's transaction leaves behind.
         :param sums: those that are noted for all accounts; none is noted for the others.
@@ -98,19 +99,37 @@ class ClockReadings:
             self._first = (reading, sums or {})
 
 
-class Statement(NamedTuple):
-    """One SQL statement and the values of its parameters."""
+class ByStore(NamedTuple):
+    """A write that takes other statements in each kind of store; whether it changed a row the last one says."""
 
-    sql: Executable
+    sqlite: tuple[Executable, ...]
+    postgres: tuple[Executable, ...]
+
+
+class Statement(NamedTuple):
+    """One of `statements.STATEMENTS`, and the values of its parameters."""
+
+    sql: Any  # an Executable; of a write also a ByStore
     values: Mapping[str, Any]
 
 
+def written_in(kind: Literal["sqlite", "postgres"], statements: Sequence[Statement]) -> Iterator[Statement]:
+    """Return the statements by which a kind of store writes.
+
+    :param kind: the kind.
+    :param statements: what is to be written.
+    """
+    for sql, values in statements:
+        for one in getattr(sql, kind) if isinstance(sql, ByStore) else (sql,):
+            yield Statement(one, values)
+
+
 Plan = Callable[["Row[Any]", Reading], "tuple[T, Sequence[Statement]]"]
-"""What to answer and to write, given a row with the store's time in its column `now`. It must not raise."""
+"""Returns the answer and what to write, given a row with the store's time in its column `now`. It must not raise."""
 
 
 class Backend(Protocol):
-    """One process's way to one store. What fails comes out as the library's error, and nothing was written then."""
+    """One process's access to one store. A failure raises the driver's own error, and nothing was written then."""
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, timeout: float) -> T: ...
 
@@ -121,8 +140,21 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class Remote(Protocol):
+    """Where a store is that is no database of its own: another process keeps it. Equal ones are the same store."""
+
+    @property
+    def advice(self) -> str:
+        """What to do when it is unavailable."""
+
+    def open(self, clock: Clock, timing: Timing, *, timeout: float) -> Backend: ...
+
+    def __hash__(self) -> int: ...
+
+
 def note_questions(engine: Engine, clock: Clock) -> None:
-    """Note with each of an engine's connections when its last question left.
+    """Record for each of an engine's connections when its last query was sent.
 
     That is later than the call that asks: the first time, SQLAlchemy writes the question's SQL there.
     """

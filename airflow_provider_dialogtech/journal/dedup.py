@@ -19,9 +19,9 @@ from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 
-# A callback that was killed while it waited suppresses others for no longer than this.
+# A callback that was killed while it waited suppresses other alerts for no longer than this.
 LEASE = 60.0
-# Each time that it was not as it was read, another alert got ahead.
+# Each failed compare-and-set means that another alert was claimed first.
 _TRIES = 100
 _PRUNED_EVERY = 16
 _SHORTEST_RETENTION = 86400.0
@@ -30,9 +30,9 @@ _MAY_BE_OUT = (State.SENDING, State.SENT, State.IN_DOUBT)
 
 @dataclass(frozen=True)
 class StoredAlert:
-    """What is stored of one recipient's alerts with one dedup key. A message may say that they are over.
+    """The stored state of one recipient's alerts with one dedup key. A recovery message ends them.
 
-    :param claim: the claim of the last one that became a message; None where that was given back.
+    :param claim: the claim of the last alert that was sent; None if it was given back.
     :param claimed_at: when it was claimed.
     :param cooldown_ends: the end of the recipient's cooldown.
     :param reported: the number of suppressed alerts that its message reports.
@@ -41,11 +41,11 @@ class StoredAlert:
     :param suppressed_since: when the first of these was due.
     :param message_key: the journal's name of its message.
     :param last_suppressed: the claim that the last suppressed alert would have had.
-    :param failures: how many alerts there were, sent or suppressed, since the last message that they are over.
+    :param failures: how many alerts there were, sent or suppressed, since the last recovery message.
     :param failing_since: when the first of these was due.
-    :param sent_before: 1 where a message about one of these was sent before the last claim.
-    :param about: a digest of what the last claim was about; empty where that is not known.
-    :param resolution: the claim of the message that they are over. It counts while it is the last claim.
+    :param sent_before: 1 if a message about one of these was sent before the last claim.
+    :param about: a digest of what the last claim was about; empty if unknown.
+    :param resolution: the claim of the recovery message. It counts while it is the last claim.
     """
 
     claim: str | None = None
@@ -65,7 +65,7 @@ class StoredAlert:
 
     @classmethod
     def of(cls, row: Any) -> StoredAlert | None:
-        """Read the answer to `QUESTION`. A clock that was ahead may have written times that are still to come."""
+        """Read the answer to `QUESTION`. A clock that was ahead may have written times in the future."""
         if row.key is None:
             return None
         stored = cls(*(getattr(row, name) for name in alert_statements.COLUMNS))
@@ -78,13 +78,13 @@ class StoredAlert:
 
     @property
     def is_resolution(self) -> bool:
-        """Whether the last claim is that of a message that the failures are over."""
+        """Whether the last claim is that of a recovery message."""
         return self.claim is not None and self.claim == self.resolution
 
     def as_it_stands(self, row: Any) -> StoredAlert:
-        """Return what holds now, where the last claim is that of a message that the failures are over.
+        """Return the current state, if the last claim is that of a recovery message.
 
-        When that message may be out, or is about to be, nothing is left of them. When it never left, they go on.
+        If that message may have been sent, or is about to be, the failures are over. If it was not sent, they continue.
         """
         if not self.is_resolution:
             return self
@@ -108,7 +108,7 @@ def new_values(alert: StoredAlert) -> dict[str, Any]:
 
 
 def seen_values(alert: StoredAlert) -> dict[str, Any]:
-    """Return the parameters by which a statement recognises an alert as it was read."""
+    """Return the parameters by which a statement checks that an alert has not changed since it was read."""
     return {"seen_claim": alert.claim, "seen_suppressed": alert.suppressed}
 
 
@@ -117,8 +117,8 @@ def _no_later(moment: float | None, now: float) -> float | None:
 
 
 def was_sent(alert: StoredAlert, row: Any) -> bool:
-    """Return whether the message of the last claim is out, as far as the journal knows."""
-    # A message that has gone from the journal, for its time was over, was sent; one that never came into it was not.
+    """Return whether the message of the last claim was sent, as far as the journal knows."""
+    # A message that the journal has deleted after its retention was sent; one that was never in it was not.
     is_forgotten = row.message_state is None and alert.claimed_at < row.now - _SHORTEST_RETENTION
     return row.message_state in _MAY_BE_OUT or is_forgotten
 
@@ -129,16 +129,19 @@ def is_leased(alert: StoredAlert, now: float) -> bool:
 
 
 def is_cooling_down(alert: StoredAlert, now: float, *, sent: bool) -> bool:
-    """Return whether its recipient got a message a short time ago, or is about to get one."""
+    """Return whether its recipient got a message within the cooldown, or is about to get one."""
     if alert.claimed_at > now + CLOCK_ERROR:
-        return False  # by a clock that was ahead; better one message too many
+        return False  # by a clock that was ahead; one message too many is better than none
     counts = alert.claim is not None and (now < alert.claimed_at + LEASE or sent)
     return now < alert.cooldown_ends and counts
 
 
 def unsent(alert: StoredAlert, now: float, *, sent: bool) -> tuple[int, float | None]:
-    """Return the number of alerts that no message has reported, and since when."""
-    if alert.claim is None or sent:
+    """Return the number of alerts that no message has reported, and since when.
+
+    A message that is about to leave reports its own; where it does not leave after all, `release` counts it.
+    """
+    if alert.claim is None or sent or is_leased(alert, now):
         return alert.suppressed, alert.suppressed_since
     since = alert.reported_since or min(alert.claimed_at, now)
     return alert.suppressed + alert.reported + 1, since
@@ -150,7 +153,7 @@ class Recovery:
 
     :param failures: how many there were, sent or suppressed.
     :param lasted: how long ago the first of them was.
-    :param is_same: whether the last message was about the task or DAG that works now.
+    :param is_same: whether the last message was about the task or DAG that works again.
     """
 
     failures: int
@@ -166,7 +169,7 @@ class Claim:
     :param suppressed: how many alerts were suppressed since the last message.
     :param since: when the first of these was due.
     :param is_last: whether it is the last one that the recipient's budget allows for now.
-    :param recovery: the failures that are over, where its message says that.
+    :param recovery: the failures that are over, if this is a recovery message.
     """
 
     id: str
@@ -179,11 +182,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of an alert, once its writes are done: the last of them changes a row, or nothing is written.
+    """The decision on an alert, once its writes are done: the last of them changes a row, or nothing is written.
 
-    :param claim: the right to send it; None where it is suppressed, or there is nothing to resolve.
+    :param claim: the right to send it; None if it is suppressed, or there is nothing to resolve.
     :param writes: what is to be written.
-    :param cooldown_ends: until when it is suppressed, since its recipient was sent one about the same.
+    :param cooldown_ends: until when it is suppressed, because its recipient got one with the same dedup key.
     :param is_used_up: whether it is suppressed because the recipient's budget is used up.
     """
 
@@ -195,7 +198,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A message that somebody wants to send: to whom, and about what."""
+    """A message to be claimed: its recipient and its subject."""
 
     id: str
     key: str
@@ -213,7 +216,7 @@ class Wanted:
         return Statement(sql, {"of_key": self.key, "of_claim": self.id, **values})
 
     def claimed(self, alert: StoredAlert, now: float, reported: int, since: float | None) -> StoredAlert:
-        """Return the alert once this message is to report the suppressed ones."""
+        """Return the alert with this message reporting the suppressed ones."""
         return replace(
             alert,
             claim=self.id,
@@ -228,7 +231,7 @@ class Wanted:
         )
 
     def write_claim(self, seen: StoredAlert, claimed: StoredAlert, row: Any) -> tuple[Statement, ...]:
-        """Return what makes the claim, where the alert is still as it was seen."""
+        """Return the statement that makes the claim, if the alert has not changed since it was read."""
         values = seen_values(seen)
         claim = self.write(alert_statements.CLAIM, **new_values(claimed), **values)
         return (self.grant(alert_statements.GRANT, seen_granted=row.granted, **values), *self.tidying(), claim)
@@ -246,7 +249,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Claiming:
-    """One alert that wants to become a message."""
+    """An alert to be claimed."""
 
     wanted: Wanted
     cooldown: timedelta | None
@@ -272,7 +275,7 @@ class Claiming:
         return self._claimed(seen, alert, row, sent=sent)
 
     def _claimed_before(self, alert: StoredAlert, *, is_last: bool) -> Claim:
-        # Where another alert was claimed since, its message reports the suppressed ones.
+        # If another alert was claimed since, its message reports the suppressed ones.
         is_newest = alert.claim == self.wanted.id
         since = _moment(alert.reported_since) if is_newest and alert.reported else None
         return Claim(self.wanted.id, self.wanted.key, alert.reported if is_newest else 0, since, is_last)
@@ -304,7 +307,8 @@ class Claiming:
         return Decision(self._claim(reported, since, row), writes)
 
     def _notes(self, *, is_suppressed: bool = False) -> tuple[Statement, ...]:
-        """Return what notes that its recipient is told about a run, or that an alert about the whole run is counted."""
+        """Return the statement that records that its recipient is alerted to a run, or that an alert about the whole
+        run is counted."""
         if self.run is None or (is_suppressed and not self.run.about):
             return ()
         values = {"message_key": "" if is_suppressed else stored_key(self.wanted.id), "about": self.run.about}
@@ -337,7 +341,7 @@ def _moment(seconds: float | None) -> datetime | None:
 
 @dataclass(frozen=True)
 class Resolving:
-    """One message that failures are over, where there were some."""
+    """A recovery message to be claimed, if there were failures."""
 
     wanted: Wanted
     same_only: bool
@@ -347,11 +351,11 @@ class Resolving:
         seen = StoredAlert.of(row)
         if seen is None:
             return Decision(None)
-        if row.is_ours:  # only the answer was lost; a failure since was sent at once
+        if row.is_ours:  # only the answer was lost; a later failure was sent at once
             is_last = row.granted >= self.wanted.budget
             return Decision(self._claim(seen, is_last=is_last) if seen.claim == self.wanted.id else None)
         alert = seen.as_it_stands(row)
-        # Where the budget is used up, the next success sends it.
+        # If the budget is used up, the next success sends it.
         if not self._is_to_send(alert, row) or row.granted >= self.wanted.budget:
             return Decision(None)
         resolved = self._resolved(alert, row.now)
@@ -365,7 +369,7 @@ class Resolving:
             return False
         if alert.claim is not None and was_sent(alert, row):
             return True
-        # A failure whose message is about to leave is not over yet.
+        # A failure whose message is about to be sent is not over yet.
         return bool(alert.sent_before) and not is_leased(alert, row.now)
 
     def _resolved(self, alert: StoredAlert, now: float) -> StoredAlert:
@@ -387,7 +391,7 @@ class AlertGate:
     :param store: the journal's store.
     :param account: the account's name in it.
     :param budget: messages per recipient in ten minutes, over all dedup keys.
-    :param namespace: the name of the Airflow that alerts: those of others suppress none of its alerts.
+    :param namespace: the name of the Airflow that alerts: alerts of other Airflows do not suppress its own.
     """
 
     def __init__(self, store: Store, account: str, *, budget: int = 10, namespace: str = "") -> None:
@@ -415,7 +419,7 @@ class AlertGate:
         :param cooldown: how long later alerts to this recipient are suppressed; None for not at all.
         :param about: the task or DAG that it is about: several of them may share a dedup key.
         :param run: the failed run that it is about, noted for `has_told`; empty for none.
-        :param is_whole_run: whether it is about no single task of it.
+        :param is_whole_run: whether it is about the run itself, not about one of its tasks.
         :param claim_id: the claim's name; made before anything is written, so that a second try recognises the first.
         :raises JournalUnavailable: when the store cannot be used.
         """
@@ -424,7 +428,7 @@ class AlertGate:
         return self._decide(Claiming(wanted, cooldown, of_run if run else None))
 
     def has_told(self, dedup_key: str, recipient: str, run: str, within: timedelta) -> bool:
-        """Return whether a recipient was told about a run by any account, or it was counted under the same dedup key.
+        """Return whether any account alerted a recipient to a run, or the alert was counted under the same dedup key.
 
         :param dedup_key: that of the alert about the whole run.
         :param recipient: the number.
@@ -451,16 +455,16 @@ class AlertGate:
         recent: timedelta | None = None,
         claim_id: str | None = None,
     ) -> Claim | None:
-        """Claim the message that failures are over; None where no message about one was sent since the last claim.
+        """Claim the recovery message; None if no message about a failure was sent since the last claim.
 
-        Nothing is locked or written then. Else these failures are over once the message is out: the next one is sent at
-        once. Where it does not leave, they go on.
+        Nothing is locked or written then. Otherwise the failures are over once the message is sent: the next failure is
+        sent at once. If the message is not sent, they continue.
 
         :param dedup_key: that of the failures.
         :param recipient: the number it goes to.
         :param about: the task or DAG that works again.
-        :param same_only: whether it is sent only where the last message was about that task or DAG.
-        :param recent: whether it is sent only where the last failure was at most so long ago.
+        :param same_only: whether it is sent only if the last message was about that task or DAG.
+        :param recent: the greatest age of the last failure; after an older one it is not sent.
         :param claim_id: as for `decide`.
         :raises JournalUnavailable: when the store cannot be used.
         """
@@ -486,9 +490,12 @@ class AlertGate:
 
         :raises JournalUnavailable: when the store cannot be used.
         """
-        values = {"of_claim": claim.id}
+        of_claim = {"of_claim": claim.id}
+        values = {**of_claim, "of_key": claim.key}
+        unsent = claim.suppressed + 1 if claim.recovery is None else 0
         taking_back = (
-            Statement(alert_statements.TAKE_GRANT_BACK, values),
-            Statement(alert_statements.TAKE_CLAIM_BACK, {**values, "of_key": claim.key}),
+            Statement(alert_statements.COUNT_SUPERSEDED, {**values, "unsent": unsent, "lease": LEASE}),
+            Statement(alert_statements.TAKE_CLAIM_BACK, values),
+            Statement(alert_statements.TAKE_GRANT_BACK, of_claim),
         )
         self._store.do(*taking_back, lock=self._lock)

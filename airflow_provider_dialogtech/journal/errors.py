@@ -1,4 +1,4 @@
-"""What is wrong with the store, in words that hold neither its address, nor its user, nor a statement."""
+"""Describes the store's failures, without its address, its user or a statement."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from airflow_provider_dialogtech.journal.backend import JOURNAL_URL
 
 
 class StoreAway(Exception):
-    """The store may be back in a moment."""
+    """The store is unavailable; a retry may help."""
 
 
 class TablesMissing(StoreAway):
-    """The journal's tables are gone, with a database that was made anew. Who opens the store again makes them."""
+    """The journal's tables are missing: the database was created anew. Opening the store again creates them."""
 
 
 class LoginRejected(StoreAway):
-    """The password may have been rotated. It helps only where `[dialogtech] journal_url` names another one by now.
+    """The login failed; the password may have been rotated. A retry helps only if `[dialogtech] journal_url` has a new
+    one.
 
     :param words: what people read.
-    :param advice: what to do where it does not help.
+    :param advice: what to do if a retry does not help.
     """
 
     def __init__(self, words: str, advice: str) -> None:
@@ -34,9 +35,9 @@ class LoginRejected(StoreAway):
 class _Fault(NamedTuple):
     """A kind of failure.
 
-    :param pattern: what the driver says, or the SQLSTATE in brackets.
+    :param pattern: the driver's message, or the SQLSTATE in brackets.
     :param words: what people read.
-    :param advice: what to do, where no retry mends it; empty where one may.
+    :param advice: what to do, if a retry cannot help; empty if it may.
     """
 
     pattern: str
@@ -48,8 +49,8 @@ _LOGIN = "PostgreSQL rejected the login"
 _NO_TABLES = "its tables are missing"
 _TOO_LONG = ("the question took too long", "Ask for a shorter period, one state or one DAG")
 
-# Drivers give no code for a connection that never stood, so these go by PostgreSQL's and libpq's words. The first that
-# is found counts.
+# Drivers give no code for a failed connection, so these match the messages of PostgreSQL and libpq. The first match
+# counts.
 _POSTGRES = (
     _Fault(r"\[28|password authentication failed|no pg_hba\.conf entry|authentication.* failed|role .* does not exist"
            r"|no password supplied|not permitted to log in|no such user|wrong password",
@@ -97,7 +98,7 @@ _SQLITE = (
 
 
 def error_to_raise(error: Exception, *, is_file: bool, setting: str = JOURNAL_URL) -> StoreAway | DialogTechError:
-    """Return the error to raise: `StoreAway` where a retry may help, else one for the user.
+    """Return the error to raise: `StoreAway` if a retry may help, else one for the user.
 
     :param error: the driver's.
     :param is_file: whether the journal is a SQLite file.
@@ -136,7 +137,7 @@ def _named(fault: _Fault) -> StoreAway | JournalUnavailable:
 
 
 def unusable(words: str, advice: str) -> JournalUnavailable:
-    """Return the error of a fault that no retry mends.
+    """Return the error of a failure that a retry cannot fix.
 
     :param words: what is wrong.
     :param advice: what to do, without a full stop.
@@ -147,10 +148,10 @@ def unusable(words: str, advice: str) -> JournalUnavailable:
 
 
 def question_too_long() -> JournalUnavailable:
-    """Return the error of a question that was ended because of the time that it took."""
+    """Return the error of a query that took too long."""
     return unusable(*_TOO_LONG)
 
 
 def sqlstate(error: Any) -> str:
-    """Return the code of the SQL standard that the driver's error carries, if it does."""
+    """Return the SQLSTATE of the driver's error, if it has one."""
     return str(getattr(error, "pgcode", None) or getattr(error, "sqlstate", None) or "")

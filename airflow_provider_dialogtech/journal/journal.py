@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -15,8 +16,15 @@ from airflow_provider_dialogtech.journal import statements
 from airflow_provider_dialogtech.journal.backend import Reading, Statement
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
-from airflow_provider_dialogtech.journal.planner import Answer, Planner
-from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest, earlier_attempt, stored_key
+from airflow_provider_dialogtech.journal.planner import Planned, Planner, Planning
+from airflow_provider_dialogtech.journal.records import (
+    Record,
+    Reservation,
+    SlotRequest,
+    earlier_attempt,
+    number_name,
+    stored_key,
+)
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.journal.timing import Timing
@@ -25,17 +33,17 @@ log = logging.getLogger(__name__)
 
 Outcome = Literal["sent", "refused", "throttled", "in_doubt"]
 
-# How far the journal's clock and a waiting process may disagree on the time that is left before one of them was set,
+# If the journal's clock and a waiting process disagree by more than this on the remaining time, one of them was set,
 # frozen or asleep.
 CLOCK_TOLERANCE = 0.1
 # A message is not started later than this after its slot.
 LATEST_START = 0.1
-# Whatever max_wait is, one step may take so many seconds.
+# One step may take this many seconds, whatever max_wait is.
 ONE_STEP = 5.0
 
 PRUNED_EVERY = 16
 
-# An alert reads once more where the journal's clock was set ahead.
+# An alert reads once more if the journal's clock was set ahead.
 _MOST_READINGS = 3
 _SET_AGAIN = "the delivery journal's clock is set again and again"
 
@@ -88,50 +96,43 @@ class MessageJournal:
 
         :param request: the message.
         :param resend: whether a message in doubt may be sent again.
-        :param max_wait: reserve nothing when the slot is more than so many seconds away.
+        :param max_wait: reserve nothing when the slot is more than this many seconds away.
         :param connect: how many seconds before the slot the message needs for connecting.
-        :param after: a reservation of the same message that was missed, displaced or throttled before a byte left; it
-            is given back.
+        :param after: an earlier reservation of the same message, which was missed, displaced or throttled; it is given
+            back.
         :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
-        :param sleep: sleeps while the journal is away; by default that of the store's clock.
+        :param sleep: sleeps while the journal is unavailable; by default that of the store's clock.
         :return: a reservation, or the record of a message that was sent, is being sent, or is in doubt.
         :raises WaitTooLong: when there is no slot within `max_wait`.
-        :raises InvalidMessage: when the key belongs to a message to somebody else.
+        :raises InvalidMessage: when the key belongs to a message to another recipient.
         :raises JournalUnavailable: when the journal cannot be used.
         """
-        planner = Planner(
+        planner = self._planner(
             request,
-            self._account,
-            self._limits,
-            owner=uuid.uuid4().hex,  # made before the transaction, so that a second try recognises the first
+            owner=uuid.uuid4().hex,  # created before the transaction, so that a second try recognises the first
             resend=resend,
-            after=after,
+            after=None if after is None else after.owner,
             max_wait=max_wait,
             longest_pause=longest_pause,
-            readings=self._store.readings,
-            namespace=self._namespace,
         )
-        read: list[float] = []
 
-        def plan(row: Any, reading: Reading) -> tuple[Answer | None, list[Statement]]:
-            read[:] = [reading.at]
+        def head_start(reading: Reading) -> float:
             self.timing.first_answer(reading.took)
-            return planner.plan(row, reading, self.timing.head_start(connect))
+            return self.timing.head_start(connect)
 
-        sql = statements.BEFORE_RESERVING_FOR_ALERT if request.is_alert else statements.BEFORE_RESERVING
-        question = Statement(sql, {"of_account": self._account, **request.names})
+        planning = Planning(planner, head_start=head_start)
         with self._turn(is_alert=request.is_alert, max_wait=max_wait) as timeout, self._timed("reserve"):
-            remaining, answer = self._countdown(timeout), None
+            remaining = self._countdown(timeout)
             for _ in range(_MOST_READINGS):
-                answer = self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
+                answer, reading = self._ask_planner(planning, timeout=remaining(), sleep=sleep)
                 if answer is not None:
                     break
         if answer is None or isinstance(answer, DialogTechError):
             raise answer or JournalUnavailable(_SET_AGAIN)
         if isinstance(answer, Reservation):
-            self.timing.committed(self._store.clock.monotonic() - read[0])
-        else:
-            self._prune(answer.id)
+            self.timing.committed(self._store.clock.monotonic() - reading.at)
+            return _with_its_number(answer, request, self._account)
+        self._prune(answer.id)
         return answer
 
     def start(
@@ -147,8 +148,8 @@ class MessageJournal:
         :param held: the reservation.
         :param request_timeout: how many seconds its request may take.
         :param timeout: for how many seconds at most to try.
-        :return: whether it may be sent; not when it is too late, when an alert has taken the slot or another process
-            the message, when the account is paused, or when a clock was set. Then reserve again.
+        :return: whether it may be sent. It may not if it is too late, if an alert has taken the slot or another process
+            the message, if the account is paused, or if a clock was set. Then reserve again.
         :raises JournalUnavailable: when the journal cannot be used; the message must not be sent then.
         """
         asked = self._store.clock.monotonic()
@@ -163,7 +164,7 @@ class MessageJournal:
         }
         with self._timed("start"):
             started = self._store.do(Statement(statements.START, values), timeout=timeout, sleep=sleep)
-        # Also where it came too late: the next head start must be long enough for such a one.
+        # Also if it was too late: the next head start must be long enough for a step like this.
         self.timing.started(self._store.clock.monotonic() - asked)
         return started
 
@@ -178,29 +179,27 @@ class MessageJournal:
         timeout: float | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> bool:
-        """Record what became of a message, also where it was declared in doubt in the meantime: its owner knows better.
+        """Record the outcome of a message. A late outcome from the owner overrides 'in doubt'.
 
         :param held: the reservation.
-        :param outcome: what became of it.
-        :param detail: what is returned when its key comes again; plain JSON without message, key or full number.
-        :param took: seconds from the slot to the reply. After markedly more than usual the message may have arrived
-            late, so its row moves to when the reply came.
+        :param outcome: its outcome.
+        :param detail: what a later attempt with its key returns; plain JSON without body, key or full number.
+        :param took: seconds from the slot to the reply. If that is much more than usual, the message may have arrived
+            late, so its row moves to the time of the reply.
         :param pause: for how many seconds all messages of the account are held back.
         :param timeout: for how many seconds at most to try, in all.
-        :return: whether its row has an outcome now, this one or what a person has said of it meanwhile; not where the
+        :return: whether its row has an outcome now, this one or the one that a person has set meanwhile. False if the
             journal has lost the row, or its start.
         :raises JournalUnavailable: when the journal cannot be used.
         """
         values = {
             **_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail)), "took": took, "pause": pause
         }  # fmt: skip
-        names = ("SETTLE_IN_SQLITE", "NOTE_IN_SQLITE") if self._store.is_file else ("SETTLE_IN_POSTGRES",)
-        writes = [Statement(getattr(statements, name), values) for name in names]
         if outcome == "throttled":
             self.recorder.count(THROTTLED_REPLIES)
         remaining = self._countdown(timeout)
         with self._timed("settle"):
-            changed = self._store.do(*writes, timeout=timeout, sleep=sleep, insist=True)
+            changed = self._store.do(Statement(statements.SETTLE, values), timeout=timeout, sleep=sleep, insist=True)
         if not changed and not self._is_settled(held, timeout=remaining(), sleep=sleep):
             return False
         self._prune(held.id)
@@ -218,8 +217,8 @@ class MessageJournal:
     ) -> str:
         """Record the outcome of a message whose row, or whose start, the journal has lost.
 
-        That happens where the server acknowledges commits that it has not written yet, and crashes; or where a standby
-        that is behind takes over.
+        That happens if the server acknowledges commits that it has not written yet, and crashes; or if a standby that
+        is behind takes over.
 
         :return: what was lost, in words.
         :raises JournalUnavailable: when the journal cannot be used.
@@ -227,23 +226,15 @@ class MessageJournal:
         values = {**_of(held), "outcome": outcome, "new_detail": json.dumps(dict(detail))}
         remaining = self._countdown(timeout)
         has_row = self._store.do(Statement(statements.SETTLE_LOST, values), timeout=timeout, sleep=sleep, insist=True)
-        planner = Planner(
-            request,
-            self._account,
-            self._limits,
-            owner=held.owner,
-            readings=self._store.readings,
-            namespace=self._namespace,
-        )
-
-        def plan(row: Any, reading: Reading) -> tuple[None, list[Statement]]:
-            if has_row:
-                return None, planner.take_key_back(row, reading, held)
-            return None, planner.restore(row, reading, State(outcome), values["new_detail"], held)
-
         if not has_row or outcome in {"sent", "in_doubt"}:
-            question = Statement(statements.BEFORE_RESERVING, {"of_account": self._account, **request.names})
-            self._store.locked(self._account, question, plan, timeout=remaining(), sleep=sleep)
+            planning = Planning(
+                self._planner(request, owner=held.owner),
+                "take_key_back" if has_row else "restore",
+                held=replace(held, number=number_name(self._account, held.number)),
+                outcome=State(outcome),
+                detail=values["new_detail"],
+            )
+            self._ask_planner(planning, timeout=remaining(), sleep=sleep)
         return "that it had started" if has_row else "its row"
 
     def release(
@@ -254,11 +245,11 @@ class MessageJournal:
         timeout: float | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> bool:
-        """Give back the slot of a message no byte of which was sent, so that it delays no other.
+        """Give back the slot of a message of which no byte was sent, so that other messages can use it.
 
         :param why: why it was not sent, in words.
         :param timeout: for how many seconds at most to try.
-        :return: whether its row is released; not where the journal has lost it, or somebody has settled it.
+        :return: whether its row is released. False if the journal has lost it, or a person has settled it.
         :raises JournalUnavailable: when the journal cannot be used.
         """
         detail = {"result_description": f"not sent: {why}"} if why else {}
@@ -290,10 +281,17 @@ class MessageJournal:
     def give_up(self, record: Record, *, sleep: Callable[[float], None] | None = None) -> bool:
         """Declare a message in doubt whose process has not recorded its outcome in time.
 
-        :return: whether it is in doubt now; not where its outcome came after all.
+        :return: whether it is in doubt now. False if its outcome was recorded after all.
         :raises JournalUnavailable: when the journal cannot be used.
         """
         return self._store.do(Statement(statements.DOUBT, {"of_id": record.id, "of_owner": record.owner}), sleep=sleep)
+
+    def _planner(self, request: SlotRequest, **options: Any) -> Planner:
+        readings, namespace = self._store.readings, self._namespace
+        return Planner(request.named(self._account), self._limits, readings=readings, namespace=namespace, **options)
+
+    def _ask_planner(self, planning: Planning, **options: Any) -> Planned:
+        return self._store.locked(planning.lock, planning.question, planning, **options)
 
     def _is_settled(self, held: Reservation, **options: Any) -> bool:
         """Return whether a row has an outcome already: an answer was lost, or a person resolved it."""
@@ -302,12 +300,12 @@ class MessageJournal:
         return any(row.owner == held.owner and row.state not in before_start for row in rows)
 
     def _countdown(self, timeout: float | None) -> Callable[[], float]:
-        """Return what tells how many seconds remain for the next of several steps."""
+        """Return a function that returns the seconds that remain for the next of several steps."""
         until = self._store.clock.monotonic() + (self._store.patience if timeout is None else timeout)
         return lambda: max(0.0, until - self._store.clock.monotonic())
 
     def _prune(self, id_: int) -> None:
-        """Now and then, forget a few messages whose time is over. No message fails for it."""
+        """Now and then, delete a few messages whose retention is over. A failure does not fail a message."""
         if id_ % PRUNED_EVERY:
             return
         try:
@@ -323,9 +321,9 @@ class MessageJournal:
 
     @contextmanager
     def _turn(self, *, is_alert: bool, max_wait: float | None) -> Iterator[float]:
-        """Let the threads of this process reserve one at a time, so that an alert never finds a queue of them.
+        """Let the threads of this process reserve one at a time, so that an alert never waits behind many of them.
 
-        In a file that needs no turns: all who wait for it are served with one commit.
+        A file needs no turns: one commit serves all threads that wait for it.
         """
         patience = self._store.patience
         if max_wait is not None and not is_alert:
@@ -347,6 +345,12 @@ def _of(held: Reservation) -> dict[str, Any]:
     return {"of_id": held.id, "of_owner": held.owner}
 
 
+def _with_its_number(held: Reservation, request: SlotRequest, account: str) -> Reservation:
+    """Return a reservation with the number itself, not the journal's name of it."""
+    number = next(number for number in request.numbers if number_name(account, number) == held.number)
+    return replace(held, number=number)
+
+
 def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits) -> Reservation | Record:
     """Return the slot that the message would get, or what the journal knows of it.
 
@@ -354,17 +358,16 @@ def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits
     :param store: where the journal is stored. Nothing is written to it.
     :param account: the account's name in it.
     :param limits: what the account may send.
-    :raises InvalidMessage: when the key belongs to a message to somebody else.
+    :raises InvalidMessage: when the key belongs to a message to another recipient.
     :raises JournalUnavailable: when the journal cannot be used.
     """
     store.open()
-    question = Statement(statements.BEFORE_RESERVING, {"of_account": account, **request.names})
+    planning = Planning(Planner(request.named(account), limits, owner=""))
     asked = store.clock.monotonic()
-    (row,) = store.ask(question)
+    (row,) = store.ask(planning.question)
     took = store.clock.monotonic() - asked
     store.timing.first_answer(took)
-    planner = Planner(request, account, limits, owner="")
-    answer, _ = planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
+    answer, _ = planning.planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
     if answer is None or isinstance(answer, DialogTechError):
         raise answer or JournalUnavailable(_SET_AGAIN)
-    return answer
+    return _with_its_number(answer, request, account) if isinstance(answer, Reservation) else answer

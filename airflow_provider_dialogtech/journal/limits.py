@@ -9,12 +9,12 @@ from heapq import merge
 from itertools import chain
 from typing import NamedTuple
 
-# Requests that leave a window apart may arrive closer together: the way there is not equally long each time.
+# Requests that leave a window apart may arrive closer together, because the network's latency varies.
 SHORT_MARGIN = 0.035
 LONG_MARGIN = 0.5
 
 LONGEST_WINDOW = 60 + LONG_MARGIN
-# Sums of times are rounded. What is left out without being compared is so much further away.
+# Sums of times are rounded, so times are left out unread only if they are this much further away.
 _ROUNDED = 0.001
 
 
@@ -45,7 +45,7 @@ class RateLimits:
 
     @property
     def ordinary_per_minute(self) -> int:
-        """How many messages per number per 60 seconds may be anything but alerts."""
+        """How many messages per number per 60 seconds may be ordinary ones, not alerts."""
         reserve = self.number_per_minute // 10 if self.alert_reserve is None else self.alert_reserve
         return self.number_per_minute - reserve
 
@@ -61,17 +61,17 @@ class RateLimits:
         )
 
     def of_ordinary(self) -> tuple[Window, ...]:
-        """Return the windows that those messages of one number share that are no alerts."""
+        """Return the windows that the ordinary messages of one number share."""
         return (Window(self.ordinary_per_minute, LONGEST_WINDOW),)
 
     def of_reserve(self) -> tuple[Window, ...]:
-        """Return the windows of the reserve for alerts; none where there is no reserve."""
+        """Return the windows of the reserve for alerts; empty without a reserve."""
         reserve = self.number_per_minute - self.ordinary_per_minute
         return (Window(reserve, LONGEST_WINDOW),) if reserve else ()
 
 
 class Window(NamedTuple):
-    """At most `messages` in any `seconds`, wherever these begin."""
+    """At most `messages` in any period of `seconds`."""
 
     messages: int
     seconds: float
@@ -82,7 +82,7 @@ class Window(NamedTuple):
         A message overflows it exactly when it lies with `messages` neighbours in less than `seconds`.
 
         :param times: when messages leave, past and future, ascending.
-        :param after: spans that end before are left out, and what lies further back is not read.
+        :param after: spans that end before are left out, and earlier times are not read.
         """
         first = bisect_left(times, after - self.seconds - _ROUNDED)
         last = first + self.messages - 1
@@ -109,7 +109,7 @@ def closed_spans(occupied: Iterable[Occupied], after: float) -> list[tuple[float
 def first_open(not_before: float, *spans: Iterable[tuple[float, float]]) -> float:
     """Return the first time, from `not_before` on, that lies in no span.
 
-    A message reserved for later is never crowded by one that fits in ahead of it.
+    A message that fits in before a reserved one never violates that one's limits.
 
     :param not_before: the earliest time wanted, in seconds.
     :param spans: closed spans, each group ascending.

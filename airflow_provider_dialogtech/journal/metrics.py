@@ -1,4 +1,4 @@
-"""What is counted and timed of messages, and under which names. Who keeps the figures is not known here."""
+"""The names of the metrics. The recorder that keeps them is passed in."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MISSED_SLOTS = "missed_slots"
 JOURNAL = "journal"
 """How long a step of the journal took: `reserve`, `start`, `settle`."""
 MESSAGES = "messages"
-"""Texts by what became of them."""
+"""Messages by outcome."""
 ALERTS = "alerts"
-"""Alerts by what became of them, one for each recipient."""
+"""Alerts by outcome, one for each recipient."""
 
 
 class Recorder(Protocol):
-    """Keeps figures. It must not raise, and take no time worth mentioning."""
+    """Records metrics. It must not raise, and must return quickly."""
 
     def count(self, name: str, by: int = 1) -> None: ...
 

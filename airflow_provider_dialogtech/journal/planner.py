@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.journal import records, statements, states
 from airflow_provider_dialogtech.journal.backend import ClockReadings, Reading, Statement
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
-from airflow_provider_dialogtech.journal.records import (
-    Record,
-    Reservation,
-    SlotRequest,
-    earlier_attempt,
-    number_name,
-    stored_key,
-)
+from airflow_provider_dialogtech.journal.records import NamedRequest, Record, Reservation, earlier_attempt
 from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED, AccountSlots, Slot, TakenSlot
 from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
 
 # Times pass through JSON, which may round them.
 _CLOCK_ERROR = 0.001
 
-# So long after the clock was found to be set, what had left by then, or was about to, is in no window of a second.
+# This long after the clock was found to be set, messages that had left by then, or were about to, are outside every
+# window of a second.
 _SECOND_PASSED = 1.6
 
 Answer = Reservation | Record | DialogTechError
+Step = Literal["plan", "restore", "take_key_back"]
 
 
 @dataclass
@@ -38,23 +33,21 @@ class Planner:
     """Decides on one request.
 
     :param request: the message.
-    :param account: the journal's name of its account.
     :param limits: what the account may send.
     :param owner: the token of the reservation to be made.
     :param resend: whether a message in doubt may be sent again.
-    :param after: the reservation that this one replaces; its request has certainly not left.
-    :param max_wait: reserve nothing when the slot is more than so many seconds away.
+    :param after: the token of the reservation that this one replaces; its request has certainly not left.
+    :param max_wait: reserve nothing when the slot is more than this many seconds away.
     :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
     :param readings: what this process has read of the journal's clock.
     :param namespace: the name of the Airflow that sends, where several share the journal.
     """
 
-    request: SlotRequest
-    account: str
+    request: NamedRequest
     limits: RateLimits
     owner: str
     resend: bool = False
-    after: Reservation | None = None
+    after: str | None = None
     max_wait: float | None = None
     longest_pause: float | None = None
     readings: ClockReadings = field(default_factory=ClockReadings)
@@ -66,7 +59,7 @@ class Planner:
         :param row: the answer to `BEFORE_RESERVING`.
         :param reading: when the journal's clock was read.
         :param head_start: how many seconds the slot must be away at least.
-        :return: the answer, and what to write; no answer where that brings back messages which the answer depends on.
+        :return: the answer, and what to write; no answer if the writes bring back messages that the answer depends on.
         """
         now = reading.now
         rows, earlier, account, writes = self._follow_clock(row, reading)
@@ -83,29 +76,29 @@ class Planner:
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, *freed, insert]
         slot = self._slot(rows, _left(row), now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
-            # Nothing is reserved, so nothing is taken from an earlier attempt, which may yet send.
+            # Nothing is reserved, so an earlier attempt, which may still send, keeps the key.
             return _too_long(slot.at, self.max_wait), writes
         displaced = [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
         insert = self._insert(row.next_id, slot, now, earlier, State.RESERVED)
         return (
-            self._reservation(row.next_id, slot.at, slot.number, reading),
+            self._reservation(row.next_id, slot.at, self.request.numbers[slot.number], reading),
             [*writes, *freed, *displaced, insert],
         )
 
     def restore(self, row: Any, reading: Reading, state: State, detail: str, held: Reservation) -> list[Statement]:
-        """Return what writes a row anew that the journal has lost, with its outcome.
+        """Return the statements that restore a row that the journal has lost, with its outcome.
 
         :param row: the answer to `BEFORE_RESERVING`.
         :param reading: when the journal's clock was read.
         :param state: its outcome.
-        :param detail: what is kept of that.
+        :param detail: the details that the journal keeps.
         :param held: its reservation.
         """
         _, later, _, writes = self._follow_clock(row, reading)
         if later is not None and later.owner == held.owner:
             return writes  # only the answer was lost
         freed = _freed(later)
-        # By this clock: the journal's may have been set since.
+        # By this process's clock: the journal's may have been set since.
         left = reading.now + min(0.0, held.due - reading.at)
         slot = Slot(left, self.request.numbers.index(held.number))
         insert = self._insert(row.next_id, slot, reading.now, later, state)
@@ -113,9 +106,9 @@ class Planner:
         return [*writes, *(freed or ()), Statement(insert.sql, values)]
 
     def take_key_back(self, row: Any, reading: Reading, held: Reservation) -> list[Statement]:
-        """Return what gives a key back to the message whose start the journal had lost, where a retry has taken it.
+        """Return the statements that give a key, which a retry has taken, back to the message whose start was lost.
 
-        The retry finds then that the message was sent, unless its own request may have left.
+        The retry then finds that the message was sent, unless its own request may have left.
         """
         _, later, _, writes = self._follow_clock(row, reading)
         freed = _freed(later)
@@ -127,7 +120,7 @@ class Planner:
     def _follow_clock(
         self, row: Any, reading: Reading
     ) -> tuple[list[dict[str, Any]], Record | None, dict[str, float], list[Statement]]:
-        """Read the answer, and correct it where the journal's clock was set.
+        """Read the answer, and correct it if the journal's clock was set.
 
         :return: the recent messages that are undecided, the record of the attempt that has the key, the account, and
             what that writes.
@@ -136,11 +129,11 @@ class Planner:
         rows = _undecided(row)
         found = ([*values, now] for values in json.loads(row.message))
         earlier = earlier_attempt(found, self.request.body_key)
-        # Set back, the clock has written some messages while it was ahead.
+        # While it was ahead, the clock has written some messages.
         by = max(map(_written, rows), default=now) - now
         if by < _CLOCK_ERROR:
             return rows, earlier, *self._account(row, reading)
-        # Whoever waits takes another slot anyway: its process has noticed, too.
+        # Waiting messages take another slot anyway, because their processes have noticed it as well.
         moved = [row for row in rows if _written(row) > now or (row["state"] == State.RESERVED and row["at"] > now)]
         for each in moved:
             each["at"] -= by
@@ -151,50 +144,48 @@ class Planner:
             rows,
             earlier,
             account,
-            [Statement(statements.SHIFT_BACK, {"of_account": self.account, "by": by}), *writes],
+            [Statement(statements.SHIFT_BACK, {"of_account": self.request.account, "by": by}), *writes],
         )
 
     def _by_earlier_message(self, earlier: Record, reading: Reading) -> Answer | None:
         """Answer by the key's earlier message, unless this one is to be sent."""
         if earlier.owner == self.owner:
             # The answer to this reservation's own COMMIT was lost.
-            return earlier if self.request.is_held_back else self._reservation_of(earlier, reading)
+            if self.request.is_held_back:
+                return earlier
+            return self._reservation(earlier.id, earlier.at, earlier.number, reading)
         if self._is_ours_and_unsent(earlier):
             return None
         is_elsewhere = earlier.state is State.SENDING or (
-            # Whoever lost the message to another process leaves it there; whoever is new takes it over.
+            # A process that lost the message to another one does not take it back; a new attempt takes it over.
             earlier.state is State.RESERVED and self.after is not None and earlier.undecided_for > 0
         )
         may_be_out = earlier.state is State.SENT or (earlier.state is State.IN_DOUBT and not self.resend)
         return (self._mismatch(earlier) or earlier) if is_elsewhere or may_be_out else None
 
     def _freeing(self, earlier: Record) -> Statement:
-        """Return what frees the key that an earlier message has."""
+        """Return the statements that free the key of an earlier message."""
         if self._is_ours_and_unsent(earlier):
             return Statement(statements.RELEASE_OURS, _of(earlier))
         return _taking_key(earlier)
 
     def _is_ours_and_unsent(self, earlier: Record) -> bool:
         """Return whether this is the row of the reservation that this one replaces, and no byte of it was sent."""
-        return (
-            self.after is not None
-            and earlier.owner == self.after.owner
-            and earlier.state in states.before("release_ours")
-        )
+        return self.after is not None and earlier.owner == self.after and earlier.state in states.before("release_ours")
 
     def _is_unused(self, earlier: Record) -> bool:
         return earlier.state is State.RESERVED or self._is_ours_and_unsent(earlier)
 
     def _key(self, earlier: Record | None) -> str:
         """Return the key for a new attempt's row, which an earlier attempt may have had."""
-        return stored_key(self.request.key) if earlier is None or earlier.key is None else earlier.key
+        return self.request.key if earlier is None or earlier.key is None else earlier.key
 
     def _mismatch(self, earlier: Record) -> InvalidMessage | None:
-        if earlier.recipient == self.request.recipient_digest:
+        if earlier.recipient == self.request.recipient:
             return None
         return InvalidMessage(
             f"its idempotency_key belongs to a message to …{earlier.recipient_tail}, and this one goes to "
-            f"…{self.request.recipient[-4:]}",
+            f"…{self.request.recipient_tail}",
             advice="Give each recipient an idempotency_key of its own.",
         )
 
@@ -208,31 +199,33 @@ class Planner:
         now, found = reading.now, json.loads(row.account)
         values = found[0] if found else [0.0] * len(statements.ACCOUNT_COLUMNS)
         account = dict(zip(statements.ACCOUNT_COLUMNS, values, strict=True))
-        # A time further away than any can be was written by a clock that was ahead.
+        # A time further away than the longest possible one was written by a clock that was ahead.
         paused = account["paused_until"] if account["paused_until"] <= now + LONGEST_WINDOW else now
         widened = min(account["widened_until"], now + statements.WIDENED_FOR)
         unknown, set_by = account["unknown_until"], account["clock_set_by"]
-        step = self.readings.step(self.account, reading, set_by)
+        step = self.readings.step(self.request.account, reading, set_by)
         if step is None:
             step = -moved_by
         elif step > 0 or moved_by:
             unknown += step
             # During a pause nothing is sent; towards its end, the first message may be started.
             if step > 0 and unknown <= now + records.LONGEST_LEAD:
-                # What was sent in the last minute seems to be long ago; as much time must pass once more.
+                # Messages of the last minute seem to be older than they are, so the account waits for a minute.
                 unknown = now + LONGEST_WINDOW
         else:
             step = 0.0  # set back, and another process has moved the messages
-        self.readings.remember(self.account, reading, set_by + step, dict(json.loads(row.clock_set_by)))
-        # What was not known then is not known now either, however far that clock was ahead.
+        self.readings.remember(self.request.account, reading, set_by + step, dict(json.loads(row.clock_set_by)))
+        # Messages that were unknown then are unknown now as well, however far that clock was ahead.
         unknown, set_by = min(unknown, now + LONGEST_WINDOW), set_by + step
-        followed = [Statement(statements.SHIFT_AHEAD, {"of_account": self.account, "by": step})] if step > 0 else []
+        followed = (
+            [Statement(statements.SHIFT_AHEAD, {"of_account": self.request.account, "by": step})] if step > 0 else []
+        )
         corrected = account | {
             "widened_until": widened, "paused_until": paused, "unknown_until": unknown, "clock_set_by": set_by
         }  # fmt: skip
         if corrected == account:
             return account, []
-        of_account = {"of_account": self.account}
+        of_account = {"of_account": self.request.account}
         new = {"paused": paused, "widened": widened, "unknown": unknown, "set_by": set_by}
         # The messages before the account, as `settle` locks them.
         return corrected, [
@@ -269,12 +262,12 @@ class Planner:
         extra_margin = account["extra_margin"] if account["widened_until"] > now else 0.0
         unknown, only_alerts_since = account["unknown_until"], math.inf
         if self.request.is_alert and self.limits.of_reserve() and unknown > now:
-            # The minute before may not be known quite well, but the reserve was free in it.
+            # The minute before may not be known exactly, but the reserve was free in it.
             only_alerts_since = unknown - LONGEST_WINDOW
             unknown = only_alerts_since + _SECOND_PASSED
         slots = AccountSlots(taken, self.limits, extra_margin, left, only_alerts_since)
         find = slots.slot_for_alert if self.request.is_alert else slots.slot
-        numbers = [self.name_of(number) for number in self.request.numbers]
+        numbers = self.request.numbers
         pause = account["paused_until"]
         if self.longest_pause is not None:
             pause = min(pause, now + self.longest_pause)
@@ -282,7 +275,7 @@ class Planner:
         found = find(numbers, not_before)
         if unused is None or unused.state is not State.RESERVED or unused.number not in numbers:
             return found
-        # Its slot fits where it is. Searched anew, a rounded neighbour could seem to be too close.
+        # Its slot fits where it is. In a new search, a rounded neighbour could seem too close.
         is_best = not_before <= unused.at <= found.at
         return Slot(unused.at, numbers.index(unused.number)) if is_best else found
 
@@ -290,15 +283,15 @@ class Planner:
         request = self.request
         values = {
             "id": id_,
-            "account": self.account,
-            "number": self.name_of(request.numbers[slot.number]),
+            "account": request.account,
+            "number": request.numbers[slot.number],
             "at": slot.at,
             "state": state.value,
             "key": self._key(earlier),
             "owner": self.owner,
             "digest": request.digest,
-            "recipient": request.recipient_digest,
-            "recipient_tail": request.recipient[-4:],
+            "recipient": request.recipient,
+            "recipient_tail": request.recipient_tail,
             "detail": "{}",
             "deadline": slot.at,
             "updated": now,
@@ -315,16 +308,61 @@ class Planner:
         }
         return Statement(statements.INSERT, values)
 
-    def _reservation(self, id_: int, at: float, index: int, reading: Reading) -> Reservation:
-        return Reservation(id_, self.owner, self.request.numbers[index], at, reading.at + at - reading.now)
+    def _reservation(self, id_: int, at: float, number: str, reading: Reading) -> Reservation:
+        return Reservation(id_, self.owner, number, at, reading.at + at - reading.now)
 
-    def _reservation_of(self, ours: Record, reading: Reading) -> Reservation:
-        names = [self.name_of(number) for number in self.request.numbers]
-        return self._reservation(ours.id, ours.at, names.index(ours.number), reading)
 
-    def name_of(self, number: str) -> str:
-        """Return the journal's name of one of the account's numbers."""
-        return number_name(self.account, number)
+class Planned(NamedTuple):
+    """What was decided.
+
+    :param answer: the answer; None where there is none, or where it takes another reading.
+    :param reading: when the journal's clock was read.
+    """
+
+    answer: Answer | None
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class Planning:
+    """A question to the planner under the account's lock. It is carried out where the store is.
+
+    :param planner: the planner.
+    :param step: which of its methods.
+    :param head_start: returns how many seconds away a slot must be at least, given when the journal's clock was read.
+    :param held: the reservation to restore, or to give its key back to; its number in the journal's name.
+    :param outcome: what is to be restored.
+    :param detail: the details that the journal keeps.
+    """
+
+    planner: Planner
+    step: Step = "plan"
+    head_start: Callable[[Reading], float] = lambda _: 0.0
+    held: Reservation | None = None
+    outcome: State = State.SENT
+    detail: str = "{}"
+
+    @property
+    def lock(self) -> str:
+        return self.planner.request.account
+
+    @property
+    def question(self) -> Statement:
+        request = self.planner.request
+        displaces = request.is_alert and self.step == "plan"
+        sql = statements.BEFORE_RESERVING_FOR_ALERT if displaces else statements.BEFORE_RESERVING
+        return Statement(sql, {"of_account": request.account, **request.names})
+
+    def __call__(self, row: Any, reading: Reading) -> tuple[Planned, list[Statement]]:
+        """Decide; the row is the answer to `question`."""
+        answer: Answer | None = None
+        if self.step == "restore" and self.held is not None:
+            writes = self.planner.restore(row, reading, self.outcome, self.detail, self.held)
+        elif self.step == "take_key_back" and self.held is not None:
+            writes = self.planner.take_key_back(row, reading, self.held)
+        else:
+            answer, writes = self.planner.plan(row, reading, self.head_start(reading))
+        return Planned(answer, reading), writes
 
 
 def _undecided(row: Any) -> list[dict[str, Any]]:
@@ -345,14 +383,14 @@ def _left(row: Any) -> dict[str, list[float]]:
 
 
 def _freed(later: Record | None) -> list[Statement] | None:
-    """Return what takes the key from another attempt; None where its request may have left."""
+    """Return the statement that takes the key from another attempt; None if that attempt's request may have left."""
     if later is None:
         return []
     return None if later.state in {State.SENDING, State.SENT, State.IN_DOUBT} else [_taking_key(later)]
 
 
 def _taking_key(earlier: Record) -> Statement:
-    """Return what takes the key from an earlier attempt."""
+    """Return the statement that takes the key from an earlier attempt."""
     if earlier.state is State.RESERVED:
         return Statement(statements.TAKE_OVER, _of(earlier))
     return Statement(statements.TAKE_KEY, {**_of(earlier), "in_state": earlier.state.value})
@@ -367,7 +405,7 @@ def _written(row: Mapping[str, Any]) -> float:
     if row["state"] == State.SENDING:
         return max(float(row["created"]), float(row["updated"]))
     waited = row["state"] in {State.RESERVED, *WITHOUT_SLOT}
-    # Whatever has an outcome has left in its slot before.
+    # A message with an outcome left in its slot before that.
     at = float(row["at"]) - statements.LEFT_EARLY
     return float(row["created"]) if waited else max(float(row["created"]), at)
 

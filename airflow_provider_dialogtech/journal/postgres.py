@@ -23,7 +23,14 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine, Row, make_url
 
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.journal import errors, schema
-from airflow_provider_dialogtech.journal.backend import Access, Plan, Statement, ask_for_time, note_questions
+from airflow_provider_dialogtech.journal.backend import (
+    Access,
+    Plan,
+    Statement,
+    ask_for_time,
+    note_questions,
+    written_in,
+)
 from airflow_provider_dialogtech.journal.errors import StoreAway
 
 T = TypeVar("T")
@@ -42,7 +49,7 @@ class Watch:
         self._changing = threading.Lock()
 
     def add(self, descriptor: int) -> None:
-        """Watch a connection as well.
+        """Also watch this connection.
 
         :param descriptor: the file descriptor of its socket.
         """
@@ -98,13 +105,13 @@ def watching(seconds: float) -> Iterator[Watch]:
 
 
 READ_SECONDS = 15.0
-"""How many seconds a question may take that holds no lock."""
+"""How many seconds a query without a lock may take."""
 MOST_CONNECTIONS = 4
 _CONNECT_SECONDS = 5
 _LEAST_CONNECT_SECONDS = 2  # libpq takes no less
 POOL_SECONDS = 10
 _LIFETIME = 300
-# Somebody frozen or cut off inside a transaction must not hold the account's line for ever.
+# A client that freezes or is cut off inside a transaction must not hold the account's lock forever.
 _LOCK_SECONDS = 15
 _IDLE_SECONDS = 10
 
@@ -128,7 +135,7 @@ class PostgresBackend:
     """One process's connections to the database.
 
     :param url: returns its SQLAlchemy URL; the password may be another one each time.
-    :param clock: tells how long an answer took.
+    :param clock: measures how long an answer took.
     :param timeout: how many seconds opening it may take.
     :param access: what it needs beside the URL.
     """
@@ -185,14 +192,14 @@ class PostgresBackend:
     def _bound(
         self, _connection: Any, _cursor: Any, sql: str, values: Any, context: Any, _many: bool
     ) -> tuple[str, Any]:
-        """Let the server end a question by itself: cut off from who has asked, it would go on reading."""
+        """Let the server end a query by itself: it would continue after the client is cut off."""
         if context.execution_options.get("is_bounded"):
             bound = f"SELECT set_config('statement_timeout', '{READ_SECONDS * 1000:.0f}', true)"
             sql = "; ".join([bound, *self._in_schema, sql])
         return sql, values
 
     def close(self) -> None:
-        """Close the connections that nobody uses; the others are closed when they are given back."""
+        """Close the unused connections; the others are closed when they are given back."""
         self._is_closed = True
         self._engine.dispose()
 
@@ -266,7 +273,7 @@ def _in_schema(name: str) -> list[str]:
 
 def _send(connection: Connection, message: str, values: dict[str, Any] | None = None) -> int:
     """Send a message as it is; return how many rows its last statement changed."""
-    # Without values, a % in the message is no sign for one.
+    # Without values, a % in the message is not a placeholder.
     done = connection.exec_driver_sql(message, values) if values else connection.exec_driver_sql(message)
     return done.rowcount
 
@@ -274,10 +281,10 @@ def _send(connection: Connection, message: str, values: dict[str, Any] | None = 
 def _in_one_message(
     statements: Sequence[Statement], dialect: Dialect, *, first: Sequence[str] = (), last: str | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """Put statements into one message, which PostgreSQL runs as one transaction where none has begun."""
+    """Put statements into one message, which PostgreSQL runs as one transaction if none has begun."""
     parts: list[str] = []
     values: dict[str, Any] = {}
-    for place, statement in enumerate(statements):
+    for place, statement in enumerate(written_in("postgres", statements)):
         sql, fixed = _compiled(statement.sql, dialect, tuple(sorted(statement.values)), place)
         parts.append(sql)
         values |= {f"{name}_{place}": value for name, value in {**fixed, **statement.values}.items()}
@@ -286,7 +293,7 @@ def _in_one_message(
 
 @lru_cache(maxsize=128)
 def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...], place: int) -> tuple[str, dict[str, Any]]:
-    """Return a statement's SQL, its parameters renamed for its place, and the values that it brings along itself."""
+    """Return a statement's SQL, its parameters renamed by its position, and its own values."""
     insert = isinstance(statement, sa.sql.dml.Insert) and statement.select is None
     compiled = statement.compile(dialect=dialect, column_keys=list(names) if insert else None)
     fixed = {name: value for name, value in compiled.params.items() if name not in names}
@@ -294,7 +301,7 @@ def _compiled(statement: Any, dialect: Dialect, names: tuple[str, ...], place: i
 
 
 def lock_number(lock: str) -> int:
-    """Return the number by which PostgreSQL knows a lock: the same one in every version of this package.
+    """Return the number of a lock in PostgreSQL: the same in every version of this package.
 
     :param lock: what it locks.
     """
@@ -308,7 +315,8 @@ def _engine(url: str | URL, connect_args: Mapping[str, Any]) -> Engine:
     if parsed.get_driver_name() == "psycopg":
         from psycopg import ClientCursor
 
-        # Behind PgBouncer a prepared statement would meet the connections of others. Values are put into the SQL by
+        # Behind PgBouncer, a prepared statement would end up on another client's connection. Values are put into the
+        # SQL by
         # the client, so that one message may hold several statements.
         arguments |= {"prepare_threshold": None, "cursor_factory": ClientCursor}
     engine = sa.create_engine(

@@ -1,4 +1,4 @@
-"""What goes into the journal for a message, and what comes out of it: one class for its row."""
+"""A message's request, its reservation, and its row in the journal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.masking import clean, digest
 
-# The other side's clock and a busy machine get this long after a request's deadline before the message is in doubt.
+# Clock differences and a busy machine get this long after a request's deadline before the message is in doubt.
 GRACE = 5.0
-# A reservation this long past its slot belongs to a process that is gone: whoever comes late takes a new slot.
+# A reservation this long past its slot belongs to a process that is gone: a late process takes a new slot.
 ABANDONED = 1.0
 # A message is started at most this long before its slot, so a request is over this long after its row was written.
 LONGEST_LEAD = 10.0
@@ -76,10 +76,10 @@ class SlotRequest:
     :param key: its idempotency key.
     :param numbers: the numbers it may be sent from; the one whose slot comes first is taken.
     :param recipient: the number it goes to.
-    :param body: its words. Only a digest of them is stored.
-    :param is_alert: whether it goes before everything that is no alert.
+    :param body: its content. Only a digest of it is stored.
+    :param is_alert: whether it goes before all messages that are not alerts.
     :param origin: the task that it belongs to.
-    :param is_held_back: whether it is only written down, since nothing may be sent to its recipient.
+    :param is_held_back: whether it is only recorded, because `only_to` excludes its recipient.
     :param body_key: another name of the message: one with the same body key is the same message, whatever its key. None
         where the key alone decides.
     """
@@ -94,11 +94,6 @@ class SlotRequest:
     body_key: str | None = None
 
     @property
-    def names(self) -> dict[str, str | None]:
-        """What its earlier attempt is found by."""
-        return {"of_key": stored_key(self.key), "of_body_key": self.body_key}
-
-    @property
     def digest(self) -> str:
         """The journal's name of recipient and body together."""
         return digest(self.recipient, self.body)
@@ -108,10 +103,61 @@ class SlotRequest:
         """The journal's name of the recipient."""
         return digest("recipient", self.recipient)
 
+    def named(self, account: str) -> NamedRequest:
+        """Return the same as the journal knows it.
+
+        :param account: the journal's name of its account.
+        """
+        return NamedRequest(
+            account=account,
+            key=stored_key(self.key),
+            numbers=tuple(number_name(account, number) for number in self.numbers),
+            recipient=self.recipient_digest,
+            recipient_tail=self.recipient[-4:],
+            digest=self.digest,
+            is_alert=self.is_alert,
+            origin=self.origin,
+            is_held_back=self.is_held_back,
+            body_key=self.body_key,
+        )
+
+
+@dataclass(frozen=True)
+class NamedRequest:
+    """A message that needs a slot, in the journal's names: its key, its numbers and its body cannot be read from them.
+
+    :param account: its account.
+    :param key: its idempotency key.
+    :param numbers: the numbers it may be sent from.
+    :param recipient: the number it goes to.
+    :param recipient_tail: the last four digits of that.
+    :param digest: recipient and body together.
+    :param is_alert: as in `SlotRequest`.
+    :param origin: as in `SlotRequest`.
+    :param is_held_back: as in `SlotRequest`.
+    :param body_key: as in `SlotRequest`.
+    """
+
+    account: str
+    key: str
+    numbers: tuple[str, ...]
+    recipient: str
+    recipient_tail: str
+    digest: str
+    is_alert: bool = False
+    origin: Origin = NO_TASK
+    is_held_back: bool = False
+    body_key: str | None = None
+
+    @property
+    def names(self) -> dict[str, str | None]:
+        """What its earlier attempt is found by."""
+        return {"of_key": self.key, "of_body_key": self.body_key}
+
 
 @dataclass(frozen=True)
 class Reservation:
-    """A slot that is ours as long as nobody takes it.
+    """A slot that this process holds, unless an alert or a retry takes it.
 
     :param id: its row in the journal.
     :param owner: this reservation's own token.
@@ -135,13 +181,13 @@ class Record:
     :param account: the journal's name of its account.
     :param number: the journal's name of the number it is sent from.
     :param at: when it was sent, or is to be, on the journal's clock, in seconds since 1970.
-    :param state: what is known of it.
+    :param state: its state.
     :param key: the journal's name of its idempotency key; None once a later attempt has taken it.
     :param owner: the token of its reservation.
     :param digest: the journal's name of recipient and body together.
     :param recipient: the journal's name of its recipient.
     :param recipient_tail: the last four digits of its recipient.
-    :param detail: what is kept of its outcome, as it is stored.
+    :param detail: the stored details of its outcome.
     :param deadline: when its request is over at the latest.
     :param created: when the row was written.
     :param priority: 1 for an alert.
@@ -181,7 +227,7 @@ class Record:
 
     @property
     def outcome(self) -> Mapping[str, Any]:
-        """What is kept of its outcome; nothing where somebody has tampered with it."""
+        """The details of its outcome; empty if the stored value is not valid."""
         try:
             found = json.loads(self.detail)
         except (ValueError, RecursionError):
@@ -190,7 +236,7 @@ class Record:
 
     @property
     def when(self) -> datetime:
-        """When it was sent, or is to be; 1970 where somebody has written a time into the journal that is none."""
+        """When it was sent, or is to be; 1970 if the stored value is not a time."""
         try:
             return datetime.fromtimestamp(self.at, timezone.utc)
         except (OverflowError, OSError, ValueError, TypeError):
@@ -218,7 +264,7 @@ class Record:
 
     @property
     def undecided_for(self) -> float:
-        """For how many seconds at most its process may still be at it."""
+        """For how many seconds at most its process may still work on it."""
         if self.state is State.RESERVED:
             return max(0.0, self.at + ABANDONED - self.read_at)
         if self.state is not State.SENDING:
@@ -235,7 +281,7 @@ class Record:
         if isinstance(settled_by, str):
             return clean(f"settled by {settled_by[:_LONGEST_REASON]}")
         described = self.outcome.get("result_description")
-        # Somebody may have written anything into the journal.
+        # The stored value may be anything.
         return (clean(described[:_LONGEST_REASON]) if isinstance(described, str) else "") or _REASONS[self.state]
 
 

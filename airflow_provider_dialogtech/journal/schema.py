@@ -18,7 +18,7 @@ from airflow_provider_dialogtech.exceptions import JournalUnavailable
 
 log = logging.getLogger(__name__)
 
-# Major and minor. Another minor version reads and writes this journal, too; a newer major one must not.
+# Major and minor. Other minor versions can read and write this journal; those of another major version cannot.
 MAJOR = 1
 VERSION = MAJOR * 100 + 3
 metadata = sa.MetaData()
@@ -191,7 +191,7 @@ def _sqlite_json_row(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 class json_list(FunctionElement):  # type: ignore[type-arg]
-    """What all rows have, except NULL, as one JSON array: one value is read several times faster than many rows."""
+    """The values of all rows, except NULL, as one JSON array: one value is read several times faster than many rows."""
 
     type = sa.Text()
     inherit_cache = True
@@ -247,13 +247,13 @@ def _add_missing_columns(connection: Connection, table: sa.Table) -> None:
 
 
 def log_new(place: str) -> None:
-    """Warn that messages sent before are not known to a journal: it must not go unnoticed where one should have been.
+    """Warn that a new journal does not know earlier messages: the old one may have been lost or moved.
 
-    :param place: where it is: a file's path, or words.
+    :param place: where it is: a file's path, or a description.
     """
     log.warning(
         "A new delivery journal was created (%s). On a first start that is right. Otherwise restore the journal that "
-        "was there, or correct [dialogtech] journal_url: the new one does not know what was sent before, so a task "
-        "cleared now sends again.",
+        "was there, carry its messages over, or correct the setting that names it: the new one does not know what was "
+        "sent before, so a task cleared now sends again.",
         place,
     )

@@ -1,4 +1,4 @@
-"""An account's line: the messages that count in its windows, and where one more fits in."""
+"""An account's schedule: the messages that count in its windows, and where another one fits."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from airflow_provider_dialogtech.journal.limits import (
     overflows,
 )
 
-# A message that alerts have displaced so often keeps its slot from then on.
+# A message that alerts have displaced this often keeps its slot from then on.
 MOST_DISPLACED = 2
-# Between two messages of a full line an alert would cost the line both. It waits so long for the slot of one.
+# Between two messages of a full schedule, an alert would displace both. It waits this long for the slot of one.
 WORTH_WAITING = 1.0
 
 
 @dataclass(frozen=True)
 class TakenSlot:
-    """A message's place in the line.
+    """A message's place in the schedule.
 
     :param id: its row in the journal.
     :param number: the number it leaves from.
     :param at: its slot.
-    :param may_move: whether an alert may take its slot: it only waits, and has not been displaced too often.
+    :param may_move: whether an alert may take its slot: it is waiting, and has not been displaced too often.
     """
 
     id: int
@@ -63,8 +63,8 @@ class AccountSlots:
     :param limits: what the account may send.
     :param extra_margin: by how many seconds the short windows are widened.
     :param left: when further messages left, ascending, by the number they left from.
-    :param only_alerts_since: what leaves after this moment is an alert, and alerts keep to their reserve: what left
-        before may not be known.
+    :param only_alerts_since: after this moment only alerts are sent, and they keep to their reserve, because earlier
+        messages may be unknown.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class AccountSlots:
         return Slot(at, number)
 
     def slot_for_alert(self, numbers: Sequence[str], not_before: float) -> Slot:
-        """Find the first slot as if the messages that only wait were not there, and the fewest of them that must go.
+        """Find the first slot as if the waiting messages did not exist, and the fewest of them that must be displaced.
 
-        Where two or more must go, it is soon the slot of one of them. Among numbers whose slots are equally near, it is
-        the one for which fewer must go.
+        If two or more must be, a later slot that displaces one is preferred. Among numbers whose slots are equally
+        near, the one with fewer displaced messages is taken.
 
         :param numbers: the numbers the alert may leave from.
         :param not_before: no slot is nearer.
@@ -126,10 +126,10 @@ class AccountSlots:
     def _slots(
         self, places: Sequence[TakenSlot], numbers: Sequence[str], not_before: float, *, is_alert: bool
     ) -> list[tuple[float, int, int]]:
-        """Find each number's first slot: when it is, how much the number was used, and which one it is.
+        """Find each number's first slot: its time, how much the number was used, and the number.
 
-        Among numbers whose slots are equally near, the one that was used least should go: else some would wait for
-        their minute to end while another has hardly begun its own.
+        Among numbers whose slots are equally near, the least used one is taken: otherwise some would wait for the end
+        of their minute while another is hardly used.
         """
         by_number: defaultdict[str, list[float]] = defaultdict(list)
         for place in places:
@@ -137,7 +137,7 @@ class AccountSlots:
         of_all = sorted([*self._all_left, *(place.at for place in places)])
         # They are the same for each number, and by far the most.
         of_account = closed_spans([(self._of_account, of_all)], not_before)
-        # Alerts count, too: the messages that may wait pay for them, and the next alert finds the reserve whole.
+        # Alerts count as well: ordinary messages give way to them, so the reserve is whole for the next alert.
         windows = self._of_number if is_alert else (*self._of_number, *self._of_ordinary)
         slots = []
         for index, name in enumerate(numbers):
@@ -150,8 +150,8 @@ class AccountSlots:
     def _in_the_way(self, at: float, number: str) -> list[int]:
         """Choose the waiting messages that overflow a window together with an alert, as few as possible.
 
-        The nearest neighbours share the most windows with it, so these go first; whoever turns out to fit in again
-        stays.
+        The nearest neighbours share the most windows with it, so these are displaced first; those that fit in again
+        stay.
         """
         line = _Neighbours(
             (self._of_account, sorted([*self._all_left, *(place.at for place in self._places)])),
@@ -180,7 +180,7 @@ class AccountSlots:
 
 
 class _Neighbours:
-    """The times around an alert, of its account and of its number, while messages are taken away and put back."""
+    """The times around an alert, of its account and of its number, while messages are removed and put back."""
 
     def __init__(self, account: tuple[Sequence[Window], list[float]], number: tuple[Sequence[Window], list[float]]):
         self._account = account

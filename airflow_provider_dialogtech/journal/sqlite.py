@@ -20,17 +20,17 @@ from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wai
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal import schema
-from airflow_provider_dialogtech.journal.backend import Plan, Statement, ask_for_time, note_questions
+from airflow_provider_dialogtech.journal.backend import Plan, Statement, ask_for_time, note_questions, written_in
 from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.private_files import NotPrivate, check_private, ensure_private, mend_copies
 
 T = TypeVar("T")
 
 READ_SECONDS = 2.0
-"""How many seconds a question may take: as long as one is being read, no commit gets through."""
+"""How many seconds a query may take: while one is being read, no commit can finish."""
 # SQLite's own files beside the journal.
 _BESIDE = ("-journal", "-wal", "-shm")
-# How soon somebody who waits for the file looks again, in seconds.
+# How often a thread that waits for the file checks it, in seconds.
 _LOOK_AGAIN = (0.002, 0.006)
 # SQLite looks at the time after this many of its instructions.
 _INSTRUCTIONS = 10_000
@@ -41,10 +41,10 @@ _FORK_SECONDS = 5.0
 
 
 class _Forks:
-    """Lets no process fork while it has a connection to a file open.
+    """Prevents a fork while this process has a connection to a file open.
 
-    SQLite keeps its locks and what it knows of a file in the process: in a child that inherits them it reads what is
-    half written, takes a sound file for a damaged one, or waits for ever.
+    SQLite keeps its locks and its state of a file in the process. A child that inherits them reads half-written data,
+    takes an intact file for a damaged one, or waits forever.
     """
 
     def __init__(self, *, is_safe: bool = True) -> None:
@@ -81,6 +81,8 @@ class _Forks:
         self._changed.wait_for(lambda: not self._open, _FORK_SECONDS)
 
     def in_parent(self) -> None:
+        if not self._is_forking:
+            return  # this module was imported by another thread while the fork was under way
         self._is_forking = False
         self._changed.notify_all()
         self._changed.release()
@@ -100,7 +102,7 @@ os.register_at_fork(
 
 
 class SqliteBackend:
-    """One process's way to the file.
+    """One process's access to the file.
 
     :param url: its SQLAlchemy URL.
     :param clock: the store's clock.
@@ -113,7 +115,7 @@ class SqliteBackend:
         self._engine = _engine(url, clock.now)
         note_questions(self._engine, clock)
         self._writer = FileThread(self._transaction)
-        # Each question has its own time: one that takes too long ends no other.
+        # Each query has its own time limit: one that takes too long does not end another.
         self._reader = FileThread(self._reading, at_once=1)
         self.first_commit = self._open(timeout)
         """How many seconds the file takes for a commit."""
@@ -127,7 +129,7 @@ class SqliteBackend:
         return self._writer.run(read_and_write, timeout=timeout)
 
     def do(self, statements: Sequence[Statement], *, timeout: float, lock: str | None = None) -> int:  # noqa: ARG002
-        # A message that waits to be started has less time than one that waits for a slot.
+        # A message that is about to be started has less time than one that waits for a slot.
         return self._writer.run(lambda connection: _execute(connection, statements), timeout=timeout, is_urgent=True)
 
     def ask(self, question: Statement, *, timeout: float) -> Sequence[Row[Any]]:
@@ -137,7 +139,7 @@ class SqliteBackend:
             return connection.execute(question.sql, dict(question.values)).all()
 
         found = self._reader.run(read, timeout=timeout)
-        if found is None:  # somebody has deleted the file since
+        if found is None:  # the file was deleted since
             self._writer.run(lambda _: None, timeout=timeout)
             found = self._reader.run(read, timeout=timeout)
         return found or ()
@@ -146,7 +148,7 @@ class SqliteBackend:
         """Nothing is kept open."""
 
     def _open(self, timeout: float) -> float:
-        """Create or upgrade the tables where that is needed; return how long a commit takes.
+        """Create or upgrade the tables if needed; return how long a commit takes.
 
         A process does that once: the first slot that it takes must be far enough away.
         """
@@ -170,8 +172,8 @@ class SqliteBackend:
         self._keep_private()
         with self._connection() as connection:
             driver: Any = connection.connection.dbapi_connection
-            # Every transaction here writes, so WAL would gain nothing; it would add files that outlive a journal that
-            # was deleted. SQLite answers with a row, and nothing else works before that is read.
+            # Every transaction here writes, so WAL would not help; it would add files that outlive a deleted journal.
+            # SQLite answers with a row, and nothing else works before that is read.
             _when_unlocked(lambda pragma: driver.execute(pragma).fetchall(), "PRAGMA journal_mode=TRUNCATE", until)
             if _is_empty(self._path):
                 # Each commit then gives back the space of what it deleted. A file that has tables stays as it is.
@@ -179,20 +181,20 @@ class SqliteBackend:
             _when_unlocked(driver.execute, "BEGIN IMMEDIATE", until)
             is_new = self._prepare(connection)
             yield connection
-            # Somebody may be reading the file; until he has done, the transaction stays as it is.
+            # Another process may be reading the file; until it has finished, the transaction stays open.
             _when_unlocked(connection.exec_driver_sql, "COMMIT", until)
         if is_new:
             schema.log_new(str(self._path))
 
     @contextmanager
     def _reading(self, timeout: float) -> Iterator[Connection]:
-        """Give a snapshot of the file. It locks out no writer but at its commit, and for `READ_SECONDS` at most."""
+        """Yield a snapshot of the file. It blocks writers only at their commit, for at most `READ_SECONDS`."""
         until = time.monotonic() + min(timeout, READ_SECONDS)
         self._keep_private()
         with self._connection() as connection:
             driver: Any = connection.connection.dbapi_connection
             driver.execute("BEGIN")
-            # The first statement takes the lock; from then on all of them see the same.
+            # The first statement takes the lock; all later ones see the same snapshot.
             _when_unlocked(lambda query: driver.execute(query).fetchall(), "PRAGMA user_version", until)
             driver.set_progress_handler(lambda: time.monotonic() > until, _INSTRUCTIONS)
             try:
@@ -201,7 +203,7 @@ class SqliteBackend:
                 driver.set_progress_handler(None, 0)
 
     def _keep_private(self) -> None:
-        """Let nobody else read or write what SQLite opens: digests of phone numbers can be guessed."""
+        """Deny other users access to the files that SQLite opens: digests of phone numbers can be guessed."""
         problem = None
         try:
             with suppress(OSError):  # SQLite says why
@@ -233,7 +235,7 @@ def path_of(url: str | URL) -> Path:
 def _is_empty(path: Path) -> bool:
     try:
         return not path.stat().st_size
-    except OSError:  # somebody has deleted it
+    except OSError:  # it was deleted
         return False
 
 
@@ -242,9 +244,9 @@ def _is_current(connection: Connection) -> bool:
 
 
 def _when_unlocked(execute: Callable[[str], object], statement: str, until: float) -> None:
-    """Prepare, begin or commit a transaction that writes, once nobody else holds the file.
+    """Prepare, begin or commit a transaction that writes, once no other process holds the file.
 
-    SQLite's own wait looks again after up to 100 ms, in which the file lies idle and a slot is missed.
+    SQLite's own wait checks again only after up to 100 ms, in which the file is idle and a slot is missed.
     """
     retrying = Retrying(
         retry=retry_if_exception_message(match=".*database is locked"),
@@ -262,13 +264,13 @@ def _write_version(connection: Connection) -> None:
 def _execute(connection: Connection, statements: Sequence[Statement]) -> int:
     """Return how many rows the last of the statements changed."""
     changed = 0
-    for statement in statements:
+    for statement in written_in("sqlite", statements):
         changed = connection.execute(statement.sql, dict(statement.values)).rowcount
     return changed
 
 
 def _engine(url: str | URL, clock: Callable[[], float]) -> Engine:
-    # No connection is kept: it would go on writing to a file that somebody has deleted.
+    # No connection is kept: it would continue to write to a deleted file.
     engine = sa.create_engine(url, future=True, poolclass=NullPool, isolation_level="AUTOCOMMIT")
 
     @sa.event.listens_for(engine, "connect")
@@ -279,14 +281,14 @@ def _engine(url: str | URL, clock: Callable[[], float]) -> Engine:
 
 
 class FileThread:
-    """Runs the work of a process's threads on a file, in a thread of its own and all that waits in one transaction.
+    """Runs the work of a process's threads on a file, in a thread of its own, all waiting work in one transaction.
 
-    A signal handler, which Airflow 2 ends a task by, raises in the main thread: never here, between a commit and its
-    answer. Nobody gets an answer before the commit. Work that fails is undone by itself and fails for its thread alone;
-    where the transaction fails, all of its work does.
+    A signal handler, by which Airflow 2 ends a task, raises in the main thread: never here, between a commit and its
+    answer. No thread gets an answer before the commit. Failed work is undone by itself and fails only for its own
+    thread; if the transaction fails, all of its work fails.
 
-    :param transaction: opens a transaction within so many seconds, and commits it at the end of its block.
-    :param at_once: how much work one transaction does; None does all that waits.
+    :param transaction: opens a transaction within the given seconds, and commits it at the end of its block.
+    :param at_once: how many pieces of work one transaction does; None for all that wait.
     """
 
     def __init__(
@@ -300,16 +302,16 @@ class FileThread:
 
     @property
     def waiting(self) -> int:
-        """How much work has not begun."""
+        """How many pieces of work have not begun."""
         return len(self._waiting)
 
     def run(self, work: Callable[[Connection], T], *, timeout: float, is_urgent: bool = False) -> T:
-        """Do some work and commit it, alone or together with that of others.
+        """Do some work and commit it, alone or together with that of other threads.
 
         :param work: what to do with the connection.
         :param timeout: how many seconds that may take.
-        :param is_urgent: whether it goes before what is not.
-        :raises StoreAway: when its time is over. Then it is not done, or is being committed at this moment.
+        :param is_urgent: whether it goes before work that is not urgent.
+        :raises StoreAway: when its time is over. It was then not done, or is being committed at this moment.
         """
         ours = Work(work, time.monotonic() + timeout, is_urgent=is_urgent)
         with self._changed:
@@ -348,7 +350,7 @@ class FileThread:
                     done.append(work)
                     work.run(connection)
         except BaseException as error:
-            # Where it could not even begin, that is the answer to all who waited by then.
+            # If it could not begin, all threads that waited by then get that error.
             for work in done or self._taken(waiting):
                 work.fail(error)
         else:
@@ -371,11 +373,11 @@ class FileThread:
 
 
 class Work:
-    """What one thread waits for.
+    """The work that one thread waits for.
 
     :param work: what to do with the connection.
     :param until: when its time is over, on the monotonic clock.
-    :param is_urgent: whether it goes before what is not.
+    :param is_urgent: whether it goes before work that is not urgent.
     """
 
     def __init__(self, work: Callable[[Connection], Any], until: float, *, is_urgent: bool) -> None:
@@ -396,14 +398,14 @@ class Work:
         connection.exec_driver_sql("RELEASE work")
 
     def succeed(self) -> None:
-        """Let the thread go on that waits for it, once it is committed."""
+        """Let the waiting thread continue, once the work is committed."""
         if self._error is not None:
             self.answer.set_exception(self._error)
         else:
             self.answer.set_result(self._result)
 
     def fail(self, error: BaseException) -> None:
-        """Let the thread go on that waits for it.
+        """Let the waiting thread continue with an error.
 
         :param error: why the transaction failed.
         """

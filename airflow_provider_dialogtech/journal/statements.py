@@ -1,4 +1,4 @@
-"""All SQL of messages: of those on their way, and of what people ask. (`alert_statements.py` has that of alerts,
+"""All SQL of messages: to send them, and to answer people's questions. (`alert_statements.py` has that of alerts,
 `schema.py` the tables.)
 
 Every change is a compare-and-set: it names the row, the owner and the states that it expects, and changes nothing where
@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ColumnElement, Executable
 
 from airflow_provider_dialogtech.journal import alert_statements, states
+from airflow_provider_dialogtech.journal.backend import ByStore
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
 from airflow_provider_dialogtech.journal.records import COLUMNS, GRACE, LONGEST_LEAD
 from airflow_provider_dialogtech.journal.schema import (
@@ -29,7 +30,7 @@ from airflow_provider_dialogtech.journal.schema import (
 )
 from airflow_provider_dialogtech.journal.states import WITHOUT_SLOT, State
 
-# Each refusal for the rate widens the short windows by so much, for so long.
+# Each throttled reply widens the short windows by this much, for this long.
 WIDENING = 0.025
 WIDEST = 0.25
 WIDENED_FOR = 60.0
@@ -60,7 +61,7 @@ SLOT_COLUMNS = ("id", "number", "at", "state", "priority", "displaced", "created
 ACCOUNT_COLUMNS = ("extra_margin", "widened_until", "paused_until", "unknown_until", "clock_set_by")
 
 
-# A row that has lost its key to a later attempt is out of question, whatever its body.
+# A row that has lost its key to a later attempt does not match, whatever its body.
 _is_of_message = sa.or_(
     messages.c.key == _key,
     sa.and_(messages.c.body_key == sa.bindparam("of_body_key"), messages.c.key.isnot(None)),
@@ -89,16 +90,16 @@ def _was_written_ahead(source: Any) -> ColumnElement[bool]:
     return sa.or_(
         source.c.created > time,
         sa.and_(_is_in(State.SENDING, source=source), source.c.updated > time),
-        # What waits takes another slot anyway; what has an outcome has left in its slot before.
+        # Waiting messages take another slot anyway; those with an outcome have left in their slots.
         sa.and_(_is_in(State.RESERVED, source=source), source.c.at > time),
         sa.and_(_is_in(*_LEFT, source=source), source.c.at > time + LEFT_EARLY),
     )
 
 
 def _slots(source: Any) -> Any:
-    """Return when the account's recent messages left, and those whole whose state or slot matters, by number.
+    """Return when the account's recent messages left, by number, and the rows of those whose state or slot matters.
 
-    Of a full minute nearly all have left. Of these the times alone are read, as whole microseconds.
+    Nearly all messages of a full minute have left. Of these only the times are read, as whole microseconds.
     """
     is_undecided = sa.or_(
         _is_in(State.RESERVED, State.SENDING, source=source),
@@ -165,7 +166,7 @@ START = _change(
         ~sa.exists().where(
             accounts.c.account == _account,
             sa.case(
-                # An alert has its own, shorter pause. What a clock that was set had hidden it must know, though.
+                # An alert has its own, shorter pause, but it must know what a clock that was set had hidden.
                 (messages.c.priority == 1, accounts.c.unknown_until - LONGEST_WINDOW > messages.c.created + _SAME_TIME),
                 else_=_later(accounts.c.paused_until, accounts.c.unknown_until) > messages.c.at + _SAME_TIME,
             ),
@@ -197,21 +198,21 @@ GIVE_KEY = (
     .where(messages.c.id == _id, messages.c.owner == _owner, messages.c.key.is_(None))
     .values(key=_key, updated=now())
 )
-"""Give it back to a message that was sent, whose start the journal had lost."""
+"""Give the key back to a message that was sent, whose start the journal had lost."""
 
 DISPLACE = _change(
     sa.and_(messages.c.id == _id, messages.c.state == State.RESERVED.value),
     State.RELEASED,
     displaced=messages.c.displaced + 1,
 )
-"""For an alert. The message's process notices when it tries to start."""
+"""By an alert. The message's process notices it when it tries to start."""
 
 DOUBT = _change(_ours(*states.before("doubt")), State.IN_DOUBT)
 """By any process, once the request's deadline is long over."""
 
 _is_overdue = sa.and_(messages.c.state == State.SENDING.value, messages.c.deadline + GRACE <= now())
 DOUBT_OVERDUE = _change(sa.and_(messages.c.id == _id, _is_overdue), State.IN_DOUBT)
-"""The same for whoever knows the row's id alone."""
+"""The same by the row's id alone."""
 
 RESOLVE = (
     messages.update()
@@ -236,7 +237,7 @@ def _shifted(by: Any, *conditions: ColumnElement[bool]) -> Any:
 
 
 SHIFT_BACK = _shifted(-_by, _is_recent(), _was_written_ahead(messages))
-"""Follow a clock that was set back: what was written by the clock that was ahead is as old as it was before."""
+"""Follow a clock that was set back: rows written by the clock that was ahead keep their age."""
 
 SHIFT_AHEAD = _shifted(
     _by,
@@ -248,7 +249,7 @@ SHIFT_AHEAD = _shifted(
         sa.and_(_is_in(*_LEFT), messages.c.at <= now() + LEFT_EARLY - _by),
     ),
 )
-"""Follow a clock that was set ahead: what left in the minute before is as old as it was. What waits reserves anew."""
+"""Follow a clock that was set ahead: messages of the minute before keep their age. Waiting ones reserve anew."""
 
 _no_values: dict[str, Any] = {
     column.name: sa.literal_column("0.0") for column in accounts.columns if column.name != "account"
@@ -259,7 +260,7 @@ ENSURE_ACCOUNT = accounts.insert().from_select(
         ~sa.exists().where(accounts.c.account == _account)
     ),
 )
-"""Make an account's row, so that a pause can be noted in it."""
+"""Create an account's row, so that a pause can be recorded in it."""
 
 CORRECT_ACCOUNT = (
     accounts.update()
@@ -274,7 +275,7 @@ CORRECT_ACCOUNT = (
 
 _expired = sa.select(messages.c.id).where(messages.c.at < now() - sa.bindparam("retention", type_=sa.Float))
 PRUNE = messages.delete().where(messages.c.id.in_(_expired.order_by(messages.c.at).limit(_PRUNED_AT_ONCE)))
-"""Forget a few messages whose time is over; few, so that nobody waits for it."""
+"""Delete a few messages whose retention is over; few, so that no sender waits for long."""
 
 
 # The outcome, and what it means for the account
@@ -305,11 +306,11 @@ def _with_outcome(step: str, *, twice: bool = False, **values: Any) -> Any:
 
 
 SETTLE_LOST = _with_outcome("settle_lost", twice=True)
-"""Bring a row forward whose `start` the journal has lost. Its owner knows that its request was sent. Twice is once."""
+"""Settle a row whose `start` the journal has lost. Its owner knows that its request was sent. May run twice."""
 
 
 def _noted(insert: Any, account: Any, source: Any) -> Any:
-    """What an outcome means for its account: how long replies take, a pause, wider windows."""
+    """What an outcome changes for its account: how long replies take, a pause, wider windows."""
     learned = sa.case((_took < _SLOWEST_USUAL, _took), else_=_SLOWEST_USUAL)
     is_sent, is_throttled = _outcome == State.SENT.value, _outcome == State.THROTTLED.value
     new = {
@@ -323,7 +324,7 @@ def _noted(insert: Any, account: Any, source: Any) -> Any:
     noted = insert.from_select(list(new), query.where(*source) if source else query)
     old = accounts.c
     margin = sa.case((old.widened_until > now(), old.extra_margin), else_=0.0) + WIDENING
-    # A pause that is further away than any can be was set by a clock that is right again.
+    # A pause further away than the longest possible one was set by a clock that is right again.
     pause = sa.case((old.paused_until <= now() + LONGEST_WINDOW, old.paused_until), else_=0.0)
     return noted.on_conflict_do_update(
         index_elements=["account"],
@@ -344,12 +345,15 @@ def _noted(insert: Any, account: Any, source: Any) -> Any:
 
 _settled_in_postgres = _settled().returning(messages.c.account).cte("settled")
 
-SETTLE_IN_POSTGRES = _noted(postgresql.insert(accounts), _settled_in_postgres.c.account, ())
-"""One statement, whose first half decides whether its second notes anything."""
+_note_in_sqlite = _noted(sqlite.insert(accounts), messages.c.account, (messages.c.id == _id, sa.func.changes() > 0))
 
-SETTLE_IN_SQLITE = _settled()
-NOTE_IN_SQLITE = _noted(sqlite.insert(accounts), messages.c.account, (messages.c.id == _id, sa.func.changes() > 0))
-"""The same as two, since SQLite's file is locked meanwhile; the second asks whether the first changed a row."""
+SETTLE = ByStore(
+    # The second asks whether the first changed a row; the file is locked meanwhile.
+    sqlite=(_settled(), _note_in_sqlite),
+    # The first half decides whether the second notes anything.
+    postgres=(_noted(postgresql.insert(accounts), _settled_in_postgres.c.account, ()),),
+)
+"""By the owner: the outcome, and what it means for the account, where this is what has changed the row."""
 
 
 # What people and later attempts read: rows, each with the store's time
@@ -371,7 +375,7 @@ GET = _read(messages.c.id == _id)
 """The message of a row."""
 
 GET_OURS = _read(messages.c.id == _id, messages.c.namespace == sa.bindparam("of_namespace", type_=sa.String))
-"""The same, where it is this Airflow's."""
+"""The same, if it is this Airflow's."""
 
 _most = sa.bindparam("most", type_=sa.Integer)
 _since = sa.bindparam("since", type_=sa.Float)
@@ -382,9 +386,9 @@ DAG_IDS = sa.select(_dags.c.dag_id).where(_dags.c.dag_id.isnot(None)).limit(_mos
 """The DAGs that have messages, one step in their index for each."""
 
 
-# What was given back for another slot says nothing; what nobody has taken over since was not sent.
+# A slot exchanged for another is not shown; a released message that no later attempt has taken over was not sent.
 _is_of_interest = sa.or_(messages.c.state != State.RELEASED.value, messages.c.key.isnot(None))
-# As the index has it, to the letter.
+# Exactly as the index has it, so that the index is used.
 _was_not_sent: Any = sa.text(f"{messages.name}.state <> '{State.SENT.value}'")
 
 
@@ -463,8 +467,8 @@ def _newest_of_each_dag(conditions: list[Any], *, of_dags: bool, in_file: bool) 
 
 
 def _is_shown_as(state: State) -> ColumnElement[bool]:
-    """A message whose process is gone is in doubt, whether or not somebody has met it and written that down."""
-    # The states are written out, so that the index of what was not sent serves.
+    """A message whose process is gone is in doubt, even if no process has recorded that yet."""
+    # The states are written out, so that the index of unsent messages is used.
     if state is State.IN_DOUBT:
         return sa.and_(_is_literally(State.IN_DOUBT, State.SENDING), sa.or_(_is_in(State.IN_DOUBT), _is_overdue))
     return sa.and_(_is_literally(state), sa.not_(_is_overdue)) if state is State.SENDING else _is_literally(state)
@@ -504,7 +508,7 @@ USAGE_OF_NUMBERS = (
         _count(_waits).label("waiting"),
     )
     .where(messages.c.at > now() - _MINUTE)
-    # Not the other way round: SQLite would take the index of accounts and walk through all of it.
+    # Not the other way round: SQLite would use the index of accounts and read all of it.
     .group_by(messages.c.number, messages.c.account)
 )
 """How much of its limits each number uses now."""
@@ -520,7 +524,7 @@ USAGE_OF_ALERTS = sa.select(
     .scalar_subquery()
     .label("suppressed"),
 )
-"""Alerts that were sent in the last 24 hours, and those that were counted since the last message about the same."""
+"""Alerts sent in the last 24 hours, and those suppressed since the last message with the same dedup key."""
 
 
 # The store itself
@@ -530,11 +534,12 @@ VERSION_IN_POSTGRES = sa.select(sa.func.max(journal_version.c.version).label("ve
 VERSION_IN_SQLITE = sa.text("SELECT user_version AS version FROM pragma_user_version")
 REMOVE_ACCOUNT = accounts.delete().where(accounts.c.account == _account)
 INSERT_ACCOUNT = accounts.insert().inline()
-"""What measures a journal writes and removes a row of no account."""
+"""The probe writes and removes a row of no account."""
 
 
-def _named(namespace: dict[str, Any]) -> dict[str, Executable]:
-    return {name.lower(): sql for name, sql in namespace.items() if name.isupper() and isinstance(sql, Executable)}
+def _named(namespace: dict[str, Any]) -> dict[str, Executable | ByStore]:
+    kinds = (Executable, ByStore)
+    return {name.lower(): sql for name, sql in namespace.items() if name.isupper() and isinstance(sql, kinds)}
 
 
 STATEMENTS = _named(vars()) | {f"alert_{name}": sql for name, sql in _named(vars(alert_statements)).items()}

@@ -1,7 +1,7 @@
 """The states of a message, and who may move it from one to the next.
 
 Every change of a state is a compare-and-set that takes its "before" from this table, so a move that is not here cannot
-be written down. `docs/journal.md` shows the table.
+be made. `docs/journal.md` shows the table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class State(str, Enum):
-    """What the journal knows of a message."""
+    """The state of a message."""
 
     RESERVED = "reserved"
     """It has a slot and waits for it; nothing was sent."""

@@ -1,4 +1,4 @@
-"""Where the journal is stored, and the only door to a transaction: a SQLite file or a PostgreSQL database."""
+"""Where the journal is stored, and the only way to a transaction: a SQLite file, a PostgreSQL database, or a place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, JournalUnavailable
-from airflow_provider_dialogtech.journal.backend import JOURNAL_URL, Access, Backend, ClockReadings, Plan, Statement, T
+from airflow_provider_dialogtech.journal.backend import (
+    JOURNAL_URL,
+    Access,
+    Backend,
+    ClockReadings,
+    Plan,
+    Remote,
+    Statement,
+    T,
+)
 from airflow_provider_dialogtech.journal.errors import (
     LoginRejected,
     StoreAway,
@@ -28,33 +37,33 @@ from airflow_provider_dialogtech.journal.timing import Timing
 from airflow_provider_dialogtech.spelling import misspelt
 
 PATIENCE = 60.0
-"""For how many seconds a store that is away, restarted say, is tried again."""
+"""For how many seconds an unavailable store, for example a restarting one, is retried."""
 STEP_SECONDS = 20.0
-"""How many seconds one try may take; a store that has not answered by then is tried over a new connection."""
+"""How many seconds one try may take; after that, the store is tried over a new connection."""
 OPEN_SECONDS = 30.0
 """How many seconds opening the store may take: a journal that is created far away takes many round trips."""
 Source = Callable[[], "str | URL"]
-# A try that had less time than this says nothing of the store when it ends.
+# The error of a try that had less time than this does not describe the store.
 _TELLING_SECONDS = 1.0
 
 
 class Store:
-    """A SQLite file (one machine) or a PostgreSQL database (many machines).
+    """A SQLite file (one machine), a PostgreSQL database (many machines), or a place that another process keeps.
 
-    Every step may be tried twice, since the answer to a COMMIT may be lost: it must recognise what it has written.
+    Every step may run twice, because the answer to a COMMIT may be lost: it must recognise its own writes.
 
     :param url: an SQLAlchemy URL, or what returns one: it is asked again when the login is rejected. It may hold a
-        password and is never shown.
-    :param clock: tells the time and waits. What time it is PostgreSQL knows by its own clock.
-    :param patience: for how many seconds a store that is away is tried again.
-    :param retry_for: the same for one that says at once that it is away; by default as long.
+        password and is never shown. Or the place.
+    :param clock: returns the time and sleeps. PostgreSQL uses its own clock.
+    :param patience: for how many seconds an unavailable store is retried.
+    :param retry_for: the same for a store that fails at once; by default `patience`.
     :param access: what its database needs beside the URL.
     :raises InvalidConnection: when the URL is malformed, or names another database or a driver that is not installed.
     """
 
     def __init__(
         self,
-        url: str | URL | Source,
+        url: str | URL | Remote | Source,
         *,
         clock: Clock = SYSTEM_CLOCK,
         patience: float = PATIENCE,
@@ -63,15 +72,23 @@ class Store:
     ) -> None:
         self._access = access
         self._source = url if callable(url) else None
-        self.url = url() if callable(url) else url
-        self.is_file = kind_of(self.url, access.setting) == "sqlite"
+        where: Any = url() if callable(url) else url
+        self.url = where
+        self._remote: Remote | None = where if isinstance(where, Remote) else None
+        self.is_file = self._remote is None and kind_of(where, access.setting) == "sqlite"
         self.clock = clock
         self.patience = patience
         self._retry_for = patience if retry_for is None else retry_for
-        self._process().use(self.url)
+        if self._remote is None:
+            self._process().use(where)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'SQLite' if self.is_file else 'PostgreSQL'}>"
+        return f"<{type(self).__name__} {self.place}>"
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return str(self._remote or ("SQLite" if self.is_file else "PostgreSQL"))
 
     @property
     def timing(self) -> Timing:
@@ -80,11 +97,11 @@ class Store:
 
     @property
     def readings(self) -> ClockReadings:
-        """What this process has read of the store's clock."""
+        """This process's readings of the store's clock."""
         return self._process().readings
 
     def open(self) -> None:
-        """Create or upgrade the tables where that is needed, as every first step does.
+        """Create or upgrade the tables if needed, as every first step does.
 
         :raises JournalUnavailable: when the store cannot be reached, or may not be changed.
         """
@@ -105,7 +122,7 @@ class Store:
         timeout: float | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> T:
-        """Ask a question and write what follows from it, while nobody else holds the same lock: all of it or nothing.
+        """Run a query and write what follows from it, under a lock: all of it or nothing.
 
         In PostgreSQL that takes three messages: begin and lock, ask, write and commit.
 
@@ -133,9 +150,9 @@ class Store:
         """Write, all of it or nothing: in PostgreSQL one message.
 
         :param statements: what to write.
-        :param lock: what to lock meanwhile, by default nothing. It is held while the message is carried out, so no
-            process that is slow, frozen or far away keeps it from others.
-        :param insist: whether it is tried again for that long whatever the fault: also where the disk is full, say.
+        :param lock: what to lock meanwhile, by default nothing. It is held only while the server runs the message, so a
+            slow, frozen or distant process does not block others.
+        :param insist: whether it is retried for that long whatever the fault, for example when the disk is full.
         :return: whether the last of the statements changed a row.
         :raises JournalUnavailable: when the store cannot be reached or written.
         """
@@ -187,14 +204,25 @@ class Store:
                     try:
                         return self._try_once(work, end)
                     except StoreAway as away:
-                        # A last try that has hardly any time says only that.
+                        # A last try with hardly any time does not describe the store.
                         if not reason or remaining > _TELLING_SECONDS:
                             reason = str(away)
                         raise
         raise JournalUnavailable(
             f"the delivery journal is not available ({reason})",
-            advice=f"Check {self._access.setting} and its database. Sending it again is safe once it is back.",
+            advice=(self._remote.advice if self._remote else f"Check {self._access.setting} and its database.")
+            + " Sending it again is safe once it is back.",
         )
+
+    def once(self, work: Callable[[Backend, float], T], *, timeout: float) -> T:
+        """Do some work for another process, which tries again by itself.
+
+        :param work: does it with the backend, within the given seconds.
+        :param timeout: for how many seconds at most.
+        :raises StoreAway: when a later try may succeed.
+        :raises JournalUnavailable: when none will.
+        """
+        return self._try_once(work, self.clock.monotonic() + timeout)
 
     def _try_once(self, work: Callable[[Backend, float], T], until: float) -> T:
         def remaining(at_most: float) -> float:
@@ -212,11 +240,11 @@ class Store:
             process.close()
         if isinstance(problem, LoginRejected) and not self._has_another_url():
             problem = unusable(str(problem), problem.advice)
-        # Outside the except block: the driver's error carries the statement and where the database lies.
+        # Outside the except block: the driver's error carries the statement and the database's address.
         raise problem
 
     def _has_another_url(self) -> bool:
-        """Ask for the URL anew; return whether it is another one now."""
+        """Read the URL again; return whether it has changed."""
         if self._source is None:
             return False
         process, self.url = self._process(), self._source()
@@ -227,10 +255,10 @@ class Store:
 
 
 class _Process:
-    """What the threads of one process share of one store: a connection must never cross a fork."""
+    """What the threads of one process share for one store: a connection must never cross a fork."""
 
-    def __init__(self, url: str | URL, clock: Clock, source: Source | None, access: Access) -> None:
-        self.url = url
+    def __init__(self, url: str | URL | Remote, clock: Clock, source: Source | None, access: Access) -> None:
+        self.url: Any = url
         self._newest = source if source is not None and access.is_asked_each_time else lambda: self.url
         self._access = access
         self.timing = Timing(clock)
@@ -241,7 +269,7 @@ class _Process:
         self._opening = threading.Lock()
 
     def backend(self, timeout: float) -> Backend:
-        """Open the store, unless that was done; a failure is tried anew by the next who asks.
+        """Open the store, unless it is open; after a failure, the next caller tries again.
 
         :param timeout: how many seconds that may take.
         """
@@ -249,7 +277,9 @@ class _Process:
             raise StoreAway(f"it did not answer for {timeout:.1f} s")
         try:
             if self._backend is None:
-                if kind_of(self.url) == "sqlite":
+                if isinstance(self.url, Remote):
+                    self._backend = self.url.open(self._clock, self.timing, timeout=timeout)
+                elif kind_of(self.url) == "sqlite":
                     from airflow_provider_dialogtech.journal.sqlite import SqliteBackend
 
                     file = SqliteBackend(self.url, self._clock, timeout=timeout)
@@ -264,31 +294,34 @@ class _Process:
             self._opening.release()
 
     def use(self, url: str | URL) -> bool:
-        """Take a newer URL; return whether it is another one. New connections take its password."""
+        """Use a newer URL; return whether it differs. New connections use its password."""
         before, self.url = self.url, url
         if _without_password(before) != _without_password(url):
             self.close()
-        return before != url
+        return bool(before != url)
 
     def close(self) -> None:
-        """Close what is open, as soon as nobody uses it any more; the next who asks opens it again."""
+        """Close the open connections once they are unused; the next caller opens them again."""
         backend, self._backend = self._backend, None
         if backend is not None:
             backend.close()
 
 
 # By process, clock and URL.
-_processes: OrderedDict[tuple[int, Clock, URL, str], _Process] = OrderedDict()
+_processes: OrderedDict[tuple[int, Clock, URL | Remote, str], _Process] = OrderedDict()
 _MOST_STORES = 32
 _looking = threading.Lock()
 
 
-def _process_of(url: str | URL, clock: Clock, source: Source | None, access: Access) -> _Process:
+def _process_of(url: str | URL | Remote, clock: Clock, source: Source | None, access: Access) -> _Process:
     """Return what the threads of this process share of a store.
 
     :param source: returns the URL, which may be another one each time: all that name the same database are one then.
     """
-    place = _without_password(url) if source is None else _place_of(url)
+    if isinstance(url, Remote):
+        place: URL | Remote = url
+    else:
+        place = _without_password(url) if source is None else _place_of(url)
     key = (os.getpid(), clock, place, access.schema)
     gone = None
     with _looking:

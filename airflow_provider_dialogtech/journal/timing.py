@@ -1,4 +1,4 @@
-"""How long the steps of a message take here, learned from one to the next, so that none comes too late."""
+"""Measures how long the steps of a message take here, so that slots are reserved far enough ahead."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ _DEVIATION_GAIN = 1 / 4
 _DEVIATIONS = 4
 # What a busy machine may add at any time; no estimate is finer than this.
 GRANULARITY = 0.010
-# A step that takes longer says nothing of the next one; a head start must stay a head start.
+# A step that takes longer does not predict the next one, and head starts must stay bounded.
 LONGEST = 10.0
 
-# A sample beyond the bound counts for at most this many bounds: a journal that stalls once does not hold up the
-# messages of the next minutes, and one that stays slow is learned in a few samples all the same.
+# A sample beyond the bound counts for at most this many bounds: a journal that stalls once does not delay the messages
+# of the next minutes, and one that stays slow is learned within a few samples.
 _MOST_BOUNDS = 2
 
 # The longest of the recent steps is forgotten this slowly: by half in 34 steps.
 _FORGOTTEN = 0.98
 
-# When a message is to be started, a file may be locked: by a process that commits, and by one that waited before us.
+# When a message is to be started, a file may be locked by a process that commits, and then by one that waited before
+# this one.
 _COMMITS_IN_THE_WAY = 3
 
-# A message that waits for its slot anyway is started so early that a disk's bad moment does not matter.
+# A message that waits for its slot anyway is started early enough that one slow commit does not matter.
 _LEAST_LEAD = 0.075
 
 # A missed slot lengthens the next head starts; each slot that was met takes some of it back.
@@ -37,8 +38,8 @@ _LONGEST_STRETCH = 8.0
 class StepTime:
     """The time that one step takes: its mean and its deviation.
 
-    :param guess: what is taken before the first sample, in seconds.
-    :param clock: tells when a sample ended.
+    :param guess: the estimate before the first sample, in seconds.
+    :param clock: the clock by which a sample ends.
     """
 
     def __init__(self, guess: float | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -51,7 +52,7 @@ class StepTime:
 
     @property
     def mean(self) -> float:
-        """The usual time, in seconds; 0 where nothing is known."""
+        """The usual time, in seconds; 0 if unknown."""
         return self._mean if self._mean is not None else self._guess or 0.0
 
     @property
@@ -65,13 +66,13 @@ class StepTime:
     def longest(self) -> float:
         """The time that the longest of the recent steps took, or the bound where that is more, in seconds.
 
-        A file that several processes write is free now and locked by all of them then, which a mean and its deviation
-        forget in between.
+        A file that several processes write is free at one moment and locked by all of them at another; a mean and its
+        deviation forget that in between.
         """
         return max(self.bound, min(self._longest + GRANULARITY, LONGEST))
 
     def guess(self, seconds: float, *, longest: float = 0.0) -> None:
-        """Take so many seconds, or more where more was guessed, until there is a sample.
+        """Use this estimate, or the guess if it is larger, until there is a sample.
 
         :param longest: what to take for the longest of the recent steps, until it is forgotten.
         """
@@ -96,11 +97,11 @@ class StepTime:
 
 
 class Timing:
-    """The steps between a slot that was found and the request that leaves in it.
+    """The steps between finding a slot and sending the request in it.
 
     The threads of a process that use one journal share it.
 
-    :param clock: tells when steps ended and slots were missed.
+    :param clock: the clock by which steps end and slots are missed.
     """
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -113,14 +114,14 @@ class Timing:
         self._lock = threading.Lock()
 
     def first_answer(self, seconds: float) -> None:
-        """Take the time of one answer of the journal for a first estimate of what its steps take."""
+        """Use the time of one answer of the journal as the first estimate of its steps."""
         with self._lock:
             # The time of an answer runs from its question; half of it is over when the clock is read.
             self.commit.guess(2.5 * seconds)
             self.start.guess(2 * seconds)
 
     def first_commit(self, seconds: float) -> None:
-        """Take the time of a commit to a file, which is all that takes time there, for a first estimate."""
+        """Use the time of a commit to a file, which is all that takes time there, as the first estimate."""
         with self._lock:
             self.commit.guess(seconds)
             self.start.guess(seconds, longest=_COMMITS_IN_THE_WAY * seconds)
@@ -138,7 +139,7 @@ class Timing:
         """Note that a slot was missed.
 
         :param reserved: when it began to be reserved, on the monotonic clock. Slots that were reserved before the last
-            miss had no longer head start yet, so they lengthen it no further.
+            miss had the shorter head start, so they do not lengthen it further.
         """
         with self._lock:
             if reserved > self._stretched_at:
@@ -151,7 +152,7 @@ class Timing:
             self._stretch = max(self._stretch * _SHORTER, 1.0)
 
     def head_start(self, connect: float) -> float:
-        """Return how far away the next slot must be at least, in seconds.
+        """Return the shortest time to the next slot, in seconds.
 
         :param connect: how long connecting to the API may take.
         """
@@ -159,7 +160,7 @@ class Timing:
 
     @property
     def start_lead(self) -> float:
-        """How many seconds before its slot a message is started; where less is left, at once."""
+        """How many seconds before its slot a message is started; at once if less is left."""
         return min(max(self._stretch * self.start.longest, _LEAST_LEAD), LONGEST)
 
     def __str__(self) -> str:

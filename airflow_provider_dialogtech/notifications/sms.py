@@ -12,7 +12,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dialogtech._compat import BaseNotifier
-from airflow_provider_dialogtech.alerts.alert import ENDED_BY, Alert, failed_run, recovery_alert
+from airflow_provider_dialogtech.alerts.alert import FAILURE_RESOLVED_BY, Alert, identity_of_failed_run, recovery_alert
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.failed_run import failed_run_body
 from airflow_provider_dialogtech.alerts.question import answer_link, question_body, question_key
@@ -160,7 +160,7 @@ send_dialogtech_sms_notification = DialogTechSmsNotifier
 
 
 class FailedRunNotifier(DialogTechSmsNotifier):
-    """The notifier of `alert_on = dag_failed`: tells of a failed run who was not told of it by another notifier.
+    """The notifier of `alert_on = dag_failed`. It skips recipients who got another alert about the same run.
 
     :param dialogtech_conn_id: the connection of type `dialogtech`.
     """
@@ -187,11 +187,8 @@ class _Rendered:
             deliver(self.alert, self.recipients or self.hook.settings.alert_to, self.hook, self._context)
 
     def _conn_id(self) -> str:
-        try:
-            return str(self._render("dialogtech_conn_id"))
-        except Exception as error:
-            log.error("The template of `dialogtech_conn_id` failed (%s); it is used as it is.", place_of(error))  # noqa: TRY400
-            return str(self._notifier.dialogtech_conn_id)
+        rendered = self._render_or_log("dialogtech_conn_id", str, "it is used as it is")
+        return str(self._notifier.dialogtech_conn_id) if rendered is None else str(rendered)
 
     def _alert(self) -> Alert | None:
         try:
@@ -217,7 +214,7 @@ class _Rendered:
             return None  # on 2.11 a skipped task calls its success callbacks too
         body, note = self._body()
         given = self._given_key()
-        if self._notifier.resolved and event in ENDED_BY:
+        if self._notifier.resolved and event in FAILURE_RESOLVED_BY:
             return recovery_alert(event, self._context, body=body, note=note, given_key=given)
         is_question = event == "asked" and not body
         return Alert(
@@ -230,7 +227,7 @@ class _Rendered:
             cooldown=self._notifier.cooldown,
             origin=origin_of(self._context),
             about=identity_of(event, self._context),
-            run=failed_run(event, self._context),
+            run=identity_of_failed_run(event, self._context),
             is_whole_run=event == "dag_failed",
             once_per_run=self._is_about_run,
         )
@@ -265,12 +262,7 @@ class _Rendered:
         return "", f" (message {kind}: {name})"
 
     def _recipients(self) -> list[str]:
-        try:
-            rendered = self._render("to")
-        except Exception as error:
-            place = place_of(error)
-            log.error("The template of `to` failed (%s); the alert goes to the connection's alert_to.", place)  # noqa: TRY400
-            return []
+        rendered = self._render_or_log("to", lambda to: to, "the alert goes to the connection's alert_to")
         listed = rendered if isinstance(rendered, (list, tuple, set)) else [rendered]
         numbers = [number for each in listed if each is not None for number in _numbers_in(each)]
         if len(numbers) > MOST_RECIPIENTS:
@@ -279,18 +271,22 @@ class _Rendered:
         return numbers[:MOST_RECIPIENTS]
 
     def _given_key(self) -> str | None:
-        try:
-            given = self._render("dedup_key")
-            given = None if given is None else str(given)
-        except Exception as error:
-            log.error("The template of `dedup_key` failed (%s); the default key is used.", place_of(error))  # noqa: TRY400
-            given = None
+        given = self._render_or_log("dedup_key", str, "the default key is used")
         return None if given is None else json.dumps(["given", given])
 
     def _default_key(self, event: str) -> str:
         if event == "asked":
             return question_key(self._context)
         return json.dumps([dag_id_of(self._context), event, _identity(self._notifier.message)])
+
+    def _render_or_log(self, name: str, convert: Callable[[Any], Any], consequence: str) -> Any:
+        """Return a rendered field; None if it is None, or if its template fails, which is logged."""
+        try:
+            rendered = self._render(name)
+            return None if rendered is None else convert(rendered)
+        except Exception as error:
+            log.error("The template of `%s` failed (%s); %s.", name, place_of(error), consequence)  # noqa: TRY400
+            return None
 
     def _render(self, name: str) -> Any:
         template = getattr(self._notifier, name)
@@ -318,7 +314,7 @@ def _called(function: Callable[..., Any], context: Context, environment: jinja2.
 
 
 def _identity(message: object) -> str | None:
-    """Return what tells a message from another in every process: its template, or where its function is written."""
+    """Return what identifies a message in every process: its template, or where its function is written."""
     if not callable(message):
         return str(message) if message else None
     function = message.func if isinstance(message, partial) else message

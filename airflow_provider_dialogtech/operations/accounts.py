@@ -1,4 +1,4 @@
-"""The connections, as a command reads them: no task runs here, so hooks could ask nobody on Airflow 3."""
+"""Connections read outside a task, where on Airflow 3 a hook cannot ask the task's supervisor for them."""
 
 from __future__ import annotations
 

@@ -21,19 +21,19 @@ from airflow_provider_dialogtech.operations.accounts import conn_ids, hook_of
 from airflow_provider_dialogtech.operations.messages import Messages
 
 _DAY = timedelta(days=1)
-_CAUTION = "The same words may also have been sent by somebody else, or without this journal."
+_CAUTION = "The same message may also have been sent by another program, or without this journal."
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What DialogTech lists, beside what the journal knows.
+    """What DialogTech lists, compared with the journal.
 
     :param first: the first day that was asked for.
     :param last: the last one.
     :param number: the number that was asked for, shortened; empty for all numbers.
     :param listed: how many messages were listed.
-    :param times: the times, as they are listed, of those with the recipient and the words of the message.
-    :param sent: how many such messages the journal knows as sent.
+    :param times: the times, as they are listed, of those with the recipient and the body of the message.
+    :param sent: how many such messages the journal has as sent.
     :param in_doubt: how many of them are in doubt.
     :param meaning: what that means, in words.
     """
@@ -49,7 +49,7 @@ class Listing:
 
     @property
     def is_more_than_known(self) -> bool:
-        """Whether more of them are listed than the journal knows as sent."""
+        """Whether more of them are listed than the journal has as sent."""
         return len(self.times) > self.sent
 
 
@@ -112,7 +112,7 @@ def _hook_for(message: Record, conn_id: str | None, among: Iterable[str] | None)
         hook = hook_of(conn_id)
         if hook.settings.account == message.account:
             return hook
-        problem = f"the message {message.id} was sent by another account than that of the connection {conn_id}"
+        problem = f"the message {message.id} was not sent by the account of the connection {conn_id}"
     else:
         unreadable = []
         for name in conn_ids() if among is None else among:
@@ -136,7 +136,7 @@ def _client(hook: DialogTechHook, end: float | None) -> DialogTechClient:
 
 
 def _number_of(message: Record, hook: DialogTechHook, end: float | None) -> str | None:
-    """Return the number the message left from, of which the journal has the name only; None where nobody knows it."""
+    """Return the number that the message was sent from; None where it is unknown. The journal has only its digest."""
     settings = hook.settings
     for number in settings.from_numbers:
         if number_name(settings.account, number) == message.number:
@@ -155,10 +155,10 @@ def _meaning(message: Record, listed: int, known: Mapping[State, int]) -> str:
     if listed <= sent:
         return "Those that are listed may be the ones that were sent. That proves nothing."
     if message.state is not State.IN_DOUBT:
-        return "DialogTech lists more of them than the journal knows as sent."
+        return "DialogTech lists more of them than the journal has as sent."
     if doubtful > 1:
-        return f"Of the {doubtful} in doubt, {min(listed - sent, doubtful)} went out, but not which: {_CAUTION}"
-    return f"It probably went out. If so, settle it as sent: `messages resolve {message.id} --sent`. {_CAUTION}"
+        return f"Of the {doubtful} in doubt, {min(listed - sent, doubtful)} were sent, but not which: {_CAUTION}"
+    return f"It was probably sent. If so, settle it as sent: `messages resolve {message.id} --sent`. {_CAUTION}"
 
 
 _PHONE = re.compile(r"[\d\s+().-]{7,40}")
@@ -171,10 +171,10 @@ _LONGEST_TEXT = 2000
 
 
 def listed_as(message: Record, listed: Iterable[Sequence[str]]) -> list[str]:
-    """Return the times of the listed messages that have the digest of a message's recipient and words.
+    """Return the times of the listed messages that have the digest of a message's recipient and body.
 
-    :param messages: what DialogTech says of each message, of whatever meaning.
-    :return: for each message that matches, the time as it stands there; empty where none can be recognised.
+    :param messages: all values that DialogTech lists for each message.
+    :return: for each message that matches, its time as listed; empty if none is recognised.
     """
     return [_time(entry) for entry in listed if _is(message, entry)]
 
@@ -200,7 +200,7 @@ def _numbers(part: str) -> Iterator[str]:
 
 
 def _spellings(part: str) -> set[str]:
-    """Return what the words may have been before they were put into a list."""
+    """Return what a listed body may have been before DialogTech put it into the list."""
     plain = {part, part.strip(), html.unescape(part), unquote_plus(part)}
     return plain | {words.replace("\n", "\r\n") for words in plain}
 

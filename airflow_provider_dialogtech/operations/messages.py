@@ -1,4 +1,4 @@
-"""What a person asks the journal: the messages, how much of the limits they use, and to settle one in doubt."""
+"""What a person asks of the journal: the messages, how much of the limits they use, and to settle one in doubt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 MOST_LISTED = 10_000
 _LONGEST_NAME = 100
-# Between two bites those who send use the journal.
+# Between two batches, senders use the journal.
 PRUNING_PAUSE = 0.02
 
 _Found = list[Record]
@@ -33,6 +33,7 @@ class Messages:
 
     :param namespace: the Airflow's name, where several share the journal: those of others are neither shown nor
         settled.
+    :raises JournalUnavailable: by all methods, when the journal cannot be used.
     """
 
     def __init__(self, store: Store, namespace: str = "") -> None:
@@ -51,9 +52,8 @@ class Messages:
     ) -> _Found:
         """Return messages, the newest first; slots that were given back for another one only where these are asked for.
 
-        :param since: those of the last so many seconds, and those to come.
+        :param since: those of this many past seconds, and those still to be sent.
         :param dag_ids: only those of these DAGs; an empty id names those of no task.
-        :raises JournalUnavailable: when the journal cannot be used.
         """
         sql = statements.newest(
             None if state is None else State(state),
@@ -67,36 +67,29 @@ class Messages:
         return self._ask(sql, {"since": since, "most": min(most, MOST_LISTED), **names})
 
     def dag_ids(self) -> Sequence[str]:
-        """Return the DAGs that have messages, other Airflows' too; an empty id stands for messages of no task.
-
-        :raises JournalUnavailable: when the journal cannot be used.
-        """
+        """Return the DAGs that have messages, also those of other Airflows; an empty id stands for messages of no
+        task."""
         return [row.dag_id for row in self._store.ask(Statement(statements.DAG_IDS, {"most": MOST_LISTED}))]
 
     def prune(self, retention: timedelta) -> None:
-        """Delete the messages whose retention is over, a few at a time, so that nobody who sends waits for it.
+        """Delete the messages whose retention is over, a few at a time, so that no send waits for it.
 
         :param retention: how long messages are kept.
-        :raises JournalUnavailable: when the journal cannot be used.
         """
         prune = Statement(statements.PRUNE, {"retention": retention.total_seconds()})
         while self._store.do(prune):
             self._store.clock.sleep(PRUNING_PAUSE)
 
     def get(self, id_: int) -> Record | None:
-        """Return one message; None when the journal has no such row, or it is another Airflow's.
-
-        :raises JournalUnavailable: when the journal cannot be used.
-        """
+        """Return one message; None when the journal has no such row, or it is another Airflow's."""
         found = self._ask(statements.GET_OURS, {"of_id": id_})
         return found[0] if found else None
 
     def resolve(self, id_: int, outcome: Literal["sent", "unsent"], *, by: str) -> bool:
         """Settle a message in doubt. Its next attempt sends nothing when it was sent, and sends when it was not.
 
-        :param outcome: what became of it.
+        :param outcome: the outcome.
         :return: whether it was in doubt; where it was not, nothing has changed.
-        :raises JournalUnavailable: when the journal cannot be used.
         """
         message = self.get(id_)
         if message is None:
@@ -114,13 +107,12 @@ class Messages:
     def count_same(
         self, message: Record, *, begin: datetime, end: datetime, any_number: bool = False
     ) -> dict[State, int]:
-        """Count the messages with the same recipient, body and sending number, by state; other Airflows' too.
+        """Count the messages with the same recipient, body and sending number, by state, also those of other Airflows.
 
-        :param message: one of them; it is counted, too.
+        :param message: one of them, which is counted.
         :param begin: those that were sent from then on.
         :param end: those that were sent before.
         :param any_number: also those that were sent from other numbers of the account.
-        :raises JournalUnavailable: when the journal cannot be used.
         """
         values = {
             "of_account": message.account,
@@ -137,12 +129,12 @@ class Messages:
     def _ask(self, sql: Any, values: Mapping[str, Any]) -> _Found:
         values = {**values, "of_namespace": self._namespace}
         found = map(Record.of, self._store.ask(Statement(sql, values)))
-        # A message whose process is gone is in doubt, whether or not somebody has met it and written that down.
+        # A message whose process is gone is in doubt, even before another process has written that down.
         return [record.given_up if record.is_overdue else record for record in found]
 
 
 def _detail(message: Record, outcome: str) -> dict[str, Any]:
-    """Return what a later attempt returns for the message, in the words that a result has."""
+    """Return what a later attempt returns for the message, in the form of a result."""
     if outcome != "sent":
         return {}
     return {
@@ -160,7 +152,7 @@ _LONGEST_OWNER = 500
 
 
 class AuditLogUnavailable(Exception):
-    """Airflow's audit log could not be written. Its words are for the user."""
+    """Airflow's audit log could not be written. Its sentence is shown to the user."""
 
 
 def settle(
@@ -254,7 +246,7 @@ def _labels(instances: Sequence[_Instance]) -> Iterator[tuple[_Instance, str]]:
 
 @dataclass(frozen=True)
 class NumberUsage:
-    """What one number has sent lately.
+    """What one number has sent in the last minute.
 
     :param account: the journal's name of its account.
     :param number: the journal's name of the number.
@@ -272,11 +264,11 @@ class NumberUsage:
 
 @dataclass(frozen=True)
 class Usage:
-    """What all accounts have sent lately.
+    """What all accounts have sent recently.
 
     :param numbers: the numbers that have sent in the last minute, or have messages waiting.
     :param alerts_sent: the number of alerts sent in the last 24 hours.
-    :param alerts_suppressed: alerts that were only counted since the last message about the same; the next message says
+    :param alerts_suppressed: alerts suppressed since the last message with the same dedup key; the next message says
         so.
     """
 

@@ -1,4 +1,4 @@
-"""How far away a journal is, and how many messages per second that allows: measured by a few steps that harm nobody."""
+"""Measures how long a journal's steps take, and how many messages per second that allows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Probe:
 
 
 def probe(store: Store) -> Probe:
-    """Open the journal, write to it and take away again what was written.
+    """Open the journal, and time a few steps that read it, write to it, and delete what they wrote.
 
     :raises JournalUnavailable: when it cannot be reached, read or written.
     """
@@ -67,7 +67,7 @@ def probe(store: Store) -> Probe:
 
 
 def _writes(name: str) -> Sequence[Statement]:
-    """Write a row that belongs to no account; twice is the same as once."""
+    """Write a row that belongs to no account. Writing it twice has the same effect as once."""
     values = dict.fromkeys(("extra_margin", "widened_until", "paused_until", "usual_latency"), 0.0)
     return [
         Statement(statements.REMOVE_ACCOUNT, {"of_account": name}),

@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
+from jinja2.nativetypes import NativeEnvironment
 
 from airflow_provider_dialogtech._compat import (
     HAS_PAGES,
@@ -20,7 +21,7 @@ from airflow_provider_dialogtech._compat import (
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidConnection, InvalidMessage, Refused
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import mask_numbers, type_name
-from airflow_provider_dialogtech.settings.config import page_path, pool_of
+from airflow_provider_dialogtech.settings.config import HOURS, page_path, pool_of
 from airflow_provider_dialogtech.settings.templates import (
     BadPiece,
     compiled,
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-# The journal's default retention.
-_HOURS = 24 * 90
-
-
 class MessagesLink(BaseOperatorLink):
     """Links a task instance to its messages on the page "Messages"."""
 
@@ -54,16 +51,17 @@ class MessagesLink(BaseOperatorLink):
         :param ti_key: the key of the task instance.
         """
         filters = {name: str(getattr(ti_key, name)) for name in ("dag_id", "run_id", "task_id")}
-        return page_path(**filters, hours=str(_HOURS))
+        return page_path(**filters, hours=str(HOURS))
 
 
 LINKS = (MessagesLink(),) if HAS_PAGES else ()
 
-
 DEFAULT_CONN_ID = "dialogtech_default"
-# The templated arguments, which render to texts, and the one that may render to any value.
+# The templated arguments, which render to strings, and the one that may render to any value.
 _TEXTS = ("to", "message", "from_", "idempotency_key", "dialogtech_conn_id")
 _VALUE = "recipients"
+# Those of a decorated function.
+_ARGUMENTS = ("op_args", "op_kwargs")
 
 
 class PooledOperator(BaseOperator):
@@ -93,7 +91,7 @@ class PooledOperator(BaseOperator):
     def render_template(
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
-        """Render a template, or the templates in a collection. Inside `recipients`, no text is read as Python."""
+        """Render a template or a collection of them. What `environment_of` renders is never read as Python."""
         if yields_values(jinja_env):
             if is_plain(content, jinja_env):
                 return content
@@ -106,13 +104,15 @@ class PooledOperator(BaseOperator):
         self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
     ) -> None:
         own = environment_of(self)
+        # A function's argument may also be a phone number.
+        as_values = (*_TEXTS, _VALUE, *(_ARGUMENTS if isinstance(jinja_env, NativeEnvironment) else ()))
         for name in template_fields:
             given = getattr(parent, name, None)
             try:
                 if parent is self and name in _TEXTS and isinstance(given, str) and id(given) not in seen_oids:
                     setattr(self, name, self._rendered(name, given, context, own))
                 else:
-                    environment = own if parent is self and name in (*_TEXTS, _VALUE) else jinja_env
+                    environment = own if parent is self and name in as_values else jinja_env
                     super()._do_render_template_fields(parent, [name], context, environment, seen_oids)
                 continue
             except InvalidMessage as error:

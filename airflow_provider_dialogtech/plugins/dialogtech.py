@@ -1,206 +1,53 @@
-"""The plugin: the listener and the page that Airflow loads."""
+"""The plugin that Airflow loads: the listener, the page, and the journal's routes on the API server."""
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
-import time
-from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 from airflow import __version__ as airflow_version
-from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_dialogtech._compat import HAS_PAGES
-from airflow_provider_dialogtech.alerts.failed_run import note_failure
-from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection
-from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
-from airflow_provider_dialogtech.plugins.pools import ensure_pools
-from airflow_provider_dialogtech.settings import config, host
-from airflow_provider_dialogtech.settings.config import PAGE, PREFIX, page_path
-from airflow_provider_dialogtech.settings.journal import tasks_use_door
-from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
+from airflow_provider_dialogtech._compat import HAS_PAGES, IS_AIRFLOW_3
+from airflow_provider_dialogtech.plugins.listener import Listener, keep_retention
+from airflow_provider_dialogtech.settings.config import HOURS, PAGE, PREFIX, page_path
 
-log = logging.getLogger(__name__)
-
-# Messages are deleted within this time of the end of their retention, in seconds.
-PRUNED_EVERY = 12 * 3600.0
-
-# The module and the hook through which Airflow reports each event of `alert_on`.
-REPORTED_BY = {
-    "dag_failed": ("airflow.policies", "dag_policy"),
-    "import_error": ("airflow.listeners.spec.importerrors", "on_new_dag_import_error"),
-}
+OPERATORS = ["DialogTechSendSmsOperator", "DialogTechSendBulkSmsOperator", "@task.dialogtech_sms"]
 
 
-def log_alert_on() -> None:
-    """Log which events `alert_on` sends alerts about, and which this Airflow version does not report."""
-    try:
-        asked = config.alert_on()
-    except InvalidConnection as error:
-        log.error("alert_on has no effect: %s. %s", error.reason, error.advice)  # noqa: TRY400
-        return
-    unreported = unreported_of(asked)
-    if reported := sorted(asked - unreported):
-        log.info(
-            "alert_on: alerts about %s go to alert_to of the connection %s.",
-            " and ".join(reported),
-            config.alert_conn_id(),
-        )
-    for name in sorted(unreported):
-        log.warning("alert_on=%s has no effect: Airflow %s does not report it.", name, airflow_version)
+class _App:
+    """An app that is created at the first request: every component loads plugins, only the API server serves them.
 
-
-def unreported_of(asked: frozenset[str]) -> frozenset[str]:
-    """Return the events that this Airflow version does not report.
-
-    :param asked: some of the names that `alert_on` accepts.
+    :param module: the module of `api_server` whose `create_app` returns it.
     """
-    return frozenset(name for name in asked if not _has(*REPORTED_BY[name]))
 
-
-def _has(module: str, name: str) -> bool:
-    try:
-        return hasattr(import_module(module), name)
-    except ImportError:
-        return False
-
-
-class Listener:
-    """The listener's hooks, which Airflow calls."""
-
-    def __init__(self) -> None:
-        self._import_errors = ImportErrorWatch()
-
-    @hookimpl
-    def on_starting(self, component: Any) -> None:
-        # Scheduler, dag-processor and triggerer start as a Job. In Airflow 3 a task's process does not, and must not
-        # access the database. In Airflow 2 each task has a Job too, whose type is not set yet.
-        if type(component).__name__ != "Job" or host.is_called_by(host.TASK_COMMAND):
-            return
-        # A failure here must not stop a component of Airflow.
-        try:
-            _create_pools()
-        except Exception:
-            log.exception(
-                "The DialogTech pools could not be created. Create them: python -m airflow_provider_dialogtech pools"
-            )
-        try:
-            create_token()
-        except Exception:
-            log.exception(
-                "The connection %s could not be created, so tasks cannot reach the delivery journal. Restart the "
-                "scheduler once Airflow's database is available.",
-                CONN_ID,
-            )
-        try:
-            log_alert_on()
-        except Exception:
-            log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
-        with suppress(Exception):
-            _warn_of_a_taken_directory()
-        # A Job gets its type only after this hook.
-        if getattr(component, "job_type", None) == "SchedulerJob" or host.is_called_by(host.SCHEDULER_COMMAND):
-            keep_retention()
-
-    @hookimpl
-    def on_new_dag_import_error(self, filename: str, stacktrace: str) -> None:
-        self._import_errors.note(filename, stacktrace, is_new=True)
-
-    @hookimpl
-    def on_existing_dag_import_error(self, filename: str, stacktrace: str) -> None:
-        self._import_errors.note(filename, stacktrace, is_new=False)
-
-    @hookimpl
-    def on_task_instance_failed(self, task_instance: Any, error: object) -> None:
-        # A failure here must not change what becomes of the task.
-        with suppress(Exception):
-            if "dag_failed" in config.alert_on() and _is_in_its_process(task_instance):
-                note_failure(task_instance, error)
-
-
-def _is_in_its_process(task_instance: Any) -> bool:
-    """Return whether a task fails in its own process: where a person marks it as failed, it has no error."""
-    return type(task_instance).__name__ == "RuntimeTaskInstance" or host.is_called_by(host.TASK_COMMAND)
-
-
-def _create_pools() -> None:
-    done = ensure_pools() if config.create_pools() else {}
-    for name, state in done.items():
-        if state != "exists":
-            log.info("The pool %s was %s.", name, state)
-
-
-def create_token() -> None:
-    """Create the token for the journal on the API server, where tasks use that.
-
-    :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
-    """
-    if tasks_use_door() and ensure_token() == "created":
-        log.info("The connection %s was created. Tasks reach the delivery journal with it.", CONN_ID)
-
-
-def _warn_of_a_taken_directory() -> None:
-    """Warn where somebody has made the directory that alerts fall back to: nobody sees it until they need it."""
-    from airflow_provider_dialogtech.alerts.journals import is_ours_alone, temporary_directory
-
-    directory = temporary_directory()
-    if os.path.lexists(directory) and not is_ours_alone(directory):
-        log.warning(
-            "%s is not a directory of this user alone. Alerts are sent without limits when neither the journal nor "
-            "AIRFLOW_HOME can be used. Remove it.",
-            directory,
-        )
-
-
-def keep_retention() -> None:
-    """Prune the journal in a thread of this process, at once and from then on twice a day."""
-    threading.Thread(target=_prune_for_ever, name="dialogtech prunes the journal", daemon=True).start()
-
-
-def _prune_for_ever() -> None:
-    while True:
-        try:
-            prune()
-        except DialogTechError as error:
-            log.warning("Messages older than journal_retention_days could not be deleted: %s.", error.reason)
-        except Exception:
-            log.exception("Messages older than journal_retention_days could not be deleted.")
-        time.sleep(PRUNED_EVERY)
-
-
-def prune() -> None:
-    """Delete what is older than `[dialogtech] journal_retention_days`, where this Airflow has a journal.
-
-    :raises InvalidConnection: when a setting is invalid.
-    :raises JournalUnavailable: when the journal cannot be used.
-    """
-    from airflow_provider_dialogtech.journal.sqlite import path_of
-    from airflow_provider_dialogtech.operations.messages import Messages
-    from airflow_provider_dialogtech.settings.journal import journal_store
-
-    store = journal_store()
-    # An Airflow that sends nothing gets no journal.
-    if store.is_file and not path_of(store.url).exists():
-        return
-    Messages(store).prune(config.journal_retention())
-
-
-class _Page:
-    """The page's app, created at the first request: every component loads plugins, only the API server serves them."""
-
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
+        self._module = module
         self._app: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self._app is None:
-            from airflow_provider_dialogtech.api_server.page import create_app
-
-            self._app = create_app()
+            self._app = import_module(f"airflow_provider_dialogtech.api_server.{self._module}").create_app()
+            if self._module == "door":
+                keep_retention()
         await self._app(scope, receive, send)
+
+
+# Airflow's UI replaces what is in braces. Before 3.4 it would add the tab to every task.
+_OF_TASK = "dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}"
+TABS: list[dict[str, Any]] = (
+    [
+        {
+            "name": "Messages",
+            "href": f"{page_path()}?{_OF_TASK}&hours={HOURS}",
+            "destination": "task_instance",
+            "url_route": f"{PAGE}_of_task",
+            "applies_to": {"operator_name": OPERATORS},
+        }
+    ]
+    if tuple(map(int, airflow_version.split(".")[:2])) >= (3, 4)
+    else []
+)
 
 
 class DialogTechPlugin(AirflowPlugin):
@@ -208,8 +55,11 @@ class DialogTechPlugin(AirflowPlugin):
 
     name = "dialogtech"
     listeners = [Listener()]  # noqa: RUF012 - as Airflow declares it
+    if IS_AIRFLOW_3:
+        # Airflow takes the first whose prefix fits.
+        fastapi_apps = [{"app": _App("door"), "url_prefix": f"{PREFIX}/journal", "name": "DialogTech journal"}]
     if HAS_PAGES:
-        fastapi_apps = [{"app": _Page(), "url_prefix": PREFIX, "name": "DialogTech messages"}]
+        fastapi_apps.append({"app": _App("page"), "url_prefix": PREFIX, "name": "DialogTech messages"})
         external_views = [
             {
                 "name": "Messages",
@@ -217,5 +67,6 @@ class DialogTechPlugin(AirflowPlugin):
                 "destination": "nav",
                 "url_route": PAGE,
                 "category": "browse",
-            }
+            },
+            *TABS,
         ]

@@ -69,7 +69,7 @@ class Sandbox:
             parameters = await _parameters_of(request)
         except ValueError:
             return _bad_request(f"A call has at most {_MOST_FIELDS} parameters.")
-        receipt = receipt_of(request)
+        receipt = _receipt_of(request)
         reply = self._vendor.receive(parameters, request.method, receipt.at, receipt.monotonic)
         if self._latency:
             await asyncio.sleep(self._latency)
@@ -131,10 +131,10 @@ async def _answer(reply: Reply, request: Request) -> Response:
     if fault is not None and name == "late":
         await asyncio.sleep(fault.seconds)
     elif name.startswith("hang_"):
-        await until_disconnected(request)
+        await _until_disconnected(request)
     elif name.startswith("reset_"):
-        reset(request)
-        await until_disconnected(request)
+        _reset(request)
+        await _until_disconnected(request)
     elif fault is not None and name.startswith("error_"):
         return HTMLResponse("<html><body><h1>Bad Gateway</h1></body></html>", status_code=fault.status or 502)
     elif name == "garbage_after_accept":
@@ -198,22 +198,20 @@ class ArrivalProtocol(H11Protocol):
         super().data_received(data)
 
 
-def receipt_of(request: Request) -> Receipt:
-    """Return the arrival of this request."""
+def _receipt_of(request: Request) -> Receipt:
     return cast(Receipt, request.state.receipt)
 
 
-def reset(request: Request) -> None:
-    """Reset the TCP connection of this request."""
-    transport = receipt_of(request).transport
+def _reset(request: Request) -> None:
+    transport = _receipt_of(request).transport
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
-async def until_disconnected(request: Request) -> None:
+async def _until_disconnected(request: Request) -> None:
     """Wait until the client closes the connection; if the sandbox stops first, close it without an answer."""
     try:
         while (await request.receive())["type"] != "http.disconnect":
             pass
     finally:
-        receipt_of(request).transport.abort()
+        _receipt_of(request).transport.abort()

@@ -271,7 +271,7 @@ def _failed(
 
 
 def _numbers(account: Account) -> Reply:
-    rows = [element_xml("number", text_xml(number)) for number in account.numbers]
+    rows = [_element_xml("number", _text_xml(number)) for number in account.numbers]
     return Reply(reply_xml("success", f"[{len(rows)}] Numbers", rows))
 
 
@@ -314,26 +314,21 @@ def reply_xml(result: str, description: str, rows: Sequence[str] | None = None) 
         "]>\n"
         "<response>\n"
         f" <result>{result}</result>\n"
-        f" <result_description>{text_xml(description)}</result_description>\n"
+        f" <result_description>{_text_xml(description)}</result_description>\n"
         f"{data}"
         "</response>"
     )
 
 
-def element_xml(name: str, content: str) -> str:
-    """Write an element.
-
-    :param content: its content, as XML.
-    """
+def _element_xml(name: str, content: str) -> str:
     return f"<{name}>{content}</{name}>"
 
 
-def text_xml(text: str) -> str:
-    """Escape a text for XML."""
-    return escape(visible(text))
+def _text_xml(text: str) -> str:
+    return escape(_visible(text))
 
 
-def visible(text: str) -> str:
+def _visible(text: str) -> str:
     """Replace the characters of a text that XML cannot represent."""
     return _NOT_XML.sub("\ufffd", text)
 
@@ -345,25 +340,25 @@ _OTHER_NAMES = {"msg_id": "id", "from": "sender", "to": "recipient", "date": "se
 
 
 def _nested(message: Message) -> str:
-    return element_xml("message", _siblings(message))
+    return _element_xml("message", _siblings(message))
 
 
 def _attributes(message: Message) -> str:
-    return f"<message {' '.join(f'{name}={quoteattr(visible(value))}' for name, value in message.items())}/>"
+    return f"<message {' '.join(f'{name}={quoteattr(_visible(value))}' for name, value in message.items())}/>"
 
 
 def _siblings(message: Message) -> str:
-    return "".join(element_xml(name, text_xml(value)) for name, value in message.items())
+    return "".join(_element_xml(name, _text_xml(value)) for name, value in message.items())
 
 
 def _flat(message: Message) -> str:
-    return text_xml("\t".join(" ".join(visible(value).splitlines()) for value in message.values()))
+    return _text_xml("\t".join(" ".join(_visible(value).splitlines()) for value in message.values()))
 
 
 def _other_names(message: Message) -> str:
     """Write a message under other names, with the country code before its numbers."""
     named = {_OTHER_NAMES[name]: f"1{value}" if name in {"from", "to"} else value for name, value in message.items()}
-    return element_xml("sms", _siblings(named))
+    return _element_xml("sms", _siblings(named))
 
 
 SHAPES: Mapping[str, Callable[[Message], str]] = {

@@ -1,4 +1,7 @@
-"""The `[dialogtech]` section of Airflow's configuration, and the addresses of Airflow's pages."""
+"""The `[dialogtech]` section of Airflow's configuration, and the addresses of Airflow's pages.
+
+Each setting is checked when it is read. An invalid one, or a misspelt name, raises `InvalidConnection`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from airflow_provider_dialogtech.spelling import misspelt, normalized
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
-
 
 SECTION = "dialogtech"
 
@@ -121,10 +123,7 @@ _FLAGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": F
 
 
 def conn_ids() -> tuple[str, ...]:
-    """Return the connections that get a pool with the connection's name.
-
-    :raises InvalidConnection: when there are too many ids, or one is too long.
-    """
+    """Return the connections that get a pool with the connection's name."""
     names = tuple(dict.fromkeys(part.strip() for part in _text("conn_ids").split(",") if part.strip()))
     if len(names) > MOST_CONN_IDS or any(len(name) > LONGEST_NAME for name in names):
         _fail("conn_ids", f"at most {MOST_CONN_IDS} ids of at most {LONGEST_NAME} characters, separated by commas")
@@ -132,18 +131,12 @@ def conn_ids() -> tuple[str, ...]:
 
 
 def pool_slots() -> int | None:
-    """Return the slots of the connections' pools; None for as many as the account may send per second.
-
-    :raises InvalidConnection: when it is not a number in `POOL_SLOTS`.
-    """
+    """Return the slots of the connections' pools; None for as many as the account may send per second."""
     return _whole_number("pool_slots", *POOL_SLOTS)
 
 
 def create_pools() -> bool:
-    """Return whether missing pools are created when Airflow starts.
-
-    :raises InvalidConnection: when it is neither true nor false.
-    """
+    """Return whether missing pools are created when Airflow starts."""
     return _flag("create_pools")
 
 
@@ -184,27 +177,18 @@ def file_url(path: str) -> URL:
 
 
 def allow_local_journal() -> bool:
-    """Return whether a file journal is allowed with an executor that runs tasks on several machines.
-
-    :raises InvalidConnection: when it is neither true nor false.
-    """
+    """Return whether a file journal is allowed with an executor that runs tasks on several machines."""
     return _flag("allow_local_journal")
 
 
 def journal_retention() -> timedelta:
-    """Return how long the journal keeps a message.
-
-    :raises InvalidConnection: when it is not a number in `RETENTION_DAYS`.
-    """
+    """Return how long the journal keeps a message."""
     days = _whole_number("journal_retention_days", *RETENTION_DAYS)
     return timedelta(days=days or int(OPTIONS["journal_retention_days"]["default"]))
 
 
 def alert_on() -> frozenset[str]:
-    """Return the events that send an alert without a notifier in any DAG.
-
-    :raises InvalidConnection: when one of the names is not in `ALERT_ON`.
-    """
+    """Return the events that send an alert without a notifier in any DAG."""
     names = frozenset(part.strip() for part in _text("alert_on").split(",") if part.strip())
     if not names <= set(ALERT_ON):
         _fail("alert_on", f"some of {', '.join(ALERT_ON)}, separated by commas")
@@ -217,10 +201,7 @@ def alert_conn_id() -> str:
 
 
 def namespace() -> str:
-    """Return the name of this Airflow where several share a journal; empty for none.
-
-    :raises InvalidConnection: when it is too long.
-    """
+    """Return the name of this Airflow where several share a journal; empty for none."""
     name = _text("namespace")
     if len(name) > LONGEST_NAME:
         _fail("namespace", f"a name of at most {LONGEST_NAME} characters")
@@ -237,6 +218,16 @@ def base_url() -> str:
     return str(_conf().get("api", "base_url", fallback="") or "")
 
 
+def execution_api_server_url() -> str:
+    """Return `[core] execution_api_server_url`; empty where it is not set."""
+    return str(_conf().get("core", "execution_api_server_url", fallback="") or "")
+
+
+def api_ca_file() -> str | None:
+    """Return `[api] ssl_ca_file`, the authorities by which the API server's certificate is checked; None for all."""
+    return _conf().get("api", "ssl_ca_file", fallback=None) or None
+
+
 def task_success_overtime() -> float:
     """Return `[core] task_success_overtime`: how long Airflow 3 lets the callbacks of a task run, in seconds."""
     return float(_conf().getfloat("core", "task_success_overtime", fallback=20.0))
@@ -250,10 +241,7 @@ def dag_file_processor_timeout() -> float:
 
 
 def deferrable_by_default() -> bool:
-    """Return `[operators] default_deferrable`.
-
-    :raises InvalidConnection: when it is neither true nor false.
-    """
+    """Return `[operators] default_deferrable`."""
     try:
         return bool(_conf().getboolean("operators", "default_deferrable", fallback=False))
     except Exception as error:  # of any kind: Airflow's own, or an interpolation's
@@ -367,6 +355,10 @@ PAGE = "dialogtech_messages"
 def base_path() -> str:
     """Return the path of `[api] base_url`, the prefix of all Airflow paths; empty for none."""
     return urlsplit(base_url()).path.rstrip("/")
+
+
+HOURS = 24 * 90
+"""The period that a task's link opens: the journal's default retention."""
 
 
 def page_path(**filters: str) -> str:

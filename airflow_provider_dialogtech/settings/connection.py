@@ -1,22 +1,14 @@
-"""Reads an Airflow connection into checked settings, and tests it."""
+"""Reads an Airflow connection into checked settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from airflow_provider_dialogtech.exceptions import (
-    BadCredentials,
-    InvalidConnection,
-    InvalidMessage,
-    NotSent,
-    Refused,
-    Throttled,
-    Unreachable,
-)
+from airflow_provider_dialogtech.exceptions import InvalidConnection, InvalidMessage
 from airflow_provider_dialogtech.journal.limits import RateLimits
-from airflow_provider_dialogtech.masking import Opaque, mask_number, mask_numbers
+from airflow_provider_dialogtech.masking import Opaque
 from airflow_provider_dialogtech.settings.contacts import (
     LONGEST_CONTACT,
     MOST_CONTACTS,
@@ -33,16 +25,11 @@ from airflow_provider_dialogtech.settings.fields import (
     SHORTEST_WORD,
     json_object,
     list_of,
-    name_within,
     number_within,
     unknown_keys,
-    whole_number_within,
 )
 from airflow_provider_dialogtech.settings.identity import account_of
 from airflow_provider_dialogtech.sms.numbers import normalize_number
-
-if TYPE_CHECKING:
-    from airflow_provider_dialogtech.api.client import DialogTechClient
 
 
 class ConnectionContent:
@@ -65,6 +52,8 @@ class ConnectionContent:
         except Exception as error:  # Airflow decrypts some of these only now, and the key may have changed
             self.unreadable = type(error).__name__
 
+
+Number = TypeVar("Number", int, float)
 
 CONN_TYPE = "dialogtech"
 _LONGEST_TYPE = 40
@@ -158,9 +147,9 @@ class _Reader:
             url=Opaque(content.host),
             from_numbers=self._from_numbers(),
             alert_to=self._numbers("alert_to"),
-            alert_budget=self._whole_number("alert_budget", ConnectionSettings.alert_budget),
+            alert_budget=self._number("alert_budget", ConnectionSettings.alert_budget),
             http_method=self._http_method(),
-            timeout=self._timeout(),
+            timeout=self._number("timeout", ConnectionSettings.timeout, " (seconds)"),
             limits=self._limits(),
             throttled_words=self._throttled_words(),
             contacts=contacts,
@@ -215,10 +204,10 @@ class _Reader:
 
     def _limits(self) -> RateLimits:
         documented = RateLimits()
-        per_minute = self._whole_number("number_per_minute", documented.number_per_minute)
+        per_minute = self._number("number_per_minute", documented.number_per_minute)
         return RateLimits(
-            account_per_second=self._whole_number("account_per_second", documented.account_per_second),
-            number_per_second=self._whole_number("number_per_second", documented.number_per_second),
+            account_per_second=self._number("account_per_second", documented.account_per_second),
+            number_per_second=self._number("number_per_second", documented.number_per_second),
             number_per_minute=per_minute,
             alert_reserve=self._alert_reserve(per_minute),
         )
@@ -226,7 +215,7 @@ class _Reader:
     def _alert_reserve(self, number_per_minute: int) -> int | None:
         if self._get("alert_reserve") is None:
             return None
-        reserve = self._whole_number("alert_reserve", 0)
+        reserve = self._number("alert_reserve", 0)
         if reserve >= number_per_minute:
             most = number_per_minute - 1
             self._fail(
@@ -234,22 +223,13 @@ class _Reader:
             )
         return reserve
 
-    def _whole_number(self, name: str, default: int) -> int:
+    def _number(self, name: str, default: Number, unit: str = "") -> Number:
         if self._get(name) is None:
             return default
-        field = FIELDS[name]
-        number = whole_number_within(self._get(name), field)
+        number = number_within(self._get(name), FIELDS[name])
         if number is None:
-            self._fail(f"extra.{name} must be {field.bounds}")
-        return number
-
-    def _timeout(self) -> float:
-        if self._get("timeout") is None:
-            return ConnectionSettings.timeout
-        seconds = number_within(self._get("timeout"), FIELDS["timeout"])
-        if seconds is None:
-            self._fail(f"extra.timeout must be {FIELDS['timeout'].bounds} (seconds)")
-        return seconds
+            self._fail(f"extra.{name} must be {FIELDS[name].bounds}{unit}")
+        return type(default)(number)
 
     def _http_method(self) -> str:
         for method in FIELDS["http_method"].choices:
@@ -269,10 +249,12 @@ class _Reader:
         return tuple(str(word) for word in words)
 
     def _account_name(self) -> str:
-        name = name_within(self._get("account"), FIELDS["account"])
-        if name is None:
-            self._fail(f"extra.account must be a name of at most {FIELDS['account'].maximum} characters")
-        return name
+        longest = FIELDS["account"].maximum or 0
+        if self._get("account") is None:
+            return ""
+        if type(self._get("account")) not in {int, str} or len(str(self._get("account")).strip()) > longest:
+            self._fail(f"extra.account must be a name of at most {longest} characters")
+        return str(self._get("account")).strip()
 
     def _get(self, name: str) -> Any:
         """Return a field of the extra; None when it is missing, or empty as the form saves it."""
@@ -313,46 +295,3 @@ def _normalized(written: tuple[str, ...], field_name: str) -> tuple[tuple[str, .
         return tuple(normalize_number(str(number), field_name) for number in written), ""
     except InvalidMessage as error:
         return (), error.reason
-
-
-_WORDS: dict[type[Exception], str] = {
-    BadCredentials: "DialogTech did not accept the access keys. Check the access key and the secret access key.",
-    Unreachable: "DialogTech could not be reached. Check the API URL, the network and the proxy.",
-    Throttled: "DialogTech throttled the request, so the keys could not be tested. Try again in a minute.",
-}
-
-
-def check(connect: Callable[[], tuple[ConnectionSettings, DialogTechClient]]) -> tuple[bool, str]:
-    """Test a connection without sending.
-
-    :return: whether it works, and a sentence about it.
-    """
-    try:
-        settings, client = connect()
-        return _compared(settings.from_numbers, client.get_numbers())
-    except Exception as error:
-        return False, _words_for(error)
-
-
-def _compared(from_numbers: Sequence[str], enabled: Sequence[str]) -> tuple[bool, str]:
-    accepted = "DialogTech accepted the access keys."
-    if not from_numbers:
-        return True, f"{accepted} The connection has no from_numbers, so every message must name its sender (from_)."
-    if not enabled:
-        return True, f"{accepted} Its answer has no numbers that could be read, so from_numbers could not be checked."
-    not_enabled = [number for number in from_numbers if number not in enabled]
-    words = "; ".join(
-        f"{mask_number(number)} is {'not ' if number in not_enabled else ''}SMS-enabled" for number in from_numbers
-    )
-    return not not_enabled, f"{accepted} From numbers: {words}."
-
-
-def _words_for(error: Exception) -> str:
-    if isinstance(error, InvalidConnection):
-        # Without its advice, which names the connection: in the browser, Airflow tests it under a random id.
-        return f"This connection: {error.reason}. Correct it, then test it again."
-    if type(error) is Refused:
-        return f"DialogTech refused the test: {mask_numbers(error.description) or 'it gave no reason'}."
-    if type(error) is NotSent:
-        return f"The connection could not be tested: {error.reason}. {error.advice}"
-    return _WORDS.get(type(error), f"The connection could not be tested ({type(error).__name__}).")

@@ -33,11 +33,6 @@ class Contacts:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(self._names) or 'none'}>"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Contacts) and self._numbers == other._numbers
-
-    __hash__ = None  # type: ignore[assignment]
-
     def numbers_of(self, to: object) -> tuple[Any, ...]:
         """Return a contact's numbers; a value that is not a name is returned as it is.
 

@@ -145,7 +145,6 @@ EXTRA_FIELDS = (
 
 FIELDS = {field.name: field for field in EXTRA_FIELDS}
 
-
 # What people write for a key of the extra, or write there although it has a field of its own.
 _MEANT = {
     "from": "from_numbers",
@@ -220,37 +219,19 @@ def list_of(value: Any, kinds: tuple[type, ...]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(Opaque(str(item).strip()) for item in value if str(item).strip()))
 
 
-def whole_number_within(value: Any, field: Field) -> int | None:
-    """Read a whole number, also as a string from a URI; None when it is invalid or out of the field's bounds."""
-    if type(value) not in {int, str} or not re.fullmatch(r"\s*\+?[0-9]{1,40}\s*", str(value), re.ASCII):
-        return None
-    number = int(value)
-    return number if _within(number, field) else None
-
-
 def number_within(value: Any, field: Field) -> float | None:
     """Read a number, also as a string from a URI; None when it is invalid or out of the field's bounds."""
-    if type(value) not in {int, float, str}:
+    is_whole = field.kind == "integer"
+    if type(value) not in ({int, str} if is_whole else {int, float, str}):
+        return None
+    if is_whole and not re.fullmatch(r"\s*\+?[0-9]{1,40}\s*", str(value), re.ASCII):
         return None
     try:
-        number = float(value)
+        number = int(value) if is_whole else float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) and _within(number, field) else None
-
-
-def _within(number: float, field: Field) -> bool:
-    return (field.minimum is None or number >= field.minimum) and (field.maximum is None or number <= field.maximum)
-
-
-def name_within(value: Any, field: Field) -> str | None:
-    """Read the account's name, which may be a number; empty when it is missing, None when it is invalid."""
-    if value is None:
-        return ""
-    if type(value) not in {int, str}:
-        return None
-    name = str(value).strip()
-    return name if _within(len(name), field) else None
+    # Neither nan nor infinity passes this.
+    return number if (field.minimum or 0) <= number <= (field.maximum or 0) else None
 
 
 # Only Airflow up to 3.1 installs Flask's form libraries.
@@ -262,7 +243,7 @@ RELABELING = {"login": "Access key", "password": "Secret access key", "host": "A
 PLACEHOLDERS = {
     "login": "from the account's Key Manager",
     # Airflow 3.3 shows the extra fields only after a click, and takes no placeholder for the description.
-    "password": "from there, too; next: From numbers, in the extra fields below",
+    "password": "also from there; next: From numbers, in the extra fields below",
     "host": "empty for https://secure.dialogtech.com/ibp_api.php",
     # Without it, the button fails with "Bad Request".
     "port": "empty; on Airflow 3.3 write 0, for the button Test",

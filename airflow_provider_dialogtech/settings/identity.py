@@ -79,8 +79,7 @@ def keys_in(context: Mapping[str, Any], message: SmsMessage, *more: str) -> Keys
 
 def loop_index_in(context: Mapping[str, Any]) -> int:
     """Return the iteration of the loop that a context's task is in (Airflow 3.4); -1 outside a loop. Never raises."""
-    index = safe_get(context.get("loop"), "index")
-    return index if isinstance(index, int) else NO_INDEX
+    return index_of(safe_get(context.get("loop"), "index"))
 
 
 def given_key(key: object) -> str:
@@ -193,4 +192,9 @@ def _origin(names: Iterable[Any], map_index: Any = NO_INDEX, loop_index: int = N
         safe_str(name, LONGEST_NAME).encode(errors="replace").decode() if isinstance(name, str) else ""
         for name in names
     )
-    return Origin(dag, run, task, map_index if isinstance(map_index, int) else NO_INDEX, loop_index)
+    return Origin(dag, run, task, index_of(map_index), loop_index)
+
+
+def index_of(found: object) -> int:
+    """Return a map index or an iteration; -1 where it is none, or none that a database can store."""
+    return found if isinstance(found, int) and 0 <= found < 10**_LONGEST_INDEX else NO_INDEX

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from contextlib import suppress
 from datetime import timedelta
 from enum import Enum
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 class Place(Enum):
     """Where the journal is."""
 
-    SETTING = "[dialogtech] journal_url"
+    SETTING = "where a setting says"
     FILE = "a SQLite file in AIRFLOW_HOME"
     DOOR = "Airflow's API server"
     METADATA = "Airflow's metadata database"
@@ -35,10 +36,10 @@ class Place(Enum):
 
 
 class Situation(NamedTuple):
-    """What decides where the journal is.
+    """The facts that decide where the journal is.
 
     :param is_set: whether `journal_url` or `journal_conn_id` is set for this process.
-    :param is_local: whether all tasks run on one machine, or a person says that they share a file.
+    :param is_local: whether all tasks run on one machine, or `allow_local_journal` says that they share a file.
     :param is_airflow_3: whether tasks have no metadata database.
     :param has_metadata: whether this process has it.
     :param metadata: which database that is: `postgresql`, `mysql`, `sqlite`.
@@ -67,7 +68,7 @@ def place_of(now: Situation) -> Place:
 
 
 def situation() -> Situation:
-    """Return what this process has.
+    """Return the situation of this process.
 
     :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
     :raises JournalUnavailable: when Airflow cannot read `journal_url` from its command or its secrets backend.
@@ -110,33 +111,38 @@ def journal_store(*, patience: float | None = None, retry_for: float | None = No
     if place is Place.DOOR:
         from airflow_provider_dialogtech.settings.door import door_store
 
+        _warn_of_an_earlier_file()
         return door_store(patience=patience, retry_for=retry_for)
     if place is Place.METADATA:
+        _warn_of_an_earlier_file()
         return Store(metadata.url(), patience=patience, retry_for=retry_for, access=metadata.access())
     if conn_id:
         from airflow_provider_dialogtech.settings.journal_connection import access_of, url_of
 
+        _warn_of_an_earlier_file()
         return Store(lambda: url_of(conn_id), patience=patience, retry_for=retry_for, access=access_of(conn_id))
     source = _newest(url, config.journal_url) if url else config.journal_file
     store = Store(source, patience=patience, retry_for=retry_for)
+    if place is Place.SETTING:
+        _warn_of_an_earlier_file(store)
     if store.is_file:
         from airflow_provider_dialogtech.journal.sqlite import path_of
 
         # On Airflow 3 the API server may have a file, and all tasks ask it.
         if not now.is_local and not (now.is_airflow_3 and now.has_metadata):
-            raise _file_of_one_machine()
+            raise file_of_one_machine()
         _warn_of_a_container(path_of(store.url))
     return store
 
 
 def _newest(first: str, read: Callable[[], str]) -> Callable[[], str]:
-    """Return a URL that was read already, and read it anew from then on: it may be what a command prints."""
+    """Return a URL that was read already, and read it again from then on: a command may print another one."""
     known = [first]
     return lambda: known.pop() if known else read()
 
 
 def why(place: Place, now: Situation) -> str:
-    """Return which rule put the journal there, in words.
+    """Return a sentence that says where the journal is, and by which rule.
 
     :param place: where the journal is.
     :param now: what decided it.
@@ -145,13 +151,14 @@ def why(place: Place, now: Situation) -> str:
         return f"[dialogtech] {'journal_conn_id' if config.journal_conn_id() else 'journal_url'} is set"
     distributed = _distributed()
     if place is Place.FILE and now.is_local:
-        return (
+        reason = (
             "[dialogtech] allow_local_journal is set"
             if distributed
             else f"{config.executors() or 'the executor'} runs all tasks on one machine"
         )
-    spread = f"{', '.join(distributed)} may run tasks on several machines"
-    return f"{spread}, and they reach the journal through the API server" if now.is_airflow_3 else spread
+        return f"{place.value}: {reason}"
+    through = ", and they reach the journal through the API server" if now.is_airflow_3 else ""
+    return f"{place.value}: {', '.join(distributed)} may run tasks on several machines{through}"
 
 
 def _nowhere(now: Situation) -> InvalidConnection:
@@ -159,7 +166,7 @@ def _nowhere(now: Situation) -> InvalidConnection:
         return InvalidConnection(
             f"Airflow's metadata database ({now.metadata}) cannot hold the delivery journal",
             advice="Set [dialogtech] journal_url on the API server only, to a PostgreSQL database or a SQLite file: "
-            "tasks ask the API server. Commands need it, too.",
+            "tasks ask the API server. Commands also need it.",
         )
     return InvalidConnection(
         f"{', '.join(_distributed())} may run tasks on several machines, and Airflow's metadata database "
@@ -168,8 +175,8 @@ def _nowhere(now: Situation) -> InvalidConnection:
     )
 
 
-def _file_of_one_machine() -> InvalidConnection:
-    """Refuse a file journal where other machines cannot read it, or where it is lost with its pod."""
+def file_of_one_machine() -> InvalidConnection:
+    """Return the error of a file that other machines cannot read, or that is lost with its pod."""
     return InvalidConnection(
         f"{', '.join(_distributed())} may run tasks on several machines, but [dialogtech] journal_url names a file on "
         "one of them",
@@ -180,9 +187,8 @@ def _file_of_one_machine() -> InvalidConnection:
 
 
 _SHARE_A_DATABASE = (
-    "Set [dialogtech] journal_url to a PostgreSQL database that all of them reach "
-    "(AIRFLOW__DIALOGTECH__JOURNAL_URL=postgresql+psycopg2://…), or, if all tasks share a file and it outlives them, "
-    "[dialogtech] allow_local_journal = True."
+    "Set [dialogtech] journal_url to a PostgreSQL database that all of them reach. Or, if all tasks share a file that "
+    "outlives them, set [dialogtech] allow_local_journal = True."
 )
 
 # The executors that run tasks on the scheduler's machine.
@@ -203,6 +209,48 @@ def _distributed() -> list[str]:
     names = [entry.split("=")[-1].strip().split(":")[0].rsplit(".", 1)[-1] for entry in entries if entry.strip()]
     elsewhere = [name for name in names if name not in _LOCAL_EXECUTORS]
     return elsewhere or [name for variable, name in _TASKS_CONTAINER.items() if os.environ.get(variable)][:1]
+
+
+def earlier_file(store: Store | None = None) -> Path | None:
+    """Return the journal's file in AIRFLOW_HOME whose messages the present journal may not know; None for none.
+
+    :param store: the present journal, where it may be that file.
+    """
+    from airflow_provider_dialogtech.journal.sqlite import path_of
+
+    file = path_of(config.journal_file())
+    if store is not None and store.is_file and path_of(store.url) == file:
+        return None
+    try:
+        written = file.stat().st_mtime_ns
+        is_over = time.time() - written / 1e9 > config.journal_retention().total_seconds()
+        is_carried = carried_mark(file).exists() and carried_mark(file).stat().st_mtime_ns == written
+    except OSError:
+        return None
+    return None if is_over or is_carried else file
+
+
+def carried_mark(file: Path) -> Path:
+    """Return the file beside a journal that says, by its time, up to which write its messages were carried over."""
+    return file.with_name(f"{file.name}.carried-over")
+
+
+CARRY_OVER = "python -m airflow_provider_dialogtech messages carry-over"
+
+
+@lru_cache(maxsize=8)  # once in a process
+def _warn_of(file: Path) -> None:
+    log.warning(
+        "%s may have messages that the delivery journal does not know, because the journal is elsewhere now: a task "
+        "cleared now may send them again. Carry them over: %s",
+        file,
+        CARRY_OVER,
+    )
+
+
+def _warn_of_an_earlier_file(store: Store | None = None) -> None:
+    if file := earlier_file(store):
+        _warn_of(file)
 
 
 @lru_cache(maxsize=8)  # once in a process

@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable
-from airflow_provider_dialogtech.masking import Opaque
+from airflow_provider_dialogtech._compat import AirflowNotFoundException, connection_of
+from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable, NotSent
+from airflow_provider_dialogtech.masking import Opaque, safe_repr
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -34,37 +35,47 @@ def url_of(conn_id: str) -> URL:
     :raises InvalidConnection: when there is none, or it is not a PostgreSQL database's.
     :raises JournalUnavailable: when Airflow could not read it.
     """
-    problem = ""
+    named = f"the connection {conn_id} of [dialogtech] journal_conn_id"
     try:
-        return _url(conn_id)
-    except InvalidConnection:
-        raise
-    except Exception as error:  # of any kind: Airflow's own, a secrets backend's, that of a token's vendor
-        problem = type(error).__name__
+        return _url(conn_id, named)
+    except InvalidConnection as error:
+        failure: NotSent = error
+    except AirflowNotFoundException:
+        failure = InvalidConnection(f"Airflow has no {named[4:]}", advice="Create it, or correct the setting.")
+    except Exception as error:  # of any kind: a secrets backend's, or that of a token's vendor
+        failure = JournalUnavailable(
+            f"Airflow could not read {named} ({type(error).__name__})",
+            advice="Check its secrets backend. Sending it again is safe then.",
+        )
     # Outside the except block: the error may show the connection.
-    raise JournalUnavailable(
-        f"Airflow could not read the connection {conn_id} of [dialogtech] journal_conn_id ({problem})",
-        advice="Check that the connection exists, and the secrets backend. Sending it again is safe then.",
-    )
+    raise failure
 
 
-def _url(conn_id: str) -> URL:
+def _url(conn_id: str, named: str) -> URL:
     from sqlalchemy.engine import URL
-
-    from airflow_provider_dialogtech._compat import connection_of
 
     read: Any = connection_of(conn_id)
     if read.conn_type != "postgres":
         raise InvalidConnection(
-            f"the connection {conn_id} of [dialogtech] journal_conn_id must be of type postgres, not {read.conn_type}",
-            advice="Correct it.",
+            f"{named} must be of type postgres, not {safe_repr(read.conn_type)}", advice="Correct it."
         )
     extra = dict(read.extra_dejson)
     login, password, port = read.login, Opaque(read.password or ""), read.port
     if extra.get("iam"):
-        from airflow.providers.postgres.hooks.postgres import PostgresHook
-
-        login, password, port = PostgresHook(conn_id).get_iam_token(read)
+        login, password, port = _hook(conn_id, named).get_iam_token(read)
     query = {name: str(value) for name, value in extra.items() if name not in _NOT_FOR_THE_DRIVER}
     driver = "psycopg2" if find_spec("psycopg2") else "psycopg"
     return URL.create(f"postgresql+{driver}", login or None, password or None, read.host, port, read.schema, query)
+
+
+def _hook(conn_id: str, named: str) -> Any:
+    try:
+        from airflow.providers.postgres.hooks.postgres import PostgresHook
+    except ImportError:
+        pass
+    else:
+        return PostgresHook(conn_id)
+    raise InvalidConnection(
+        f"{named} asks for IAM authentication, which needs the package apache-airflow-providers-postgres",
+        advice="Install it, or give the connection a password.",
+    )

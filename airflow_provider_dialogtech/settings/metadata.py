@@ -20,9 +20,9 @@ URL = "[database] sql_alchemy_conn"
 def is_allowed() -> bool:
     """Return whether this process has Airflow's metadata database: API server, scheduler, commands, and all of 2.11.
 
-    Airflow 3 gives an address that no database has to each process that runs the code of DAGs, and to its children:
-    tasks, the callbacks in the dag-processor, triggers. A worker's own processes have the default, a file that is not
-    there.
+    Airflow 3 gives an invalid address to each process that runs the code of DAGs, and to its children:
+    tasks, the callbacks in the dag-processor, triggers. A worker's own processes have the default, a file that does not
+    exist.
     """
     if os.environ.get(DATABASE_URL, "").startswith(DATABASE_NOT_ALLOWED):
         return False
@@ -47,7 +47,7 @@ def url() -> Opaque:
 
 
 def access() -> Access:
-    """Return what a connection to it needs beside the URL, as Airflow's own connections have it.
+    """Return the further arguments of a connection to it, as Airflow's own connections have them.
 
     :raises InvalidConnection: when `[database] sql_alchemy_connect_args` cannot be imported.
     """

@@ -32,7 +32,7 @@ _WORD = re.compile(r"\s*(\w+)")
 
 
 class BadPiece(UndefinedError):
-    """A piece of a template is missing or is no text, and would stand in a message.
+    """A piece of a template is missing, or is not text, and would end up in a message.
 
     :param reason: what it is.
     :param advice: how to correct the template.
@@ -55,7 +55,7 @@ def environment_of(task: Any, **options: Any) -> Environment:
     """
     dag = task.get_dag()
     of_dag = dag.get_template_env(force_sandboxed=True) if dag is not None else SandboxedEnvironment()
-    # Bytecode that another environment has cached yields texts.
+    # Bytecode that another environment has cached yields strings.
     environment: Environment = of_dag.overlay(bytecode_cache=None, **options)
     environment.code_generator_class = _Pieces
     environment.concat = _joined  # type: ignore[method-assign]  # joins the pieces of a macro
@@ -107,6 +107,15 @@ def is_file(message: str, extensions: Sequence[str]) -> bool:
     return not any(map(str.isspace, _EXPRESSIONS.sub("", message)))
 
 
+def expression_in(message: str) -> str | None:
+    """Return the first of Jinja's expressions in a message; None where it has none.
+
+    :param message: the message.
+    """
+    found = _EXPRESSIONS.search(message)
+    return found and found[0]
+
+
 def in_single_braces(message: str, known: Callable[[str], bool]) -> str | None:
     """Say what a message has in single braces that should be double; None if it is right.
 
@@ -136,7 +145,7 @@ def template_of(environment: Environment, message: str, extensions: Sequence[str
         if error.name != message:
             raise
         problem = "is neither beside the DAG nor in its template_searchpath"
-        advice = "Correct the path. If these are the words to send, write {{ '…' }} around them."
+        advice = "Correct the path. If this is the body itself, write {{ '…' }} around it."
     except UnicodeDecodeError:
         problem, advice = "is not in UTF-8", "Save it as UTF-8."
     name = mask_numbers(message)[:LONGEST_SHOWN]
@@ -146,7 +155,7 @@ def template_of(environment: Environment, message: str, extensions: Sequence[str
 
 
 def pieces_of(template: Template, variables: Mapping[str, Any]) -> Iterable[Any]:
-    """Yield what a template consists of: its texts, and the values of its expressions.
+    """Yield what a template consists of: its literal text, and the values of its expressions.
 
     :param template: a template of `environment_of`.
     :param variables: Airflow's context, and others.

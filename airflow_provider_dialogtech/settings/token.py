@@ -1,6 +1,6 @@
-"""The token that opens the journal on the API server: the password of a connection, which Airflow brings to each task.
+"""The token that opens the journal on the API server: the password of a connection, which each task can read.
 
-The scheduler and the API server create it. Whoever deletes the connection rotates it.
+The scheduler and the API server create it. Deleting the connection rotates it.
 """
 
 from __future__ import annotations

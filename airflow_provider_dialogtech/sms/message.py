@@ -187,7 +187,6 @@ def _named(char: str) -> str:
 
 _JOINER = "\u200d"
 
-
 # A cut link leads nowhere.
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 

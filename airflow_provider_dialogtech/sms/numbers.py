@@ -31,7 +31,7 @@ _AROUND = re.compile(r"[\s\ufeff]*=?[\s\"'’‘“`]*(?:tel:|sms:)?(.*?)[\s\"'�
 # As Asian keyboards write digits and signs.
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SEVERAL = re.compile(r"[,;|]\s*[\d+(]")
-# What became of a column of numbers in a spreadsheet or a data frame.
+# How a spreadsheet or a data frame writes a column of numbers.
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?")
 # Between the groups of a phone number, a dot is followed by at least four digits where it is the only one.

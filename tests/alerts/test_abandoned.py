@@ -9,8 +9,8 @@ import time
 import psutil
 import pytest
 
-from airflow_provider_dialogtech.alerts import journals as attempt_module
-from airflow_provider_dialogtech.alerts.journals import JournalAttempt
+from airflow_provider_dialogtech.alerts import deadline as attempt_module
+from airflow_provider_dialogtech.alerts.deadline import JournalAttempt
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, NotSent
 from tests.clocks import FakeClock
 

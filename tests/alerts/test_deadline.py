@@ -2,17 +2,17 @@
 
 import pytest
 
-from airflow_provider_dialogtech.alerts.journals import CALL, HELD, WAIT, AlertDeadline
+from airflow_provider_dialogtech.alerts.deadline import LONGEST_CALL, LONGEST_CALLBACK, LONGEST_WAIT, AlertDeadline
 from airflow_provider_dialogtech.exceptions import WaitTooLong
 
 
 @pytest.fixture
 def deadline(time):
-    return AlertDeadline(HELD, time.clock)
+    return AlertDeadline(LONGEST_CALLBACK, time.clock)
 
 
 def test_a_slot_and_a_call_fit_in():
-    assert WAIT + CALL + 1.0 == HELD
+    assert LONGEST_WAIT + LONGEST_CALL + 1.0 == LONGEST_CALLBACK
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_a_slot_and_a_call_fit_in():
 )
 def test_a_slot_leaves_enough_time_to_send(time, deadline, passed, for_slot):
     time.go_on(passed)
-    assert deadline.remaining() == HELD - passed
+    assert deadline.remaining() == LONGEST_CALLBACK - passed
     assert deadline.remaining_for_slot() == pytest.approx(for_slot)
 
 

@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import deliver
+from airflow_provider_dialogtech.alerts import deadline, deliver
 from airflow_provider_dialogtech.alerts import deliver as recipient
-from airflow_provider_dialogtech.alerts import journals as deadline
 from airflow_provider_dialogtech.alerts import journals as fallback
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
@@ -25,10 +24,10 @@ CERTAINLY_NOT_SENT = {"refused", "throttled"}
 
 @pytest.fixture(autouse=True)
 def _short_times(monkeypatch, caplog):
-    monkeypatch.setattr(deliver, "HELD", HELD)
-    monkeypatch.setattr(deadline, "WAIT", 3.0)
+    monkeypatch.setattr(deliver, "LONGEST_CALLBACK", HELD)
+    monkeypatch.setattr(deadline, "LONGEST_WAIT", 3.0)
     for module in (deadline, recipient):
-        monkeypatch.setattr(module, "CALL", 1.4)
+        monkeypatch.setattr(module, "LONGEST_CALL", 1.4)
     caplog.set_level(logging.INFO)
 
 
@@ -119,7 +118,7 @@ def test_without_any_journal_the_message_is_sent_from_the_first_number(sandbox, 
 
 
 def test_a_thread_that_hangs_is_abandoned(alerting, monkeypatch, caplog):
-    monkeypatch.setattr(deliver, "HELD", 0.2)
+    monkeypatch.setattr(deliver, "LONGEST_CALLBACK", 0.2)
     released = threading.Event()
     attached_by = fallback.Journal("a journal that hangs", lambda: released.wait(60), 60.0)
     monkeypatch.setattr(fallback, "JOURNALS", (attached_by,))

@@ -11,8 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_dialogtech.alerts import deliver
-from airflow_provider_dialogtech.alerts import journals as deadline
+from airflow_provider_dialogtech.alerts import deadline, deliver
 from airflow_provider_dialogtech.alerts.alert import Alert
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
@@ -71,11 +70,20 @@ def test_where_many_wait_for_one_number_each_has_a_line_and_the_next_alert_count
     told = outcomes(caplog)
     assert told.keys() == {number[-4:] for number in PEOPLE}
     unsent = [number for number in PEOPLE if told[number[-4:]] == "was not sent"]
-    assert set(told.values()) == {"was sent", "was not sent"}
-    assert {sms["to"] for sms in sandbox.accepted()} == set(PEOPLE) - set(unsent)
-    assert caplog.text.count("The next alert about the same counts this one.") == len(unsent)
-    call(unsent[:1])
-    assert "hello (+1 more since" in sandbox.accepted()[-1]["message"]
+    assert unsent  # one number sends nine messages in this time, or fewer on a busy machine
+    arrived = {sms["to"] for sms in sandbox.accepted()}
+    assert {number for number in PEOPLE if told[number[-4:]] == "was sent"} <= arrived
+    assert arrived.isdisjoint(unsent)
+    counted = [
+        number
+        for number in unsent
+        if re.search(rf"…{number[-4:]} was not sent: .* The next alert about the same counts this one\.", caplog.text)
+    ]
+    # Who did not even get to its claim cannot be counted, and its line says so.
+    assert caplog.text.count("The next alert does not count this one.") == len(unsent) - len(counted)
+    for number in counted[:1]:
+        call([number])
+        assert "hello (+1 more since" in sandbox.accepted()[-1]["message"]
 
 
 def test_a_second_notifier_has_the_time_that_the_first_one_left(sandbox, one_number, monkeypatch, caplog):
@@ -89,7 +97,7 @@ def test_a_second_notifier_has_the_time_that_the_first_one_left(sandbox, one_num
 
 def test_the_timeout_of_the_connection_is_shortened(sandbox, one_number, monkeypatch, caplog):
     for module in (deadline, deliver):
-        monkeypatch.setattr(module, "CALL", 1.4)
+        monkeypatch.setattr(module, "LONGEST_CALL", 1.4)
     sandbox.fault("hang_after_accept", seconds=60)
     call([ALICE], seconds_left=5.0)
     assert outcomes(caplog) == {ALICE[-4:]: "may have been sent"}

@@ -4,7 +4,8 @@ from itertools import product
 
 import pytest
 
-from airflow_provider_dialogtech.alerts.journals import HELD, AlertDeadline, AlertJournal, Departure, JournalAttempt
+from airflow_provider_dialogtech.alerts.deadline import LONGEST_CALLBACK, AlertDeadline, Departure, JournalAttempt
+from airflow_provider_dialogtech.alerts.journals import AlertJournal
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
@@ -20,7 +21,12 @@ def unavailable(unused_port, time):
     pytest.importorskip("psycopg2")
     store = Store(f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/journal", clock=time.clock)
     return AlertJournal(
-        JournalAttempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits(), departure=Departure()
+        JournalAttempt(3600),
+        AlertDeadline(LONGEST_CALLBACK, time.clock),
+        store,
+        "account",
+        RateLimits(),
+        departure=Departure(),
     )
 
 
@@ -52,7 +58,12 @@ def test_a_failed_release_of_a_slot_is_retried_only_briefly(unavailable, time):
 def test_the_journals_answer_is_returned(sqlite_url, time):
     store = Store(sqlite_url, clock=time.clock)
     journal = AlertJournal(
-        JournalAttempt(3600), AlertDeadline(HELD, time.clock), store, "account", RateLimits(), departure=Departure()
+        JournalAttempt(3600),
+        AlertDeadline(LONGEST_CALLBACK, time.clock),
+        store,
+        "account",
+        RateLimits(),
+        departure=Departure(),
     )
     held = journal.reserve(REQUEST)
     time.sleep(held.due - time.monotonic())

@@ -159,8 +159,16 @@ def test_an_abandoned_attempt_sends_nothing_and_suppresses_nothing(sandbox, monk
     assert sent[1].startswith("hello")
 
 
+@pytest.fixture
+def a_patient_alert(monkeypatch):
+    """However busy the machine is, no alert leaves this journal for another one."""
+    monkeypatch.setattr(fallback, "JOURNALS", [fallback.JOURNALS[0]._replace(seconds=60.0)])
+    monkeypatch.setattr(fallback, "PATIENCE", 60.0)
+    monkeypatch.setattr(fallback, "RETRY_FOR", 60.0)
+
+
 @pytest.mark.parametrize("cooldown", [900, None])
-@pytest.mark.usefixtures("alerting")
+@pytest.mark.usefixtures("alerting", "a_patient_alert")
 def test_an_alert_whose_claim_lost_its_answer_is_sent_once_and_uses_its_budget_once(
     sandbox, shared_journal, own_server, cooldown, caplog
 ):

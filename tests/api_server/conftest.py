@@ -56,7 +56,8 @@ def airflow_app(auth_manager, monkeypatch):
 
     airflow = FastAPI()
     airflow.state.auth_manager = auth_manager
-    (mounted,) = DialogTechPlugin.fastapi_apps
+    door, mounted = DialogTechPlugin.fastapi_apps
+    assert door["url_prefix"].startswith(mounted["url_prefix"])  # Airflow takes the first whose prefix fits
     monkeypatch.setattr(mounted["app"], "_app", None)  # it knows the connections of an earlier test
     airflow.mount(mounted["url_prefix"], mounted["app"])
     return airflow
@@ -94,7 +95,7 @@ def journal():
 
 @pytest.fixture
 def write_message(journal):
-    """Write a message of any state and task into the journal."""
+    """Write messages of any state and task into the journal, and return the id of the last one."""
     import sqlalchemy as sa
 
     from airflow_provider_dialogtech.journal.backend import Statement
@@ -102,14 +103,14 @@ def write_message(journal):
 
     journal.open()
 
-    def write(state="sent", **changes):
+    def write(state="sent", *, times=1, **changes):
         values = {
             "account": "account", "number": "number", "at": time.time() - 10, "state": state, "key": None,
             "owner": "", "digest": "", "recipient_tail": "7777", "detail": "{}", "deadline": time.time(),
             "created": time.time(), "updated": time.time(), "dag_id": READABLE, "run_id": "run", "task_id": "load",
             **changes,
         }  # fmt: skip
-        journal.do(Statement(messages.insert().inline(), values))
+        journal.do(Statement(messages.insert().inline().values([values] * times), {}))
         (newest,) = journal.ask(Statement(sa.select(sa.func.max(messages.c.id).label("id")), {}))
         return newest.id
 

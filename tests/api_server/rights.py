@@ -1,4 +1,4 @@
-"""What each role may see and do on the page, as `docs/security.md` has it."""
+"""What each role may see and do on the page, as `docs/messages-page.md` has it."""
 
 from dataclasses import dataclass
 from http import HTTPStatus

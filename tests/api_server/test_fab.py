@@ -1,8 +1,10 @@
 """The page in a real API server with the FAB auth manager: `make test-fab`, in an environment of its own."""
 
+import re
+
 import pytest
 
-from tests.api_server.rights import FROM_PAGE, OF_ROLE, found, write_messages
+from tests.api_server.rights import BOTH, ETL, FROM_PAGE, OF_ROLE, Rights, found, write_messages
 
 MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 # What a role needs in FAB besides its DAG's own permissions.
@@ -11,6 +13,12 @@ _EDIT = [("can_edit", "DAG Runs"), ("can_edit", "Task Instances")]
 OF_ONE_DAG = {
     "reader of etl": [*_READ, ("can_read", "DAG:etl")],
     "editor of etl": [*_READ, *_EDIT, ("can_read", "DAG:etl"), ("can_edit", "DAG:etl")],
+    "reader of each dag": [*_READ, ("can_read", "DAG:etl"), ("can_read", "DAG:salaries")],
+    "reader of all, editor of etl": [*_READ, *_EDIT, ("can_read", "DAGs"), ("can_edit", "DAG:etl")],
+}
+OF_SEVERAL_DAGS = {
+    "reader of each dag": Rights(BOTH),
+    "reader of all, editor of etl": Rights(BOTH, frozenset({ETL})),
 }
 
 
@@ -47,7 +55,7 @@ def client_of(airflow):
         if role is not None:
             with get_auth_manager().flask_app.app_context():
                 security = get_auth_manager().security_manager
-                name = role.lower().replace(" ", "-")
+                name = re.sub(r"\W+", "-", role.lower())
                 security.add_user(name, name, name, f"{name}@example.com", security.find_role(role), password="x")
                 token = get_auth_manager().generate_jwt(security.find_user(name))
             browser.cookies.set("_token", token)
@@ -56,10 +64,16 @@ def client_of(airflow):
     return client
 
 
-@pytest.mark.parametrize("role", OF_ROLE)
-def test_each_role_sees_and_does_what_the_docs_say(client_of, write_message, connection, connection_tests, role):
+@pytest.fixture
+def messages(write_message, connection, connection_tests):
+    """One message in doubt of each kind, and a connection that may be tested."""
     connection()
-    assert found(client_of(role), write_messages(write_message)) == OF_ROLE[role]
+    return write_messages(write_message)
+
+
+@pytest.mark.parametrize(("role", "rights"), [*OF_ROLE.items(), *OF_SEVERAL_DAGS.items()])
+def test_each_role_sees_and_does_what_the_docs_say(client_of, messages, role, rights):
+    assert found(client_of(role), messages) == rights
 
 
 def test_the_role_public_and_a_visitor_who_is_not_logged_in_get_nothing(client_of, write_message):
@@ -73,3 +87,35 @@ def test_the_role_public_and_a_visitor_who_is_not_logged_in_get_nothing(client_o
 
 def test_a_visitor_who_is_not_logged_in_is_redirected_to_the_login(client_of):
     assert client_of().get("").headers["location"] == "/api/v2/auth/login?next=%2Fdialogtech%2F"
+
+
+@pytest.fixture(scope="module")
+def public_airflow(airflow):
+    """Airflow's app where visitors who are not logged in have a role; which one is read at each request."""
+    from airflow.api_fastapi import app
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__FAB__AUTH_ROLE_PUBLIC", "Viewer")
+        app.purge_cached_app()
+        yield app.create_app()
+
+
+@pytest.fixture
+def visitor_with(public_airflow, monkeypatch):
+    """Return a client that is not logged in, where `auth_role_public` gives it a role."""
+    from fastapi.testclient import TestClient
+
+    def visitor(role):
+        monkeypatch.setenv("AIRFLOW__FAB__AUTH_ROLE_PUBLIC", role)
+        return TestClient(public_airflow, base_url="http://airflow.example/dialogtech/", follow_redirects=False)
+
+    return visitor
+
+
+@pytest.mark.parametrize("role", ["Viewer", "User", "reader of etl"])
+def test_a_visitor_has_the_role_that_auth_role_public_gives(visitor_with, messages, role):
+    assert found(visitor_with(role), messages) == OF_ROLE[role]
+
+
+def test_a_visitor_with_the_role_public_gets_nothing(visitor_with, messages):
+    assert visitor_with("Public").get("messages").status_code == 403

@@ -250,15 +250,13 @@ def test_other_dags_messages_push_nothing_off_a_reader_s_page(client_of, write_m
 def test_a_filter_does_not_tell_whether_hidden_messages_exist(client_of, write_message, query):
     client = client_of("reader of etl")
     before = client.get(f"messages?{query}").json()
-    for _ in range(210):
-        write_message(dag_id=SECRET_DAG, task_id="pay")
+    write_message(dag_id=SECRET_DAG, task_id="pay", times=210)
     assert client.get(f"messages?{query}").json() == before
 
 
 def test_the_newest_messages_of_a_run_are_found_among_many(client_of, write_message):
     wanted = write_message(run_id="run 2", at=time.time() - 60)
-    for _ in range(210):
-        write_message()
+    write_message(times=210)
     answer = client_of("admin").get("messages?run_id=run 2").json()
     assert [message["id"] for message in answer["messages"]] == [wanted]
 

@@ -1,4 +1,4 @@
-"""A distributed Airflow: scheduler, dag-processor, API, two Celery workers with homes of their own, two PostgreSQLs.
+"""A distributed Airflow: scheduler, dag-processor, API, two Celery workers with homes of their own, PostgreSQL.
 
 The broker is PostgreSQL as well, by kombu's SQLAlchemy transport: it needs no further program.
 """
@@ -55,9 +55,15 @@ class Database:
 
 
 class Cluster:
-    """A running distributed Airflow."""
+    """A running distributed Airflow.
 
-    def __init__(self, bin_: Path, folder: Path, metadata: Database, journal_url: str, connection: Mapping) -> None:
+    :param journal_url: the journal of all; with None nothing is set, and the workers have no database.
+    """
+
+    def __init__(
+        self, bin_: Path, folder: Path, metadata: Database, journal_url: str | None, connection: Mapping
+    ) -> None:
+        self._is_set = journal_url is not None
         self._bin = bin_
         self._folder = folder
         shutil.copytree(Path(__file__).parent / "dags", folder / "dags")
@@ -66,12 +72,13 @@ class Cluster:
         self._url = f"http://127.0.0.1:{free_port()}"
         self._api = AirflowApi(self._url)
         self._broker = f"sqla+{metadata.create('broker')}"
-        environment = plain_environment() | self._settings(journal_url)
+        journal = {"AIRFLOW__DIALOGTECH__JOURNAL_URL": journal_url} if journal_url is not None else {}
+        environment = plain_environment() | self._settings() | journal
         environment.pop("PYTHONPATH", None)  # the wheel is used, not this folder
         environment["AIRFLOW_CONN_DIALOGTECH_DEFAULT"] = json.dumps(connection)
         self.processes = Background(folder / "output", environment)
 
-    def _settings(self, journal_url: str) -> dict[str, str]:
+    def _settings(self) -> dict[str, str]:
         return {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self._folder / "dags"),
@@ -97,12 +104,13 @@ class Cluster:
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "5",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-            "AIRFLOW__DIALOGTECH__JOURNAL_URL": journal_url,
             "PATH": os.pathsep.join([str(self._bin), os.environ.get("PATH", "")]),
         }
 
     def _airflow(self, home: str, *arguments: str) -> list[str]:
-        return ["/usr/bin/env", f"AIRFLOW_HOME={self._folder / home}", str(self._bin / "airflow"), *arguments]
+        # Airflow 3's workers need no metadata database.
+        without = ["-u", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] if home in WORKERS and not self._is_set else []
+        return ["/usr/bin/env", *without, f"AIRFLOW_HOME={self._folder / home}", str(self._bin / "airflow"), *arguments]
 
     def start(self) -> None:
         """Start everything, and return when a DAG can be triggered."""
@@ -179,14 +187,19 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(bin_: Path, folder: Path, connection: Mapping[str, object]) -> Iterator[tuple[Cluster, Database]]:
+def running_cluster(
+    bin_: Path, folder: Path, connection: Mapping[str, object], *, has_own_journal: bool
+) -> Iterator[tuple[Cluster, Database]]:
     """Run a cluster; give it and the PostgreSQL that holds its journal.
 
     :param bin_: the programs of the environment that it runs in.
+    :param has_own_journal: whether `journal_url` names a database for it; else nothing is set.
     """
-    with postgres_server() as metadata, postgres_server() as server:
-        journal = Database(server)
-        cluster = Cluster(bin_, folder, Database(metadata), journal.create("dialogtech"), connection)
+    with postgres_server() as server, postgres_server() as journals:
+        metadata = Database(server)
+        journal = Database(journals) if has_own_journal else metadata
+        url = journal.create("dialogtech") if has_own_journal else None
+        cluster = Cluster(bin_, folder, metadata, url, connection)
         try:
             cluster.start()
             yield cluster, journal

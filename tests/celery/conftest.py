@@ -32,8 +32,9 @@ def sandbox():
         yield running
 
 
-@pytest.fixture(scope="package")
-def running(bin_, sandbox, tmp_path_factory):
+@pytest.fixture(scope="package", params=["journal_url", "nothing set"])
+def running(request, bin_, sandbox, tmp_path_factory):
+    sandbox.forget()
     connection = {
         "conn_type": "dialogtech",
         "login": sandbox.access_key,
@@ -41,7 +42,8 @@ def running(bin_, sandbox, tmp_path_factory):
         "host": sandbox.url,
         "extra": {"from_numbers": ",".join(sandbox.numbers), "timeout": 8},
     }
-    with running_cluster(bin_, tmp_path_factory.mktemp("cluster"), connection) as both:
+    folder = tmp_path_factory.mktemp("cluster")
+    with running_cluster(bin_, folder, connection, has_own_journal=request.param == "journal_url") as both:
         yield both
 
 

@@ -114,6 +114,7 @@ def test_lists_whose_task_and_whose_worker_are_killed_go_on(cluster, sandbox):
         cluster.start_worker(worker)
 
 
+@pytest.mark.parametrize("running", ["journal_url"], indirect=True)  # without its metadata, Airflow itself ends
 def test_a_journal_that_crashes_for_20_seconds_is_waited_for(cluster, journal, sandbox):
     cluster.trigger("journal_crashed")
     wait_for_texts(cluster, sandbox, "5556666", 8)

@@ -4,9 +4,11 @@ from datetime import datetime, timezone
 import pytest
 
 from airflow_provider_dialogtech.cli import check as module
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.schema import VERSION, accounts
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.operations.probe import Probe, probe
+from airflow_provider_dialogtech.settings import config
 from tests.conftest import FROM_NUMBERS
 from tests.journal.looking import rows
 
@@ -163,6 +165,41 @@ def test_a_file_with_an_executor_of_many_machines_is_reported(check, sandbox_con
     code, found = check()
     assert (code, found["journal is shared"][""]) == (1, "✗")
     assert "CeleryExecutor" in found["journal is shared"]["found"]
+
+
+@pytest.mark.usefixtures("pool", "near")
+def test_the_journal_is_named_with_its_rule(check, sandbox_connection, monkeypatch, sqlite_url):
+    _, found = check()
+    assert found["journal is shared"]["found"] == "[dialogtech] journal_url is set"
+    monkeypatch.setattr(config, "journal_file", lambda: sqlite_url)
+    monkeypatch.delenv("AIRFLOW__DIALOGTECH__JOURNAL_URL")
+    code, found = check()
+    assert code == 0
+    assert found["journal is shared"]["found"] == (
+        "a SQLite file in AIRFLOW_HOME: LocalExecutor runs all tasks on one machine"
+    )
+
+
+def test_an_earlier_journal_is_reported(check, sandbox_connection, pool, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "earlier_file", lambda *_: tmp_path / "j.db")
+    code, found = check()
+    assert (code, found["earlier journal"][""]) == (1, "✗")
+    assert found["earlier journal"]["what to do"].endswith("messages carry-over`")
+
+
+def test_the_way_through_the_api_server_is_measured_where_tasks_use_it(check, sandbox_connection, monkeypatch, pool):
+    monkeypatch.setattr(module, "tasks_use_door", lambda: True)
+    monkeypatch.setattr(module, "door_store", lambda **_: module.journal_store())
+    _, found = check()
+    assert found["API server"][""] == "✓"
+    assert found["API server"]["found"].startswith("tasks reach the journal SQLite: ")
+
+    def closed(**_):
+        raise JournalUnavailable("the door is closed", advice="Start it.")
+
+    monkeypatch.setattr(module, "door_store", closed)
+    code, found = check()
+    assert (code, found["API server"][""], found["API server"]["what to do"]) == (1, "✗", "Start it.")
 
 
 def test_an_unavailable_journal_is_reported(check, sandbox_connection, pool, monkeypatch, tmp_path):

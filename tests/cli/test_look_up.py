@@ -59,7 +59,7 @@ def test_a_sent_message_is_found_in_every_shape(in_doubt, rows_of, look_up, sand
     id_ = in_doubt(sandbox_of_a_shape)
     code, found = look_up(id_)
     assert (code, found["listed like it"], found["sent, says the journal"]) == (0, "1", "0")
-    assert found["what it means"].startswith("It probably went out")
+    assert found["what it means"].startswith("It was probably sent")
     assert found["state"] == "in_doubt"
     assert rows_of("messages", "list", "--state", "in_doubt")[0]["id"] == id_
 
@@ -97,7 +97,7 @@ def test_two_messages_in_doubt_cannot_be_distinguished(in_doubt, look_up, sandbo
     id_ = in_doubt(sandbox)
     code, found = look_up(id_)
     assert (code, found["in doubt, says the journal"]) == (0, "2")
-    assert found["what it means"].startswith("Of the 2 in doubt, 1 went out, but not which")
+    assert found["what it means"].startswith("Of the 2 in doubt, 1 were sent, but the list does not say which")
 
 
 def test_only_the_day_and_the_number_are_requested(in_doubt, look_up, sandbox, sandbox_connection, journal):

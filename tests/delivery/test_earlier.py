@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.attempts import Attempts, EarlierAttempt, SlotLost
+from airflow_provider_dialogtech.delivery.attempts import Attempts, SlotLost
+from airflow_provider_dialogtech.delivery.outcomes import EarlierAttempt
 from airflow_provider_dialogtech.delivery.result import SendResult, detail_of
 from airflow_provider_dialogtech.exceptions import InDoubt
 from airflow_provider_dialogtech.journal.journal import MessageJournal

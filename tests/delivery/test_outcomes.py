@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from airflow_provider_dialogtech.delivery.attempts import Attempts
-from airflow_provider_dialogtech.delivery.sender import OutcomeWriter
+from airflow_provider_dialogtech.delivery.outcomes import OutcomeWriter
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
@@ -44,7 +44,7 @@ def test_an_outcome_is_written_with_the_time_that_its_reply_took(journal, text, 
     assert journal.start(held, request_timeout=30)
     left = time.monotonic()
     time.go_on(0.75)
-    assert OutcomeWriter(journal, WITHIN, time.clock).settle(text, held, "sent", {"result": "success"}, left)
+    assert OutcomeWriter(journal, time.clock).settle(text, held, "sent", {"result": "success"}, left)
     assert journal.find("key").outcome == {"result": "success"}
     assert rows(sqlite_url, accounts)[0].usual_latency == pytest.approx(0.75)
 
@@ -55,7 +55,7 @@ WORDS = {"sent": "was sent", "refused": "was refused", "throttled": "was throttl
 @pytest.mark.parametrize("outcome", WORDS)
 def test_a_journal_that_stays_away_is_tried_for_a_minute_and_then_told_of(away, text, time, caplog, outcome):
     text.started = True
-    assert not OutcomeWriter(away, WITHIN, time.clock).settle(text, HELD, outcome, {}, time.monotonic())
+    assert not OutcomeWriter(away, time.clock).settle(text, HELD, outcome, {}, time.monotonic())
     assert WITHIN - 1 <= sum(time.sleeps) <= WITHIN
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
@@ -67,7 +67,7 @@ def test_a_journal_that_stays_away_is_tried_for_a_minute_and_then_told_of(away, 
 
 def test_a_slot_that_nobody_started_is_given_back_for_a_few_seconds_only(away, text, time, caplog):
     text.unsent = HELD
-    OutcomeWriter(away, WITHIN, time.clock).give_back(text)
+    OutcomeWriter(away, time.clock).give_back(text)
     assert 4.0 <= sum(time.sleeps) <= 5.0
     assert caplog.messages[0].startswith(
         "The message to …7777 was not sent, but that could not be written into the journal: the"
@@ -76,18 +76,18 @@ def test_a_slot_that_nobody_started_is_given_back_for_a_few_seconds_only(away, t
 
 def test_a_slot_that_may_be_started_is_given_back_for_a_minute(away, text, time):
     text.unsent, text.started = HELD, True
-    OutcomeWriter(away, WITHIN, time.clock).give_back(text)
+    OutcomeWriter(away, time.clock).give_back(text)
     assert WITHIN - 1 <= sum(time.sleeps) <= WITHIN
 
 
 def test_where_there_is_no_slot_nothing_is_given_back(away, text, time, caplog):
-    OutcomeWriter(away, WITHIN, time.clock).give_back(text)
+    OutcomeWriter(away, time.clock).give_back(text)
     assert (time.sleeps, caplog.messages) == ([], [])
 
 
 def test_a_slot_that_was_given_back_is_free(journal, text, time):
     text.unsent = journal.reserve(REQUEST)
-    OutcomeWriter(journal, WITHIN, time.clock).give_back(text)
+    OutcomeWriter(journal, time.clock).give_back(text)
     assert journal.find("key").state == "released"
 
 
@@ -96,5 +96,5 @@ def test_whatever_stops_the_waiting_is_told_by_its_kind(away, text, time, caplog
         raise ZeroDivisionError("a word that nobody shall see")
 
     clock = type(time.clock)(time.now, time.monotonic, stop)
-    assert not OutcomeWriter(away, WITHIN, clock).settle(text, HELD, "sent", {}, 0.0)
+    assert not OutcomeWriter(away, clock).settle(text, HELD, "sent", {}, 0.0)
     assert caplog.messages[0].endswith("could not be written into the journal: ZeroDivisionError. Check the journal.")

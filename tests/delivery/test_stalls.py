@@ -107,7 +107,7 @@ def test_a_server_that_freezes_for_longer_than_anybody_waits_is_told_of_as_it_is
 ):
     monkeypatch.setattr(store_module, "STEP_SECONDS", 0.5)
     with Senders(1) as senders:
-        options = {"limits": LIMITS, "store_options": {"patience": 1.0}, "settle_within": 30.0}
+        options = {"limits": LIMITS, "store_options": {"patience": 1.0}}
         senders.start(fast_sandbox, own_url, names_of(MESSAGES), **options)
         wait_for_texts(fast_sandbox, 5)
         with frozen(own_server):
@@ -179,7 +179,7 @@ def test_a_file_that_is_locked_in_mid_list_is_waited_for(fast_sandbox, sqlite_ur
 
 def test_a_file_that_is_locked_for_longer_than_anybody_waits_is_told_of_as_it_is(fast_sandbox, sqlite_url, tmp_path):
     with Senders(1) as senders:
-        options = {"limits": LIMITS, "store_options": {"patience": 0.5}, "settle_within": 30.0}
+        options = {"limits": LIMITS, "store_options": {"patience": 0.5}}
         senders.start(fast_sandbox, sqlite_url, names_of(MESSAGES), **options)
         wait_for_texts(fast_sandbox, 5)
         with locked(tmp_path / "journal.db"):

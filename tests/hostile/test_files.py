@@ -14,8 +14,8 @@ import pytest
 from airflow_provider_dialogtech.alerts.reported_errors import NAME, ReportedErrors
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.store import Store
-from airflow_provider_dialogtech.plugins.dialogtech import Listener
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
+from airflow_provider_dialogtech.plugins.listener import Listener
 from airflow_provider_dialogtech.private_files import NotPrivate, ensure_private, open_private
 
 NOBODY = 65534

@@ -14,11 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
-from airflow_provider_dialogtech.alerts.text import built_in_body, fit
+from airflow_provider_dialogtech.alerts.text import built_in_body, fit, identity_of
 from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
 from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
+from airflow_provider_dialogtech.settings.identity import origin_of
 from airflow_provider_dialogtech.sms.message import MAX_LENGTH, SmsMessage, normalize_number
 from tests.hostile.conftest import PROFILE
 from tests.hostile.looking import seen_of, soon
@@ -308,6 +309,7 @@ contexts = st.fixed_dictionaries(
     optional={
         **dict.fromkeys(["ti", "task", "dag", "dag_run", "deadline"], odd | st.builds(SimpleNamespace, dag_id=odd)),
         "exception": odd | st.builds(Exception, odd) | st.just(MuteError()),
+        "loop": st.builds(SimpleNamespace, index=odd),
         **dict.fromkeys(["reason", "run_id", "task_list", "blocking_task_list"], odd),
     },
 )
@@ -339,6 +341,15 @@ def test_a_huge_error_neither_shows_a_number_nor_delays_the_alert(name, event):
             body = fit(built_in_body(event, {"ti": ti, "exception": error}), "", one_segment=True)
         assert body.startswith("Airflow: etl.load ")
         assert TO[:-4] not in body
+
+
+@pytest.mark.parametrize("name", ["huge int", "huge negative int"])
+def test_a_huge_index_loses_no_alert(name):
+    ti = SimpleNamespace(dag_id="etl", task_id="load", map_index=made(name), try_number=made(name))
+    context = {"ti": ti, "loop": SimpleNamespace(index=made(name))}
+    assert built_in_body("failed", context).startswith("Airflow: etl.load")
+    assert identity_of("failed", context)
+    assert origin_of(context).loop_index == origin_of(context).map_index == -1
 
 
 @settings(PROFILE)

@@ -39,7 +39,7 @@ from airflow_provider_dialogtech.journal.schema import messages
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from tests.clocks import FakeClock
-from tests.hostile.conftest import PROFILE
+from tests.hostile.conftest import IS_FUZZ, PROFILE
 from tests.journal.looking import change, rows
 
 # Few messages fill a window, so that a short history sees what happens then.
@@ -472,5 +472,5 @@ def _quick_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_history_sends_twice_overfills_a_window_or_makes_anybody_wait() -> None:
     # A history takes longer than an example of the other tests.
-    most = min(PROFILE.max_examples, 1500)
+    most = 1500 if IS_FUZZ else 20
     run_state_machine_as_test(Histories, settings=settings(PROFILE, max_examples=most, stateful_step_count=30))

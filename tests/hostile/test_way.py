@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape
 import pytest
 
 from airflow_provider_dialogtech._compat import AirflowException, AirflowFailException
+from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.delivery import attempts as tries
 from airflow_provider_dialogtech.delivery import sender
 from airflow_provider_dialogtech.exceptions import (
@@ -140,6 +141,9 @@ def go_all_ways(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", journal)
     monkeypatch.setattr("airflow.configuration.AIRFLOW_HOME", str(tmp_path))
     monkeypatch.setattr(tries, "TRIES", 1)
+    # However busy the machine is, the alert waits for the journal.
+    patient = [journal._replace(seconds=60.0) for journal in journals.JOURNALS]
+    monkeypatch.setattr(journals, "JOURNALS", patient)
 
     def go(host: str, timeout: float = TIMEOUT + LEEWAY + SLOT, **fields: object) -> SimpleNamespace:
         monkeypatch.setattr(

@@ -133,7 +133,12 @@ class Schedule:
 
     def _reserve(self, text: Text, now: float) -> None:
         request = SlotRequest(text.key, self.names, "5556667777", "text", is_alert=text.is_alert)
-        planner = Planner(request, ACCOUNT, self.limits, owner=str(next(self._count)), after=text.held, max_wait=None)
+        planner = Planner(
+            request.named(ACCOUNT),
+            self.limits,
+            owner=str(next(self._count)),
+            after=None if text.held is None else text.held.owner,
+        )
         answer, writes = planner.plan(self._answer(text, now), Reading(now, now, 0.0), self.head_start)
         assert isinstance(answer, Reservation)
         for statement, values in writes:

@@ -21,6 +21,11 @@ COOLDOWN = timedelta(minutes=15)
 
 
 @pytest.fixture
+def store_url(journal_url):
+    return journal_url
+
+
+@pytest.fixture
 def store(store_url):
     return Store(store_url)
 
@@ -83,6 +88,23 @@ def test_another_event_or_another_person_is_told_as_well(gate, key, recipient):
 
 def test_without_a_cooldown_each_alert_is_sent(gate):
     assert all(gate.decide("dag failed", ALICE, None).claim for _ in range(5))
+
+
+def test_what_is_about_to_be_sent_is_in_no_other_count(gate, store):
+    """Seen: ten tasks that failed at once without a cooldown were ten messages, the last of them with "+9 more"."""
+    claims = [gate.decide("dag failed", ALICE, None).claim for _ in range(5)]
+    assert [claim.suppressed for claim in claims] == [0] * 5
+    for claim in claims:
+        send(store, claim)
+    assert gate.decide("dag failed", ALICE, None).claim.suppressed == 0
+
+
+def test_what_was_about_to_be_sent_and_is_not_is_in_the_next_count(gate, store):
+    first, second, third = (gate.decide("dag failed", ALICE, None).claim for _ in range(3))
+    for claim in (first, first, second):
+        gate.release(claim)
+    send(store, third)
+    assert gate.decide("dag failed", ALICE, None).claim.suppressed == 2
 
 
 def test_of_sixteen_at_once_one_sends(store):
@@ -191,7 +213,8 @@ def test_an_alert_that_is_counted_again_after_a_lost_answer_counts_once(gate, st
 
 def test_a_claim_made_again_leaves_what_is_to_be_told_to_the_one_that_was_made_since(gate):
     gate.decide("dag failed", ALICE, None, claim_id="a")
-    assert gate.decide("dag failed", ALICE, None, claim_id="b").claim.suppressed == 1
+    gate.release(gate.decide("dag failed", ALICE, None, claim_id="b").claim)
+    assert gate.decide("dag failed", ALICE, None, claim_id="c").claim.suppressed == 1
     assert gate.decide("dag failed", ALICE, None, claim_id="a").claim.suppressed == 0
 
 

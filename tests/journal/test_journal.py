@@ -35,6 +35,11 @@ def a_request(key="key", *, numbers=(NUMBER,), to="5556667777", text="Hello", **
 
 
 @pytest.fixture
+def store_url(journal_url):
+    return journal_url
+
+
+@pytest.fixture
 def journal(store):
     return MessageJournal(store, ACCOUNT, RateLimits())
 
@@ -73,6 +78,13 @@ def slots(journal, store_url, count, **request):
         journal.reserve(a_request(f"key {index}", **request))
     at = sorted(row.at for row in rows(store_url))  # a later message with less head start may be the first
     return [time - at[0] for time in at]
+
+
+def test_of_many_messages_those_are_found_that_were_sent(journal):
+    held = send(journal, a_request("sent"), detail={"sms_id": "1"})
+    journal.reserve(a_request("reserved"))
+    found = journal.find_sent(["sent", "reserved", "unknown"])
+    assert {key: (record.id, record.outcome) for key, record in found.items()} == {"sent": (held.id, {"sms_id": "1"})}
 
 
 def test_one_number_gets_a_slot_a_second(journal, store_url, unhurried):

@@ -19,6 +19,7 @@ from airflow_provider_dialogtech.journal.records import (
     Record,
     Reservation,
     SlotRequest,
+    number_name,
     stored_key,
 )
 from airflow_provider_dialogtech.journal.slots import MOST_DISPLACED
@@ -32,14 +33,14 @@ HELD_BACK = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", is_held_back=True)
 
 def a_planner(*, to=RECIPIENT, is_alert=False, **options) -> Planner:
     request = SlotRequest("key", (NUMBER,), to, "Hello", is_alert)
-    return Planner(request, "account", RateLimits(), owner="ours", **options)
+    return Planner(request.named("account"), RateLimits(), owner="ours", **options)
 
 
 def a_row(id_=1, *, state="reserved", at=NOW + 5, **columns):
-    number = a_planner().name_of(NUMBER)
+    number = number_name("account", NUMBER)
     usual = {"account": "account", "number": number, "owner": "theirs", "digest": "d", "recipient_tail": "7777"}
     times = {"deadline": at + 30, "created": min(at, NOW), "updated": min(at, NOW)}
-    rest = {"recipient": a_planner().request.recipient_digest, "detail": "{}", "displaced": 0, "priority": 0}
+    rest = {"recipient": a_planner().request.recipient, "detail": "{}", "displaced": 0, "priority": 0}
     rest |= {"key": "k", "dag_id": "", "run_id": "", "task_id": "", "map_index": -1, "loop_index": -1, "body_key": None}
     return {"id": id_, "state": state, "at": at, **usual, **times, **rest, **columns}
 
@@ -219,7 +220,9 @@ def test_a_step_back_is_noted_as_the_process_knows_it_and_else_as_the_messages_s
         (a_planner(), a_row(7, owner="ours")),
         (a_planner(max_wait=1.0), None),
         (
-            Planner(SlotRequest("k", (NUMBER,), RECIPIENT, "x", is_held_back=True), "account", RateLimits(), "ours"),
+            Planner(
+                SlotRequest("k", (NUMBER,), RECIPIENT, "x", is_held_back=True).named("account"), RateLimits(), "ours"
+            ),
             None,
         ),
     ],
@@ -272,7 +275,7 @@ def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute
 
 
 def test_a_row_that_is_written_anew_notes_that_the_clock_was_set_ahead():
-    held = Reservation(1, "ours", NUMBER, NOW - 3605, 45.0)
+    held = Reservation(1, "ours", number_name("account", NUMBER), NOW - 3605, 45.0)
     answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]", clock_set_by="[]")
     planner = a_planner(readings=reading_before(3600.0))
     writes = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
@@ -315,7 +318,7 @@ def test_a_pause_or_wider_windows_that_no_reply_can_have_set_are_void():
 
 def test_whoever_lost_its_message_to_another_process_leaves_it_there():
     ours = Reservation(1, "our first one", NUMBER, NOW + 1, 51.0)
-    found, writes = plan(a_planner(after=ours), earlier=a_row(2))
+    found, writes = plan(a_planner(after=ours.owner), earlier=a_row(2))
     assert isinstance(found, Record)
     assert writes == []
     found, writes = plan(a_planner(), earlier=a_row(2))
@@ -326,7 +329,7 @@ def test_whoever_lost_its_message_to_another_process_leaves_it_there():
 def test_whoever_missed_its_slot_gives_it_back_and_is_not_in_its_own_way():
     ours = Reservation(1, "our first one", NUMBER, NOW + 0.2, 50.2)
     row = a_row(1, owner="our first one", at=NOW + 0.2)
-    found, writes = plan(a_planner(after=ours), row, earlier=row)
+    found, writes = plan(a_planner(after=ours.owner), row, earlier=row)
     assert found.at == NOW + 0.1
     assert sql_of(writes) == [statements.RELEASE_OURS, statements.INSERT]
 
@@ -353,9 +356,9 @@ def test_a_reservation_writes_down_all_that_the_message_needs():
     request = SlotRequest(
         "key", (NUMBER,), RECIPIENT, "Hello", is_alert=True, origin=Origin("etl", "manual__1", "load", 3, 2)
     )
-    planner = Planner(request, "account", RateLimits(), owner="ours", namespace="production")
+    planner = Planner(request.named("account"), RateLimits(), owner="ours", namespace="production")
     found, writes = plan(planner)
-    assert (found.id, found.owner, found.number, found.at) == (100, "ours", NUMBER, NOW + 0.1)
+    assert (found.id, found.owner, found.number, found.at) == (100, "ours", number_name("account", NUMBER), NOW + 0.1)
     assert found.due == pytest.approx(50.1)
     assert writes == [
         (
@@ -363,13 +366,13 @@ def test_a_reservation_writes_down_all_that_the_message_needs():
             {
                 "id": 100,
                 "account": "account",
-                "number": planner.name_of(NUMBER),
+                "number": number_name("account", NUMBER),
                 "at": NOW + 0.1,
                 "state": "reserved",
                 "key": stored_key("key"),
                 "owner": "ours",
-                "digest": request.digest,
-                "recipient": request.recipient_digest,
+                "digest": planner.request.digest,
+                "recipient": planner.request.recipient,
                 "recipient_tail": "7777",
                 "detail": "{}",
                 "deadline": NOW + 0.1,
@@ -392,7 +395,7 @@ def test_a_reservation_writes_down_all_that_the_message_needs():
 def plan_by_body(*earlier, **options):
     """Plan a mapped instance's message, whose key is "key" and whose body key is "body"."""
     request = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", body_key="body")
-    planner = Planner(request, "account", RateLimits(), owner="ours", **options)
+    planner = Planner(request.named("account"), RateLimits(), owner="ours", **options)
     message = json.dumps([[row[name] for name in COLUMNS] for row in earlier])
     answer = SimpleNamespace(next_id=100, slots="[]", message=message, account="[]", clock_set_by="[]")
     return planner, answer
@@ -421,7 +424,7 @@ def test_a_body_that_another_instance_has_not_sent_is_sent_under_its_key(state):
 
 def test_a_row_that_the_journal_has_lost_gets_the_key_of_the_instance_that_tried_again():
     planner, answer = plan_by_body(a_row(2, state="released", key="of the other instance", body_key="body"))
-    held = Reservation(1, "ours", NUMBER, NOW - 5, 45.0)
+    held = Reservation(1, "ours", number_name("account", NUMBER), NOW - 5, 45.0)
     freed, insert = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
     assert (freed.values["of_id"], insert.values["key"]) == (2, "of the other instance")
     freed, given = planner.take_key_back(answer, Reading(NOW, 50.0, 0.01), held)
@@ -430,7 +433,7 @@ def test_a_row_that_the_journal_has_lost_gets_the_key_of_the_instance_that_tried
 
 def test_a_message_that_is_held_back_is_written_down_without_a_slot():
     request = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", is_held_back=True)
-    planner = Planner(request, "account", RateLimits(), owner="ours")
+    planner = Planner(request.named("account"), RateLimits(), owner="ours")
     found, writes = plan(planner, a_row(at=NOW + 0.1))
     assert (found.id, found.state, found.at) == (100, "held_back", NOW)
     assert sql_of(writes) == [statements.INSERT]
@@ -441,11 +444,11 @@ def test_a_message_that_is_held_back_is_written_down_without_a_slot():
 
 def test_the_number_whose_slot_comes_first_is_taken():
     request = SlotRequest("key", (NUMBER, "5554332112"), RECIPIENT, "Hello")
-    planner = Planner(request, "account", RateLimits(), owner="ours")
+    planner = Planner(request.named("account"), RateLimits(), owner="ours")
     found, _ = plan(planner, a_row(at=NOW))
-    assert (found.number, found.at) == ("5554332112", NOW + 0.1)
-    other = a_row(7, owner="ours", number=planner.name_of("5554332112"))
-    assert plan(planner, earlier=other)[0].number == "5554332112"
+    assert (found.number, found.at) == (number_name("account", "5554332112"), NOW + 0.1)
+    other = a_row(7, owner="ours", number=number_name("account", "5554332112"))
+    assert plan(planner, earlier=other)[0].number == number_name("account", "5554332112")
 
 
 @pytest.mark.parametrize(("created", "is_shifted"), [(NOW + 0.0005, False), (NOW + 0.002, True)])
@@ -487,21 +490,21 @@ def test_only_what_is_in_doubt_is_sent_again_and_only_where_a_person_says_so(sta
 @pytest.mark.parametrize("state", ["sent", "refused", "throttled", "unsent", "held_back"])
 def test_what_has_an_outcome_is_no_slot_to_give_back(state):
     ours = Reservation(1, "our first one", NUMBER, NOW + 0.2, 50.2)
-    _, writes = plan(a_planner(after=ours), earlier=a_row(1, owner="our first one", state=state))
+    _, writes = plan(a_planner(after=ours.owner), earlier=a_row(1, owner="our first one", state=state))
     assert statements.RELEASE_OURS not in sql_of(writes)
 
 
 @pytest.mark.parametrize("state", ["reserved", "sending", "in_doubt", "released"])
 def test_what_has_not_left_is_given_back_by_its_owner(state):
     ours = Reservation(1, "our first one", NUMBER, NOW + 0.2, 50.2)
-    found, writes = plan(a_planner(after=ours), earlier=a_row(1, owner="our first one", state=state))
+    found, writes = plan(a_planner(after=ours.owner), earlier=a_row(1, owner="our first one", state=state))
     assert isinstance(found, Reservation)
     assert writes[0] == (statements.RELEASE_OURS, {"of_id": 1, "of_owner": "our first one"})
 
 
 def test_a_waiting_message_of_a_process_that_is_gone_is_taken_over_also_after_a_lost_slot():
     ours = Reservation(1, "our first one", NUMBER, NOW + 1, 51.0)
-    found, writes = plan(a_planner(after=ours), earlier=a_row(2, at=NOW - ABANDONED))
+    found, writes = plan(a_planner(after=ours.owner), earlier=a_row(2, at=NOW - ABANDONED))
     assert isinstance(found, Reservation)
     assert sql_of(writes) == [statements.TAKE_OVER, statements.INSERT]
 

@@ -214,9 +214,9 @@ def test_a_failure_that_is_suppressed_meanwhile_is_counted(store, told, monkeypa
 
 
 def test_of_two_processes_that_tell_it_at_once_one_does(store_url, told):
-    spawn = multiprocessing.get_context("spawn")
-    ready, results = spawn.Barrier(2), spawn.SimpleQueue()
-    workers = [spawn.Process(target=resolve_with_other, args=(store_url, ready, results)) for _ in range(2)]
+    fork = multiprocessing.get_context("fork")
+    ready, results = fork.Barrier(2), fork.SimpleQueue()
+    workers = [fork.Process(target=resolve_with_other, args=(store_url, ready, results)) for _ in range(2)]
     for worker in workers:
         worker.start()
     found = [results.get() for _ in workers]

@@ -76,7 +76,8 @@ def test_what_a_message_has_reported_is_reported_once():
 
 def test_of_a_message_that_never_left_all_is_still_to_be_reported_and_itself():
     alert = replace(CLAIMED, reported=4, reported_since=NOW - 50, suppressed=2, suppressed_since=NOW - 5)
-    assert unsent(alert, NOW + 1, sent=False) == (7, NOW - 50)
+    assert unsent(alert, NOW + 60.0, sent=False) == (7, NOW - 50)
+    assert unsent(alert, NOW + 59.9, sent=False) == (2, NOW - 5)  # it may be about to leave
 
 
 @pytest.mark.parametrize(("after", "since"), [(60.0, NOW), (-60.0, NOW - 60)])

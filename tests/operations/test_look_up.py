@@ -93,7 +93,7 @@ LONG = 60
         (Unreachable("it is away"), " Check the network, the proxy and the API URL in the connection."),
         (Throttled("too many"), ""),
         (NotSent("no connection", advice="Name the connection: --conn-id."), " Name the connection: --conn-id."),
-        (JournalUnavailable("it is away"), " Check [dialogtech] journal_url and its database."),
+        (JournalUnavailable("it is away"), " Check the journal: `python -m airflow_provider_dialogtech check`."),
         (NotSent("it was stopped"), ""),
     ],
     ids=lambda value: type(value).__name__,

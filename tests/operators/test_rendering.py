@@ -88,13 +88,22 @@ def test_an_instance_of_a_mapped_task_renders_the_same(dag):
     assert (task.to, task.message) == ("+6581234567", "10.50")
 
 
-def test_the_arguments_of_a_function_render_as_the_dag_says(dag):
-    task = dialogtech_sms_task(lambda rows: "Hi", task_id="function", to="{{ params.to }}")(
-        rows="{{ params.rows }}"
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_in_a_functions_arguments_stays_as_it_is(dag, text):
+    given = {"value": "{{ params.value }}", "more": ["{{ params.value }}"], "literal": text}
+    task = dialogtech_sms_task(lambda *_, **__: "Hi", task_id="function", to="{{ params.value }}")(
+        "{{ params.value }}", **given
     ).operator
-    rendered(task, dag, params={"to": "+6581234567", "rows": "10"})
-    assert task.to == "+6581234567"
-    assert task.op_kwargs["rows"] == (10 if dag.render_template_as_native_obj else "10")
+    rendered(task, dag, params={"value": text})
+    assert task.to == text
+    assert list(task.op_args) == [text]
+    assert task.op_kwargs == {"value": text, "more": [text], "literal": text}
+
+
+def test_another_value_in_a_functions_arguments_stays_so_in_a_dag_that_renders_natively(dag):
+    task = dialogtech_sms_task(lambda rows: "Hi", task_id="function")(rows="{{ params.rows }}").operator
+    rendered(task, dag, params={"rows": [10]})
+    assert task.op_kwargs == {"rows": [10] if dag.render_template_as_native_obj else "[10]"}
 
 
 @pytest.mark.parametrize("value", [None, float("nan")])

@@ -4,8 +4,9 @@ import logging
 
 import pytest
 
-from airflow_provider_dialogtech.plugins import dialogtech as alert_on
-from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin, unreported_of
+from airflow_provider_dialogtech.plugins import listener as alert_on
+from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
+from airflow_provider_dialogtech.plugins.listener import unreported_of
 from airflow_provider_dialogtech.settings import host
 from airflow_provider_dialogtech.settings.config import ALERT_ON
 

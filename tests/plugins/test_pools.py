@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from airflow_provider_dialogtech.plugins import dialogtech as plugin
+from airflow_provider_dialogtech.plugins import listener as plugin
 from airflow_provider_dialogtech.plugins import pools as module
 from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
 from airflow_provider_dialogtech.plugins.pools import ensure_pools, slots_of_pools
@@ -206,7 +206,7 @@ def test_airflow_loads_the_plugin(python):
         "print([type(plugin).__module__ for plugin in manager().pm.get_plugins()])"
     )
     done = subprocess.run([*python, "-c", program], capture_output=True, text=True, check=True)
-    assert "airflow_provider_dialogtech.plugins.dialogtech" in done.stdout
+    assert "airflow_provider_dialogtech.plugins.listener" in done.stdout
 
 
 @pytest.mark.parametrize("is_used", [True, False])

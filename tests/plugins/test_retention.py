@@ -1,5 +1,6 @@
 """Old messages are deleted by the scheduler, also while nobody sends."""
 
+import asyncio
 import threading
 import time
 from contextlib import closing
@@ -11,11 +12,14 @@ import pytest
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
+from airflow_provider_dialogtech.journal.schema import messages
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.plugins import dialogtech
+from airflow_provider_dialogtech.plugins import listener as retention
 from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
 from airflow_provider_dialogtech.settings import host
-from tests.journal.looking import edit
+from airflow_provider_dialogtech.settings.journal import Place
+from tests.journal.looking import change, edit, rows
 
 DAY = 86400
 
@@ -27,9 +31,11 @@ def journal(monkeypatch, tmp_path):
     url = f"sqlite:///{file}"
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", url)
     journal = MessageJournal(Store(url), "account", RateLimits())
-    for n in range(350):
-        journal.reserve(SlotRequest(f"key {n}", ("5554332111",), "5556667777", "Hello"))
+    journal.reserve(SlotRequest("key", ("5554332111",), "5556667777", "Hello"))
     edit(url, at=time.time() - 91 * DAY, state="sent")
+    (row,) = rows(url)
+    copies = [row._asdict() | {"id": row.id + n, "key": f"key {n}"} for n in range(1, 350)]
+    change(url, messages.insert().values(copies))
     return file
 
 
@@ -40,7 +46,7 @@ def left(file):
 
 def test_all_old_messages_are_deleted_and_the_file_gives_the_space_back(journal):
     size = journal.stat().st_size
-    dialogtech.prune()
+    retention.prune()
     assert left(journal) == 0
     assert journal.stat().st_size < size / 2
 
@@ -48,20 +54,37 @@ def test_all_old_messages_are_deleted_and_the_file_gives_the_space_back(journal)
 def test_a_file_that_is_named_by_a_uri_is_pruned(journal, monkeypatch):
     uri = f"sqlite:///file:{journal.parent}/%6Aournal.db?uri=true"
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", uri)
-    dialogtech.prune()
+    retention.prune()
     assert left(journal) == 0
 
 
 def test_what_is_younger_stays(journal, monkeypatch):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_RETENTION_DAYS", "92")
-    dialogtech.prune()
+    retention.prune()
     assert left(journal) == 350
 
 
 def test_an_airflow_that_sends_nothing_gets_no_journal(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'none.db'}")
-    dialogtech.prune()
+    retention.prune()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_api_server_deletes_them_where_it_alone_knows_the_journal(journal, monkeypatch):
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.place_of", lambda _: Place.NOWHERE)
+    retention.prune()
+    assert left(journal) == 350
+    keep = create_autospec(retention.keep_retention)
+    monkeypatch.setattr(dialogtech, "keep_retention", keep)
+    apps = {name: dialogtech._App(name) for name in ("door", "page")}
+    for app in apps.values():
+        asyncio.run(app({"type": "lifespan"}, ended, ended))
+        asyncio.run(app({"type": "lifespan"}, ended, ended))
+    assert keep.call_count == 1
+
+
+async def ended(*_):
+    return {"type": "lifespan.shutdown"}
 
 
 @pytest.mark.parametrize(("job_type", "calls"), [("SchedulerJob", 1), ("TriggererJob", 0)])
@@ -69,8 +92,8 @@ def test_the_scheduler_deletes_them_and_nobody_else(monkeypatch, job_type, calls
     class Job:
         """The class of Airflow's components at their start."""
 
-    keep = create_autospec(dialogtech.keep_retention)
-    monkeypatch.setattr(dialogtech, "keep_retention", keep)
+    keep = create_autospec(retention.keep_retention)
+    monkeypatch.setattr(retention, "keep_retention", keep)
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__CREATE_POOLS", "False")
     component = Job()
     component.job_type = job_type
@@ -90,16 +113,16 @@ def test_it_goes_on_after_a_failure_and_says_so(monkeypatch, caplog):
             threading.Event().wait(60)  # a daemon thread: it ends with the process
         raise RuntimeError
 
-    monkeypatch.setattr(dialogtech, "prune", fail)
-    monkeypatch.setattr(dialogtech, "PRUNED_EVERY", 0.0)
-    dialogtech.keep_retention()
+    monkeypatch.setattr(retention, "prune", fail)
+    monkeypatch.setattr(retention, "PRUNED_EVERY", 0.0)
+    retention.keep_retention()
     assert tried_twice.wait(30)
     assert "Messages older than journal_retention_days could not be deleted." in caplog.text
 
 
 def test_the_scheduler_is_known_by_its_command_because_its_job_has_no_type_yet(monkeypatch):
-    keep = create_autospec(dialogtech.keep_retention)
-    monkeypatch.setattr(dialogtech, "keep_retention", keep)
+    keep = create_autospec(retention.keep_retention)
+    monkeypatch.setattr(retention, "keep_retention", keep)
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__CREATE_POOLS", "False")
     (listener,) = DialogTechPlugin.listeners
     for module in (host.SCHEDULER_COMMAND, "airflow.cli.commands.triggerer_command"):

@@ -1,7 +1,5 @@
-import sys
 import traceback
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from airflow import configuration
@@ -106,11 +104,8 @@ BLOCKED = "airflow-db-not-allowed:///"
 def test_a_task_of_airflow_3_asks_the_api_server(airflow, monkeypatch):
     airflow(3, metadata=BLOCKED)
     opened = []
-    monkeypatch.setitem(
-        sys.modules,
-        "airflow_provider_dialogtech.settings.door",
-        SimpleNamespace(door_store=lambda **options: opened.append(options)),
-    )
+    door = "airflow_provider_dialogtech.settings.door.door_store"
+    monkeypatch.setattr(door, lambda **options: opened.append(options))
     journal_store(patience=10, retry_for=2)
     assert opened == [{"patience": 10, "retry_for": 2}]
 
@@ -143,9 +138,7 @@ def test_a_worker_without_a_metadata_database_asks_the_api_server(airflow, tmp_p
 )
 def test_without_a_place_airflow_2_names_the_executor_and_what_to_set(airflow, executor, named):
     airflow(2, executor=executor, metadata="mysql+mysqldb://airflow:pa55@db/airflow")
-    with pytest.raises(
-        InvalidConnection, match=rf"not sent: {named} may run.*\(mysql\).*AIRFLOW__DIALOGTECH__JOURNAL_URL"
-    ):
+    with pytest.raises(InvalidConnection, match=rf"not sent: {named} may run.*\(mysql\).*\[dialogtech\] journal_url"):
         journal_store()
 
 
@@ -210,10 +203,23 @@ def test_tasks_use_the_door_on_airflow_3_only(airflow, monkeypatch):
     [
         (3, {"AIRFLOW__DIALOGTECH__JOURNAL_URL": POSTGRES}, "[dialogtech] journal_url is set"),
         (3, {"AIRFLOW__DIALOGTECH__JOURNAL_CONN_ID": "pg"}, "[dialogtech] journal_conn_id is set"),
-        (3, {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}, "LocalExecutor runs all tasks on one machine"),
-        (3, {"AIRFLOW__DIALOGTECH__ALLOW_LOCAL_JOURNAL": "True"}, "[dialogtech] allow_local_journal is set"),
-        (3, {}, "CeleryExecutor may run tasks on several machines, and they reach the journal through the API server"),
-        (2, {}, "CeleryExecutor may run tasks on several machines"),
+        (
+            3,
+            {"AIRFLOW__CORE__EXECUTOR": "LocalExecutor"},
+            "a SQLite file in AIRFLOW_HOME: LocalExecutor runs all tasks on one machine",
+        ),
+        (
+            3,
+            {"AIRFLOW__DIALOGTECH__ALLOW_LOCAL_JOURNAL": "True"},
+            "a SQLite file in AIRFLOW_HOME: [dialogtech] allow_local_journal is set",
+        ),
+        (
+            3,
+            {},
+            "Airflow's metadata database: CeleryExecutor may run tasks on several machines, "
+            "and they reach the journal through the API server",
+        ),
+        (2, {}, "Airflow's metadata database: CeleryExecutor may run tasks on several machines"),
     ],
 )
 def test_each_rule_is_told_in_words(airflow, monkeypatch, version, settings, reason):

@@ -50,6 +50,14 @@ _SOON_MISSED = (
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     }
 )
+# No DAG file changes, and to parse all of them again takes seconds. A busy machine may need longer than Airflow allows.
+_PARSED_SELDOM = {
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+    "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "120",
+    "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "300",
+    "AIRFLOW__CORE__DAG_FILE_PROCESSOR_TIMEOUT": "300",
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
+}
 # As dialogtech_every_dag asks for it, and with time for callbacks on a busy machine.
 _ALERT_ON = {
     # Airflow 3 ends a task's process this long after its success, whatever its callbacks still do.
@@ -145,7 +153,7 @@ def system(new_metadata_db, tmp_path_factory):
             folder / "dags",
             connections=connections,
             triggerer=True,
-            environment=_SOON_MISSED | _ALERT_ON,
+            environment=_SOON_MISSED | _PARSED_SELDOM | _ALERT_ON,
             database=new_metadata_db,
         ) as airflow:
             system = System(airflow, sandbox)

@@ -12,7 +12,6 @@ pytestmark = [
 ]
 
 NUMBERS = {
-    "processes_external_python": "5556667931",
     "processes_virtualenv": "5556667932",
     "processes_shell_script": "5556667933",
 }

@@ -130,12 +130,3 @@ def test_a_run_that_is_triggered_without_a_date_messages_too(system, daily_run):
     system.trigger(DAILY, "by_hand")
     assert system.airflow.wait_for_run(DAILY, "by_hand") == "success", system.airflow.task_logs(DAILY)
     assert len(system.texts_to("5556667777")) == before + 1
-
-
-def test_a_restart_leaves_the_slots_that_an_admin_gave_the_pool(system):
-    system.airflow.airflow("pools", "set", "dialogtech_default", "7", "set by an admin")
-    system.airflow.stop("scheduler")
-    system.airflow.start("scheduler")
-    system.trigger(PER_ROW, "after_the_restart")
-    assert system.airflow.wait_for_run(PER_ROW, "after_the_restart") == "success"
-    assert system.airflow.metadata.slots_of_pools()["dialogtech_default"] == 7

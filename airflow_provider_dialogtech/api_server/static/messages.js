@@ -56,7 +56,7 @@ function timeOf(message) {
   return element("td", { className: "time" }, time);
 }
 
-// Airflow's frame may not navigate the window around it, so its UI is told to show the task itself.
+// Airflow's frame may not navigate the window around it, so the page asks Airflow's UI to show the task.
 function openInAirflow(event) {
   const outer = airflow();
   if (!outer || event.ctrlKey || event.metaKey || event.shiftKey) return;

@@ -1,0 +1,1 @@
+"""Airflow reads this file of every db-manager. The journal's tables have no Alembic migrations: see `schema.py`."""

@@ -1,0 +1,311 @@
+"""A process that reaches the journal by the door alone: what it does when the way there, or the other side, fails."""
+
+import inspect
+import os
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import trustme
+
+pytest.importorskip("airflow.api_fastapi")
+
+from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_dialogtech.door import protocol
+from airflow_provider_dialogtech.door.client import Door, DoorBackend
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
+from airflow_provider_dialogtech.journal import dedup
+from airflow_provider_dialogtech.journal import journal as journal_module
+from airflow_provider_dialogtech.journal.backend import Reading
+from airflow_provider_dialogtech.journal.dedup import AlertGate
+from airflow_provider_dialogtech.journal.journal import MessageJournal
+from airflow_provider_dialogtech.journal.limits import RateLimits
+from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
+from airflow_provider_dialogtech.journal.statements import STATEMENTS
+from airflow_provider_dialogtech.journal.store import Store
+from tests.doors import TOKEN, running_door, wire_to
+from tests.journal.looking import rows
+
+pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
+
+NUMBERS = tuple(f"55543321{n:02}" for n in range(8))
+LIMITS = RateLimits(account_per_second=50)
+
+
+@pytest.fixture
+def behind(door_server, sqlite_url):
+    """A file behind the door."""
+    door_server.to(sqlite_url)
+    return sqlite_url
+
+
+@pytest.fixture
+def wire(door_server, behind):
+    with wire_to(door_server.url) as wire:
+        yield wire
+
+
+def a_store(url, *, token=lambda is_newest: TOKEN, patience=20.0, **options):
+    """Return the store of a process of its own: one with another clock shares nothing."""
+    return Store(Door(url, token), clock=Clock(sleep=partial(time.sleep)), patience=patience, **options)
+
+
+def a_journal(store):
+    return MessageJournal(store, "account", LIMITS)
+
+
+def a_request(key="key", **options):
+    return SlotRequest(key, NUMBERS, "5556667777", "Hello", **options)
+
+
+def send(journal, key):
+    """Do with a message what a sender does."""
+    held = journal.reserve(a_request(key))
+    assert isinstance(held, Reservation)
+    time.sleep(max(0.0, held.due - time.monotonic() - 0.05))
+    assert journal.start(held, request_timeout=30)
+    assert journal.settle(held, "sent", {})
+
+
+def test_an_answer_that_was_lost_is_asked_for_again_and_recognised(wire, behind):
+    journal = a_journal(a_store(wire.url))
+    journal.find("open it")
+    for step in ("reserve", "start", "settle"):
+        wire.replies_to_lose = 1
+        if step == "reserve":
+            held = journal.reserve(a_request())
+        elif step == "start":
+            time.sleep(max(0.0, held.due - time.monotonic() - 0.05))
+            assert journal.start(held, request_timeout=30)
+        else:
+            assert journal.settle(held, "sent", {"sms_id": "1"})
+        assert wire.replies_to_lose == 0
+    (row,) = rows(behind)
+    assert (row.id, row.owner, row.state) == (held.id, held.owner, "sent")
+
+
+def test_an_alert_whose_answer_was_lost_is_claimed_once(wire):
+    gate = AlertGate(a_store(wire.url), "account")
+    assert gate.decide("warm up", "5556667777", None).claim
+    wire.replies_to_lose = 2
+    assert gate.decide("dag failed", "5556667777", None).claim
+    assert gate.decide("dag failed", "5556667777", None).claim is not None
+
+
+def test_a_server_that_is_killed_and_comes_back_in_the_middle_of_a_list_loses_and_doubles_nothing(wire, behind):
+    journal = a_journal(a_store(wire.url))
+    for n in range(6):
+        if n == 3:
+            wire.kill()
+            threading.Timer(0.5, wire.revive).start()
+        send(journal, str(n))
+    assert [row.state for row in rows(behind)] == ["sent"] * 6
+
+
+def test_a_server_that_stands_still_for_a_while_is_waited_for(wire, behind):
+    journal = a_journal(a_store(wire.url))
+    send(journal, "1")
+    wire.stall()
+    threading.Timer(0.7, wire.resume).start()
+    send(journal, "2")
+    assert [row.state for row in rows(behind)] == ["sent"] * 2
+
+
+def test_a_server_that_does_not_answer_is_given_up_in_time_and_named(wire):
+    store = a_store(wire.url, patience=0.6)
+    store.open()
+    wire.stall()
+    begun = time.monotonic()
+    with pytest.raises(JournalUnavailable, match="did not answer in time") as raised:
+        a_journal(store).find("key")
+    assert time.monotonic() - begun < 5
+    assert f"can be reached at {wire.url}/dialogtech/journal." in str(raised.value)
+
+
+def test_a_server_that_is_gone_is_tried_again_until_patience_ends(wire):
+    store = a_store(wire.url, patience=0.5)
+    wire.kill()
+    with pytest.raises(JournalUnavailable, match="the connection was refused or lost"):
+        a_journal(store).reserve(a_request())
+    assert wire.accepted > 2
+
+
+@pytest.mark.parametrize(("path", "status"), [("/elsewhere", 404), ("/get-only", 405), ("/moved", 307)])
+def test_where_there_is_no_door_the_address_is_named_and_not_tried_again(door_server, path, status):
+    @door_server.airflow.get(f"/get-only{protocol.PATH}/{{step}}")
+    def of_another_app(step: str) -> str:
+        return step
+
+    @door_server.airflow.api_route(f"/moved{protocol.PATH}/{{step}}", methods=["POST"])
+    def moved(step: str):
+        from fastapi.responses import RedirectResponse
+
+        return RedirectResponse("/elsewhere")
+
+    with wire_to(door_server.url) as wire, pytest.raises(JournalUnavailable) as raised:
+        a_journal(a_store(wire.url + path)).find("key")
+    said = str(raised.value)
+    assert (
+        f"there is no journal at this address: {wire.url}{path}/dialogtech/journal/now answered HTTP {status}" in said
+    )
+    assert "--apps execution" in said
+    assert wire.accepted == 1
+    assert TOKEN not in said
+
+
+def test_a_token_that_was_rotated_is_asked_for_anew_once(door_server, behind):
+    asked = []
+
+    def token(is_newest):
+        asked.append(is_newest)
+        return TOKEN if is_newest else "of yesterday"
+
+    journal = a_journal(a_store(door_server.url, token=token))
+    assert journal.find("key") is None
+    assert journal.find("key") is None
+    assert asked == [False, True]
+
+
+def test_threads_that_meet_a_rotated_token_at_once_all_take_the_new_one(door_server, behind):
+    tokens, together = ["of yesterday"], threading.Barrier(3)
+
+    def token(is_newest):
+        if is_newest:
+            tokens[0] = TOKEN
+            together.wait(10)
+        return tokens[0]
+
+    store = a_store(door_server.url, token=lambda is_newest: TOKEN)
+    store.open()
+    backend = store._process().backend(1)
+    backend._door, backend._token = Door(door_server.url, token), "of yesterday"
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(a_journal(store).find, "abc")) == [None] * 3
+
+
+def test_a_token_that_is_wrong_is_refused_by_name_and_not_shown(door_server, behind):
+    with pytest.raises(JournalUnavailable) as raised:
+        a_journal(a_store(door_server.url, token=lambda is_newest: "another token")).find("key")
+    assert "the token of the connection dialogtech_journal" in str(raised.value)
+    assert "another token" not in str(raised.value)
+
+
+def test_a_server_of_another_version_is_refused_by_name(door_server, behind, monkeypatch):
+    monkeypatch.setattr("airflow_provider_dialogtech.door.client.protocol.version", lambda: "9.0")
+    with pytest.raises(JournalUnavailable, match="speaks version"):
+        a_journal(a_store(door_server.url)).find("key")
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b'{"columns": 1}', b'{"time": {"now": 1e999}}'])
+def test_an_answer_that_is_none_is_an_error_with_a_name(door_server, answer):
+    from fastapi.responses import Response
+
+    path = f"/odd-{len(answer)}"
+
+    @door_server.airflow.api_route(f"{path}{protocol.PATH}/{{step}}", methods=["POST"])
+    def odd(step: str):
+        return Response(answer, media_type="application/json")
+
+    with pytest.raises(JournalUnavailable, match="cut off, or is not the journal's"):
+        a_journal(a_store(door_server.url + path, retry_for=0)).find("key")
+
+
+def test_an_answer_without_end_is_an_error_with_a_name(door_server, behind, monkeypatch):
+    monkeypatch.setattr(protocol, "LARGEST_REPLY", 10)
+    with pytest.raises(JournalUnavailable, match="more than 10 bytes"):
+        a_journal(a_store(door_server.url, retry_for=0)).find("key")
+
+
+def test_what_is_on_the_wire_shows_neither_body_nor_number_nor_key(door_server, behind, monkeypatch):
+    sent = []
+    exchange = DoorBackend._exchange
+    monkeypatch.setattr(
+        DoorBackend, "_exchange", lambda self, step, body, *rest: sent.append(body) or exchange(self, step, body, *rest)
+    )
+    journal = a_journal(a_store(door_server.url))
+    send(journal, "a secret key")
+    assert isinstance(journal.reserve(a_request("a secret key")), Record)
+    said = b"".join(sent).decode()
+    assert len(sent) >= 5
+    assert not [word for word in ("Hello", "a secret key", "5556667777", *NUMBERS, "SELECT", "UPDATE") if word in said]
+
+
+@pytest.mark.parametrize(("module", "prefix"), [(journal_module, "statements."), (dedup, "alert_statements.")])
+def test_each_statement_of_the_journals_two_faces_may_pass(module, prefix):
+    used = re.findall(rf"\b{re.escape(prefix)}([A-Z_]+)\b", inspect.getsource(module))
+    names = {f"{prefix.removesuffix('statements.')}{name.lower()}" for name in used} & set(STATEMENTS)
+    assert len(names) > 5
+    assert names <= protocol.READS | protocol.WRITES
+
+
+def a_backend(url="http://127.0.0.1:1"):
+    return DoorBackend(Door(url, lambda is_newest: TOKEN), SYSTEM_CLOCK)
+
+
+def test_of_two_readings_of_the_clock_the_more_exact_one_counts_until_it_is_too_old():
+    backend = a_backend()
+    exact = Reading(now=1000.0, at=10.0, took=0.002)
+    vague = Reading(now=1001.05, at=11.0, took=0.2)
+    assert backend._best_with(vague) is vague
+    assert backend._best_with(exact) is exact
+    assert backend._best_with(vague) is exact
+    # 200 ppm of an hour are 0.72 s.
+    later = replace(vague, now=vague.now + 3600, at=vague.at + 3600)
+    assert backend._best_with(later) is later
+
+
+def test_a_clock_that_was_set_is_believed_at_once():
+    backend = a_backend()
+    backend._best_with(Reading(now=1000.0, at=10.0, took=0.002))
+    set_ahead = Reading(now=1061.0, at=11.0, took=0.2)
+    assert backend._best_with(set_ahead) is set_ahead
+
+
+def test_a_reading_is_wrong_by_no_more_than_half_of_the_way_there_and_back():
+    """The clock was read 0.3 s before the answer left; the server had the request for 0.5 of 0.9 s."""
+    told = protocol.Time(now=5000.0, ago=0.3, error=0.01, held=0.5)
+    reading = told.reading(asked=100.0, answered=100.9)
+    # It left between 100.5, where the way back took all of the 0.4 s, and 100.9, where that took nothing.
+    assert reading.at == pytest.approx(100.7 - 0.3)
+    assert reading.took / 2 == pytest.approx(0.2 + 0.01)
+
+
+def test_a_slot_is_due_by_the_best_reading_not_by_a_slow_answer(door_server, behind, wire):
+    store = a_store(wire.url)
+    store.open()
+    backend = store._process().backend(1)
+    best = backend._best
+    held = a_journal(store).reserve(a_request())
+    assert held.due == pytest.approx(held.at - backend._best.offset)
+    assert abs(backend._best.offset - best.offset) < 0.2
+
+
+def test_a_child_process_has_connections_of_its_own(door_server, behind):
+    journal = a_journal(a_store(door_server.url))
+    send(journal, "parent")
+    child = os.fork()
+    if not child:
+        found = None
+        with suppress(BaseException):
+            found = journal.find("parent")
+        os._exit(0 if found is not None and found.state == "sent" else 1)
+    assert journal.find("parent").state == "sent"
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_certificate_is_checked_by_the_authority_that_is_given(tmp_path, sqlite_url):
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with running_door("https", ssl_certfile=tmp_path / "server.pem") as server:
+        server.to(sqlite_url)
+        journal = a_journal(Store(Door(server.url, lambda is_newest: TOKEN, str(tmp_path / "ca.pem"))))
+        assert journal.find("key") is None
+        with pytest.raises(JournalUnavailable, match=r"certificate is not trusted here.*ssl_ca_file"):
+            a_journal(a_store(server.url)).find("key")

@@ -1,0 +1,66 @@
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="retry policies came with Airflow 3.3")
+from airflow.sdk.definitions.retry_policy import RetryAction
+
+from airflow_provider_dialogtech.exceptions import (
+    InDoubt,
+    InvalidMessage,
+    JournalUnavailable,
+    Throttled,
+    Unreachable,
+    WaitTooLong,
+)
+from airflow_provider_dialogtech.operators.retry_policy import DialogTechRetryPolicy
+
+# Airflow 3.4 can reschedule a task.
+AGAIN = getattr(RetryAction, "RESCHEDULE", RetryAction.RETRY)
+
+
+def decision_of(error, **options):
+    return DialogTechRetryPolicy(**options).evaluate(error, try_number=1, max_tries=3)
+
+
+def late(**later):
+    return WaitTooLong(sendable_at=datetime.now(timezone.utc) + timedelta(**later))
+
+
+def test_the_task_of_a_message_that_waits_too_long_runs_again_when_it_may_be_sent():
+    decision = decision_of(late(minutes=5))
+    assert decision.action is AGAIN
+    assert timedelta(minutes=4) < decision.retry_delay <= timedelta(minutes=5)
+    assert "no slot within max_wait" in decision.reason
+
+
+def test_the_task_of_a_throttled_message_runs_again_when_the_vendor_says():
+    decision = decision_of(Throttled(retry_after=90.0))
+    assert (decision.action, decision.retry_delay) == (AGAIN, timedelta(seconds=90))
+
+
+@pytest.mark.parametrize("error", [late(seconds=2), late(seconds=-60), Throttled(retry_after=0.0)], ids=repr)
+def test_it_does_not_run_again_within_30_seconds(error):
+    assert decision_of(error).retry_delay == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [WaitTooLong(), Throttled(), Unreachable(), JournalUnavailable(), InDoubt(), KeyError("x"), KeyboardInterrupt()],
+    ids=repr,
+)
+def test_after_another_error_airflow_decides_as_without_it(error):
+    assert decision_of(error).action is RetryAction.DEFAULT
+
+
+def test_a_reschedule_has_a_bound_and_0_means_a_retry():
+    if AGAIN is not RetryAction.RETRY:
+        assert decision_of(late(minutes=5)).reschedule_timeout == timedelta(hours=1)
+        assert decision_of(late(minutes=5), reschedule_timeout=60).reschedule_timeout == timedelta(minutes=1)
+    assert decision_of(late(minutes=5), reschedule_timeout=0).action is RetryAction.RETRY
+
+
+@pytest.mark.parametrize("wrong", [-1, "soon", True, float("nan")])
+def test_another_bound_is_refused_by_name(wrong):
+    with pytest.raises(InvalidMessage, match="reschedule_timeout must be a number of seconds or a timedelta"):
+        DialogTechRetryPolicy(reschedule_timeout=wrong)
