@@ -4,7 +4,8 @@ PYTHON ?= python3
 TESTS_AT_ONCE ?= 6
 NEWEST := 3.3.2
 MATRIX := 2.11.2 3.0.6 3.1.8 3.2.2 $(NEWEST) 3.4.0b2
-BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside import_errors lists page_beside
+BENCHMARKS := distance delivery reservation kills accounts overhead alerts alerts_beside import_errors lists page_beside \
+	scale compared
 
 # The oldest and the newest Python that each Airflow takes.
 PYTHON_FOR_2.11.2 := 3.10 3.12
