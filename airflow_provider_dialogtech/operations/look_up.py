@@ -112,7 +112,7 @@ def _hook_for(message: Record, conn_id: str | None, among: Iterable[str] | None)
         hook = hook_of(conn_id)
         if hook.settings.account == message.account:
             return hook
-        problem = f"the message {message.id} was not sent by the account of the connection {conn_id}"
+        problem = f"the message {message.id} was sent by another account, not by that of the connection {conn_id}"
     else:
         unreadable = []
         for name in conn_ids() if among is None else among:
