@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from airflow_provider_dialogtech.operations.usage import usage_of
 
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
-from airflow_provider_dialogtech.operations.messages import Messages
+from airflow_provider_dialogtech.operations.messages import Messages, usage_of
 from airflow_provider_dialogtech.sandbox.process import RunningSandbox, running_sandbox
 from benchmarks.scale import NUMBER, a_list
 from benchmarks.stores import running_postgres

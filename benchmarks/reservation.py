@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import sqlalchemy as sa
 from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -23,10 +22,10 @@ from pyrate_limiter import Limiter, PostgresBucket, Rate, SQLiteBucket
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
-from airflow_provider_dialogtech.journal.schema import messages
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.masking import digest
 from benchmarks.stores import running_postgres
+from tests.journal.filling import fill
 
 # A minute at full rate: as many rows as can matter to one reservation of a busy account.
 ROUND = 240
@@ -43,24 +42,6 @@ def reserve_through(store: Store) -> Callable[[], None]:
         journal.reserve(SlotRequest(uuid.uuid4().hex, ("5554332111",), "5556667777", "Hello"))
 
     return reserve
-
-
-def fill(store_url: str, rows: int) -> None:
-    """Write old rows of many accounts, as a journal has them after months."""
-    MessageJournal(Store(store_url), "nobody", RateLimits()).find("nothing")  # creates the tables
-    engine = sa.create_engine(store_url, future=True)
-    now = time.time()
-    one = {"number": "n", "state": "sent", "owner": "o", "attempt": 1, "digest": "d", "recipient_tail": "7777"}
-    for start in range(0, rows, 10_000):
-        batch = [
-            one
-            | {"account": digest("old", str(n % 20)), "key": uuid.uuid4().hex, "detail": "{}"}
-            | dict.fromkeys(("at", "deadline", "created", "updated"), now - 86400 - n)
-            for n in range(start, min(start + 10_000, rows))
-        ]
-        with engine.begin() as connection:
-            connection.execute(sa.insert(messages), batch)
-    engine.dispose()
 
 
 def timed(acquire: Callable[[], object], rounds: int) -> list[float]:
@@ -88,7 +69,8 @@ def main() -> None:
         print("|---|---|---|---|---|")
         for rows in chosen.old_rows:
             for name, url in (("SQLite", f"sqlite:///{folder}/journal{rows}.db"), ("PostgreSQL", postgres(f"j{rows}"))):
-                fill(url, rows)
+                if rows:
+                    fill(url, rows)
                 show("reserve", name, f"{rows:,}", timed(reserve_through(Store(url)), ROUND))
         bucket = SQLiteBucket.init_from_file(rates, db_path=f"{folder}/pyrate.db", use_file_lock=True)
         show("pyrate-limiter", "SQLite, file lock", "-", timed(lambda: Limiter(bucket).try_acquire("a"), ROUND))

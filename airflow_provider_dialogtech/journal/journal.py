@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from airflow_provider_dialogtech.exceptions import DialogTechError, JournalUnavailable
-from airflow_provider_dialogtech.journal import statements
+from airflow_provider_dialogtech.journal import queries, statements
 from airflow_provider_dialogtech.journal.backend import Reading, Statement
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.metrics import JOURNAL, NO_RECORDER, THROTTLED_REPLIES, Recorder
@@ -264,7 +264,7 @@ class MessageJournal:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         names = {"of_key": stored_key(key), "of_body_key": body_key}
-        found = earlier_attempt(self._store.ask(Statement(statements.FIND, names), sleep=sleep), body_key)
+        found = earlier_attempt(self._store.ask(Statement(queries.FIND, names), sleep=sleep), body_key)
         if found is not None and found.is_overdue and self.give_up(found, sleep=sleep):
             return found.given_up
         return found
@@ -275,7 +275,7 @@ class MessageJournal:
         :raises JournalUnavailable: when the journal cannot be used.
         """
         by_name = {stored_key(key): key for key in keys}
-        found = map(Record.of, self._store.ask(Statement(statements.FIND_SENT, {"of_keys": [*by_name]}), sleep=sleep))
+        found = map(Record.of, self._store.ask(Statement(queries.FIND_SENT, {"of_keys": [*by_name]}), sleep=sleep))
         return {by_name[str(record.key)]: record for record in found}
 
     def give_up(self, record: Record, *, sleep: Callable[[float], None] | None = None) -> bool:
@@ -295,7 +295,7 @@ class MessageJournal:
 
     def _is_settled(self, held: Reservation, **options: Any) -> bool:
         """Return whether a row has an outcome already: an answer was lost, or a person resolved it."""
-        rows = self._store.ask(Statement(statements.GET, {"of_id": held.id}), **options)
+        rows = self._store.ask(Statement(queries.GET, {"of_id": held.id}), **options)
         before_start = {State.RESERVED, State.RELEASED}
         return any(row.owner == held.owner and row.state not in before_start for row in rows)
 

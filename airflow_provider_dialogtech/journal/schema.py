@@ -232,17 +232,23 @@ def create_or_upgrade(connection: Connection) -> bool:
     before = [table for table in metadata.sorted_tables if found.has_table(table.name)]
     metadata.create_all(connection)
     for table in before:
-        _add_missing_columns(connection, table)
+        _upgrade(connection, table)
     return messages not in before
 
 
-def _add_missing_columns(connection: Connection, table: sa.Table) -> None:
-    there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+def _upgrade(connection: Connection, table: sa.Table) -> None:
+    """Add the columns and indexes that an earlier version did not have."""
+    found = sa.inspect(connection)
+    there = {column["name"] for column in found.get_columns(table.name)}
+    indexed = {index["name"]: index["column_names"] for index in found.get_indexes(table.name)}
     for column in table.columns:
         if column.name not in there:
             made = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {made}")
     for index in table.indexes:
+        columns = [column.name for column in index.columns]
+        if indexed.get(index.name, columns) != columns:
+            index.drop(connection)
         index.create(connection, checkfirst=True)
 
 

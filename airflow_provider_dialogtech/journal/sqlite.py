@@ -51,7 +51,7 @@ class _Forks:
         self.is_safe = is_safe
         self._changed = threading.Condition()
         self._open = 0
-        self._is_forking = False
+        self._forking: set[int] = set()  # the threads that do
 
     @contextmanager
     def connecting(self) -> Iterator[None]:
@@ -66,7 +66,7 @@ class _Forks:
                 advice="Start processes with multiprocessing's spawn method. Sending it again is safe then.",
             )
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_forking)
+            self._changed.wait_for(lambda: not self._forking)
             self._open += 1
         try:
             yield
@@ -77,13 +77,13 @@ class _Forks:
 
     def before(self) -> None:
         self._changed.acquire()
-        self._is_forking = True
+        self._forking.add(threading.get_ident())
         self._changed.wait_for(lambda: not self._open, _FORK_SECONDS)
 
     def in_parent(self) -> None:
-        if not self._is_forking:
+        if threading.get_ident() not in self._forking:
             return  # this module was imported by another thread while the fork was under way
-        self._is_forking = False
+        self._forking.remove(threading.get_ident())
         self._changed.notify_all()
         self._changed.release()
 

@@ -112,7 +112,7 @@ def _hook_for(message: Record, conn_id: str | None, among: Iterable[str] | None)
         hook = hook_of(conn_id)
         if hook.settings.account == message.account:
             return hook
-        problem = f"the message {message.id} was not sent by the account of the connection {conn_id}"
+        problem = f"the message {message.id} was sent by another account, not by that of the connection {conn_id}"
     else:
         unreadable = []
         for name in conn_ids() if among is None else among:
@@ -157,7 +157,8 @@ def _meaning(message: Record, listed: int, known: Mapping[State, int]) -> str:
     if message.state is not State.IN_DOUBT:
         return "DialogTech lists more of them than the journal has as sent."
     if doubtful > 1:
-        return f"Of the {doubtful} in doubt, {min(listed - sent, doubtful)} were sent, but not which: {_CAUTION}"
+        some = min(listed - sent, doubtful)
+        return f"Of the {doubtful} in doubt, {some} were sent, but the list does not say which. {_CAUTION}"
     return f"It was probably sent. If so, settle it as sent: `messages resolve {message.id} --sent`. {_CAUTION}"
 
 

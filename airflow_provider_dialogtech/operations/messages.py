@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from airflow_provider_dialogtech.exceptions import DialogTechError
-from airflow_provider_dialogtech.journal import statements
+from airflow_provider_dialogtech.journal import queries, statements
 from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.records import NO_INDEX, Record, task_name
 from airflow_provider_dialogtech.journal.states import State
@@ -55,7 +55,7 @@ class Messages:
         :param since: those of this many past seconds, and those still to be sent.
         :param dag_ids: only those of these DAGs; an empty id names those of no task.
         """
-        sql = statements.newest(
+        sql = queries.newest(
             None if state is None else State(state),
             of_dags=dag_ids is not None,
             of_run=bool(run_id),
@@ -69,7 +69,7 @@ class Messages:
     def dag_ids(self) -> Sequence[str]:
         """Return the DAGs that have messages, also those of other Airflows; an empty id stands for messages of no
         task."""
-        return [row.dag_id for row in self._store.ask(Statement(statements.DAG_IDS, {"most": MOST_LISTED}))]
+        return [row.dag_id for row in self._store.ask(Statement(queries.DAG_IDS, {"most": MOST_LISTED}))]
 
     def prune(self, retention: timedelta) -> None:
         """Delete the messages whose retention is over, a few at a time, so that no send waits for it.
@@ -82,7 +82,7 @@ class Messages:
 
     def get(self, id_: int) -> Record | None:
         """Return one message; None when the journal has no such row, or it is another Airflow's."""
-        found = self._ask(statements.GET_OURS, {"of_id": id_})
+        found = self._ask(queries.GET_OURS, {"of_id": id_})
         return found[0] if found else None
 
     def resolve(self, id_: int, outcome: Literal["sent", "unsent"], *, by: str) -> bool:
@@ -120,9 +120,9 @@ class Messages:
             "begin": begin.timestamp(),
             "end": end.timestamp(),
         }
-        sql = statements.STATES_OF_SAME
+        sql = queries.STATES_OF_SAME
         if not any_number:
-            sql, values["of_number"] = statements.STATES_OF_SAME_FROM_NUMBER, message.number
+            sql, values["of_number"] = queries.STATES_OF_SAME_FROM_NUMBER, message.number
         found = [State(row.state) for row in self._store.ask(Statement(sql, values))]
         return {state: found.count(state) for state in State if state in found}
 
@@ -282,6 +282,6 @@ def usage_of(store: Store) -> Usage:
 
     :raises JournalUnavailable: when the journal cannot be used.
     """
-    numbers = tuple(NumberUsage(*row) for row in store.ask(Statement(statements.USAGE_OF_NUMBERS, {})))
-    (of_alerts,) = store.ask(Statement(statements.USAGE_OF_ALERTS, {}))
+    numbers = tuple(NumberUsage(*row) for row in store.ask(Statement(queries.USAGE_OF_NUMBERS, {})))
+    (of_alerts,) = store.ask(Statement(queries.USAGE_OF_ALERTS, {}))
     return Usage(numbers, int(of_alerts.sent), int(of_alerts.suppressed))

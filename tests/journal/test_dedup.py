@@ -107,6 +107,15 @@ def test_what_was_about_to_be_sent_and_is_not_is_in_the_next_count(gate, store):
     assert gate.decide("dag failed", ALICE, None).claim.suppressed == 2
 
 
+def test_a_message_that_failures_are_over_and_does_not_leave_is_no_alert_to_count(gate, store):
+    send(store, gate.decide("dag failed", ALICE, None).claim)
+    over = gate.resolve("dag failed", ALICE)
+    failed = gate.decide("dag failed", ALICE, None).claim
+    gate.release(over)
+    send(store, failed)
+    assert gate.decide("dag failed", ALICE, None).claim.suppressed == 0
+
+
 def test_of_sixteen_at_once_one_sends(store):
     barrier = threading.Barrier(16)
 
@@ -139,9 +148,11 @@ def test_a_late_release_does_not_take_the_claim_of_another(gate, store, set_back
     late = gate.decide("dag failed", ALICE, COOLDOWN).claim
     set_back(LEASE + 1)
     now = gate.decide("dag failed", ALICE, COOLDOWN).claim
+    assert now.suppressed == 1
     gate.release(late)
     send(store, now)
     assert gate.decide("dag failed", ALICE, COOLDOWN).claim is None
+    assert gate.decide("dag failed", ALICE, None).claim.suppressed == 1  # the one before, and nothing twice
 
 
 def test_a_callback_killed_while_it_waited_mutes_nobody_after_its_lease(gate, store, set_back):

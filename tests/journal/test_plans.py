@@ -6,8 +6,10 @@ import time
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
+from airflow_provider_dialogtech.journal.backend import ByStore
+from airflow_provider_dialogtech.journal.queries import newest
 from airflow_provider_dialogtech.journal.schema import metadata
-from airflow_provider_dialogtech.journal.statements import STATEMENTS, newest
+from airflow_provider_dialogtech.journal.statements import STATEMENTS
 from airflow_provider_dialogtech.journal.states import State
 from tests.journal.filling import DIGEST, fill
 
@@ -34,8 +36,13 @@ VALUES = {
 
 def questions(is_file):
     """Return every statement for one store, by its name."""
-    other = "postgres" if is_file else "sqlite"
-    found = {name: sql for name, sql in STATEMENTS.items() if not name.endswith(other)}
+    kind, other = ("sqlite", "postgres") if is_file else ("postgres", "sqlite")
+    found = {
+        f"{name} {number}" if number else name: part
+        for name, sql in STATEMENTS.items()
+        if not name.endswith(other)
+        for number, part in enumerate(getattr(sql, kind) if isinstance(sql, ByStore) else [sql])
+    }
     for state, dags, run, task in itertools.product([None, *State], *[[False, True]] * 3):
         names = [state or "any", *["of_dags"] * dags, *["of_run"] * run, *["of_task"] * task]
         found[f"newest {' '.join(names)}"] = newest(state, of_dags=dags, of_run=run, of_task=task, in_file=is_file)

@@ -1,6 +1,8 @@
 """Texts that meet a kill, a clear and a long line."""
 
+import os
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -9,7 +11,6 @@ from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.schema import messages
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
-from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.journal import journal_store
 
 try:
@@ -18,6 +19,8 @@ except ImportError:  # Airflow 2
     from airflow import DAG
 
 START = {"schedule": None, "start_date": datetime(2026, 1, 1, tzinfo=timezone.utc)}
+# A task that has no setting of the journal reaches it where Airflow 3 keeps it for all.
+JOURNAL = Path(os.environ["AIRFLOW_HOME"], "dialogtech_journal.db")
 DELIVERY = "dialogtech_delivery"
 LONG_LINE = "dialogtech_long_line"
 # Every try makes another message of it.
@@ -30,7 +33,7 @@ def keep_the_line_busy(context):
     journal = MessageJournal(journal_store(), settings.account, settings.limits)
     held = journal.reserve(SlotRequest("another message", settings.from_numbers, "5556668888", "Hi"))
     if isinstance(held, Reservation):
-        with sa.create_engine(config.journal_url()).begin() as connection:
+        with sa.create_engine(f"sqlite:///{JOURNAL}").begin() as connection:
             another_text = messages.update().where(messages.c.id == held.id)
             connection.execute(another_text.values(at=held.at + 15, state="sent"))
 
