@@ -330,6 +330,20 @@ def test_each_certificate_of_airflows_settings_is_trusted_and_no_other(certifica
             behind_tls(server, "/not/there").find("key")
 
 
+def test_a_proxy_does_not_change_what_is_trusted(certificates, monkeypatch, sqlite_url):
+    """A proxy's CONNECT, for an address that only the proxy knows."""
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with running_door("https", ssl_certfile=certificates["server.pem"]) as server, wire_to(server.url) as wire:
+        server.to(sqlite_url)
+        wire.is_proxy = True
+        monkeypatch.setenv("HTTPS_PROXY", wire.url)
+        assert behind_tls(server, certificates["server-ca.pem"]).find("key") is None
+        assert wire.accepted
+        with pytest.raises(JournalUnavailable, match="certificate is not trusted here"):
+            behind_tls(server, certificates["other-ca.pem"]).find("key")
+
+
 def test_a_server_that_asks_for_a_certificate_gets_the_one_of_airflows_settings(certificates, sqlite_url):
     asked = {"ssl_ca_certs": certificates["client-ca.pem"], "ssl_cert_reqs": ssl.CERT_REQUIRED}
     with running_door("https", ssl_certfile=certificates["server.pem"], **asked) as server:
