@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -63,16 +64,18 @@ def running_api_server(journal_url: str) -> Iterator[str]:
 def busy_ui(url: str, per_second: float) -> Iterator[None]:
     """Let users look at pages meanwhile."""
     spawn = multiprocessing.get_context("spawn")
-    process = spawn.Process(target=_look_at_pages, args=(url, per_second), daemon=True)
+    answered, begun = spawn.Value("i", 0), time.monotonic()
+    process = spawn.Process(target=_look_at_pages, args=(url, per_second, answered), daemon=True)
     process.start()
     try:
         yield
     finally:
+        print(f"The users got {answered.value / (time.monotonic() - begun):.0f} pages per second.", file=sys.stderr)
         process.kill()
         process.join()
 
 
-def _look_at_pages(url: str, per_second: float) -> None:
+def _look_at_pages(url: str, per_second: float, answered: Any) -> None:
     token = requests.get(f"{url}/auth/token", timeout=60).json()["access_token"]
 
     def look(user: int) -> None:
@@ -82,6 +85,8 @@ def _look_at_pages(url: str, per_second: float) -> None:
             for place in itertools.count():
                 time.sleep(max(0.0, begun + place * USERS / per_second - time.monotonic()))
                 session.get(url + PAGES[(user + place) % len(PAGES)], timeout=60).raise_for_status()
+                with answered.get_lock():
+                    answered.value += 1
 
     with ThreadPoolExecutor(USERS) as users:
         for ended in [users.submit(look, user) for user in range(USERS)]:
