@@ -68,7 +68,7 @@ async def _access(user: GetUserDep) -> Access:
 
 
 def _store() -> Store:
-    return journal_store(patience=PATIENCE)
+    return journal_store(patience=PATIENCE, is_server=True)
 
 
 def _messages() -> Messages:

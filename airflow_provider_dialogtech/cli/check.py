@@ -168,14 +168,17 @@ def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Findin
     measured: Probe | None = None
     try:
         store = journal_store(patience=_PATIENCE)
-        measured = probe(store)
+        if place_of(situation()) is not Place.DOOR:
+            measured = probe(store)
     except (JournalUnavailable, InvalidConnection) as error:
         yield _wrong("journal", error)
     else:
-        kind = "a file of this machine" if store.is_file else "PostgreSQL"
-        yield Finding("journal", True, f"{kind} can be read and written")
+        if measured is not None:
+            kind = "a file of this machine" if store.is_file else "PostgreSQL"
+            yield Finding("journal", True, f"{kind} can be read and written")
         yield from _shared(store)
-        yield _distance(measured, settings)
+        if measured is not None:
+            yield _distance(measured, settings)
         if tasks_use_door():
             yield _door()
     yield _versions(measured)

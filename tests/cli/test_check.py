@@ -10,6 +10,7 @@ from airflow_provider_dialogtech.journal.schema import VERSION, accounts
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.operations.probe import Probe, probe
 from airflow_provider_dialogtech.settings import config
+from airflow_provider_dialogtech.settings.journal import Place
 from tests.conftest import FROM_NUMBERS
 from tests.journal.looking import rows
 
@@ -203,6 +204,18 @@ def test_the_way_through_the_api_server_is_measured_where_tasks_use_it(check, sa
     monkeypatch.setattr(module, "door_store", closed)
     code, found = check()
     assert (code, found["API server"][""], found["API server"]["what to do"]) == (1, "✗", "Start it.")
+
+
+def test_a_command_that_asks_the_api_server_measures_only_that(check, sandbox_connection, monkeypatch, pool):
+    store = module.journal_store()
+    for changed in ("place_of", "tasks_use_door"):
+        monkeypatch.setattr(module, changed, lambda *_: Place.DOOR)
+    for opened in ("journal_store", "door_store"):
+        monkeypatch.setattr(module, opened, lambda **_: store)
+    code, found = check()
+    assert (code, found["API server"][""]) == (0, "✓")
+    assert found["journal is shared"]["found"].startswith("Airflow's API server")
+    assert not {"journal", "journal is near"} & set(found)
 
 
 def test_an_unavailable_journal_is_reported(check, sandbox_connection, pool, monkeypatch, tmp_path):
