@@ -245,9 +245,8 @@ def _engine(url: str | URL, connect_args: Mapping[str, Any]) -> Engine:
     if parsed.get_driver_name() == "psycopg":
         from psycopg import ClientCursor
 
-        # Behind PgBouncer, a prepared statement would end up on another client's connection. Values are put into the
-        # SQL by
-        # the client, so that one message may hold several statements.
+        # Behind PgBouncer, a prepared statement would end up on another client's connection. The client puts values
+        # into the SQL, so that one message may hold several statements.
         arguments |= {"prepare_threshold": None, "cursor_factory": ClientCursor}
     engine = sa.create_engine(
         parsed,

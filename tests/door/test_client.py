@@ -31,6 +31,7 @@ from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.statements import STATEMENTS
 from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.operations.messages import Messages
 from tests.doors import TOKEN, running_door, wire_to
 from tests.journal.looking import rows
 
@@ -244,6 +245,16 @@ def test_each_statement_of_the_journals_two_faces_may_pass(module, prefix):
     names = {f"{prefix.removesuffix('statements.')}{name.lower()}" for name in used} & set(STATEMENTS)
     assert len(names) > 5
     assert names <= protocol.READS | protocol.WRITES
+
+
+def test_a_question_of_people_is_refused_by_name_before_it_is_asked(wire):
+    with pytest.raises(JournalUnavailable, match="only through Airflow's API server") as raised:
+        Messages(a_store(wire.url)).list(since=60)
+    assert raised.value.advice == "Run the command where the API server runs."
+
+
+def test_a_list_may_take_longer_than_a_year(wire):
+    assert isinstance(a_journal(a_store(wire.url)).reserve(a_request(), max_wait=1e12), Reservation)
 
 
 def a_backend(url="http://127.0.0.1:1"):
