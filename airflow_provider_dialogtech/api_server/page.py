@@ -56,7 +56,10 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_reads = Threads(4, patience=PATIENCE)
+READS = 2
+"""How many questions may run at a time: each may hold one of the process's 4 connections to the journal for seconds,
+and the door uses the same ones."""
+_reads = Threads(READS, patience=PATIENCE)
 _look_ups = LookUps(2, deadline=LOOK_UP_SECONDS)
 
 

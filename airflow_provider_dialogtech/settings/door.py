@@ -41,7 +41,7 @@ def door_store(*, patience: float | None = None, retry_for: float | None = None)
         connection = _connection(past_caches=True) if is_newest or not read else read.pop()
         return Opaque(connection.password or "")
 
-    door = Door(_address(read[0]), token, config.api_ca_file())
+    door = Door(_address(read[0]), token, config.api_ca_files(), config.api_client_cert())
     return Store(door, patience=PATIENCE if patience is None else patience, retry_for=retry_for)
 
 

@@ -3,6 +3,7 @@ from datetime import datetime, timezone
 
 import pytest
 
+from airflow_provider_dialogtech._compat import IS_AIRFLOW_3
 from airflow_provider_dialogtech.cli import check as module
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.schema import VERSION, accounts
@@ -164,8 +165,10 @@ def test_a_pool_that_is_missing_is_reported(check, scheduler, sandbox_connection
 def test_a_file_with_an_executor_of_many_machines_is_reported(check, sandbox_connection, pool, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     code, found = check()
-    assert (code, found["journal is shared"][""]) == (1, "✗")
-    assert "CeleryExecutor" in found["journal is shared"]["found"]
+    # Airflow 3's API server may have such a file: the journal itself is right there.
+    problem = found["journal is shared" if IS_AIRFLOW_3 else "journal"]
+    assert (code, problem[""]) == (1, "✗")
+    assert "CeleryExecutor" in problem["found"]
 
 
 @pytest.mark.usefixtures("pool", "near")

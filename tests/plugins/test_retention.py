@@ -9,6 +9,7 @@ from unittest.mock import create_autospec
 
 import pytest
 
+from airflow_provider_dialogtech._compat import IS_AIRFLOW_3
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
@@ -82,6 +83,7 @@ def test_the_scheduler_asks_the_api_server_where_that_has_a_journal_of_its_own(j
     assert left(journal) == 0
 
 
+@pytest.mark.skipif(not IS_AIRFLOW_3, reason="Airflow 2 has no API server")
 def test_the_api_server_deletes_them_where_it_alone_knows_the_journal(journal, monkeypatch):
     monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.place_of", lambda _: Place.NOWHERE)
     retention.prune()
