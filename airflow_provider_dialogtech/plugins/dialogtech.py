@@ -57,7 +57,7 @@ def _at_start(app: Any) -> Any:
 def _say_where_the_journal_is() -> None:
     try:
         now = situation(is_server=True)
-        # Nobody needs the connection where all tasks run on one machine, unless it says what is no longer so.
+        # Where all tasks run on one machine, the connection has no use, except to correct what it has said before.
         if now.is_local and not now.is_set and not server_has_own_journal():
             return
         if say_where_the_journal_is() == "created":

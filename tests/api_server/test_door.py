@@ -27,6 +27,7 @@ from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.store import Store
 from tests.doors import RETENTION, TOKEN
 from tests.journal.looking import edit, rows
+from tests.settings.test_token import metadata  # noqa: F401 - a fixture
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}", protocol.VERSION_HEADER: protocol.version()}
 NUMBER = "5554332111"
@@ -380,7 +381,7 @@ def test_slow_questions_of_the_page_leave_connections_to_the_door(postgres_url):
     assert asyncio.run(play()) == [200] * 4
 
 
-def test_airflow_mounts_the_door_before_the_page(metadata_db, sqlite_url, monkeypatch):
+def test_airflow_mounts_the_door_before_the_page(metadata, sqlite_url, monkeypatch):  # noqa: F811
     from fastapi import FastAPI
 
     from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
