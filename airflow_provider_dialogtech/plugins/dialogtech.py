@@ -16,6 +16,7 @@ from airflow_provider_dialogtech.plugins.listener import Listener, keep_retentio
 from airflow_provider_dialogtech.plugins.pools import SECONDS_TO_READ
 from airflow_provider_dialogtech.settings.config import HOURS, PAGE, PREFIX, page_path
 from airflow_provider_dialogtech.settings.door import say_where_the_journal_is
+from airflow_provider_dialogtech.settings.journal import situation
 from airflow_provider_dialogtech.settings.token import CONN_ID
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ def _at_start(app: Any) -> Any:
 
 def _say_where_the_journal_is() -> None:
     try:
-        if say_where_the_journal_is() == "created":
+        # Where all tasks run on one machine, they need no API server.
+        if not situation(is_server=True).is_local and say_where_the_journal_is() == "created":
             log.info("The connection %s was created. Tasks reach the delivery journal with it.", CONN_ID)
     except DialogTechError as error:
         log.error("Other processes do not know where the delivery journal is: %s. %s", error.reason, error.advice)  # noqa: TRY400

@@ -46,6 +46,12 @@ def test_the_others_follow_the_api_server_to_its_own_journal_and_back(metadata, 
         assert place_of(situation()) is place
 
 
+def test_nothing_is_said_where_all_tasks_run_on_one_machine(metadata, start, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
+    start(is_set=True)
+    assert server_has_own_journal() is None
+
+
 def test_a_token_that_was_deleted_comes_back_with_what_the_api_server_says(metadata, monkeypatch, sqlite_url):  # noqa: F811
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", sqlite_url)
     newest_token()
