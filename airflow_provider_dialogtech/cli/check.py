@@ -30,12 +30,15 @@ from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.door import door_store
 from airflow_provider_dialogtech.settings.journal import (
     CARRY_OVER,
+    ONLY_ON_SERVER,
+    SET_IT_HERE,
     Place,
     earlier_file,
     file_of_one_machine,
     journal_store,
     place_of,
     situation,
+    tasks_miss_the_server,
     tasks_use_door,
     why,
 )
@@ -190,6 +193,8 @@ def _shared(store: Store) -> Iterator[Finding]:
     place = place_of(now)
     if place is Place.SETTING and store.is_file and not now.is_local:
         yield _wrong("journal is shared", file_of_one_machine())
+    elif tasks_miss_the_server():
+        yield Finding("journal is shared", False, ONLY_ON_SERVER, SET_IT_HERE)
     else:
         yield Finding("journal is shared", True, why(place, now))
     if place is not Place.FILE and (file := earlier_file(store)):

@@ -17,7 +17,7 @@ from airflow_provider_dialogtech.plugins.pools import SECONDS_TO_READ
 from airflow_provider_dialogtech.settings.config import HOURS, PAGE, PREFIX, page_path
 from airflow_provider_dialogtech.settings.door import say_where_the_journal_is
 from airflow_provider_dialogtech.settings.journal import situation
-from airflow_provider_dialogtech.settings.token import CONN_ID
+from airflow_provider_dialogtech.settings.token import CONN_ID, server_has_own_journal
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,11 @@ def _at_start(app: Any) -> Any:
 
 def _say_where_the_journal_is() -> None:
     try:
-        # Where all tasks run on one machine, they need no API server.
-        if not situation(is_server=True).is_local and say_where_the_journal_is() == "created":
+        now = situation(is_server=True)
+        # Nobody needs the connection where all tasks run on one machine, unless it says what is no longer so.
+        if now.is_local and not now.is_set and not server_has_own_journal():
+            return
+        if say_where_the_journal_is() == "created":
             log.info("The connection %s was created. Tasks reach the delivery journal with it.", CONN_ID)
     except DialogTechError as error:
         log.error("Other processes do not know where the delivery journal is: %s. %s", error.reason, error.advice)  # noqa: TRY400

@@ -18,7 +18,12 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConne
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.settings import config, host
-from airflow_provider_dialogtech.settings.journal import tasks_use_door
+from airflow_provider_dialogtech.settings.journal import (
+    ONLY_ON_SERVER,
+    SET_IT_HERE,
+    tasks_miss_the_server,
+    tasks_use_door,
+)
 from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 
 log = logging.getLogger(__name__)
@@ -97,6 +102,9 @@ class Listener:
             log_alert_on()
         except Exception:
             log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
+        with suppress(Exception):
+            if tasks_miss_the_server():
+                log.error("%s. %s", ONLY_ON_SERVER, SET_IT_HERE)
         with suppress(Exception):
             _warn_of_a_taken_directory()
         # A Job gets its type only after this hook.

@@ -98,6 +98,16 @@ def tasks_use_door() -> bool:
     return IS_AIRFLOW_3 and place_of(situation(is_server=True)._replace(server_has_own=None)) is Place.DOOR
 
 
+def tasks_miss_the_server() -> bool:
+    """Return whether tasks use this machine's file although the API server has a journal of its own.
+
+    Tasks of a local executor do not ask the API server; they have the scheduler's settings.
+    """
+    now = situation()
+    asks = now.is_airflow_3 and now.is_local and bool(now.metadata) and not now.is_set
+    return asks and server_has_own_journal() is True
+
+
 def journal_store(*, patience: float | None = None, retry_for: float | None = None, is_server: bool = False) -> Store:
     """Open the journal of this process.
 
@@ -212,6 +222,9 @@ def file_of_one_machine() -> InvalidConnection:
         else _SHARE_A_DATABASE,
     )
 
+
+ONLY_ON_SERVER = "[dialogtech] journal_url is set on the API server but not here, and tasks use a file of this machine"
+SET_IT_HERE = "Set it here too: tasks that run on the scheduler's machine have the scheduler's settings."
 
 _SHARE_A_DATABASE = (
     "Set [dialogtech] journal_url to a PostgreSQL database that all of them reach. Or, if all tasks share a file that "

@@ -218,6 +218,14 @@ def test_a_command_that_asks_the_api_server_measures_only_that(check, sandbox_co
     assert not {"journal", "journal is near"} & set(found)
 
 
+@pytest.mark.usefixtures("sandbox_connection", "pool")
+def test_tasks_that_miss_the_api_servers_journal_are_reported(check, monkeypatch):
+    monkeypatch.setattr(module, "tasks_miss_the_server", lambda: True)
+    code, found = check()
+    assert (code, found["journal is shared"][""]) == (1, "✗")
+    assert "on the API server but not here" in found["journal is shared"]["found"]
+
+
 def test_an_unavailable_journal_is_reported(check, sandbox_connection, pool, monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path}/no/such/folder.db")
     code, found = check()

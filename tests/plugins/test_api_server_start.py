@@ -5,12 +5,12 @@ import threading
 import pytest
 
 from airflow_provider_dialogtech._compat import IS_AIRFLOW_3
-from airflow_provider_dialogtech.plugins import dialogtech
+from airflow_provider_dialogtech.plugins import dialogtech, listener
 from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
 from airflow_provider_dialogtech.settings.door import newest_token
-from airflow_provider_dialogtech.settings.journal import Place, place_of, situation
+from airflow_provider_dialogtech.settings.journal import Place, place_of, situation, tasks_miss_the_server
 from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token, server_has_own_journal
-from tests.settings.test_token import metadata  # noqa: F401 - a fixture
+from tests.settings.test_token import metadata, stored  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.skipif(not IS_AIRFLOW_3, reason="Airflow 2 has no API server")
 
@@ -46,10 +46,21 @@ def test_the_others_follow_the_api_server_to_its_own_journal_and_back(metadata, 
         assert place_of(situation()) is place
 
 
-def test_nothing_is_said_where_all_tasks_run_on_one_machine(metadata, start, monkeypatch):  # noqa: F811
+def test_local_tasks_that_miss_the_api_servers_journal_are_named(metadata, start, monkeypatch):  # noqa: F811
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
-    start(is_set=True)
-    assert server_has_own_journal() is None
+    start(is_set=False)
+    assert stored(metadata) == []  # nobody needs the connection
+    for is_set in (True, False):
+        start(is_set=is_set)
+        assert place_of(situation()) is Place.FILE
+        assert tasks_miss_the_server() is is_set
+
+
+def test_the_scheduler_says_that_its_tasks_miss_it(metadata, monkeypatch, caplog):  # noqa: F811
+    monkeypatch.setattr(listener, "tasks_miss_the_server", lambda: True)
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__CREATE_POOLS", "False")
+    listener.Listener().on_starting(type("Job", (), {"job_type": "TriggererJob"})())
+    assert "journal_url is set on the API server but not here" in caplog.text
 
 
 def test_a_token_that_was_deleted_comes_back_with_what_the_api_server_says(metadata, monkeypatch, sqlite_url):  # noqa: F811
