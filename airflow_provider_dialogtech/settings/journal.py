@@ -128,7 +128,7 @@ def journal_store(*, patience: float | None = None, retry_for: float | None = No
     if place is Place.DOOR:
         from airflow_provider_dialogtech.settings.door import door_store
 
-        _warn_of_an_earlier_file()
+        # A file in AIRFLOW_HOME may be the API server's journal: it warns of an earlier one itself.
         return door_store(patience=patience, retry_for=retry_for)
     if place is Place.METADATA:
         _warn_of_an_earlier_file()

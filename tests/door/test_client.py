@@ -257,6 +257,14 @@ def test_a_list_may_take_longer_than_a_year(wire):
     assert isinstance(a_journal(a_store(wire.url)).reserve(a_request(), max_wait=1e12), Reservation)
 
 
+def test_the_api_server_may_be_behind_a_socks_proxy(unused_port, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"socks5://127.0.0.1:{unused_port}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(StoreAway, match="the connection was refused or lost"):
+        a_backend("http://api-server.example").read_clock(5.0)
+
+
 def a_backend(url="http://127.0.0.1:1"):
     return DoorBackend(Door(url, lambda is_newest: TOKEN), SYSTEM_CLOCK)
 
