@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
+from http.client import HTTPResponse
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from sqlalchemy.engine import Row
 
+from airflow_provider_dialogtech.api.raw_reply import BoundedReader, CallDeadline, TooLarge
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
@@ -25,6 +27,7 @@ from airflow_provider_dialogtech.journal.backend import Plan, Reading, Statement
 from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.journal.planner import Planned, Planning
 from airflow_provider_dialogtech.journal.timing import Timing
+from airflow_provider_dialogtech.masking import without_locals
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -32,8 +35,10 @@ MOST_CONNECTIONS = 4
 """How many requests of a process may be open at a time."""
 _CONNECT_SECONDS = 5.0
 _CHUNK = 64 * 1024
+_LARGEST_HEAD = 64 * 1024
 # The largest drift between two clocks; quartz is several times better.
 _DRIFT = 200e-6
+_NO_ANSWER = "its answer was cut off, or is not the journal's"
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,7 @@ class Door:
     def name(self) -> str:
         """Its host and path, for errors."""
         parts = urlsplit(self.url)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}{protocol.PATH}"
+        return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}{protocol.PATH}"
 
     @property
     def advice(self) -> str:
@@ -84,7 +88,8 @@ class DoorBackend:
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._best: Reading | None = None
         self._session = requests.Session()
-        self._session.mount("http", HTTPAdapter(pool_connections=1, pool_maxsize=MOST_CONNECTIONS))
+        scheme = door.url.partition("://")[0].lower()
+        self._session.mount(f"{scheme}://", _BoundedAdapter(pool_connections=1, pool_maxsize=MOST_CONNECTIONS))
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, timeout: float) -> T:  # noqa: ARG002
         if not isinstance(plan, Planning):
@@ -93,6 +98,8 @@ class DoorBackend:
         latest = self._best or self.read_clock(timeout)
         request = protocol.Reserve.of(plan, latest, asked, _server_timeout(timeout))
         decided, reading = self._timed("reserve", request, protocol.Decided, timeout)
+        if not decided.is_to(plan, reading):
+            raise StoreAway(_NO_ANSWER)
         answer: Any = Planned(decided.to(self._best_with(reading)), reading)
         return answer  # type: ignore[no-any-return]
 
@@ -107,6 +114,8 @@ class DoorBackend:
         found = self._post("ask", request, protocol.Rows, timeout)
         row = _row_of(tuple(question.sql.selected_columns.keys()))
         values = [dict(zip(found.columns, each, strict=False)) for each in found.rows]
+        if not protocol.are_of(question.sql, values):
+            raise StoreAway(_NO_ANSWER)
         # A newer server may know of more columns.
         rows: Any = [row(*map(each.get, row._fields)) for each in values]
         return rows  # type: ignore[no-any-return]
@@ -153,7 +162,7 @@ class DoorBackend:
         with suppress(ValidationError):
             found = answer.model_validate_json(said)
         if found is None:
-            raise StoreAway("its answer was cut off, or is not the journal's")
+            raise StoreAway(_NO_ANSWER)
         return found
 
     def _send(self, step: str, body: bytes, token: str, until: float) -> tuple[int, bytes]:
@@ -165,13 +174,17 @@ class DoorBackend:
             problem = _problem(error)
         except (OSError, ValueError) as error:  # the file of authorities, or an invalid address
             problem = StoreAway(type(error).__name__)
+        except TooLarge:
+            problem = StoreAway(f"its answer has more than {protocol.LARGEST_REPLY} bytes")
         finally:
             self._free.release()
         # Outside the except block: the library's error carries the request.
         raise problem
 
+    @without_locals
     def _exchange(self, step: str, body: bytes, token: str, until: float) -> tuple[int, bytes]:
         remaining = max(0.1, until - self._clock.monotonic())
+        _this_thread.deadline = CallDeadline(remaining)
         with self._session.post(
             f"{self._door.url.rstrip('/')}{protocol.PATH}/{step}",
             data=body,
@@ -190,9 +203,7 @@ class DoorBackend:
             for piece in response.iter_content(_CHUNK):
                 said += piece
                 if len(said) > protocol.LARGEST_REPLY:
-                    raise StoreAway(f"its answer has more than {protocol.LARGEST_REPLY} bytes")
-                if self._clock.monotonic() > until:
-                    raise requests.Timeout
+                    raise TooLarge
             return response.status_code, bytes(said)
 
     def _error(self, status: int, said: bytes, step: str) -> StoreAway | JournalUnavailable:
@@ -223,6 +234,26 @@ class DoorBackend:
         return unusable(f"{words}: {tried}", advice)
 
 
+_this_thread = threading.local()
+
+
+class _BoundedResponse(HTTPResponse):
+    """A reply that is read within its request's time; the time-out of `requests` bounds only a single read."""
+
+    def __init__(self, connection: Any, *args: Any, **options: Any) -> None:
+        reader: Any = BoundedReader(connection, _this_thread.deadline, _LARGEST_HEAD + protocol.LARGEST_REPLY)
+        super().__init__(reader, *args, **options)
+
+
+class _BoundedAdapter(HTTPAdapter):
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **options)
+        kind = pool.ConnectionCls
+        if kind.response_class is not _BoundedResponse:
+            pool.ConnectionCls = type(kind.__name__, (kind,), {"response_class": _BoundedResponse})
+        return pool
+
+
 class _Bearer(AuthBase):
     """Shows the token; as a header alone, one in ~/.netrc would take its place."""
 
@@ -247,7 +278,8 @@ def _problem(error: requests.RequestException) -> StoreAway | JournalUnavailable
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return StoreAway("no connection could be made in time")
-    if isinstance(error, requests.Timeout):
+    # In the middle of a body, `requests` calls that a lost connection.
+    if isinstance(error, requests.Timeout) or "Read timed out" in str(error):
         return StoreAway("it did not answer in time")
     if isinstance(error, requests.ConnectionError):
         return StoreAway("the connection was refused or lost")
