@@ -28,10 +28,12 @@ from airflow_provider_dialogtech.journal.backend import Backend, Reading, Statem
 from airflow_provider_dialogtech.journal.errors import StoreAway
 from airflow_provider_dialogtech.journal.statements import NOW
 from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.masking import Opaque
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.door import newest_token
 from airflow_provider_dialogtech.settings.journal import journal_store
 
+_BEARER = "Bearer "
 _BUSY = "the journal's API server is busy"
 
 T = TypeVar("T")
@@ -169,8 +171,8 @@ class JournalDoor:
                 f"the delivery journal's API server speaks version {protocol.version()}, and this side another one",
                 "Install the same version of airflow-provider-dialogtech on the API server and here.",
             )
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not await self._token.is_it(token):
+        given = Opaque(request.headers.get("Authorization", ""))
+        if not given.startswith(_BEARER) or not await self._token.is_it(Opaque(given.removeprefix(_BEARER))):
             raise Refused(HTTPStatus.FORBIDDEN, "the token is not valid")
         try:
             with anyio.fail_after(BODY_SECONDS):

@@ -6,13 +6,13 @@ Times travel as seconds from now, since the two sides share no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.journal.backend import ByStore, ClockReadings, Reading, Statement
@@ -21,6 +21,7 @@ from airflow_provider_dialogtech.journal.planner import Answer, Planner, Plannin
 from airflow_provider_dialogtech.journal.records import NamedRequest, Record, Reservation
 from airflow_provider_dialogtech.journal.statements import STATEMENTS
 from airflow_provider_dialogtech.journal.states import State
+from airflow_provider_dialogtech.masking import clean
 
 PATH = "/dialogtech/journal"
 """The door's path below that of the API server."""
@@ -50,8 +51,17 @@ _NULLABLE = frozenset(
 _TOKENS = frozenset({"of_owner", "of_claim", "new_claim", "new_last_suppressed", "new_resolution"})
 _LARGEST_NUMBER = 2**31 - 1
 _LARGEST_FLOAT = 1e12
+<<<<<<< HEAD
 _LONGEST_SECONDS = 366 * 86400.0
+=======
+_DAY = 86400.0
+# A message that is being sent for ever could be settled by nobody, and a usual time below 0 would make all later ones
+# late. A connection's time-out is an hour at most, but its outcome may be written later.
+_DURATIONS = {"timeout": (0.0, 3600.0), "took": (0.0, _DAY), "pause": (0.0, _DAY)}
+_YEAR = 366 * _DAY
+>>>>>>> w-attack
 _LARGEST_DETAIL = 16 * 1024
+_LARGEST_ID = 2**63
 _TAIL = 4
 
 # Printable ASCII, as digests and tokens are. The store's columns are no longer.
@@ -59,10 +69,14 @@ _Digest = Annotated[str, StringConstraints(max_length=64, pattern=r"^[ -~]*$")]
 _Token = Annotated[str, StringConstraints(max_length=32, pattern=r"^[ -~]*$")]
 _Name = Annotated[str, StringConstraints(max_length=LONGEST_NAME)]
 _LONGEST_WORDS = 1000
-_Words = Annotated[str, StringConstraints(max_length=_LONGEST_WORDS)]
+_Words = Annotated[str, StringConstraints(max_length=_LONGEST_WORDS), AfterValidator(clean)]
 _Detail = Annotated[str, StringConstraints(max_length=_LARGEST_DETAIL, pattern=r"^[^\x00]*$")]
 _Number = Annotated[float, Field(ge=-_LARGEST_FLOAT, le=_LARGEST_FLOAT, allow_inf_nan=False)]
+<<<<<<< HEAD
 _Seconds = Annotated[float, Field(ge=0, le=_LONGEST_SECONDS, allow_inf_nan=False)]
+=======
+_Seconds = Annotated[float, Field(ge=0, le=_YEAR, allow_inf_nan=False)]
+>>>>>>> w-attack
 _Timeout = Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False)]
 
 
@@ -135,7 +149,8 @@ def _fits(name: str, kind: type, value: Any) -> bool:
         return isinstance(value, str) and len(value) <= longest and value.isascii() and value.isprintable()
     if kind is int:
         return isinstance(value, int) and -1 <= value <= _LARGEST_NUMBER
-    return isinstance(value, (int, float)) and abs(value) <= _LARGEST_FLOAT
+    least, most = _DURATIONS.get(name, (-_LARGEST_FLOAT, _LARGEST_FLOAT))
+    return isinstance(value, (int, float)) and least <= value <= most
 
 
 @lru_cache(maxsize=1)
@@ -184,6 +199,34 @@ class Rows(BaseModel):
 
     columns: list[str]
     rows: list[list[str | int | float | None]]
+
+
+_A_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+
+
+def are_of(question: Any, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether rows can be the answer to a question: their values have its types.
+
+    :param question: a select.
+    :param rows: the rows.
+    """
+    kinds = {name: column.type.python_type for name, column in question.selected_columns.items()}
+    for row in rows:
+        for name, kind in kinds.items():
+            value = row.get(name)
+            if value is not None and not isinstance(value, (int, float) if kind is float else kind):
+                return False
+        if "read_at" in kinds and not _is_a_record(row):
+            return False
+    return True
+
+
+def _is_a_record(row: Mapping[str, Any]) -> bool:
+    try:
+        _A_RECORD.validate_python(dict(row))
+    except ValidationError:
+        return False
+    return True
 
 
 # The time
@@ -364,6 +407,18 @@ class Decided(BaseModel):
         at = answer.sendable_at if isinstance(answer, WaitTooLong) else None
         kind: Any = type(answer).__name__
         return cls(time=time, answer=Refusal(error=kind, reason=answer.reason, advice=answer.advice, sendable_at=at))
+
+    def is_to(self, planning: Planning, reading: Reading) -> bool:
+        """Return whether this can be the answer to a question: a slot is one of its own, and within a year.
+
+        :param planning: the question.
+        :param reading: when the store's clock was read.
+        """
+        found, asked = self.answer, planning.planner
+        if not isinstance(found, Reservation):
+            return True
+        is_ours = found.owner == asked.owner and found.number in asked.request.numbers
+        return is_ours and 0 < found.id < _LARGEST_ID and abs(found.at - reading.now) < _YEAR
 
     def to(self, best: Reading) -> Answer | None:
         """Return the answer.

@@ -101,7 +101,7 @@ def carry_over(source: Store, target: Store) -> Carried:
     """
     carried = 0
     for page in _pages(source, messages, messages.c.id, 0):
-        for account, rows in groupby(sorted(page, key=lambda row: row.account), lambda row: row.account):
+        for account, rows in groupby(sorted(page, key=_account_of), _account_of):
             found = list(rows)
             for begin in range(0, len(found), _BATCH):
                 _write(target, (FREE_KEY, CARRY_MESSAGE), found[begin : begin + _BATCH], lock=account)
@@ -113,6 +113,10 @@ def carry_over(source: Store, target: Store) -> Carried:
     for page in _pages(source, alert_grants, alert_grants.c.claim, ""):
         _write_all(target, CARRY_GRANT, page)
     return Carried(carried, carried_alerts)
+
+
+def _account_of(row: Row[Any]) -> str:
+    return str(row.account)  # a damaged file may have anything there
 
 
 def _pages(source: Store, table: sa.Table, key: sa.Column[Any], first: object) -> Iterator[Sequence[Row[Any]]]:

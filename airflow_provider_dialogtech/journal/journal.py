@@ -295,9 +295,8 @@ class MessageJournal:
 
     def _is_settled(self, held: Reservation, **options: Any) -> bool:
         """Return whether a row has an outcome already: an answer was lost, or a person resolved it."""
-        rows = self._store.ask(Statement(queries.GET, {"of_id": held.id}), **options)
-        before_start = {State.RESERVED, State.RELEASED}
-        return any(row.owner == held.owner and row.state not in before_start for row in rows)
+        rows = self._store.ask(Statement(queries.GET, _of(held)), **options)
+        return any(row.state not in {State.RESERVED, State.RELEASED} for row in rows)
 
     def _countdown(self, timeout: float | None) -> Callable[[], float]:
         """Return a function that returns the seconds that remain for the next of several steps."""

@@ -49,11 +49,11 @@ FIND_SENT = read(
 )
 """Those of several messages that were sent, by their keys."""
 
-GET = read(messages.c.id == id_)
-"""The message of a row."""
+GET = read(messages.c.id == id_, messages.c.owner == sa.bindparam("of_owner", type_=sa.String))
+"""The message of a row, by its owner: whoever counts through the rows reads none."""
 
 GET_OURS = read(messages.c.id == id_, messages.c.namespace == sa.bindparam("of_namespace", type_=sa.String))
-"""The same, if it is this Airflow's."""
+"""The message of a row, if it is this Airflow's."""
 
 _most = sa.bindparam("most", type_=sa.Integer)
 _since = sa.bindparam("since", type_=sa.Float)

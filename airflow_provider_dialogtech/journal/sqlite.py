@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -221,6 +222,16 @@ class SqliteBackend:
         is_new = schema.create_or_upgrade(connection)
         _write_version(connection)
         return is_new
+
+
+def has_journal(path: Path) -> bool:
+    """Return whether a SQLite file has a journal's tables, without writing to it. If it cannot be read, opening it says
+    why.
+    """
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        found = file.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (schema.messages.name,)).fetchone()
+        return found is not None
+    return True
 
 
 def path_of(url: str | URL) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from airflow_provider_dialogtech.exceptions import InvalidConnection, plural
 from airflow_provider_dialogtech.journal.carry_over import Carried, under_way
 from airflow_provider_dialogtech.journal.carry_over import carry_over as copied
-from airflow_provider_dialogtech.journal.sqlite import path_of
+from airflow_provider_dialogtech.journal.sqlite import has_journal, path_of
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.journal import carried_mark, own_journal
@@ -29,6 +29,8 @@ def carry_over(path: Path | None = None, *, patience: float) -> tuple[Path, Carr
     target = own_journal(patience=patience)
     if target.is_file and path_of(target.url).resolve() == file.resolve():
         raise InvalidConnection(f"the delivery journal is this file ({file})", advice="There is nothing to copy.")
+    if not has_journal(file):
+        raise InvalidConnection(f"{file} has no delivery journal", advice="Give the path of one with --from.")
     source = Store(config.file_url(str(file.absolute())), patience=patience)
     if waiting := under_way(source):
         raise InvalidConnection(

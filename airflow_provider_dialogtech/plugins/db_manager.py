@@ -52,6 +52,8 @@ class JournalDBManager(_Base):  # type: ignore[misc]
                 journal_store(patience=_PATIENCE, is_server=True).open()
         except DialogTechError as error:
             log.warning("The tables of the DialogTech journal were not created: %s. %s", error.reason, error.advice)
+        except Exception:
+            log.exception("The tables of the DialogTech journal were not created. The first message tries it again.")
 
     def downgrade(self, *_: Any, **__: Any) -> None:
         log.info("An older version of airflow-provider-dialogtech reads the same tables: there is nothing to do.")

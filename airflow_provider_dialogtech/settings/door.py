@@ -62,7 +62,8 @@ def _address(connection: Any) -> str:
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         is_url = False
-    if not is_url or parts.username or parts.query or parts.fragment:
+    is_plain = url.isprintable() and not set("@ \\?#") & set(url)
+    if not is_url or not is_plain:
         raise InvalidConnection(f"{where} must be an http or https URL without user or query", advice="Correct it.")
     return url.rstrip("/")
 

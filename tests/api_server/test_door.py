@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+import traceback
 from contextlib import asynccontextmanager
 
 import pytest
@@ -141,6 +142,46 @@ def test_no_other_statement_comes_in(client, name):
         named = {"name": name, "values": {}}
         asked = {**VALID[step], place: [named] if step == "do" else named}
         assert client.post(f"/{step}", json=asked).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [("start", {"timeout": 1e12}), ("start", {"timeout": -1.0}), ("settle", {"took": 1e12}), ("settle", {"took": -9.0}),
+     ("settle", {"pause": 1e12})],
+)  # fmt: skip
+def test_no_duration_is_longer_than_a_call_or_negative(client, name, odd):
+    """Such a message could be settled by nobody, and each later one of the account would be taken for a late one."""
+    step, asked = statement(name)
+    asked["statements"][0]["values"] |= odd
+    assert client.post(f"/{step}", json=asked).status_code == 422
+
+
+def test_a_message_is_read_by_its_key_or_its_owner_not_by_counting_through_the_rows(client):
+    held = client.post("/reserve", json=a_reserve()).json()["answer"]
+
+    def get(**values):
+        asked = {**ASK, "statement": {"name": "get", "values": values}}
+        answered = client.post("/ask", json=asked)
+        return answered.json()["rows"] if answered.status_code == 200 else answered.status_code
+
+    assert get(of_id=held["id"]) == 422
+    assert get(of_id=held["id"], of_owner="another") == []
+    assert len(get(of_id=held["id"], of_owner=held["owner"])) == 1
+
+
+def test_the_token_that_is_given_shows_itself_in_no_frame(sqlite_url):
+    given = "g1ven-canary"
+
+    def fail():
+        raise RuntimeError
+
+    app = create_app(JournalDoor(lambda: Store(sqlite_url), fail, lambda: RETENTION))
+    with pytest.raises(RuntimeError) as raised:
+        TestClient(app).post("/now", json=VALID["now"], headers={**HEADERS, "Authorization": f"Bearer {given}"})
+    frames = [frame for frame, _ in traceback.walk_tb(raised.value.__traceback__)]
+    ours = [frame for frame in frames if frame.f_code.co_filename.endswith("api_server/door.py")]
+    assert ours
+    assert given not in "".join(repr(value) for frame in ours for value in frame.f_locals.values())
 
 
 @pytest.mark.parametrize("step", VALID)

@@ -1,7 +1,9 @@
 """An earlier journal's file is noticed, and carried over by one command."""
 
 import os
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -98,3 +100,17 @@ def test_a_file_older_than_the_retention_is_of_no_interest(file):
     long_ago = time.time() - 91 * 86400
     os.utime(file, (long_ago, long_ago))
     assert earlier_file() is None
+
+
+@pytest.mark.parametrize("script", ["CREATE TABLE dag (dag_id TEXT)", ""], ids=["another database", "an empty file"])
+def test_a_file_that_is_no_journal_is_named_and_left_as_it_is(carry_over, own_journal, tmp_path, script):
+    """It could be Airflow's own database, and "0 messages" would sound as if all of them were there."""
+    other = tmp_path / "airflow.db"
+    with closing(sqlite3.connect(other)) as database:
+        database.executescript(script)
+    other.touch(mode=0o644)
+    before = other.read_bytes(), other.stat().st_mode
+    code, said = carry_over("--from", str(other))
+    assert code != 0
+    assert "has no delivery journal" in said
+    assert (other.read_bytes(), other.stat().st_mode) == before

@@ -33,12 +33,14 @@ def connection(monkeypatch):
         ({"host": "http://airflow.example:8080"}, "http://airflow.example:8080"),
         ({"host": "airflow.example", "port": 8080}, "http://airflow.example:8080"),
         ({"host": "airflow.example", "schema": "https"}, "https://airflow.example"),
+        ({"host": "[::1]", "port": 8080}, "http://[::1]:8080"),
     ],
 )
 def test_the_connections_host_is_the_api_server(connection, monkeypatch, fields, url):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "http://another:8080/execution/")
     vars(connection).update(fields)
-    assert door.door_store().url.url == url
+    address = door.door_store().url
+    assert (address.url, address.name) == (url, f"{url}/dialogtech/journal")
 
 
 @pytest.mark.parametrize(
@@ -59,8 +61,11 @@ def test_else_it_is_beside_the_execution_api_or_where_the_pages_are(connection, 
 
 @pytest.mark.parametrize(
     "host",
-    ["ftp://airflow", "https://", "https://user:pa55@airflow", "http://a:x", "http://a?b", "http://a#b", "http://[a"],
-)
+    [
+        "ftp://airflow", "https://", "https://user:pa55@airflow", "http://a:x", "http://a?b", "http://a#b", "http://[a",
+        "http://:pa55@airflow", "http://@airflow", "a b", "http://a\\@b", "http://a\r\nX: y", "http://a/\0", "http://a?",
+    ],
+)  # fmt: skip
 def test_an_address_that_is_none_is_refused_by_name_and_not_shown(connection, host):
     connection.host = host
     with pytest.raises(InvalidConnection, match="the host of the connection dialogtech_journal must be") as raised:
