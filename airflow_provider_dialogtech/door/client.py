@@ -20,8 +20,6 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from sqlalchemy.engine import Row
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_dialogtech.api.raw_reply import BoundedReader, CallDeadline, TooLarge
 from airflow_provider_dialogtech.clock import Clock
@@ -31,11 +29,7 @@ from airflow_provider_dialogtech.journal.backend import Plan, Reading, Statement
 from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.journal.planner import Planned, Planning
 from airflow_provider_dialogtech.journal.timing import Timing
-<<<<<<< HEAD
-from airflow_provider_dialogtech.journal.watchdog import Watch, watching
-=======
 from airflow_provider_dialogtech.masking import without_locals
->>>>>>> w-attack
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -97,14 +91,9 @@ class DoorBackend:
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._best: Reading | None = None
         self._session = requests.Session()
-<<<<<<< HEAD
         adapter = _Adapter(_trusting(door.ca_files) if door.ca_files else None)
         for scheme in ("http://", "https://"):  # as long as those of requests' own adapters, which win otherwise
             self._session.mount(scheme, adapter)
-=======
-        scheme = door.url.partition("://")[0].lower()
-        self._session.mount(f"{scheme}://", _BoundedAdapter(pool_connections=1, pool_maxsize=MOST_CONNECTIONS))
->>>>>>> w-attack
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, timeout: float) -> T:  # noqa: ARG002
         if not isinstance(plan, Planning):
@@ -199,34 +188,6 @@ class DoorBackend:
     @without_locals
     def _exchange(self, step: str, body: bytes, token: str, until: float) -> tuple[int, bytes]:
         remaining = max(0.1, until - self._clock.monotonic())
-<<<<<<< HEAD
-        with watching(remaining) as watch:
-            _reading.watch = watch
-            with self._session.post(
-                f"{self._door.url.rstrip('/')}{protocol.PATH}/{step}",
-                data=body,
-                headers={
-                    "Content-Type": protocol.CONTENT_TYPE,
-                    "Accept-Encoding": "identity",
-                    protocol.VERSION_HEADER: protocol.version(),
-                },
-                auth=_Bearer(token),
-                timeout=(min(_CONNECT_SECONDS, remaining), remaining),
-                # A file's name, so that requests does not replace the context; it is added to it.
-                verify=DEFAULT_CA_BUNDLE_PATH if self._door.ca_files else True,
-                cert=self._door.client_cert,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                said = bytearray()
-                for piece in response.iter_content(_CHUNK):
-                    said += piece
-                    if len(said) > protocol.LARGEST_REPLY:
-                        raise StoreAway(f"its answer has more than {protocol.LARGEST_REPLY} bytes")
-                if watch.was_cut:
-                    raise requests.Timeout  # http.client takes a cut header for a whole one
-                return response.status_code, bytes(said)
-=======
         _this_thread.deadline = CallDeadline(remaining)
         with self._session.post(
             f"{self._door.url.rstrip('/')}{protocol.PATH}/{step}",
@@ -238,7 +199,9 @@ class DoorBackend:
             },
             auth=_Bearer(token),
             timeout=(min(_CONNECT_SECONDS, remaining), remaining),
-            verify=self._door.ca_file or True,
+            # A file's name, so that requests does not replace the context; it is added to it.
+            verify=DEFAULT_CA_BUNDLE_PATH if self._door.ca_files else True,
+            cert=self._door.client_cert,
             allow_redirects=False,
             stream=True,
         ) as response:
@@ -248,7 +211,6 @@ class DoorBackend:
                 if len(said) > protocol.LARGEST_REPLY:
                     raise TooLarge
             return response.status_code, bytes(said)
->>>>>>> w-attack
 
     def _error(self, status: int, said: bytes, step: str) -> StoreAway | JournalUnavailable:
         """Return the error of an HTTP status that is not a reply."""
@@ -278,7 +240,6 @@ class DoorBackend:
         return unusable(f"{words}: {tried}", advice)
 
 
-<<<<<<< HEAD
 def _trusting(ca_files: tuple[str, ...]) -> ssl.SSLContext:
     """Return a context that trusts these certificates beside the system's."""
     context = ssl.create_default_context()
@@ -293,54 +254,6 @@ def _trusting(ca_files: tuple[str, ...]) -> ssl.SSLContext:
     return context
 
 
-_reading = threading.local()
-
-
-class _Watched(HTTPConnection):
-    """Its answer is read under the watch of the thread: a timeout of a socket is one of each read."""
-
-    def getresponse(self) -> Any:
-        watch: Watch = _reading.watch
-        if self.sock is not None:
-            watch.add(self.sock.fileno())
-        return super().getresponse()
-
-
-class _WatchedTls(_Watched, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Watched
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedTls
-
-
-_POOLS = {"http": _Pool, "https": _TlsPool}
-
-
-class _Adapter(HTTPAdapter):
-    """Keeps the connections.
-
-    :param context: decides which certificates are trusted; None for the public authorities.
-    """
-
-    def __init__(self, context: ssl.SSLContext | None) -> None:
-        self._context = context
-        super().__init__(pool_connections=1, pool_maxsize=MOST_CONNECTIONS)
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, ssl_context=self._context)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **options, ssl_context=self._context)
-        if not proxy.lower().startswith("socks"):  # those pools have connections of their own kind
-            manager.pool_classes_by_scheme = _POOLS
-        return manager
-=======
 _this_thread = threading.local()
 
 
@@ -352,14 +265,28 @@ class _BoundedResponse(HTTPResponse):
         super().__init__(reader, *args, **options)
 
 
-class _BoundedAdapter(HTTPAdapter):
+class _Adapter(HTTPAdapter):
+    """Keeps the connections, and bounds their replies.
+
+    :param context: decides which certificates are trusted; None for the public authorities.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._context = context
+        super().__init__(pool_connections=1, pool_maxsize=MOST_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
+
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         kind = pool.ConnectionCls
         if kind.response_class is not _BoundedResponse:
             pool.ConnectionCls = type(kind.__name__, (kind,), {"response_class": _BoundedResponse})
         return pool
->>>>>>> w-attack
 
 
 class _Bearer(AuthBase):
