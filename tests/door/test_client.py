@@ -391,7 +391,7 @@ def test_an_answer_whose_bytes_come_one_by_one_is_given_up_in_time(beginning):
         backend = a_backend(f"http://127.0.0.1:{listening.getsockname()[1]}")
         threading.Timer(20, over.set).start()
         begun = time.monotonic()
-        with pytest.raises(StoreAway, match=r"did not answer for 0\.5 s"):
+        with pytest.raises(StoreAway, match=r"did not answer in time"):
             backend.read_clock(0.5)
         assert time.monotonic() - begun < 10
         over.set()
