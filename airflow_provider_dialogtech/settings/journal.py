@@ -152,22 +152,6 @@ def journal_store(*, patience: float | None = None, retry_for: float | None = No
     return store
 
 
-def own_journal(*, patience: float) -> Store:
-    """Open the journal for what the API server does not do for other processes, such as to list messages.
-
-    :param patience: how long an unavailable journal is retried, in seconds.
-    :raises InvalidConnection: when this process cannot open it.
-    :raises JournalUnavailable: as by `journal_store`.
-    """
-    if place_of(situation()) is Place.DOOR:
-        raise InvalidConnection(
-            "this process reaches the journal only through Airflow's API server",
-            advice="Run this command where the API server runs, or set [dialogtech] journal_url here as it is set "
-            "there.",
-        )
-    return journal_store(patience=patience)
-
-
 def _newest(first: str, read: Callable[[], str]) -> Callable[[], str]:
     """Return a URL that was read already, and read it again from then on: a command may print another one."""
     known = [first]

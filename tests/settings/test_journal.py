@@ -15,7 +15,6 @@ from airflow_provider_dialogtech.settings.journal import (
     Situation,
     journal_store,
     on_container_layer,
-    own_journal,
     place_of,
     situation,
     tasks_use_door,
@@ -134,8 +133,6 @@ def test_who_knows_only_the_metadata_asks_an_api_server_with_a_journal_of_its_ow
     monkeypatch.setattr("airflow_provider_dialogtech.settings.door.door_store", lambda **_: opened.append("door"))
     journal_store()
     assert opened == ["door"]
-    with pytest.raises(InvalidConnection, match=r"only through Airflow's API server.*set \[dialogtech\] journal_url"):
-        own_journal(patience=1)
 
 
 def test_the_api_server_itself_does_not_go_by_what_it_has_said_before(airflow):
