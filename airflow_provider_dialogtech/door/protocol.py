@@ -52,8 +52,8 @@ _TOKENS = frozenset({"of_owner", "of_claim", "new_claim", "new_last_suppressed",
 _LARGEST_NUMBER = 2**31 - 1
 _LARGEST_FLOAT = 1e12
 _DAY = 86400.0
-# A message that is being sent for ever could be settled by nobody, and a usual time below 0 would make all later ones
-# late. A connection's time-out is an hour at most, but its outcome may be written later.
+# A message whose request never ends cannot be settled, and a usual time below 0 makes all later messages late. A
+# connection's time-out is an hour at most, but an outcome may be written later.
 _DURATIONS = {"timeout": (0.0, 3600.0), "took": (0.0, _DAY), "pause": (0.0, _DAY)}
 _YEAR = 366 * _DAY
 _LARGEST_DETAIL = 16 * 1024

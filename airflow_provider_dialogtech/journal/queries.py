@@ -50,7 +50,7 @@ FIND_SENT = read(
 """Those of several messages that were sent, by their keys."""
 
 GET = read(messages.c.id == id_, messages.c.owner == sa.bindparam("of_owner", type_=sa.String))
-"""The message of a row, by its owner: whoever counts through the rows reads none."""
+"""The message of a row, by its owner: the number of a row alone shows nothing."""
 
 GET_OURS = read(messages.c.id == id_, messages.c.namespace == sa.bindparam("of_namespace", type_=sa.String))
 """The message of a row, if it is this Airflow's."""
