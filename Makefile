@@ -65,9 +65,9 @@ test-matrix: ## all tests on every supported Airflow
 	done; \
 	test -z "$$failed"
 
-coverage: $(call compiled,$(NEWEST)) ## all tests, and what they cover of the package; less than 95 % fails (half a minute longer)
+coverage: ## `make test`, and what it covers of the package; less than 95 % fails (half a minute longer)
 	@rm -rf .coverage
-	$(call guarded,$(call venv,$(NEWEST))) -m pytest -n $(TESTS_AT_ONCE) -p tests.coverage.plugin
+	@$(MAKE) --no-print-directory test ARGS="-p tests.coverage.plugin $(ARGS)"
 	@$(bin)/python -m slipcover --skip-covered --merge .coverage/*.json --out .coverage.json --fail-under 95
 
 test-celery: $(call installed,$(NEWEST)) ## a distributed Airflow with two Celery workers, killed and crashed (some 3 minutes)

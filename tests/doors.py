@@ -89,6 +89,7 @@ class Wire:
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.replies_to_lose = 0
         self.accepted = 0
+        self.is_proxy = False
         self._flows = threading.Event()
         self._flows.set()
         self._is_refused = self._is_closed = False
@@ -126,6 +127,9 @@ class Wire:
                     client.close()
                     continue
                 server = socket.create_connection(self._target)
+                if self.is_proxy:
+                    client.recv(65536)  # CONNECT
+                    client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 for ends in ((client, server, False), (server, client, True)):
                     threading.Thread(target=self._carry, args=ends, daemon=True).start()
 

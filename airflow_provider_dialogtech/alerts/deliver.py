@@ -267,8 +267,7 @@ class RecipientAlert:
 
     def _send_through(self, journal: journals.Journal, attempt: JournalAttempt) -> None:
         with attempt.asking():
-            store = journal.open()
-            gate, claim = self._claim(store, journal.recent)
+            store, gate, claim = self._claim(journal)
         if claim is None:
             attempt.check()
             self._log_no_claim()
@@ -284,11 +283,12 @@ class RecipientAlert:
             raise
         self._log_sent(is_held_back=result.status == "held_back")
 
-    def _claim(self, store: Store, recent: timedelta | None) -> tuple[AlertGate, Claim | None]:
+    def _claim(self, journal: journals.Journal) -> tuple[Store, AlertGate, Claim | None]:
         settings = self.hook.settings
-        gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
         try:
-            return gate, self._claim_from(gate, recent)
+            store = journal.open()
+            gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
+            return store, gate, self._claim_from(gate, journal.recent)
         except JournalUnavailable:
             raise
         except Exception as error:  # of any kind, such as a missing driver

@@ -263,7 +263,9 @@ def create_app(door: JournalDoor | None = None) -> FastAPI:
 
     :param door: the journal; by default this Airflow's.
     """
-    door = door or JournalDoor(journal_store, newest_token, lambda: config.journal_retention().total_seconds())
+    door = door or JournalDoor(
+        lambda: journal_store(is_server=True), newest_token, lambda: config.journal_retention().total_seconds()
+    )
     app = FastAPI(title="The DialogTech delivery journal", openapi_url=None)
     for handle in (door.reserve, door.do, door.ask, door.now):
         app.add_api_route(f"/{handle.__name__}", _answering(handle), methods=["POST"], response_model=None)

@@ -56,7 +56,10 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_reads = Threads(4, patience=PATIENCE)
+READS = 2
+"""How many questions may run at a time: each may hold one of the process's 4 connections to the journal for seconds,
+and the door uses the same ones."""
+_reads = Threads(READS, patience=PATIENCE)
 _look_ups = LookUps(2, deadline=LOOK_UP_SECONDS)
 
 
@@ -65,7 +68,7 @@ async def _access(user: GetUserDep) -> Access:
 
 
 def _store() -> Store:
-    return journal_store(patience=PATIENCE)
+    return journal_store(patience=PATIENCE, is_server=True)
 
 
 def _messages() -> Messages:

@@ -1,4 +1,4 @@
-"""Threads of the page's own: nothing that may wait runs in those that the API server's routes share.
+"""Threads of the page and the door: nothing that may wait runs in those that the API server's routes share.
 
 Airflow has 40 of these, also for the heartbeats of its tasks. A slow journal, secrets backend or DialogTech would hold
 them one after the other.

@@ -30,12 +30,15 @@ from airflow_provider_dialogtech.settings.connection import ConnectionSettings
 from airflow_provider_dialogtech.settings.door import door_store
 from airflow_provider_dialogtech.settings.journal import (
     CARRY_OVER,
+    ONLY_ON_SERVER,
+    SET_IT_HERE,
     Place,
     earlier_file,
     file_of_one_machine,
     journal_store,
     place_of,
     situation,
+    tasks_miss_the_server,
     tasks_use_door,
     why,
 )
@@ -168,14 +171,17 @@ def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Findin
     measured: Probe | None = None
     try:
         store = journal_store(patience=_PATIENCE)
-        measured = probe(store)
+        if place_of(situation()) is not Place.DOOR:
+            measured = probe(store)
     except (JournalUnavailable, InvalidConnection) as error:
         yield _wrong("journal", error)
     else:
-        kind = "a file of this machine" if store.is_file else "PostgreSQL"
-        yield Finding("journal", True, f"{kind} can be read and written")
+        if measured is not None:
+            kind = "a file of this machine" if store.is_file else "PostgreSQL"
+            yield Finding("journal", True, f"{kind} can be read and written")
         yield from _shared(store)
-        yield _distance(measured, settings)
+        if measured is not None:
+            yield _distance(measured, settings)
         if tasks_use_door():
             yield _door()
     yield _versions(measured)
@@ -187,6 +193,8 @@ def _shared(store: Store) -> Iterator[Finding]:
     place = place_of(now)
     if place is Place.SETTING and store.is_file and not now.is_local:
         yield _wrong("journal is shared", file_of_one_machine())
+    elif tasks_miss_the_server():
+        yield Finding("journal is shared", False, ONLY_ON_SERVER, SET_IT_HERE)
     else:
         yield Finding("journal is shared", True, why(place, now))
     if place is not Place.FILE and (file := earlier_file(store)):

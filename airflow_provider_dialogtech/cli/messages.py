@@ -15,7 +15,7 @@ from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
 from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, settle, task_names
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.journal import journal_store
+from airflow_provider_dialogtech.settings.journal import own_journal
 
 PATIENCE = 10.0
 """How long a command waits for an unavailable journal, in seconds."""
@@ -89,7 +89,7 @@ def carry_over(arguments: Namespace) -> None:
 
 def open_messages() -> Messages:
     """Open the journal with the patience of a person, which is shorter than a task's."""
-    return Messages(journal_store(patience=PATIENCE), config.namespace())
+    return Messages(own_journal(patience=PATIENCE), config.namespace())
 
 
 def time_of(message: Record) -> str:

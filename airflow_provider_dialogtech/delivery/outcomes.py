@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from tenacity import Retrying, retry_if_result, wait_exponential
 
@@ -134,7 +134,7 @@ class OutcomeWriter:
         """
         took = self._clock.monotonic() - sent_at
         settle = partial(self._settle, attempts, held, outcome, detail, took=took, pause=pause)
-        return self._write(attempts, _IN_WORDS[outcome], settle)
+        return self._write(attempts, _IN_WORDS[outcome], "will", settle)
 
     def give_back(self, attempts: Attempts) -> None:
         """Release the slot of a message that was not sent."""
@@ -142,7 +142,7 @@ class OutcomeWriter:
             return
         # A slot that was not started frees itself soon after its time; a started one would be in doubt.
         timeout = WRITE_WITHIN if attempts.started else ONE_STEP
-        self._write(attempts, "was not sent", partial(self._release, attempts, attempts.unsent, timeout))
+        self._write(attempts, "was not sent", "may", partial(self._release, attempts, attempts.unsent, timeout))
 
     def _settle(
         self, attempts: Attempts, held: Reservation, outcome: Outcome, detail: Mapping[str, Any], **options: Any
@@ -164,8 +164,11 @@ class OutcomeWriter:
         if not self._journal.release(held, why=attempts.why_unsent, timeout=timeout, sleep=self._clock.sleep):
             log.warning("The journal no longer has the slot of the message to %s, which was not sent.", attempts.to)
 
-    def _write(self, attempts: Attempts, what: str, step: Callable[[], None]) -> bool:
-        """Write the outcome into the journal, and return whether that worked. A failure is only logged."""
+    def _write(self, attempts: Attempts, what: str, doubt: Literal["will", "may"], step: Callable[[], None]) -> bool:
+        """Write the outcome into the journal, and return whether that worked. A failure is only logged.
+
+        :param doubt: whether a retry finds a started message: it may only be reserved if the journal did not answer.
+        """
         try:
             step()
         except Exception as error:
@@ -175,7 +178,7 @@ class OutcomeWriter:
                 "The message to %s %s, but that could not be written into the journal%s: %s. Check the journal.",
                 attempts.to,
                 what,
-                ", so a retry will report the message as in doubt" if attempts.started else "",
+                f", so a retry {doubt} report the message as in doubt" if attempts.started else "",
                 reason,
             )
             return False

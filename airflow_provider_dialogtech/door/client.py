@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections import namedtuple
 from collections.abc import Callable, Sequence
@@ -17,7 +18,10 @@ import requests
 from pydantic import BaseModel, ValidationError
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from sqlalchemy.engine import Row
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from airflow_provider_dialogtech.api.raw_reply import BoundedReader, CallDeadline, TooLarge
 from airflow_provider_dialogtech.clock import Clock
@@ -27,7 +31,11 @@ from airflow_provider_dialogtech.journal.backend import Plan, Reading, Statement
 from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.journal.planner import Planned, Planning
 from airflow_provider_dialogtech.journal.timing import Timing
+<<<<<<< HEAD
+from airflow_provider_dialogtech.journal.watchdog import Watch, watching
+=======
 from airflow_provider_dialogtech.masking import without_locals
+>>>>>>> w-attack
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -47,13 +55,14 @@ class Door:
 
     :param url: the API server's URL.
     :param token: returns the token; given True, the newest one, past every cache.
-    :param ca_file: the file of certificate authorities that its certificate is checked against; by default the
-        system's.
+    :param ca_files: files of certificates that are trusted beside the public authorities.
+    :param client_cert: the files of the certificate and key that this side shows; by default none.
     """
 
     url: str
     token: Callable[[bool], str] = field(repr=False, compare=False)
-    ca_file: str | None = None
+    ca_files: tuple[str, ...] = ()
+    client_cert: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:
@@ -88,8 +97,14 @@ class DoorBackend:
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._best: Reading | None = None
         self._session = requests.Session()
+<<<<<<< HEAD
+        adapter = _Adapter(_trusting(door.ca_files) if door.ca_files else None)
+        for scheme in ("http://", "https://"):  # as long as those of requests' own adapters, which win otherwise
+            self._session.mount(scheme, adapter)
+=======
         scheme = door.url.partition("://")[0].lower()
         self._session.mount(f"{scheme}://", _BoundedAdapter(pool_connections=1, pool_maxsize=MOST_CONNECTIONS))
+>>>>>>> w-attack
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, timeout: float) -> T:  # noqa: ARG002
         if not isinstance(plan, Planning):
@@ -184,6 +199,34 @@ class DoorBackend:
     @without_locals
     def _exchange(self, step: str, body: bytes, token: str, until: float) -> tuple[int, bytes]:
         remaining = max(0.1, until - self._clock.monotonic())
+<<<<<<< HEAD
+        with watching(remaining) as watch:
+            _reading.watch = watch
+            with self._session.post(
+                f"{self._door.url.rstrip('/')}{protocol.PATH}/{step}",
+                data=body,
+                headers={
+                    "Content-Type": protocol.CONTENT_TYPE,
+                    "Accept-Encoding": "identity",
+                    protocol.VERSION_HEADER: protocol.version(),
+                },
+                auth=_Bearer(token),
+                timeout=(min(_CONNECT_SECONDS, remaining), remaining),
+                # A file's name, so that requests does not replace the context; it is added to it.
+                verify=DEFAULT_CA_BUNDLE_PATH if self._door.ca_files else True,
+                cert=self._door.client_cert,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                said = bytearray()
+                for piece in response.iter_content(_CHUNK):
+                    said += piece
+                    if len(said) > protocol.LARGEST_REPLY:
+                        raise StoreAway(f"its answer has more than {protocol.LARGEST_REPLY} bytes")
+                if watch.was_cut:
+                    raise requests.Timeout  # http.client takes a cut header for a whole one
+                return response.status_code, bytes(said)
+=======
         _this_thread.deadline = CallDeadline(remaining)
         with self._session.post(
             f"{self._door.url.rstrip('/')}{protocol.PATH}/{step}",
@@ -205,6 +248,7 @@ class DoorBackend:
                 if len(said) > protocol.LARGEST_REPLY:
                     raise TooLarge
             return response.status_code, bytes(said)
+>>>>>>> w-attack
 
     def _error(self, status: int, said: bytes, step: str) -> StoreAway | JournalUnavailable:
         """Return the error of an HTTP status that is not a reply."""
@@ -234,6 +278,69 @@ class DoorBackend:
         return unusable(f"{words}: {tried}", advice)
 
 
+<<<<<<< HEAD
+def _trusting(ca_files: tuple[str, ...]) -> ssl.SSLContext:
+    """Return a context that trusts these certificates beside the system's."""
+    context = ssl.create_default_context()
+    for file in ca_files:
+        problem = ""
+        try:
+            context.load_verify_locations(file)
+        except OSError as error:  # not there, or without a certificate
+            problem = type(error).__name__
+        if problem:
+            raise unusable(f"{file} cannot be read ({problem})", "Correct [api] ssl_ca_file or ssl_cert")
+    return context
+
+
+_reading = threading.local()
+
+
+class _Watched(HTTPConnection):
+    """Its answer is read under the watch of the thread: a timeout of a socket is one of each read."""
+
+    def getresponse(self) -> Any:
+        watch: Watch = _reading.watch
+        if self.sock is not None:
+            watch.add(self.sock.fileno())
+        return super().getresponse()
+
+
+class _WatchedTls(_Watched, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Watched
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedTls
+
+
+_POOLS = {"http": _Pool, "https": _TlsPool}
+
+
+class _Adapter(HTTPAdapter):
+    """Keeps the connections.
+
+    :param context: decides which certificates are trusted; None for the public authorities.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._context = context
+        super().__init__(pool_connections=1, pool_maxsize=MOST_CONNECTIONS)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options, ssl_context=self._context)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options, ssl_context=self._context)
+        if not proxy.lower().startswith("socks"):  # those pools have connections of their own kind
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+=======
 _this_thread = threading.local()
 
 
@@ -252,6 +359,7 @@ class _BoundedAdapter(HTTPAdapter):
         if kind.response_class is not _BoundedResponse:
             pool.ConnectionCls = type(kind.__name__, (kind,), {"response_class": _BoundedResponse})
         return pool
+>>>>>>> w-attack
 
 
 class _Bearer(AuthBase):
@@ -274,7 +382,7 @@ def _problem(error: requests.RequestException) -> StoreAway | JournalUnavailable
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return unusable(
             "the API server's TLS certificate is not trusted here",
-            "Set [api] ssl_ca_file here to the file of the authority that issued it",
+            "Set [api] ssl_ca_file here to the file of the authority that issued it, or ssl_cert to the certificate",
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return StoreAway("no connection could be made in time")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -139,6 +140,7 @@ def _write(target: Store, sql: tuple[Any, ...], rows: Sequence[Row[Any]], *, loc
     target.do(*statements, lock=lock)
 
 
+@cache  # compiling takes longer than writing a row
 def _names(sql: Any) -> list[str]:
     """Return the parameters of a statement: PostgreSQL's statements get no others."""
     return [name for name in sql.compile().params if name.startswith("new_")]

@@ -11,7 +11,7 @@ from airflow_provider_dialogtech.journal.carry_over import carry_over as copied
 from airflow_provider_dialogtech.journal.sqlite import has_journal, path_of
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.journal import Place, carried_mark, journal_store, place_of, situation
+from airflow_provider_dialogtech.settings.journal import carried_mark, own_journal
 
 
 def carry_over(path: Path | None = None, *, patience: float) -> tuple[Path, Carried]:
@@ -26,12 +26,7 @@ def carry_over(path: Path | None = None, *, patience: float) -> tuple[Path, Carr
     file = path or path_of(config.journal_file())
     if not file.is_file():
         raise InvalidConnection(f"there is no journal file {file}", advice="Give its path with --from.")
-    if place_of(situation()) is Place.DOOR:
-        raise InvalidConnection(
-            "this process reaches the journal only through Airflow's API server",
-            advice="Run this command where the API server runs. Copy the file there, and give its path with --from.",
-        )
-    target = journal_store(patience=patience)
+    target = own_journal(patience=patience)
     if target.is_file and path_of(target.url).resolve() == file.resolve():
         raise InvalidConnection(f"the delivery journal is this file ({file})", advice="There is nothing to copy.")
     if not has_journal(file):

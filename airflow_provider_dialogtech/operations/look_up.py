@@ -174,7 +174,7 @@ _LONGEST_TEXT = 2000
 def listed_as(message: Record, listed: Iterable[Sequence[str]]) -> list[str]:
     """Return the times of the listed messages that have the digest of a message's recipient and body.
 
-    :param messages: all values that DialogTech lists for each message.
+    :param listed: all values that DialogTech lists for each message.
     :return: for each message that matches, its time as listed; empty if none is recognised.
     """
     return [_time(entry) for entry in listed if _is(message, entry)]

@@ -236,7 +236,8 @@ def _labels(instances: Sequence[_Instance]) -> Iterator[tuple[_Instance, str]]:
     from airflow.utils.session import create_session
 
     columns = (TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index)
-    label = TaskInstance._rendered_map_index  # the public name is the index where there is no label
+    # The attribute of that name is the index where there is no label.
+    label = TaskInstance.__table__.c.rendered_map_index
     with create_session() as session:
         for start in range(0, len(instances), _AT_ONCE):
             among = sa.tuple_(*columns).in_(instances[start : start + _AT_ONCE])

@@ -48,10 +48,12 @@ class JournalDBManager(_Base):  # type: ignore[misc]
     def upgradedb(self, *_: Any, **__: Any) -> None:
         # A failure here must not fail Airflow's own migration: the first message tries it again.
         try:
-            if place_of(situation()) is Place.METADATA:
-                journal_store(patience=_PATIENCE).open()
+            if place_of(situation(is_server=True)) is Place.METADATA:
+                journal_store(patience=_PATIENCE, is_server=True).open()
         except DialogTechError as error:
             log.warning("The tables of the DialogTech journal were not created: %s. %s", error.reason, error.advice)
+        except Exception:
+            log.exception("The tables of the DialogTech journal were not created. The first message tries it again.")
 
     def downgrade(self, *_: Any, **__: Any) -> None:
         log.info("An older version of airflow-provider-dialogtech reads the same tables: there is nothing to do.")

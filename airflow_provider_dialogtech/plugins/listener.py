@@ -18,7 +18,12 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConne
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
 from airflow_provider_dialogtech.settings import config, host
-from airflow_provider_dialogtech.settings.journal import tasks_use_door
+from airflow_provider_dialogtech.settings.journal import (
+    ONLY_ON_SERVER,
+    SET_IT_HERE,
+    tasks_miss_the_server,
+    tasks_use_door,
+)
 from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token
 
 log = logging.getLogger(__name__)
@@ -98,6 +103,9 @@ class Listener:
         except Exception:
             log.exception("[dialogtech] alert_on could not be read. Correct it, then restart this component.")
         with suppress(Exception):
+            if tasks_miss_the_server():
+                log.error("%s. %s", ONLY_ON_SERVER, SET_IT_HERE)
+        with suppress(Exception):
             _warn_of_a_taken_directory()
         # A Job gets its type only after this hook.
         if getattr(component, "job_type", None) == "SchedulerJob" or host.is_called_by(host.SCHEDULER_COMMAND):
@@ -153,15 +161,20 @@ def _warn_of_a_taken_directory() -> None:
         )
 
 
-def keep_retention() -> None:
-    """Prune the journal in a thread of this process, at once and from then on twice a day."""
-    threading.Thread(target=_prune_for_ever, name="dialogtech prunes the journal", daemon=True).start()
+def keep_retention(*, is_server: bool = False) -> None:
+    """Prune the journal in a thread of this process, at once and from then on twice a day.
+
+    :param is_server: whether this is the API server.
+    """
+    threading.Thread(
+        target=_prune_for_ever, args=(is_server,), name="dialogtech prunes the journal", daemon=True
+    ).start()
 
 
-def _prune_for_ever() -> None:
+def _prune_for_ever(is_server: bool) -> None:
     while True:
         try:
-            prune()
+            prune(is_server=is_server)
         except DialogTechError as error:
             log.warning("Messages older than journal_retention_days could not be deleted: %s.", error.reason)
         except Exception:
@@ -169,9 +182,10 @@ def _prune_for_ever() -> None:
         time.sleep(PRUNED_EVERY)
 
 
-def prune() -> None:
+def prune(*, is_server: bool = False) -> None:
     """Delete what is older than `[dialogtech] journal_retention_days`, where this Airflow has a journal.
 
+    :param is_server: whether this is the API server.
     :raises InvalidConnection: when a setting is invalid.
     :raises JournalUnavailable: when the journal cannot be used.
     """
@@ -179,10 +193,10 @@ def prune() -> None:
     from airflow_provider_dialogtech.operations.messages import Messages
     from airflow_provider_dialogtech.settings.journal import Place, journal_store, place_of, situation
 
-    # An Airflow that sends nothing gets no journal. The API server alone may know where it is, and prunes it then.
-    if place_of(situation()) is Place.NOWHERE:
+    # An Airflow that sends nothing gets no journal.
+    if place_of(situation(is_server=is_server)) is Place.NOWHERE:
         return
-    store = journal_store()
+    store = journal_store(is_server=is_server)
     if store.is_file and not path_of(store.url).exists():
         return
     Messages(store).prune(config.journal_retention())

@@ -223,9 +223,15 @@ def execution_api_server_url() -> str:
     return str(_conf().get("core", "execution_api_server_url", fallback="") or "")
 
 
-def api_ca_file() -> str | None:
-    """Return `[api] ssl_ca_file`, the authorities by which the API server's certificate is checked; None for all."""
-    return _conf().get("api", "ssl_ca_file", fallback=None) or None
+def api_ca_files() -> tuple[str, ...]:
+    """Return `[api] ssl_ca_file` and `ssl_cert`, which Airflow's own client trusts beside the public authorities."""
+    return tuple(filter(None, (_conf().get("api", option, fallback="") for option in ("ssl_ca_file", "ssl_cert"))))
+
+
+def api_client_cert() -> tuple[str, str] | None:
+    """Return `[api] client_ssl_cert` and `client_ssl_key`, which Airflow's own client shows; None without both."""
+    cert, key = (_conf().get("api", f"client_ssl_{option}", fallback="") for option in ("cert", "key"))
+    return (cert, key) if cert and key else None
 
 
 def task_success_overtime() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from airflow_provider_dialogtech._compat import AirflowNotFoundException, connection_of
@@ -41,7 +41,7 @@ def door_store(*, patience: float | None = None, retry_for: float | None = None)
         connection = _connection(past_caches=True) if is_newest or not read else read.pop()
         return Opaque(connection.password or "")
 
-    door = Door(_address(read[0]), token, config.api_ca_file())
+    door = Door(_address(read[0]), token, config.api_ca_files(), config.api_client_cert())
     return Store(door, patience=PATIENCE if patience is None else patience, retry_for=retry_for)
 
 
@@ -87,11 +87,20 @@ def _connection(*, past_caches: bool) -> Any:
     )
 
 
+def say_where_the_journal_is() -> Literal["created", "exists"]:
+    """Say to the other processes, in the API server, whether it has a journal of its own.
+
+    :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
+    :raises JournalUnavailable: when Airflow cannot read `journal_url` from its command or its secrets backend.
+    """
+    return ensure_token(has_own_journal=bool(config.journal_conn_id() or config.journal_url()))
+
+
 def newest_token() -> str:
     """Return the token that the API server asks for and that tasks get. If there is none, one is created first.
 
     :raises JournalUnavailable: when it cannot be read.
     """
     with suppress(Exception):  # a secrets backend may have it all the same
-        ensure_token()
+        say_where_the_journal_is()
     return Opaque(_connection(past_caches=True).password or "")

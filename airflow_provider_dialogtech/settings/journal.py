@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_provider_dialogtech._compat import IS_AIRFLOW_3
 from airflow_provider_dialogtech.exceptions import InvalidConnection
 from airflow_provider_dialogtech.settings import config, metadata
+from airflow_provider_dialogtech.settings.token import server_has_own_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,14 +42,15 @@ class Situation(NamedTuple):
     :param is_set: whether `journal_url` or `journal_conn_id` is set for this process.
     :param is_local: whether all tasks run on one machine, or `allow_local_journal` says that they share a file.
     :param is_airflow_3: whether tasks have no metadata database.
-    :param has_metadata: whether this process has it.
-    :param metadata: which database that is: `postgresql`, `mysql`, `sqlite`.
+    :param server_has_own: whether `journal_url` or `journal_conn_id` is set for the API server; None where it has not
+        said, or this process cannot know. In the API server itself False: `is_set` says it.
+    :param metadata: which metadata database this process has: `postgresql`, `mysql`, `sqlite`; empty for none.
     """
 
     is_set: bool
     is_local: bool
     is_airflow_3: bool
-    has_metadata: bool
+    server_has_own: bool | None
     metadata: str
 
 
@@ -58,7 +60,7 @@ def place_of(now: Situation) -> Place:
         return Place.SETTING
     if now.is_local:
         return Place.FILE
-    if now.is_airflow_3 and not now.has_metadata:
+    if now.is_airflow_3 and now.server_has_own is not False:
         return Place.DOOR
     if now.metadata == "postgresql":
         return Place.METADATA
@@ -67,43 +69,58 @@ def place_of(now: Situation) -> Place:
     return Place.NOWHERE
 
 
-def situation() -> Situation:
+def situation(*, is_server: bool = False) -> Situation:
     """Return the situation of this process.
 
+    :param is_server: whether it is the API server, or prepares its journal.
     :raises InvalidConnection: when a setting in `[dialogtech]` is invalid.
-    :raises JournalUnavailable: when Airflow cannot read `journal_url` from its command or its secrets backend.
+    :raises JournalUnavailable: when Airflow cannot read `journal_url` from its command or its secrets backend, or what
+        the API server has said.
     """
-    return _situation(is_set=bool(config.journal_conn_id() or config.journal_url()))
+    return _situation(is_set=bool(config.journal_conn_id() or config.journal_url()), is_server=is_server)
 
 
-def _situation(*, is_set: bool) -> Situation:
-    has_metadata = metadata.is_allowed()
+def _situation(*, is_set: bool, is_server: bool) -> Situation:
+    is_local = not _distributed() or config.allow_local_journal()
+    kind = metadata.kind() if metadata.is_allowed() else ""
+    asks = IS_AIRFLOW_3 and bool(kind) and not (is_set or is_local or is_server)
     return Situation(
         is_set=is_set,
-        is_local=not _distributed() or config.allow_local_journal(),
+        is_local=is_local,
         is_airflow_3=IS_AIRFLOW_3,
-        has_metadata=has_metadata,
-        metadata=metadata.kind() if has_metadata else "",
+        server_has_own=False if is_server else server_has_own_journal() if asks else None,
+        metadata=kind,
     )
 
 
 def tasks_use_door() -> bool:
     """Return whether tasks with the settings of this process reach the journal through the API server."""
-    return IS_AIRFLOW_3 and place_of(situation()._replace(has_metadata=False)) is Place.DOOR
+    return IS_AIRFLOW_3 and place_of(situation(is_server=True)._replace(server_has_own=None)) is Place.DOOR
 
 
-def journal_store(*, patience: float | None = None, retry_for: float | None = None) -> Store:
+def tasks_miss_the_server() -> bool:
+    """Return whether tasks use this machine's file although the API server has a journal of its own.
+
+    Tasks of a local executor do not ask the API server; they have the scheduler's settings.
+    """
+    now = situation()
+    asks = now.is_airflow_3 and now.is_local and bool(now.metadata) and not now.is_set
+    return asks and server_has_own_journal() is True
+
+
+def journal_store(*, patience: float | None = None, retry_for: float | None = None, is_server: bool = False) -> Store:
     """Open the journal of this process.
 
     :param patience: how long an unavailable journal is retried, in seconds; by default a minute.
     :param retry_for: the same for a journal that fails at once; by default `patience`.
+    :param is_server: whether this is the API server, or prepares its journal.
     :raises InvalidConnection: when there is no place for it, or a setting names one that cannot be used.
-    :raises JournalUnavailable: when Airflow cannot read where it is from a command or a secrets backend.
+    :raises JournalUnavailable: when Airflow cannot read where it is from a command, a secrets backend or its database.
     """
     from airflow_provider_dialogtech.journal.store import PATIENCE, Store
 
     conn_id, url = config.journal_conn_id(), config.journal_url()
-    now = _situation(is_set=bool(conn_id or url))
+    now = _situation(is_set=bool(conn_id or url), is_server=is_server)
     place = place_of(now)
     patience = PATIENCE if patience is None else patience
     if place is Place.NOWHERE:
@@ -111,7 +128,7 @@ def journal_store(*, patience: float | None = None, retry_for: float | None = No
     if place is Place.DOOR:
         from airflow_provider_dialogtech.settings.door import door_store
 
-        _warn_of_an_earlier_file()
+        # A file in AIRFLOW_HOME may be the API server's journal: it warns of an earlier one itself.
         return door_store(patience=patience, retry_for=retry_for)
     if place is Place.METADATA:
         _warn_of_an_earlier_file()
@@ -129,10 +146,26 @@ def journal_store(*, patience: float | None = None, retry_for: float | None = No
         from airflow_provider_dialogtech.journal.sqlite import path_of
 
         # On Airflow 3 the API server may have a file, and all tasks ask it.
-        if not now.is_local and not (now.is_airflow_3 and now.has_metadata):
+        if not now.is_local and not (now.is_airflow_3 and now.metadata):
             raise file_of_one_machine()
         _warn_of_a_container(path_of(store.url))
     return store
+
+
+def own_journal(*, patience: float) -> Store:
+    """Open the journal for what the API server does not do for other processes, such as to list messages.
+
+    :param patience: how long an unavailable journal is retried, in seconds.
+    :raises InvalidConnection: when this process cannot open it.
+    :raises JournalUnavailable: as by `journal_store`.
+    """
+    if place_of(situation()) is Place.DOOR:
+        raise InvalidConnection(
+            "this process reaches the journal only through Airflow's API server",
+            advice="Run this command where the API server runs, or set [dialogtech] journal_url here as it is set "
+            "there.",
+        )
+    return journal_store(patience=patience)
 
 
 def _newest(first: str, read: Callable[[], str]) -> Callable[[], str]:
@@ -157,6 +190,10 @@ def why(place: Place, now: Situation) -> str:
             else f"{config.executors() or 'the executor'} runs all tasks on one machine"
         )
         return f"{place.value}: {reason}"
+    if place is Place.DOOR and now.metadata:
+        return f"{place.value}, which " + (
+            "has a journal of its own" if now.server_has_own else "has not yet said where the journal is"
+        )
     through = ", and they reach the journal through the API server" if now.is_airflow_3 else ""
     return f"{place.value}: {', '.join(distributed)} may run tasks on several machines{through}"
 
@@ -185,6 +222,9 @@ def file_of_one_machine() -> InvalidConnection:
         else _SHARE_A_DATABASE,
     )
 
+
+ONLY_ON_SERVER = "[dialogtech] journal_url is set on the API server but not here, and tasks use a file of this machine"
+SET_IT_HERE = "Set it here too: tasks that run on the scheduler's machine have the scheduler's settings."
 
 _SHARE_A_DATABASE = (
     "Set [dialogtech] journal_url to a PostgreSQL database that all of them reach. Or, if all tasks share a file that "

@@ -117,6 +117,17 @@ def test_without_any_journal_the_message_is_sent_from_the_first_number(sandbox, 
     assert "without a journal, so without rate limits and without suppression" in caplog.text
 
 
+def test_a_journal_that_cannot_even_be_opened_is_followed_by_the_next_one(sandbox, alerting, monkeypatch, caplog):
+    def fail():
+        raise RuntimeError("of a library")
+
+    shared, *others = fallback.JOURNALS
+    monkeypatch.setattr(fallback, "JOURNALS", (shared._replace(open=fail), *others))
+    alert()
+    assert bodies(sandbox) == ["hello"]
+    assert "the shared journal failed (the delivery journal cannot be used (RuntimeError))" in caplog.text
+
+
 def test_a_thread_that_hangs_is_abandoned(alerting, monkeypatch, caplog):
     monkeypatch.setattr(deliver, "LONGEST_CALLBACK", 0.2)
     released = threading.Event()

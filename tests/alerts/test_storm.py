@@ -140,6 +140,7 @@ def test_a_misconfigured_journal_does_not_stop_an_alert(sandbox, alerting, monke
 
 def test_a_file_journal_under_a_remote_executor_does_not_stop_an_alert(sandbox, alerting, monkeypatch, caplog):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
     DialogTechSmsNotifier("hello")(failure())
     assert bodies(sandbox) == ["hello"]
     assert "CeleryExecutor may run tasks on several machines" in caplog.text

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dialogtech.api_server import door as door_module
 from airflow_provider_dialogtech.api_server.door import JournalDoor, create_app
+from airflow_provider_dialogtech.api_server.threads import Threads
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.backend import Reading
@@ -27,6 +28,7 @@ from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.store import Store
 from tests.doors import RETENTION, TOKEN
 from tests.journal.looking import edit, rows
+from tests.settings.test_token import metadata  # noqa: F401 - a fixture
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}", protocol.VERSION_HEADER: protocol.version()}
 NUMBER = "5554332111"
@@ -388,7 +390,39 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(sqlite_url, monkeypatch):
     assert asyncio.run(play()).status_code == 503
 
 
-def test_airflow_mounts_the_door_before_the_page(metadata_db, sqlite_url, monkeypatch):
+def test_slow_questions_of_the_page_leave_connections_to_the_door(postgres_url):
+    import anyio
+    import httpx
+
+    from airflow_provider_dialogtech.api_server import page
+
+    store, over, held = Store(postgres_url), threading.Event(), threading.Semaphore(0)
+    backend = store._process().backend(20)
+
+    def hold():
+        with backend._connection(60):
+            held.release()
+            assert over.wait(60)
+
+    async def play():
+        door = create_app(JournalDoor(lambda: store, lambda: TOKEN, lambda: RETENTION))
+        transport, reads = httpx.ASGITransport(door), Threads(page.READS, patience=60)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://door", headers=HEADERS) as client,
+            anyio.create_task_group() as questions,
+        ):
+            for _ in range(2 * page.READS):
+                questions.start_soon(reads.run, hold)
+            for _ in range(page.READS):
+                await anyio.to_thread.run_sync(held.acquire)
+            answered = await asyncio.gather(*[client.post("/now", json={"timeout": 15.0}) for _ in range(4)])
+            over.set()
+        return [one.status_code for one in answered]
+
+    assert asyncio.run(play()) == [200] * 4
+
+
+def test_airflow_mounts_the_door_before_the_page(metadata, sqlite_url, monkeypatch):  # noqa: F811
     from fastapi import FastAPI
 
     from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin

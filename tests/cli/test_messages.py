@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.journal.records import Origin
+from airflow_provider_dialogtech.settings.journal import Place
 from airflow_provider_dialogtech.sms.message import SmsMessage
 from tests.journal.looking import edit
 
@@ -66,6 +67,14 @@ def test_old_messages_are_pruned(rows_of, run, sandbox, sandbox_connection, jour
     ran = run("messages", "prune")
     assert (ran.code, ran.err.strip()) == (0, "The journal has no message older than 90 days.")
     assert rows_of("messages", "list", "--since", "100d") == []
+
+
+@pytest.mark.parametrize("command", [["list"], ["resolve", "1", "--sent"], ["prune"]])
+def test_a_command_that_reaches_only_the_api_server_is_refused_by_name(run, monkeypatch, command):
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.place_of", lambda _: Place.DOOR)
+    ran = run("messages", *command)
+    assert ran.code == 1
+    assert "only through Airflow's API server" in ran.err
 
 
 def test_an_empty_list_is_not_an_error(rows_of, metadata_db):

@@ -74,10 +74,11 @@ def test_a_slot_that_nobody_started_is_given_back_for_a_few_seconds_only(away, t
     )
 
 
-def test_a_slot_that_may_be_started_is_given_back_for_a_minute(away, text, time):
+def test_a_slot_that_may_be_started_is_given_back_for_a_minute(away, text, time, caplog):
     text.unsent, text.started = HELD, True
     OutcomeWriter(away, time.clock).give_back(text)
     assert WITHIN - 1 <= sum(time.sleeps) <= WITHIN
+    assert "was not sent, but that could not be written into the journal, so a retry may report" in caplog.text
 
 
 def test_where_there_is_no_slot_nothing_is_given_back(away, text, time, caplog):

@@ -3,6 +3,8 @@
 import inspect
 import os
 import re
+import socket
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +25,13 @@ from airflow_provider_dialogtech.journal import dedup
 from airflow_provider_dialogtech.journal import journal as journal_module
 from airflow_provider_dialogtech.journal.backend import Reading
 from airflow_provider_dialogtech.journal.dedup import AlertGate
+from airflow_provider_dialogtech.journal.errors import StoreAway
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
 from airflow_provider_dialogtech.journal.statements import STATEMENTS
 from airflow_provider_dialogtech.journal.store import Store
+from airflow_provider_dialogtech.operations.messages import Messages
 from tests.doors import TOKEN, running_door, wire_to
 from tests.journal.looking import rows
 
@@ -121,7 +125,7 @@ def test_a_server_that_does_not_answer_is_given_up_in_time_and_named(wire):
     store.open()
     wire.stall()
     begun = time.monotonic()
-    with pytest.raises(JournalUnavailable, match="did not answer in time") as raised:
+    with pytest.raises(JournalUnavailable, match="did not answer") as raised:
         a_journal(store).find("key")
     assert time.monotonic() - begun < 5
     assert f"can be reached at {wire.url}/dialogtech/journal." in str(raised.value)
@@ -243,6 +247,24 @@ def test_each_statement_of_the_journals_two_faces_may_pass(module, prefix):
     assert names <= protocol.READS | protocol.WRITES
 
 
+def test_a_question_of_people_is_refused_by_name_before_it_is_asked(wire):
+    with pytest.raises(JournalUnavailable, match="only through Airflow's API server") as raised:
+        Messages(a_store(wire.url)).list(since=60)
+    assert raised.value.advice == "Run the command where the API server runs."
+
+
+def test_a_list_may_take_longer_than_a_year(wire):
+    assert isinstance(a_journal(a_store(wire.url)).reserve(a_request(), max_wait=1e12), Reservation)
+
+
+def test_the_api_server_may_be_behind_a_socks_proxy(unused_port, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"socks5://127.0.0.1:{unused_port}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(StoreAway, match="the connection was refused or lost"):
+        a_backend("http://api-server.example").read_clock(5.0)
+
+
 def a_backend(url="http://127.0.0.1:1"):
     return DoorBackend(Door(url, lambda is_newest: TOKEN), SYSTEM_CLOCK)
 
@@ -298,14 +320,78 @@ def test_a_child_process_has_connections_of_its_own(door_server, behind):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_a_certificate_is_checked_by_the_authority_that_is_given(tmp_path, sqlite_url):
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    with running_door("https", ssl_certfile=tmp_path / "server.pem") as server:
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Of the server and of a client, each with the authority that issued it, and of another authority."""
+    folder = tmp_path_factory.mktemp("certificates")
+    for name in ("server", "client", "other"):
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(folder / f"{name}-ca.pem")
+        issued = authority.issue_cert("127.0.0.1")
+        issued.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
+    return {file.name: str(file) for file in folder.iterdir()}
+
+
+def behind_tls(server, *files, **options):
+    return a_journal(Store(Door(server.url, lambda is_newest: TOKEN, files, **options), retry_for=0))
+
+
+def test_each_certificate_of_airflows_settings_is_trusted_and_no_other(certificates, sqlite_url):
+    ours, other = certificates["server-ca.pem"], certificates["other-ca.pem"]
+    with running_door("https", ssl_certfile=certificates["server.pem"]) as server:
         server.to(sqlite_url)
-        journal = a_journal(Store(Door(server.url, lambda is_newest: TOKEN, str(tmp_path / "ca.pem"))))
-        assert journal.find("key") is None
-        with pytest.raises(JournalUnavailable, match=r"certificate is not trusted here.*ssl_ca_file"):
-            a_journal(a_store(server.url)).find("key")
+        for trusted in ((ours,), (other, ours)):
+            assert behind_tls(server, *trusted).find("key") is None
+        for trusted in ((), (other,)):
+            with pytest.raises(JournalUnavailable, match=r"certificate is not trusted here.*ssl_ca_file"):
+                behind_tls(server, *trusted).find("key")
+        with pytest.raises(JournalUnavailable, match=r"/not/there cannot be read.*ssl_ca_file"):
+            behind_tls(server, "/not/there").find("key")
+
+
+def test_a_proxy_does_not_change_what_is_trusted(certificates, monkeypatch, sqlite_url):
+    """A proxy's CONNECT, for an address that only the proxy knows."""
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with running_door("https", ssl_certfile=certificates["server.pem"]) as server, wire_to(server.url) as wire:
+        server.to(sqlite_url)
+        wire.is_proxy = True
+        monkeypatch.setenv("HTTPS_PROXY", wire.url)
+        assert behind_tls(server, certificates["server-ca.pem"]).find("key") is None
+        assert wire.accepted
+        with pytest.raises(JournalUnavailable, match="certificate is not trusted here"):
+            behind_tls(server, certificates["other-ca.pem"]).find("key")
+
+
+def test_a_server_that_asks_for_a_certificate_gets_the_one_of_airflows_settings(certificates, sqlite_url):
+    asked = {"ssl_ca_certs": certificates["client-ca.pem"], "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    with running_door("https", ssl_certfile=certificates["server.pem"], **asked) as server:
+        server.to(sqlite_url)
+        ours = (certificates["client.pem"], certificates["client.pem"])
+        assert behind_tls(server, certificates["server-ca.pem"], client_cert=ours).find("key") is None
+        with pytest.raises(JournalUnavailable):
+            behind_tls(server, certificates["server-ca.pem"]).find("key")
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"", b"HTTP/1.1 200 OK\r\nA: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"]
+)
+def test_an_answer_whose_bytes_come_one_by_one_is_given_up_in_time(beginning):
+    over = threading.Event()
+
+    def trickle(listening):
+        with suppress(OSError), listening.accept()[0] as client:
+            client.recv(65536)
+            client.sendall(beginning)
+            while not over.wait(0.05):
+                client.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=trickle, args=(listening,), daemon=True).start()
+        backend = a_backend(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        threading.Timer(20, over.set).start()
+        begun = time.monotonic()
+        with pytest.raises(StoreAway, match=r"did not answer for 0\.5 s"):
+            backend.read_clock(0.5)
+        assert time.monotonic() - begun < 10
+        over.set()

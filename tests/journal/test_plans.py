@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
@@ -62,6 +63,16 @@ def _any_of(kind):
     return "" if isinstance(kind, sa.String) else 1 if isinstance(kind, sa.Integer) else 1.0
 
 
+@contextmanager
+def undone(connection):
+    """Roll back what is done meanwhile."""
+    transaction = connection.begin()
+    try:
+        yield
+    finally:
+        transaction.rollback()
+
+
 def plans(url, **names):
     """Yield each statement's name and its plan. PostgreSQL runs it, and says how many rows it left out."""
     engine = sa.create_engine(url, poolclass=NullPool)
@@ -81,8 +92,8 @@ def plans(url, **names):
 
     with engine.connect() as connection:
         for name, sql in questions(is_file).items():
-            connection.execute(sql, values_of(sql, engine.dialect, **names))
-            connection.rollback()
+            with undone(connection):
+                connection.execute(sql, values_of(sql, engine.dialect, **names))
             yield name, list(plan)
     engine.dispose()
 
@@ -123,12 +134,11 @@ def instructions_for_each(url):
     with engine.connect() as connection:
         for name, sql in questions(is_file=True).items():
             ran[0] = 0
-            values = values_of(sql, engine.dialect, **names)
-            result = connection.execute(sql, values)
-            if result.returns_rows:
-                result.all()
-            found[name] = ran[0]
-            connection.rollback()
+            with undone(connection):
+                result = connection.execute(sql, values_of(sql, engine.dialect, **names))
+                if result.returns_rows:
+                    result.all()
+                found[name] = ran[0]
     engine.dispose()
     return found
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from airflow_provider_dialogtech.journal.errors import StoreAway
-from airflow_provider_dialogtech.journal.postgres import watching
+from airflow_provider_dialogtech.journal.watchdog import watching
 
 
 @pytest.fixture

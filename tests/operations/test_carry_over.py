@@ -91,7 +91,7 @@ def test_a_file_that_is_the_journal_is_not_carried_over(file, carry_over, monkey
 
 
 def test_a_process_that_asks_the_api_server_does_not_carry_over(file, carry_over, monkeypatch):
-    monkeypatch.setattr("airflow_provider_dialogtech.operations.carry_over.place_of", lambda _: Place.DOOR)
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.place_of", lambda _: Place.DOOR)
     code, said = carry_over()
     assert (code, "where the API server runs" in said) == (1, True)
 

@@ -9,6 +9,7 @@ from unittest.mock import create_autospec
 
 import pytest
 
+from airflow_provider_dialogtech._compat import IS_AIRFLOW_3
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
@@ -70,6 +71,19 @@ def test_an_airflow_that_sends_nothing_gets_no_journal(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_scheduler_asks_the_api_server_where_that_has_a_journal_of_its_own(journal, monkeypatch):
+    """It has the metadata database, which is not the journal then."""
+    url = f"sqlite:///{journal}"
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.delenv("AIRFLOW__DIALOGTECH__JOURNAL_URL")
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.IS_AIRFLOW_3", True)
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.server_has_own_journal", lambda: True)
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.door.door_store", lambda **_: Store(url))
+    retention.prune()
+    assert left(journal) == 0
+
+
+@pytest.mark.skipif(not IS_AIRFLOW_3, reason="Airflow 2 has no API server")
 def test_the_api_server_deletes_them_where_it_alone_knows_the_journal(journal, monkeypatch):
     monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.place_of", lambda _: Place.NOWHERE)
     retention.prune()
@@ -113,7 +127,7 @@ def test_it_goes_on_after_a_failure_and_says_so(monkeypatch, caplog):
             threading.Event().wait(60)  # a daemon thread: it ends with the process
         raise RuntimeError
 
-    monkeypatch.setattr(retention, "prune", fail)
+    monkeypatch.setattr(retention, "prune", lambda **_: fail())
     monkeypatch.setattr(retention, "PRUNED_EVERY", 0.0)
     retention.keep_retention()
     assert tried_twice.wait(30)

@@ -73,10 +73,16 @@ def test_an_address_that_is_none_is_refused_by_name_and_not_shown(connection, ho
     assert "pa55" not in str(raised.value)
 
 
-def test_the_authorities_are_those_of_the_api_server(connection, monkeypatch):
-    assert door.door_store().url.ca_file is None
+def test_it_trusts_and_shows_the_certificates_that_airflows_own_client_does(connection, monkeypatch):
+    assert (door.door_store().url.ca_files, door.door_store().url.client_cert) == ((), None)
+    monkeypatch.setenv("AIRFLOW__API__SSL_CERT", "/etc/ssl/self-signed.pem")
+    assert door.door_store().url.ca_files == ("/etc/ssl/self-signed.pem",)
     monkeypatch.setenv("AIRFLOW__API__SSL_CA_FILE", "/etc/ssl/our-ca.pem")
-    assert door.door_store().url.ca_file == "/etc/ssl/our-ca.pem"
+    monkeypatch.setenv("AIRFLOW__API__CLIENT_SSL_CERT", "/etc/ssl/us.pem")
+    monkeypatch.setenv("AIRFLOW__API__CLIENT_SSL_KEY", "/etc/ssl/us.key")
+    address = door.door_store().url
+    assert address.ca_files == ("/etc/ssl/our-ca.pem", "/etc/ssl/self-signed.pem")
+    assert address.client_cert == ("/etc/ssl/us.pem", "/etc/ssl/us.key")
 
 
 def test_the_token_is_read_once_with_the_address_and_anew_where_it_was_refused(connection):

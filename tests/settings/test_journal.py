@@ -15,6 +15,7 @@ from airflow_provider_dialogtech.settings.journal import (
     Situation,
     journal_store,
     on_container_layer,
+    own_journal,
     place_of,
     situation,
     tasks_use_door,
@@ -39,10 +40,10 @@ def test_several_machines_share_a_postgres(monkeypatch):
     assert not journal_store().is_file
 
 
-# What each part of Airflow has: the version, whether it may use the metadata database, and which one that is.
-TASK_OF_3 = {"is_airflow_3": True, "has_metadata": False, "metadata": ""}
-SERVER_OF_3 = {"is_airflow_3": True, "has_metadata": True, "metadata": "postgresql"}
-ALL_OF_2 = {"is_airflow_3": False, "has_metadata": True, "metadata": "postgresql"}
+# What each part of Airflow knows: the version, whether the API server has a journal of its own, the metadata database.
+TASK_OF_3 = {"is_airflow_3": True, "server_has_own": None, "metadata": ""}
+SERVER_OF_3 = {"is_airflow_3": True, "server_has_own": False, "metadata": "postgresql"}
+ALL_OF_2 = {"is_airflow_3": False, "server_has_own": None, "metadata": "postgresql"}
 
 
 @pytest.mark.parametrize("part", [TASK_OF_3, SERVER_OF_3, ALL_OF_2, {**SERVER_OF_3, "metadata": "mysql"}])
@@ -75,6 +76,11 @@ def test_executors_of_one_machine_keep_the_file(part):
         (ALL_OF_2, Place.METADATA),
         ({**ALL_OF_2, "metadata": "mysql"}, Place.NOWHERE),
         ({**ALL_OF_2, "metadata": "sqlite"}, Place.NOWHERE),
+        *(
+            ({**SERVER_OF_3, "server_has_own": said, "metadata": kind}, Place.DOOR)
+            for said in (True, None)
+            for kind in ("postgresql", "mysql", "sqlite")
+        ),
     ],
 )
 def test_executors_of_several_machines_share_a_journal_without_any_setting(part, place):
@@ -86,13 +92,14 @@ def airflow(monkeypatch, tmp_path):
     """Be a part of some Airflow: `airflow(3, executor="CeleryExecutor", metadata="postgresql+psycopg2://…")`."""
     from airflow import settings
 
-    def be(version, *, executor="CeleryExecutor", metadata=POSTGRES):
+    def be(version, *, executor="CeleryExecutor", metadata=POSTGRES, server_has_own=False):
         monkeypatch.delenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", raising=False)
         monkeypatch.setattr(journal_place, "IS_AIRFLOW_3", version == 3)
         monkeypatch.setattr(metadata_database, "IS_AIRFLOW_3", version == 3)
         monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
         monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", metadata)
         monkeypatch.setattr(settings, "SQL_ALCHEMY_CONN", metadata)
+        monkeypatch.setattr(journal_place, "server_has_own_journal", lambda: server_has_own)
 
     return be
 
@@ -115,6 +122,46 @@ def test_airflows_own_postgres_has_the_journal(airflow, version):
     airflow(version)
     assert place_of(situation()) is Place.METADATA
     assert journal_store().url == POSTGRES
+
+
+@pytest.mark.parametrize("server_has_own", [True, None])
+@pytest.mark.parametrize("metadata", [POSTGRES, "mysql+mysqldb://airflow:pa55@db/airflow"])
+def test_who_knows_only_the_metadata_asks_an_api_server_with_a_journal_of_its_own(
+    airflow, monkeypatch, server_has_own, metadata
+):
+    airflow(3, metadata=metadata, server_has_own=server_has_own)
+    opened = []
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.door.door_store", lambda **_: opened.append("door"))
+    journal_store()
+    assert opened == ["door"]
+    with pytest.raises(InvalidConnection, match=r"only through Airflow's API server.*set \[dialogtech\] journal_url"):
+        own_journal(patience=1)
+
+
+def test_the_api_server_itself_does_not_go_by_what_it_has_said_before(airflow):
+    airflow(3, server_has_own=True)
+    assert place_of(situation(is_server=True)) is Place.METADATA
+    assert journal_store(is_server=True).url == POSTGRES
+
+
+def test_what_the_api_server_has_said_is_read_only_where_it_decides(airflow, monkeypatch):
+    def read():
+        raise AssertionError("the database is asked")
+
+    for version, options in (
+        (2, {}),
+        (3, {"executor": "LocalExecutor"}),
+        (3, {"metadata": BLOCKED}),
+    ):
+        airflow(version, **options)
+        monkeypatch.setattr(journal_place, "server_has_own_journal", read)
+        situation()
+    airflow(3)
+    monkeypatch.setattr(journal_place, "server_has_own_journal", read)
+    situation(is_server=True)
+    assert tasks_use_door()
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", POSTGRES)
+    situation()
 
 
 def test_a_worker_without_a_metadata_database_asks_the_api_server(airflow, tmp_path):
@@ -228,6 +275,15 @@ def test_each_rule_is_told_in_words(airflow, monkeypatch, version, settings, rea
         monkeypatch.setenv(name, value)
     now = situation()
     assert why(place_of(now), now) == reason
+
+
+@pytest.mark.parametrize(
+    ("server_has_own", "reason"), [(True, "has a journal of its own"), (None, "has not yet said where the journal is")]
+)
+def test_the_api_server_is_named_with_what_it_said(airflow, server_has_own, reason):
+    airflow(3, server_has_own=server_has_own)
+    now = situation()
+    assert why(place_of(now), now) == f"Airflow's API server, which {reason}"
 
 
 def test_another_database_is_refused_without_showing_its_password(monkeypatch):

@@ -76,7 +76,7 @@ def share_bytecode(environment: Path) -> None:
     ours, theirs = (Path(sysconfig.get_path("purelib", vars={"base": base})) for base in (sys.prefix, environment))
     for compiled in ours.rglob("__pycache__/*.pyc"):
         target = theirs / compiled.relative_to(ours)
-        if target.parent.parent.exists():
+        if target.parent.parent.exists() and not target.exists():
             target.parent.mkdir(exist_ok=True)
             shutil.copy2(compiled, target)
 
