@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
-from http.client import HTTPResponse
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,7 +22,6 @@ from sqlalchemy.engine import Row
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from airflow_provider_dialogtech.api.raw_reply import BoundedReader, CallDeadline, TooLarge
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
@@ -31,11 +29,8 @@ from airflow_provider_dialogtech.journal.backend import Plan, Reading, Statement
 from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.journal.planner import Planned, Planning
 from airflow_provider_dialogtech.journal.timing import Timing
-<<<<<<< HEAD
 from airflow_provider_dialogtech.journal.watchdog import Watch, watching
-=======
 from airflow_provider_dialogtech.masking import without_locals
->>>>>>> w-attack
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -43,7 +38,6 @@ MOST_CONNECTIONS = 4
 """How many requests of a process may be open at a time."""
 _CONNECT_SECONDS = 5.0
 _CHUNK = 64 * 1024
-_LARGEST_HEAD = 64 * 1024
 # The largest drift between two clocks; quartz is several times better.
 _DRIFT = 200e-6
 _NO_ANSWER = "its answer was cut off, or is not the journal's"
@@ -97,14 +91,9 @@ class DoorBackend:
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._best: Reading | None = None
         self._session = requests.Session()
-<<<<<<< HEAD
         adapter = _Adapter(_trusting(door.ca_files) if door.ca_files else None)
         for scheme in ("http://", "https://"):  # as long as those of requests' own adapters, which win otherwise
             self._session.mount(scheme, adapter)
-=======
-        scheme = door.url.partition("://")[0].lower()
-        self._session.mount(f"{scheme}://", _BoundedAdapter(pool_connections=1, pool_maxsize=MOST_CONNECTIONS))
->>>>>>> w-attack
 
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, timeout: float) -> T:  # noqa: ARG002
         if not isinstance(plan, Planning):
@@ -189,8 +178,6 @@ class DoorBackend:
             problem = _problem(error)
         except (OSError, ValueError) as error:  # the file of authorities, or an invalid address
             problem = StoreAway(type(error).__name__)
-        except TooLarge:
-            problem = StoreAway(f"its answer has more than {protocol.LARGEST_REPLY} bytes")
         finally:
             self._free.release()
         # Outside the except block: the library's error carries the request.
@@ -199,7 +186,6 @@ class DoorBackend:
     @without_locals
     def _exchange(self, step: str, body: bytes, token: str, until: float) -> tuple[int, bytes]:
         remaining = max(0.1, until - self._clock.monotonic())
-<<<<<<< HEAD
         with watching(remaining) as watch:
             _reading.watch = watch
             with self._session.post(
@@ -226,29 +212,6 @@ class DoorBackend:
                 if watch.was_cut:
                     raise requests.Timeout  # http.client takes a cut header for a whole one
                 return response.status_code, bytes(said)
-=======
-        _this_thread.deadline = CallDeadline(remaining)
-        with self._session.post(
-            f"{self._door.url.rstrip('/')}{protocol.PATH}/{step}",
-            data=body,
-            headers={
-                "Content-Type": protocol.CONTENT_TYPE,
-                "Accept-Encoding": "identity",
-                protocol.VERSION_HEADER: protocol.version(),
-            },
-            auth=_Bearer(token),
-            timeout=(min(_CONNECT_SECONDS, remaining), remaining),
-            verify=self._door.ca_file or True,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            said = bytearray()
-            for piece in response.iter_content(_CHUNK):
-                said += piece
-                if len(said) > protocol.LARGEST_REPLY:
-                    raise TooLarge
-            return response.status_code, bytes(said)
->>>>>>> w-attack
 
     def _error(self, status: int, said: bytes, step: str) -> StoreAway | JournalUnavailable:
         """Return the error of an HTTP status that is not a reply."""
@@ -278,7 +241,6 @@ class DoorBackend:
         return unusable(f"{words}: {tried}", advice)
 
 
-<<<<<<< HEAD
 def _trusting(ca_files: tuple[str, ...]) -> ssl.SSLContext:
     """Return a context that trusts these certificates beside the system's."""
     context = ssl.create_default_context()
@@ -340,26 +302,6 @@ class _Adapter(HTTPAdapter):
         if not proxy.lower().startswith("socks"):  # those pools have connections of their own kind
             manager.pool_classes_by_scheme = _POOLS
         return manager
-=======
-_this_thread = threading.local()
-
-
-class _BoundedResponse(HTTPResponse):
-    """A reply that is read within its request's time; the time-out of `requests` bounds only a single read."""
-
-    def __init__(self, connection: Any, *args: Any, **options: Any) -> None:
-        reader: Any = BoundedReader(connection, _this_thread.deadline, _LARGEST_HEAD + protocol.LARGEST_REPLY)
-        super().__init__(reader, *args, **options)
-
-
-class _BoundedAdapter(HTTPAdapter):
-    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*args, **options)
-        kind = pool.ConnectionCls
-        if kind.response_class is not _BoundedResponse:
-            pool.ConnectionCls = type(kind.__name__, (kind,), {"response_class": _BoundedResponse})
-        return pool
->>>>>>> w-attack
 
 
 class _Bearer(AuthBase):
@@ -386,8 +328,7 @@ def _problem(error: requests.RequestException) -> StoreAway | JournalUnavailable
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return StoreAway("no connection could be made in time")
-    # In the middle of a body, `requests` calls that a lost connection.
-    if isinstance(error, requests.Timeout) or "Read timed out" in str(error):
+    if isinstance(error, requests.Timeout):
         return StoreAway("it did not answer in time")
     if isinstance(error, requests.ConnectionError):
         return StoreAway("the connection was refused or lost")

@@ -51,15 +51,11 @@ _NULLABLE = frozenset(
 _TOKENS = frozenset({"of_owner", "of_claim", "new_claim", "new_last_suppressed", "new_resolution"})
 _LARGEST_NUMBER = 2**31 - 1
 _LARGEST_FLOAT = 1e12
-<<<<<<< HEAD
-_LONGEST_SECONDS = 366 * 86400.0
-=======
 _DAY = 86400.0
 # A message whose request never ends cannot be settled, and a usual time below 0 makes all later messages late. A
 # connection's time-out is an hour at most, but an outcome may be written later.
 _DURATIONS = {"timeout": (0.0, 3600.0), "took": (0.0, _DAY), "pause": (0.0, _DAY)}
 _YEAR = 366 * _DAY
->>>>>>> w-attack
 _LARGEST_DETAIL = 16 * 1024
 _LARGEST_ID = 2**63
 _TAIL = 4
@@ -72,11 +68,7 @@ _LONGEST_WORDS = 1000
 _Words = Annotated[str, StringConstraints(max_length=_LONGEST_WORDS), AfterValidator(clean)]
 _Detail = Annotated[str, StringConstraints(max_length=_LARGEST_DETAIL, pattern=r"^[^\x00]*$")]
 _Number = Annotated[float, Field(ge=-_LARGEST_FLOAT, le=_LARGEST_FLOAT, allow_inf_nan=False)]
-<<<<<<< HEAD
-_Seconds = Annotated[float, Field(ge=0, le=_LONGEST_SECONDS, allow_inf_nan=False)]
-=======
 _Seconds = Annotated[float, Field(ge=0, le=_YEAR, allow_inf_nan=False)]
->>>>>>> w-attack
 _Timeout = Annotated[float, Field(gt=0, le=LONGEST, allow_inf_nan=False)]
 
 
@@ -345,7 +337,7 @@ class Reserve(BaseModel):
             resend=planner.resend,
             after=planner.after,
             # No slot is that far away, so a longer wait is the same.
-            max_wait=None if planner.max_wait is None else min(max(0.0, planner.max_wait), _LONGEST_SECONDS),
+            max_wait=None if planner.max_wait is None else min(max(0.0, planner.max_wait), _YEAR),
             longest_pause=planner.longest_pause,
             step=planning.step,
             head_start=planning.head_start(reading),
