@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
+from http.client import HTTPResponse
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from requests.auth import AuthBase
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from sqlalchemy.engine import Row
 
+from airflow_provider_dialogtech.api.raw_reply import BoundedReader, CallDeadline, TooLarge
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
@@ -35,6 +37,7 @@ MOST_CONNECTIONS = 4
 """How many requests of a process may be open at a time."""
 _CONNECT_SECONDS = 5.0
 _CHUNK = 64 * 1024
+_LARGEST_HEAD = 64 * 1024
 # The largest drift between two clocks; quartz is several times better.
 _DRIFT = 200e-6
 _NO_ANSWER = "its answer was cut off, or is not the journal's"
@@ -175,6 +178,8 @@ class DoorBackend:
             problem = _problem(error)
         except (OSError, ValueError) as error:  # the file of authorities, or an invalid address
             problem = StoreAway(type(error).__name__)
+        except TooLarge:
+            problem = StoreAway(f"its answer has more than {protocol.LARGEST_REPLY} bytes")
         finally:
             self._free.release()
         # Outside the except block: the library's error carries the request.
@@ -308,7 +313,8 @@ def _problem(error: requests.RequestException) -> StoreAway | JournalUnavailable
         )
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return StoreAway("no connection could be made in time")
-    if isinstance(error, requests.Timeout):
+    # In the middle of a body, `requests` calls that a lost connection.
+    if isinstance(error, requests.Timeout) or "Read timed out" in str(error):
         return StoreAway("it did not answer in time")
     if isinstance(error, requests.ConnectionError):
         return StoreAway("the connection was refused or lost")
