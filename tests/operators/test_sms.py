@@ -172,6 +172,7 @@ def test_a_journal_that_other_machines_do_not_see_ends_the_task_without_retries(
     sandbox, sandbox_connection, monkeypatch
 ):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
     with pytest.raises(AirflowFailException, match="CeleryExecutor may run tasks on several machines"):
         run(text_task())
     assert sandbox.messages() == []
