@@ -6,9 +6,11 @@ import pytest
 from sqlalchemy import delete, event, select
 from sqlalchemy.orm import Session
 
-from airflow_provider_dialogtech._compat import connection_of
+from airflow_provider_dialogtech._compat import IS_AIRFLOW_3, connection_of
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.settings.token import CONN_ID, ensure_token, server_has_own_journal
+
+pytestmark = pytest.mark.skipif(not IS_AIRFLOW_3, reason="Airflow 2 has no API server")
 
 
 @pytest.fixture
