@@ -33,6 +33,7 @@ from airflow_provider_dialogtech.settings.journal import (
     ONLY_ON_SERVER,
     SET_IT_HERE,
     Place,
+    Situation,
     earlier_file,
     file_of_one_machine,
     journal_store,
@@ -171,7 +172,8 @@ def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Findin
     measured: Probe | None = None
     try:
         store = journal_store(patience=_PATIENCE)
-        if place_of(situation()) is not Place.DOOR:
+        now = situation()
+        if place_of(now) is not Place.DOOR:
             measured = probe(store)
     except (JournalUnavailable, InvalidConnection) as error:
         yield _wrong("journal", error)
@@ -179,7 +181,7 @@ def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Findin
         if measured is not None:
             kind = "a file of this machine" if store.is_file else "PostgreSQL"
             yield Finding("journal", True, f"{kind} can be read and written")
-        yield from _shared(store)
+        yield from _shared(store, now)
         if measured is not None:
             yield _distance(measured, settings)
         if tasks_use_door():
@@ -187,9 +189,8 @@ def _findings_of_journal(settings: ConnectionSettings | None) -> Iterator[Findin
     yield _versions(measured)
 
 
-def _shared(store: Store) -> Iterator[Finding]:
+def _shared(store: Store, now: Situation) -> Iterator[Finding]:
     """Report which journal this is, by which rule, and which file it may not know."""
-    now = situation()
     place = place_of(now)
     if place is Place.SETTING and store.is_file and not now.is_local:
         yield _wrong("journal is shared", file_of_one_machine())

@@ -55,6 +55,8 @@ class SendResult(dict[str, Any]):
     attempts: int
 
     def __init__(self, **values: Any) -> None:
+        if unknown := values.keys() - {*SendResult.__annotations__, *_EMPTY}:
+            raise TypeError(f"a result has no {', '.join(sorted(unknown))}")
         super().__init__(_EMPTY | {name.rstrip("_"): value for name, value in values.items()})
 
     def __getattr__(self, name: str) -> Any:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from airflow_provider_dialogtech.journal.backend import Statement
+from airflow_provider_dialogtech.journal.queries import is_in
 from airflow_provider_dialogtech.journal.records import ABANDONED, GRACE
 from airflow_provider_dialogtech.journal.schema import alert_grants, alerts, messages, now
 from airflow_provider_dialogtech.journal.states import State
@@ -25,14 +26,10 @@ _SAME_TIME = 0.001
 _after: Any = sa.bindparam("after")
 
 
-def _is_in(*states: State, of: Any = messages.c.state) -> Any:
-    return sa.or_(*(of == state.value for state in states))
-
-
 UNDER_WAY = sa.select(sa.func.count().label("messages")).where(
     sa.or_(
-        sa.and_(_is_in(State.RESERVED), messages.c.at + ABANDONED > now()),
-        sa.and_(_is_in(State.SENDING), messages.c.deadline + GRACE > now()),
+        sa.and_(is_in(State.RESERVED), messages.c.at + ABANDONED > now()),
+        sa.and_(is_in(State.SENDING), messages.c.deadline + GRACE > now()),
     )
 )
 """The messages that a process is about to send, or is sending."""
@@ -63,8 +60,8 @@ FREE_KEY = (
     .where(
         messages.c.key == _key,
         messages.c.owner != _new(messages.c.owner),
-        _is_in(State.REFUSED, State.THROTTLED, State.RELEASED, State.UNSENT, State.HELD_BACK),
-        _is_in(State.SENT, State.SENDING, State.IN_DOUBT, of=_new(messages.c.state)),
+        is_in(State.REFUSED, State.THROTTLED, State.RELEASED, State.UNSENT, State.HELD_BACK),
+        is_in(State.SENT, State.SENDING, State.IN_DOUBT, column=_new(messages.c.state)),
     )
     .values(key=None)
 )

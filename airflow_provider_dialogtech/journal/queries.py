@@ -28,9 +28,13 @@ is_of_message = sa.or_(
 )
 
 
-def is_in(*found: State, source: Any = messages) -> ColumnElement[bool]:
-    """Return the condition that a message is in one of these states."""
-    return sa.or_(*(source.c.state == state.value for state in found))
+def is_in(*found: State, column: Any = messages.c.state) -> ColumnElement[bool]:
+    """Return the condition that a message is in one of these states.
+
+    :param found: the states.
+    :param column: where its state stands.
+    """
+    return sa.or_(*(column == state.value for state in found))
 
 
 is_overdue = sa.and_(messages.c.state == State.SENDING.value, messages.c.deadline + GRACE <= now())

@@ -71,10 +71,10 @@ def _was_written_ahead(source: Any) -> ColumnElement[bool]:
     time = sa.select(now()).scalar_subquery()
     return sa.or_(
         source.c.created > time,
-        sa.and_(is_in(State.SENDING, source=source), source.c.updated > time),
+        sa.and_(is_in(State.SENDING, column=source.c.state), source.c.updated > time),
         # Waiting messages take another slot anyway; those with an outcome have left in their slots.
-        sa.and_(is_in(State.RESERVED, source=source), source.c.at > time),
-        sa.and_(is_in(*_LEFT, source=source), source.c.at > time + LEFT_EARLY),
+        sa.and_(is_in(State.RESERVED, column=source.c.state), source.c.at > time),
+        sa.and_(is_in(*_LEFT, column=source.c.state), source.c.at > time + LEFT_EARLY),
     )
 
 
@@ -84,11 +84,11 @@ def _slots(source: Any) -> Any:
     Nearly all messages of a full minute have left. Of these only the times are read, as whole microseconds.
     """
     is_undecided = sa.or_(
-        is_in(State.RESERVED, State.SENDING, source=source),
+        is_in(State.RESERVED, State.SENDING, column=source.c.state),
         source.c.key.is_not_distinct_from(key_),
         _was_written_ahead(source),
     )
-    has_left = sa.and_(sa.not_(is_undecided), is_in(*_LEFT, source=source))
+    has_left = sa.and_(sa.not_(is_undecided), is_in(*_LEFT, column=source.c.state))
     at = sa.cast(source.c.at * MICROSECONDS, sa.BigInteger)
     of_number = (
         sa.select(

@@ -15,11 +15,7 @@ HELD_SLOT = Reservation(1, "owner", "5554332111", 0.0, 0.0)
 REQUEST = SlotRequest("key", ("5554332111",), "5556667777", "Hello", is_alert=True)
 
 
-@pytest.fixture
-def unavailable(unused_port, time):
-    """A journal whose server refuses connections."""
-    pytest.importorskip("psycopg2")
-    store = Store(f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/journal", clock=time.clock)
+def alert_journal(store, time):
     return AlertJournal(
         JournalAttempt(3600),
         AlertDeadline(LONGEST_CALLBACK, time.clock),
@@ -28,6 +24,14 @@ def unavailable(unused_port, time):
         RateLimits(),
         departure=Departure(),
     )
+
+
+@pytest.fixture
+def unavailable(unused_port, time):
+    """A journal whose server refuses connections."""
+    pytest.importorskip("psycopg2")
+    store = Store(f"postgresql+psycopg2://nobody@127.0.0.1:{unused_port}/journal", clock=time.clock)
+    return alert_journal(store, time)
 
 
 def settle(journal, outcome):
@@ -57,14 +61,7 @@ def test_a_failed_release_of_a_slot_is_retried_only_briefly(unavailable, time):
 
 def test_the_journals_answer_is_returned(sqlite_url, time):
     store = Store(sqlite_url, clock=time.clock)
-    journal = AlertJournal(
-        JournalAttempt(3600),
-        AlertDeadline(LONGEST_CALLBACK, time.clock),
-        store,
-        "account",
-        RateLimits(),
-        departure=Departure(),
-    )
+    journal = alert_journal(store, time)
     held = journal.reserve(REQUEST)
     time.sleep(held.due - time.monotonic())
     assert journal.start(held, request_timeout=30)

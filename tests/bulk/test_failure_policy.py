@@ -3,7 +3,6 @@ from contextlib import nullcontext
 import pytest
 
 from airflow_provider_dialogtech.bulk.failure_policy import FailurePolicy, GivenUp, ListFailed
-from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import (
     BadCredentials,
     InDoubt,
@@ -14,21 +13,10 @@ from airflow_provider_dialogtech.exceptions import (
     WaitTooLong,
 )
 from tests.bulk.test_report import a_report, numbers
+from tests.results import a_result
 
-SENT = SendResult(
-    status="sent",
-    result="success",
-    result_description="[1] Message Sent",
-    xml="<xml/>",
-    to="…7777",
-    from_="…2111",
-    segments=1,
-    encoding="GSM-7",
-    sent_at="",
-    waited_seconds=0.0,
-    attempts=1,
-)
-ALREADY_SENT = SendResult(**{**SENT, "status": "already_sent"})
+SENT = a_result(sent_at="")
+ALREADY_SENT = a_result("already_sent", sent_at="")
 
 
 def goes_on(policy: FailurePolicy, *outcomes: object) -> bool:

@@ -4,25 +4,13 @@ import pytest
 
 from airflow_provider_dialogtech.bulk.report import NAMED, SHOWN, Report
 from airflow_provider_dialogtech.bulk.rows import Rows, check_rows
-from airflow_provider_dialogtech.delivery.result import SendResult
 from airflow_provider_dialogtech.exceptions import InDoubt, InvalidMessage, Refused, Throttled, Unreachable
 from airflow_provider_dialogtech.sms.message import SmsMessage
+from tests.results import a_result
 
-SENT = SendResult(
-    status="sent",
-    result="success",
-    result_description="[1] Message Sent",
-    xml="<xml/>",
-    to="…7777",
-    from_="…2111",
-    segments=2,
-    encoding="GSM-7",
-    sent_at="2026-01-01",
-    waited_seconds=0.0,
-    attempts=1,
-)
-ALREADY_SENT = SendResult(**{**SENT, "status": "already_sent"})
-HELD_BACK = SendResult(**{**SENT, "status": "held_back"})
+SENT = a_result(segments=2, sent_at="2026-01-01")
+ALREADY_SENT = a_result("already_sent", segments=2, sent_at="2026-01-01")
+HELD_BACK = a_result("held_back", segments=2, sent_at="2026-01-01")
 
 
 def a_report(given, **options) -> Report:

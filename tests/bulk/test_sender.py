@@ -29,6 +29,7 @@ from tests.delivery.attacking import EIGHT_NUMBERS, FAST, FAST_SANDBOX
 from tests.delivery.delivering import TIMEOUT, a_journal, a_message, a_sender, assert_limits_kept, emptied, run, started
 from tests.journal.looking import change
 from tests.proxies.sqlite import locked
+from tests.results import a_result
 
 PLENTY = 30.0
 
@@ -244,19 +245,7 @@ def test_a_key_of_a_message_to_somebody_else_is_named_also_beside_many_that_were
     assert {row for row, outcome in reported.items() if isinstance(outcome, InvalidMessage)} == {30}
 
 
-RESULT = SendResult(
-    status="sent",
-    result="success",
-    result_description="[1] Message Sent",
-    xml="<xml/>",
-    to="…7777",
-    from_="…2111",
-    segments=1,
-    encoding="GSM-7",
-    sent_at="",
-    waited_seconds=0.0,
-    attempts=1,
-)
+RESULT = a_result(sent_at="")
 
 
 def test_stopped_it_starts_no_more_messages_and_releases_their_slots(sandbox, sqlite_url):

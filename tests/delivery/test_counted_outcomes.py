@@ -3,7 +3,8 @@
 import pytest
 
 from airflow_provider_dialogtech import exceptions
-from airflow_provider_dialogtech.delivery.result import SendResult, record_outcome
+from airflow_provider_dialogtech.delivery.result import record_outcome
+from tests.results import a_result
 
 
 class Recorder:
@@ -23,30 +24,14 @@ def figures(ending, missed_slots=0):
     return recorder.figures
 
 
-def a_result(status):
-    return SendResult(
-        status=status,
-        result="success",
-        result_description="",
-        xml="",
-        to="…7777",
-        from_="…2111",
-        segments=1,
-        encoding="GSM-7",
-        sent_at="2026-01-02",
-        waited_seconds=2.5,
-        attempts=1,
-    )
-
-
 def test_only_a_message_that_was_sent_now_has_waited():
-    assert figures(a_result("sent")) == [("messages.sent", 1), ("waited", 2.5)]
-    assert figures(a_result("already_sent")) == [("messages.already_sent", 1)]
-    assert figures(a_result("held_back")) == [("messages.held_back", 1)]
+    assert figures(a_result("sent", waited_seconds=2.5)) == [("messages.sent", 1), ("waited", 2.5)]
+    assert figures(a_result("already_sent", waited_seconds=2.5)) == [("messages.already_sent", 1)]
+    assert figures(a_result("held_back", waited_seconds=2.5)) == [("messages.held_back", 1)]
 
 
 def test_missed_slots_are_counted_whatever_became_of_the_message():
-    assert figures(a_result("held_back"), 3) == [("messages.held_back", 1), ("missed_slots", 3)]
+    assert figures(a_result("held_back", waited_seconds=2.5), 3) == [("messages.held_back", 1), ("missed_slots", 3)]
     assert figures(exceptions.JournalUnavailable(), 1)[1:] == [("missed_slots", 1)]
 
 

@@ -2,22 +2,11 @@
 
 import pytest
 
-from airflow_provider_dialogtech.delivery.result import SendResult, already_sent, detail_of, held_back
+from airflow_provider_dialogtech.delivery.result import already_sent, detail_of, held_back
 from airflow_provider_dialogtech.sms.message import SmsMessage
+from tests.results import a_result
 
-SENT = SendResult(
-    status="sent",
-    result="success",
-    result_description="[1] Message Sent",
-    xml="<xml/>",
-    to="…7777",
-    from_="…2111",
-    segments=2,
-    encoding="UCS-2",
-    sent_at="2026-01-02",
-    waited_seconds=0.5,
-    attempts=3,
-)
+SENT = a_result(segments=2, encoding="UCS-2", waited_seconds=0.5, attempts=3)
 
 
 def test_a_result_is_read_back_as_it_was_written():

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_dialogtech.delivery.attempts import Attempts, SlotLost
 from airflow_provider_dialogtech.delivery.outcomes import EarlierAttempt
-from airflow_provider_dialogtech.delivery.result import SendResult, detail_of
+from airflow_provider_dialogtech.delivery.result import detail_of
 from airflow_provider_dialogtech.exceptions import InDoubt
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
@@ -18,22 +18,11 @@ from airflow_provider_dialogtech.journal.records import GRACE, SlotRequest
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.sms.message import SmsMessage
 from tests.clocks import FakeClock
+from tests.results import a_result
 
 TIMEOUT = 30.0
 MESSAGE = SmsMessage.create(to="5556667777", message="Hello", from_numbers=["5554332111"])
-SENT = SendResult(
-    status="sent",
-    result="success",
-    result_description="[1] Message Sent",
-    xml="",
-    to="…7777",
-    from_="…2111",
-    segments=1,
-    encoding="GSM-7",
-    sent_at="2026-01-02",
-    waited_seconds=0.5,
-    attempts=1,
-)
+SENT = a_result(xml="", waited_seconds=0.5)
 
 
 def a_request(text="Hello", **options):

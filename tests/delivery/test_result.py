@@ -5,20 +5,9 @@ import pickle
 import pytest
 
 from airflow_provider_dialogtech.delivery.result import SendResult
+from tests.results import a_result
 
-RESULT = SendResult(
-    status="sent",
-    result="success",
-    result_description="[1] Message Sent",
-    xml="<xml/>",
-    to="…7777",
-    from_="…2111",
-    segments=1,
-    encoding="GSM-7",
-    sent_at="2026",
-    waited_seconds=0.5,
-    attempts=2,
-)
+RESULT = a_result(sent_at="2026", waited_seconds=0.5, attempts=2)
 
 
 def test_a_result_is_plain_json_whose_values_are_attributes_too():
@@ -42,3 +31,8 @@ def test_a_copy_is_a_result(copied):
 def test_what_a_result_does_not_have_is_no_attribute():
     assert not hasattr(RESULT, "price")
     assert not hasattr(RESULT, "status_")
+
+
+def test_a_misspelt_field_is_refused():
+    with pytest.raises(TypeError, match="a result has no segment"):
+        a_result(segment=1)

@@ -63,13 +63,19 @@ def test_a_token_that_exists_is_kept_and_a_deleted_one_is_another(metadata):
     assert connection_of(CONN_ID).password != first
 
 
-def test_two_components_that_start_together_leave_one_token(metadata):
+def let_another_be_faster(metadata):
+    """Create the connection just before this process does."""
+
     def be_faster(*_: object) -> None:
         with closing(sqlite3.connect(metadata)) as database, database:
             row = "INSERT INTO connection (conn_id, conn_type, password, is_encrypted, is_extra_encrypted)"
             database.execute(f"{row} VALUES (?, 'generic', 'theirs', 0, 0)", [CONN_ID])
 
     event.listen(Session, "before_flush", be_faster, once=True)
+
+
+def test_two_components_that_start_together_leave_one_token(metadata):
+    let_another_be_faster(metadata)
     assert ensure_token() == "exists"
     assert [row[0] for row in stored(metadata)] == ["theirs"]
 
@@ -124,12 +130,7 @@ def test_a_connection_in_the_environment_does_not_hide_what_the_api_server_said(
 
 
 def test_the_api_server_is_heard_though_another_component_was_faster(metadata):
-    def be_faster(*_: object) -> None:
-        with closing(sqlite3.connect(metadata)) as database, database:
-            row = "INSERT INTO connection (conn_id, conn_type, password, is_encrypted, is_extra_encrypted)"
-            database.execute(f"{row} VALUES (?, 'generic', 'theirs', 0, 0)", [CONN_ID])
-
-    event.listen(Session, "before_flush", be_faster, once=True)
+    let_another_be_faster(metadata)
     assert ensure_token(has_own_journal=True) == "exists"
     assert server_has_own_journal() is True
 
