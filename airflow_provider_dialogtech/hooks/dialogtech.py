@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -56,7 +57,7 @@ class DialogTechHook(BaseHook):
     :param dialogtech_conn_id: the connection of type `dialogtech`, which holds the account's keys; by default
         `dialogtech_default`.
     :param conn_id: another name for `dialogtech_conn_id`.
-    :raises InvalidConnection: when the two name different connections.
+    :raises InvalidConnection: when the two name different connections, or one is a URI.
     """
 
     conn_name_attr = "dialogtech_conn_id"
@@ -73,6 +74,14 @@ class DialogTechHook(BaseHook):
                 before_any=True,
             )
         self.dialogtech_conn_id = dialogtech_conn_id or conn_id or self.default_conn_name
+        # An error names the id, and a URI has the secret key in it.
+        if "//" in str(self.dialogtech_conn_id):
+            raise InvalidConnection(
+                "dialogtech_conn_id is the URI of a connection, not its id",
+                advice="Set it as the environment variable AIRFLOW_CONN_DIALOGTECH_DEFAULT, and give "
+                "'dialogtech_default'.",
+                before_any=True,
+            )
         self._unreadable = ""
 
     @classmethod
@@ -364,12 +373,15 @@ def _words_for(error: Exception) -> str:
 
 
 def _outside_of_airflow(conn_id: str) -> str:
-    """Return advice for a program that Airflow 3 did not start."""
+    """Return advice for a variable that Airflow could not read, or for a program that Airflow 3 did not start."""
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if os.environ.get(variable):
+        return f" The environment variable {variable} is set, but is neither a URI nor JSON with a connection's fields."
     if reads_stored_connections():
         return ""
     return (
         " Outside of its own processes, Airflow 3 does not read connections from its database: set the environment "
-        f"variable AIRFLOW_CONN_{conn_id.upper()}, or use `python -m airflow_provider_dialogtech send`."
+        f"variable {variable}, or use `python -m airflow_provider_dialogtech send`."
     )
 
 

@@ -307,6 +307,8 @@ def test_the_secret_does_not_show_itself_among_the_variables_of_a_traceback():
         ("FROM_NUMBERS", "from_numbers"),
         ("alerts_to", "alert_to"),
         ("time_out", "timeout"),
+        ("dry_run", "only_to"),
+        ("allow_list", "only_to"),
         ("secret_access_key", "the field password"),
         ("host", "the field host"),
     ],
@@ -353,6 +355,18 @@ def test_the_type_is_dialogtech_in_any_case(written):
 def test_the_keys_of_another_type_are_not_used(written):
     words = refusal(conn_type=written)
     assert f"the conn_type must be dialogtech, not {written[:40]!r}. Correct the connection 'sms'." in words
+
+
+@pytest.mark.parametrize(
+    ("field", "label"), [("login", "access key (login)"), ("password", "secret access key (passw")]
+)
+def test_a_key_that_was_copied_with_a_blank_is_refused_by_name(field, label):
+    for written in ("key\n", " key", "key\xa0", "key\t"):
+        words = refusal(**{field: written})
+        assert f"the {label}" in words
+        assert "begins or ends with a blank" in words
+    for written in (" ", "\r\n"):
+        assert "is missing" in refusal(**{field: written})
 
 
 @pytest.mark.parametrize("written", [None, "", "  "])
