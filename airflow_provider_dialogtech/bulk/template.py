@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jinja2 import StrictUndefined, UndefinedError
@@ -123,9 +123,6 @@ def _beginning(pieces: Iterable[Any]) -> str:
         taken.append(text := text_of(piece))
         if signs := undecoded(text):
             raise BadPiece(f"{signs} is UTF-8 in another encoding", advice="Open the file with utf-8-sig.")
-        if isinstance(piece, Collection) and not isinstance(piece, str):
-            advice = "Write one of its values, or {{ … | join(', ') }}."
-            raise BadPiece(f"an expression is a {type_name(piece)}", advice=advice)
         length += len(text)
         if length > LONGEST_READ:
             break

@@ -73,9 +73,9 @@ class DialogTechHook(BaseHook):
                 advice="Give one of them.",
                 before_any=True,
             )
-        self.dialogtech_conn_id = dialogtech_conn_id or conn_id or self.default_conn_name
+        self.dialogtech_conn_id = str(dialogtech_conn_id or conn_id or self.default_conn_name)
         # An error names the id, and a URI has the secret key in it.
-        if "//" in str(self.dialogtech_conn_id):
+        if "//" in self.dialogtech_conn_id:
             raise InvalidConnection(
                 "dialogtech_conn_id is the URI of a connection, not its id",
                 advice="Set it as the environment variable AIRFLOW_CONN_DIALOGTECH_DEFAULT, and give "

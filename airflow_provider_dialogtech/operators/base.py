@@ -123,7 +123,7 @@ class PooledOperator(BaseOperator):
                 # Only Jinja's own errors quote no values.
                 words = f": {mask_numbers(str(error))}" if isinstance(error, TemplateError) else ""
                 reason = f"the template of `{name}` cannot be rendered ({type_name(error)}{words})"
-                log.error("Nothing was sent: %s.", reason)  # noqa: TRY400
+                log.error("Nothing was sent: %s. Correct the template.", reason)  # noqa: TRY400
                 raise
             raise ending_of(problem)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -183,7 +183,7 @@ def text_of(piece: Any) -> str:
     """Return a piece of a template as text.
 
     :param piece: a text, or the value of an expression.
-    :raises BadPiece: when it is missing, or only Python's notation of it is text: bytes, a function, an object.
+    :raises BadPiece: when it is missing, or only Python's notation of it is text: bytes, a list, a function, an object.
     """
     if isinstance(piece, str | Undefined):
         return str(piece)
@@ -193,6 +193,10 @@ def text_of(piece: Any) -> str:
         raise BadPiece("an expression is a function", advice="Call it, with ().")
     if isinstance(piece, bytes | bytearray):
         raise BadPiece("an expression is bytes", advice="Decode it, with .decode().")
+    if isinstance(piece, Collection):
+        raise BadPiece(
+            f"an expression is a {type_name(piece)}", advice="Write one of its values, or {{ … | join(', ') }}."
+        )
     text = str(piece)
     if text.startswith("<") and " at 0x" in text:
         reason = f"an expression is an object ({type_name(piece)})"

@@ -184,6 +184,11 @@ def test_a_missing_or_unreadable_connection_raises_a_named_error(monkeypatch, wr
         asyncio.run(DialogTechHook("nowhere").aload())
 
 
+def test_an_id_of_another_type_is_named():
+    with pytest.raises(InvalidConnection, match="Airflow has no connection '5'"):
+        DialogTechHook(5).get_conn()
+
+
 def test_a_uri_in_place_of_an_id_is_refused_without_its_keys():
     with pytest.raises(InvalidConnection, match="is the URI of a connection, not its id") as raised:
         DialogTechHook("dialogtech://access:hidden@/?from_numbers=5554332111")
