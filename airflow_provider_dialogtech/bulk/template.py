@@ -17,8 +17,8 @@ from airflow_provider_dialogtech.settings.templates import (
     environment_of,
     in_single_braces,
     pieces_of,
+    plain_text_of,
     template_of,
-    text_of,
 )
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 from airflow_provider_dialogtech.sms.missing import is_missing, missing_word
@@ -120,7 +120,7 @@ def _beginning(pieces: Iterable[Any]) -> str:
     """Join the pieces until they exceed `LONGEST_READ` characters."""
     taken, length = [], 0
     for piece in pieces:
-        taken.append(text := text_of(piece))
+        taken.append(text := plain_text_of(piece))
         if signs := undecoded(text):
             raise BadPiece(f"{signs} is UTF-8 in another encoding", advice="Open the file with utf-8-sig.")
         length += len(text)

@@ -28,8 +28,8 @@ from airflow_provider_dialogtech.settings.templates import (
     environment_of,
     in_single_braces,
     is_plain,
+    plain_text_of,
     template_of,
-    text_of,
     value_of,
     yields_values,
 )
@@ -132,8 +132,9 @@ class PooledOperator(BaseOperator):
         is_message = name == "message"
         if is_message and (problem := in_single_braces(given, context.__contains__)):
             raise InvalidMessage(f"`message` {problem}")
-        value = value_of(template_of(environment, given, self.template_ext if is_message else ()), context)
-        return None if value is None else text_of(value)
+        template = template_of(environment, given, self.template_ext if is_message else ())
+        value = value_of(template, context, plain_text_of)
+        return None if value is None else plain_text_of(value)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:

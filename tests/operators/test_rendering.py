@@ -7,7 +7,9 @@ import jinja2
 import pytest
 
 from airflow_provider_dialogtech._compat import AirflowFailException
+from airflow_provider_dialogtech.bulk.shapes import listed
 from airflow_provider_dialogtech.decorators.sms import dialogtech_sms_task
+from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings.templates import in_single_braces
 
@@ -127,6 +129,14 @@ def test_a_collection_is_no_text(dag, message, value):
         AirflowFailException, match=r"of `message`, an expression is a \w+\. Write one of its values, or"
     ):
         rendered(single(message=message), dag, params={"value": value})
+
+
+@pytest.mark.parametrize("given", [" {{ params.rows }} ", "rows: {{ params.rows }}"])
+def test_a_list_beside_text_is_refused_as_the_list_that_it_is_not(dag, given):
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=given, message="Hi")
+    rendered(task, dag, params={"rows": [{"to": "5556667777"}]})
+    with pytest.raises(InvalidMessage, match="A template gives a list alone in its braces"):
+        listed(task.recipients)
 
 
 def test_an_undefined_name_fails_as_in_any_operator(dag, caplog):
