@@ -46,7 +46,7 @@ RUN_ELSEWHERE = (
     "pip install airflow-provider-dialogtech",
     "pip install 'airflow-provider-dialogtech[sandbox]'",
     "pip install --upgrade airflow-provider-dialogtech",
-    "airflow dags test first_text",
+    "airflow dags test first_message",
     "export AIRFLOW_CONN_DIALOGTECH_DEFAULT=",
     "AIRFLOW__CORE__TEST_CONNECTION=Enabled airflow connections test dialogtech_default",
     "python -m airflow_provider_dialogtech",

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class Place(Enum):
     """Where the journal is."""
 
-    SETTING = "where a setting says"
+    SETTING = "the place that a setting names"
     FILE = "a SQLite file in AIRFLOW_HOME"
     DOOR = "Airflow's API server"
     METADATA = "Airflow's metadata database"
