@@ -76,7 +76,7 @@ def open_private(path: Path) -> int:
 
 
 def mend_copies(path: Path) -> None:
-    """Take the rights of other users from our files that are named as this one with an ending: backups.
+    """Take the rights of other users from copies of a file, such as backups: our files with its name and an ending.
 
     :param path: the file that they are copies of.
     """

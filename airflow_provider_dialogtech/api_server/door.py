@@ -51,7 +51,7 @@ BODY_SECONDS = 5.0
 
 
 class Refused(Exception):
-    """A request that gets no answer.
+    """The door refuses a request.
 
     :param status: the HTTP status.
     :param reason: why, without a full stop.
