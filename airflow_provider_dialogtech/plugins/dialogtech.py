@@ -43,7 +43,7 @@ class _App:
 
 
 def _at_start(app: Any) -> Any:
-    """At the API server's start, say where the journal is. Airflow calls this to add middleware, only there; it adds none.
+    """Say where the journal is. Airflow calls this when the API server starts, to add middleware; it adds none.
 
     :param app: the API server's app.
     """
