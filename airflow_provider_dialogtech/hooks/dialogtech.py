@@ -237,6 +237,7 @@ class DialogTechHook(BaseHook):
         recipient = ""
         try:
             check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
+            check_flags(smart_encoding=smart_encoding)
             seconds = seconds_of(max_wait)
             sms = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
             recipient = mask_number(sms.to)
@@ -424,6 +425,16 @@ def check_choices(**arguments: object) -> None:
         if not isinstance(value, str) or value not in _CHOICES[name]:
             wanted = " or ".join(f'"{choice}"' for choice in _CHOICES[name])
             raise InvalidMessage(f"{name} must be {wanted}, not {safe_repr(value)}", before_any=True)
+
+
+def check_flags(**arguments: object) -> None:
+    """Check arguments that are True or False. A text, such as "no", would be true.
+
+    :raises InvalidMessage: when one of them is something else.
+    """
+    for name, value in arguments.items():
+        if not isinstance(value, bool):
+            raise InvalidMessage(f"{name} must be True or False, not {safe_repr(value)}", before_any=True)
 
 
 def seconds_of(max_wait: timedelta | float | None, name: str = "max_wait") -> float | None:

@@ -18,7 +18,7 @@ from airflow_provider_dialogtech.alerts.failed_run import failed_run_body
 from airflow_provider_dialogtech.alerts.question import answer_link, question_body, question_key
 from airflow_provider_dialogtech.alerts.text import built_in_body, dag_id_of, identity_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, plural
-from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook, check_flags
 from airflow_provider_dialogtech.masking import clean, place_of, safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import origin_of
 from airflow_provider_dialogtech.sms.message import LONGEST_READ
@@ -70,7 +70,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         ten years; the next message says how many were suppressed. None suppresses none.
     :param resolved: as a success callback, send only that failures are over: once, and only to recipients of an alert
         about one of them under the same dedup key, by default that of the failures. It does not change other events.
-    :raises InvalidMessage: when `event` is unknown, or `cooldown` is invalid or out of range.
+    :raises InvalidMessage: when `event` is unknown, `cooldown` is invalid or out of range, or `resolved` is not a bool.
     """
 
     template_fields: Sequence[str] = ("message", "to", "dialogtech_conn_id", "dedup_key")
@@ -97,6 +97,7 @@ class DialogTechSmsNotifier(BaseNotifier):
                 f"message must be text, a template or a function that returns text, not a {type_name(message)}",
                 before_any=True,
             )
+        check_flags(resolved=resolved)
         self.message = message
         self.to = to
         self.dialogtech_conn_id = dialogtech_conn_id

@@ -163,7 +163,7 @@ class _Reader:
     def _parse_extra(self) -> None:
         extra = json_object(self._content.extra)
         if extra is None:
-            self._fail(f"the extra must be a JSON object of at most {LONGEST_EXTRA:,} characters")
+            self._fail(f"the extra must be a JSON object of at most {LONGEST_EXTRA:,} characters, with each key once")
         self._extra = extra
         if problem := unknown_keys(extra):
             self._fail(problem)

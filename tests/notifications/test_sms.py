@@ -584,3 +584,8 @@ def test_a_suppressed_alert_names_the_cooldown_and_its_end(sandbox, alerting, ca
 def test_a_message_of_another_type_fails_when_the_dag_is_parsed(message):
     with pytest.raises(InvalidMessage, match="message must be text, a template or a function that returns text, not a"):
         DialogTechSmsNotifier(message)
+
+
+def test_a_flag_is_true_or_false():
+    with pytest.raises(InvalidMessage, match="resolved must be True or False, not 'no'"):
+        DialogTechSmsNotifier(resolved="no")

@@ -180,9 +180,17 @@ def test_too_many_numbers_are_refused_by_name():
 
 
 @pytest.mark.parametrize(
-    "extra", ["[" * 60_000, '{"a":' * 10_000, '{"timeout": 1' + " " * 70_000 + "}"], ids=["list", "object", "long"]
+    "extra",
+    [
+        "[" * 60_000,
+        '{"a":' * 10_000,
+        '{"timeout": 1' + " " * 70_000 + "}",
+        '{"only_to": "5556667777", "only_to": ""}',
+        '{"contacts": {"oncall": "5556667777", "oncall": "5556668888"}}',
+    ],
+    ids=["list", "object", "long", "a key twice", "a contact twice"],
 )
-def test_an_extra_that_is_too_deep_or_too_long_is_refused(extra):
+def test_an_extra_that_is_too_deep_too_long_or_has_a_key_twice_is_refused(extra):
     assert "the extra must be a JSON object of at most 65,536 characters" in refusal(extra)
 
 
