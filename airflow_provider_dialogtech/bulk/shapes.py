@@ -26,8 +26,9 @@ _READ_CSV = "list(csv.DictReader(file))"
 _ZIP = "PK\3\4"
 _FOR_A_WORKBOOK = "For an Excel workbook give pandas.read_excel(path)."
 
-# The names of pandas, polars and Arrow.
-_ROUNDED = frozenset({"float16", "float32", "float", "halffloat", "half_float"})
+# The names of pandas, polars and Arrow. A float of 32 bits rounds a phone number, a longer one than an integer has room
+# for wraps to another.
+_TOO_SHORT = frozenset({"float16", "float32", "float", "halffloat", "int32", "uint32"})
 
 # The list
 
@@ -75,13 +76,10 @@ def _records_of(recipients: Any) -> Iterable[Any] | None:
     name, arguments = next((call for call in calls if _has(recipients, call[0])), ("", ()))
     if not (name == "to_pylist" or (name and _is_frame(recipients))):
         return None
-    if name == "to_dict":
-        # Where the recipients were grouped by their numbers.
-        if fold(safe_get(safe_get(recipients, "index"), "name")) == "to":
-            recipients = recipients.reset_index()
-        if len(set(recipients.columns)) < len(recipients.columns):
-            raise InvalidMessage("two columns of the data frame have one name", advice="Rename one.", before_any=True)
-    _require_precision(recipients)
+    # Where the recipients were grouped by their numbers.
+    if name == "to_dict" and fold(safe_get(safe_get(recipients, "index"), "name")) == "to":
+        recipients = recipients.reset_index()
+    _check_columns(recipients)
     return (row for row in getattr(recipients, name)(*arguments))
 
 
@@ -94,15 +92,17 @@ def _has(value: object, name: str) -> bool:
     return callable(getattr(type(value), name, None))
 
 
-def _require_precision(frame: Any) -> None:
-    """Refuse numbers that were rounded. As floats of Python they would look whole, and be another person's."""
+def _check_columns(frame: Any) -> None:
+    """Refuse what the rows would no longer show: a column with another one's name, and numbers that were changed."""
     schema = safe_get(frame, "schema")
     names, kinds = safe_get(frame, "columns", ()), safe_get(frame, "dtypes", ())
     if _has(frame, "to_pylist"):
         names, kinds = safe_get(schema, "names", ()), safe_get(schema, "types", ())
+    if len(set(names)) < len(names):
+        raise InvalidMessage("two columns of the data frame have one name", advice="Rename one.", before_any=True)
     for name, kind in zip(names, kinds, strict=False):
-        if fold(name) == "to" and str(kind).lower() in _ROUNDED:
-            reason = f"the column `{name}` is of type {kind}, which rounds phone numbers"
+        if fold(name) == "to" and str(kind).lower() in _TOO_SHORT:
+            reason = f"the column `{name}` is of type {kind}, which cannot hold every phone number"
             raise InvalidMessage(reason, advice="Read it as text.", before_any=True)
 
 
@@ -382,9 +382,17 @@ def _decoded_wrongly(names: str) -> tuple[str, str] | None:
     return None
 
 
+# é, £, ’ and emoji as cp1252 shows them. In correct text these characters do not stand side by side.
+_DECODED_WRONGLY = re.compile("[ÃÂ][¡-º¼-¿]|â€|ðŸ")
+
+
 def undecoded(text: str) -> str:
     """Return the first signs of a text that is UTF-8 and was read in another encoding; empty for any other text."""
-    for encoding in () if text.isascii() else ("cp1252", "latin-1", "mac_roman", "cp437"):
+    if text.isascii():
+        return ""
+    if found := _DECODED_WRONGLY.search(text):
+        return found[0]
+    for encoding in ("cp1252", "latin-1", "mac_roman", "cp437"):
         with suppress(UnicodeError):
             text.encode(encoding).decode()
             return str(re.findall(r"[^\x00-\x7f]+", text)[0])

@@ -39,6 +39,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:([,'’])\d{3})(?:\1\d{3})*(?:\.\d*)?|\d{1,3
 # Between the groups of a phone number, the only dot stands behind several digits and before at least four.
 _DECIMAL = re.compile(r"(?P<whole>[^.,]*\d)[.,](?P<rest>0+|\d{1,3})|\d?[.,]\d+")
 _NO_DECIMALS = re.compile(r"[.,]0+\s*\Z")
+_LARGEST = frozenset({str(2**31 - 1), str(2**32 - 1)})
 _WHOLE_US = re.compile(rf"(?:\+?1)?\d{{{_US_DIGITS}}}", re.ASCII)
 # In the reason, since the report of a list gives the reasons of its rows.
 _OF_ANOTHER = ": if it is of another country, begin it with + and that country's code"
@@ -106,6 +107,9 @@ def _written(value: object, parameter: str) -> str:
         problem = f"has more than {LONGEST_WRITTEN} characters"
         _refuse(parameter, written[-LONGEST_WRITTEN:], problem, "Give one phone number.")
     written = _without_decimals(_bare(written), parameter)
+    if strip(written) in _LARGEST:
+        problem = "is the largest number of a 32-bit column, which a database stores in place of a longer one"
+        _refuse(parameter, written, problem, "If it is right, begin it with +1.")
     if (number := _without_extension(written)) != written:
         _refuse(parameter, number, "has an extension, which an SMS does not reach", "Give its digits, without it.")
     if _SEVERAL.search(written) or (not written.isdecimal() and _count(written) > _MOST_DIGITS):

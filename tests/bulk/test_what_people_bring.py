@@ -117,6 +117,10 @@ class RoundedFrame(PandasFrame):
     dtypes = property(lambda self: ("float32", "object"))
 
 
+class TwiceNamedTable(ArrowTable):
+    schema = SimpleNamespace(names=["to", "to"], types=["string", "string"])
+
+
 class Float:
     """A float of numpy, which is none of Python's."""
 
@@ -501,9 +505,17 @@ REFUSED = {
         [PandasFrame((ADA, "Ada"))],
         "Nothing was sent: the rows are data frames. Give one: pandas",
     ),
+    "a table of Arrow with two columns of one name": (
+        TwiceNamedTable((ADA, GRACE)),
+        "Nothing was sent: two columns of the data frame have one name. Rename one.",
+    ),
     "numbers that a data frame rounded": (
         RoundedFrame((5556667904.0, "Ada")),
-        "Nothing was sent: the column `to` is of type float32, which rounds phone numbers. Read it as text.",
+        "Nothing was sent: the column `to` is of type float32, which cannot hold every phone number. Read it as text.",
+    ),
+    "UTF-8 read as cp1252, beside what is right": (
+        [{"to": ADA, "name": "Zoë AdÃ©le"}],
+        f"{ONE_BAD}in its message, Ã© is UTF-8 in another encoding; open the file with utf-8-sig.",
     ),
     "UTF-8 read by a Mac": (
         [{"to": ADA, "name": "Zo√´"}],
