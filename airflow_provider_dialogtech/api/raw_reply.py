@@ -49,7 +49,7 @@ class BoundedReader(io.RawIOBase):
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
         """Return the file through which http.client reads from a socket."""
-        # Much smaller than the largest reply: whoever reads the status must not meet the end of a large body.
+        # Much smaller than the largest reply: reading the status must not read a large body as well.
         return io.BufferedReader(self, _BUFFER)
 
     def readable(self) -> bool:
