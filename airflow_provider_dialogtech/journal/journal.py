@@ -234,7 +234,7 @@ class MessageJournal:
                 outcome=State(outcome),
                 detail=values["new_detail"],
             )
-            self._ask_planner(planning, timeout=remaining(), sleep=sleep)
+            self._ask_planner(planning, timeout=remaining(), sleep=sleep, insist=True)
         return "that it had started" if has_row else "its row"
 
     def release(
@@ -295,7 +295,7 @@ class MessageJournal:
 
     def _is_settled(self, held: Reservation, **options: Any) -> bool:
         """Return whether a row has an outcome already: an answer was lost, or a person resolved it."""
-        rows = self._store.ask(Statement(queries.GET, _of(held)), **options)
+        rows = self._store.ask(Statement(queries.GET, _of(held)), insist=True, **options)
         return any(row.state not in {State.RESERVED, State.RELEASED} for row in rows)
 
     def _countdown(self, timeout: float | None) -> Callable[[], float]:
