@@ -26,7 +26,7 @@ from airflow_provider_dialogtech.operations.accounts import hook_of
 from airflow_provider_dialogtech.operations.probe import Probe, probe
 from airflow_provider_dialogtech.plugins.pools import CREATE_POOLS, scheduler_is_running, slots_of_pools
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings, invalid, wrong_recipient
 from airflow_provider_dialogtech.settings.door import door_store
 from airflow_provider_dialogtech.settings.journal import (
     CARRY_OVER,
@@ -84,7 +84,12 @@ def _findings(conn_id: str) -> Iterator[Finding]:
         yield _wrong("connection", error)
         hook = None
     else:
-        yield Finding("connection", True, f"{conn_id} is complete")
+        problem = wrong_recipient(hook.settings)
+        yield (
+            _wrong("connection", invalid(conn_id, problem))
+            if problem
+            else Finding("connection", True, f"{conn_id} is complete")
+        )
     yield from _findings_of_api(hook)
     yield _pool(conn_id)
     yield from _findings_of_journal(hook.settings if hook else None)
@@ -136,7 +141,9 @@ def _numbers(from_numbers: tuple[str, ...], enabled: tuple[str, ...] | None) -> 
     if not from_numbers:
         return Finding("numbers", False, "the connection has no from_numbers", "list them: alerts have no other sender")
     if not enabled:
-        return Finding("numbers", None, "DialogTech's answer names none", "compare with DialogTech's portal")
+        return Finding(
+            "numbers", None, "DialogTech's answer has no numbers", "compare from_numbers with DialogTech's portal"
+        )
     disabled = [mask_number(number) for number in from_numbers if number not in enabled]
     if disabled:
         return Finding(
@@ -148,7 +155,7 @@ def _numbers(from_numbers: tuple[str, ...], enabled: tuple[str, ...] | None) -> 
 def _pool(conn_id: str) -> Finding:
     try:
         if config.pool_of(conn_id) is None:
-            return Finding("pool", True, "none of its own, since it is not in [dialogtech] conn_ids: default_pool")
+            return Finding("pool", True, "default_pool, because [dialogtech] conn_ids does not list the connection")
         return _own_pool(conn_id)
     except InvalidConnection as error:
         return _wrong("pool", error)

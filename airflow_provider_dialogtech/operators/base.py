@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import PurePath
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,8 @@ from airflow_provider_dialogtech.settings.templates import (
     environment_of,
     in_single_braces,
     is_plain,
+    plain_text_of,
     template_of,
-    text_of,
     value_of,
     yields_values,
 )
@@ -92,6 +93,8 @@ class PooledOperator(BaseOperator):
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
         """Render a template or a collection of them. What `environment_of` renders is never read as Python."""
+        if isinstance(content, PurePath):  # Airflow 3.0 takes whatever has a method `resolve` for a reference
+            return content
         if yields_values(jinja_env):
             if is_plain(content, jinja_env):
                 return content
@@ -123,7 +126,7 @@ class PooledOperator(BaseOperator):
                 # Only Jinja's own errors quote no values.
                 words = f": {mask_numbers(str(error))}" if isinstance(error, TemplateError) else ""
                 reason = f"the template of `{name}` cannot be rendered ({type_name(error)}{words})"
-                log.error("Nothing was sent: %s.", reason)  # noqa: TRY400
+                log.error("Nothing was sent: %s. Correct the template.", reason)  # noqa: TRY400
                 raise
             raise ending_of(problem)
 
@@ -132,8 +135,9 @@ class PooledOperator(BaseOperator):
         is_message = name == "message"
         if is_message and (problem := in_single_braces(given, context.__contains__)):
             raise InvalidMessage(f"`message` {problem}")
-        value = value_of(template_of(environment, given, self.template_ext if is_message else ()), context)
-        return None if value is None else text_of(value)
+        template = template_of(environment, given, self.template_ext if is_message else ())
+        value = value_of(template, context, plain_text_of)
+        return None if value is None else plain_text_of(value)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
