@@ -247,13 +247,13 @@ def test_the_time_for_an_outcome_bounds_all_of_its_steps_together(failing, time,
     assert 15.0 <= sum(time.sleeps) <= 20.0
 
 
-@pytest.mark.parametrize("lost", [None, "its row", "that it had started"])
+@pytest.mark.parametrize("lost", [None, "the row", "the start"])
 def test_each_step_of_recording_an_outcome_is_tried_again_whatever_the_fault(failing, journal, time, sqlite_url, lost):
     """Seen: the disk was full when a lost row was to be written anew, and the retry sent the message twice."""
     failing.seconds = 5.0
     failing.fault = unusable("the file cannot be written", "Make room on its disk")
     held = start(journal, time)
-    if lost == "its row":
+    if lost == "the row":
         change(sqlite_url, messages.delete())
     elif lost:
         change(sqlite_url, messages.update().values(state="released", key=None))
