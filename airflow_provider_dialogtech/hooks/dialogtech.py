@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from airflow_provider_dialogtech._child import connect_to_task
 from airflow_provider_dialogtech._compat import (
     AirflowNotFoundException,
     BaseHook,
+    in_thread,
     mask_secret,
     reads_stored_connections,
 )
@@ -103,7 +103,7 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when Airflow could not read the connection.
         """
         if not hasattr(self, "aget_connection"):  # before Airflow 3.1
-            await asyncio.to_thread(getattr, self, "settings")
+            await in_thread(getattr, self, "settings")
             return
         try:
             self.settings = self._checked(await self.aget_connection(self.dialogtech_conn_id))

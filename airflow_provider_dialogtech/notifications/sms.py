@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import logging
@@ -11,7 +10,7 @@ from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dialogtech._compat import BaseNotifier
+from airflow_provider_dialogtech._compat import BaseNotifier, in_thread
 from airflow_provider_dialogtech.alerts.alert import FAILURE_RESOLVED_BY, Alert, identity_of_failed_run, recovery_alert
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.failed_run import failed_run_body
@@ -146,7 +145,7 @@ class DialogTechSmsNotifier(BaseNotifier):
             rendered = _Rendered(self, context)
             if rendered.alert is not None:
                 await rendered.hook.aload()
-                await asyncio.to_thread(rendered.deliver)
+                await in_thread(rendered.deliver)
         except Exception as error:
             _log_failure(error)
 
