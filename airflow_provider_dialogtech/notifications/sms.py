@@ -20,6 +20,7 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessa
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import clean, place_of, safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import origin_of
+from airflow_provider_dialogtech.settings.templates import is_mistaken_for_reference
 from airflow_provider_dialogtech.sms.message import LONGEST_READ
 
 if TYPE_CHECKING:
@@ -148,6 +149,10 @@ class DialogTechSmsNotifier(BaseNotifier):
                 await in_thread(rendered.deliver)
         except Exception as error:
             _log_failure(error)
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template or a collection of them."""
+        return content if is_mistaken_for_reference(content) else super().render_template(content, *args, **kwargs)
 
     def _render(self, template: jinja2.Template, context: Context, dag: Any = None) -> Any:  # noqa: ARG002
         # Without the DAG, so that it renders to a string: native rendering would strip the + of a phone number.
