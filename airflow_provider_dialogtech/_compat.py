@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import airflow_provider_dialogtech._child  # noqa: F401 - before Airflow
@@ -93,7 +94,7 @@ def reads_stored_connections() -> bool:
 
 
 class _Supervisor:
-    """How this process asks its supervisor for a connection, on Airflow 3."""
+    """How this process asks its supervisor, on Airflow 3: for a connection, or to mask a secret."""
 
     # Before Airflow 3.2, threads that ask at the same time read parts of each other's answers, and wait for ever.
     lock = threading.Lock()
@@ -118,10 +119,23 @@ def connection_of(conn_id: str) -> Any:
 
         return Connection.get_connection_from_secrets(conn_id)
     loop = _Supervisor.loop
-    if loop is not None and loop.is_running() and asyncio._get_running_loop() is not loop:
-        return asyncio.run_coroutine_threadsafe(in_thread(BaseHook.get_connection, conn_id), loop).result()
+    if loop is not None and loop.is_running() and not _is_in_event_loop():
+        # Without another thread, where there is another way: all threads may be waiting for this one.
+        asked: Any = getattr(BaseHook, "aget_connection", partial(in_thread, BaseHook.get_connection))
+        return asyncio.run_coroutine_threadsafe(asked(conn_id), loop).result()
+    return one_at_a_time(BaseHook.get_connection, conn_id)
+
+
+def one_at_a_time(ask: Callable[[str], T], about: str) -> T:
+    """Call a function that asks the supervisor, while no other thread does. The event loop never waits for a thread."""
+    if _is_in_event_loop():
+        return ask(about)
     with _Supervisor.lock:
-        return BaseHook.get_connection(conn_id)
+        return ask(about)
+
+
+def _is_in_event_loop() -> bool:
+    return asyncio._get_running_loop() is not None
 
 
 def stats() -> Any:
@@ -166,6 +180,7 @@ __all__ = [
     "get_current_context",
     "in_thread",
     "mask_secret",
+    "one_at_a_time",
     "reads_stored_connections",
     "redact",
     "stats",
