@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from tests.postgres import postgres_server
 from tests.wheel.conftest import AIRFLOW, ROOT, UV
 from tools.airflow_api import AirflowApi
+from tools.metadata import AS_BEFORE_3_4
 from tools.processes import Background, free_port, plain_environment
 
 WORKERS = ("worker-1", "worker-2")
@@ -207,6 +208,8 @@ class Cluster:
     def rows(self, query: str, **values: object) -> list[Any]:
         """Return the rows of a query of Airflow's metadata."""
         with self._metadata.connect() as connection:
+            if sa.inspect(connection).has_table("xcom_v2"):
+                connection.exec_driver_sql(AS_BEFORE_3_4.format(schema="public"))
             return list(connection.execute(sa.text(query), values))
 
 
