@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +95,21 @@ def connection_of(conn_id: str) -> Any:
         from airflow.models.connection import Connection
 
         return Connection.get_connection_from_secrets(conn_id)
-    return BaseHook.get_connection(conn_id)
+    # Up to Airflow 3.1, threads that ask the task's supervisor at once receive each other's answers.
+    with _supervisor:
+        return BaseHook.get_connection(conn_id)
+
+
+_supervisor = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """A child has none of its parent's threads, so none would release the lock."""
+    global _supervisor  # noqa: PLW0603
+    _supervisor = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def stats() -> Any:

@@ -1,4 +1,8 @@
 import subprocess
+import threading
+import time
+
+from airflow_provider_dialogtech import _compat
 
 MODULES = (
     "hooks.dialogtech",
@@ -49,6 +53,24 @@ def test_an_operators_import_brings_nothing_heavy_along(python):
 
 
 def test_every_moved_name_is_there():
-    from airflow_provider_dialogtech import _compat
-
     assert all(hasattr(_compat, name) for name in _compat.__all__)
+
+
+def test_threads_do_not_ask_the_supervisor_of_a_task_at_once(monkeypatch):
+    """Up to Airflow 3.1, each would receive the other's answer: a wrong connection, or none."""
+    asking, most = [], []
+
+    def get_connection(conn_id):
+        asking.append(conn_id)
+        most.append(len(asking))
+        time.sleep(0.01)
+        asking.remove(conn_id)
+
+    monkeypatch.setattr(_compat, "reads_stored_connections", lambda: True)
+    monkeypatch.setattr(_compat, "BaseHook", type("Hook", (), {"get_connection": staticmethod(get_connection)}))
+    threads = [threading.Thread(target=_compat.connection_of, args=[str(n)]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(most), max(most)) == (4, 1)
