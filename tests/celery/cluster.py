@@ -43,7 +43,12 @@ def programs(folder: Path) -> Path:
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
     install = [UV, "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python"]
     constraints = ROOT / "constraints" / f"airflow-{AIRFLOW}.txt"
-    celery = ("apache-airflow-providers-celery", "apache-airflow-providers-postgres", "asyncpg")
+    # Newer ones cannot hand a task of Airflow 3.0 to Celery.
+    celery = (
+        f"apache-airflow-providers-celery{'<3.13' if AIRFLOW.startswith('3.0.') else ''}",
+        "apache-airflow-providers-postgres",
+        "asyncpg",
+    )
     ours = f"airflow-provider-dialogtech[postgres] @ {wheel.as_uri()}"
     subprocess.run([*install, "-c", constraints, f"apache-airflow=={AIRFLOW}", ours, *celery], check=True)
     return folder / "venv" / "bin"
@@ -174,6 +179,14 @@ class Cluster:
     def workers_that_ran(self, dag_id: str) -> set[str]:
         """Return which workers ran tasks of a DAG: each writes logs into its own home."""
         return {worker for worker in WORKERS if (self._folder / worker / "logs" / f"dag_id={dag_id}").exists()}
+
+    def environment_of(self, worker: str) -> dict[str, str]:
+        """Return the environment of a worker, which its tasks inherit."""
+        return psutil.Process(self.processes.pid_of(worker)).environ()
+
+    def journals_of(self, worker: str) -> list[Path]:
+        """Return the journal's files in the home of a worker."""
+        return list((self._folder / worker).glob("dialogtech_journal*"))
 
     def trigger(self, dag_id: str) -> str:
         """Start a run of a DAG as soon as the DAG is parsed, and return the run's id."""
