@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -101,6 +102,14 @@ class _Supervisor:
     # Before 3.2, a triggerer's thread that does not ask through the event loop leaves an answer there, which ends the
     # triggerer.
     loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def forget(cls) -> None:
+        """Forget the threads of the parent, in a process that was forked: there they never go on."""
+        cls.lock, cls.loop = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_Supervisor.forget)
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:

@@ -1,6 +1,7 @@
 """How this package asks Airflow's supervisor for a connection, where several threads or an event loop do."""
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -105,3 +106,12 @@ def test_in_the_triggerer_a_thread_asks_through_the_event_loop(monkeypatch):
         settings, found = asyncio.run(in_the_triggerer(ours))
     assert settings.access_key == "key"
     assert [connection.conn_id for connection in found] == ["two"] * AT_ONCE
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent():
+    with _compat._Supervisor.lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if _compat._Supervisor.lock.acquire(blocking=False) else 1)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0

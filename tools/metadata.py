@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 # Airflow 3.4 renamed tables and columns, and keeps earlier tries as rows without a `working_set`.
-_AS_BEFORE_3_4 = """
+AS_BEFORE_3_4 = """
 CREATE TEMP VIEW task_instance AS
-    SELECT *, region_index AS map_index FROM main.task_instance WHERE working_set IS NOT NULL;
+    SELECT *, region_index AS map_index FROM {schema}.task_instance WHERE working_set IS NOT NULL;
 CREATE TEMP VIEW xcom AS
     SELECT ti.dag_id, ti.run_id, ti.task_id, ti.map_index, xcom_v2.*
     FROM xcom_v2 JOIN task_instance AS ti ON ti.id = xcom_v2.task_instance_id;
 CREATE TEMP VIEW rendered_task_instance_fields AS
     SELECT ti.dag_id, ti.run_id, ti.task_id, ti.region_index AS map_index, rtif_v2.*
-    FROM rtif_v2 JOIN main.task_instance AS ti ON ti.id = rtif_v2.task_instance_id;
+    FROM rtif_v2 JOIN {schema}.task_instance AS ti ON ti.id = rtif_v2.task_instance_id;
 """
 
 
@@ -35,7 +35,7 @@ class Metadata:
         with closing(sqlite3.connect(f"{self._file.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
             database.row_factory = sqlite3.Row
             if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'xcom_v2'").fetchone():
-                database.executescript(_AS_BEFORE_3_4)
+                database.executescript(AS_BEFORE_3_4.format(schema="main"))
             return database.execute(query, values).fetchall()
 
     def last_job(self) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from hmac import compare_digest
 from http import HTTPStatus
 from typing import TypeVar
@@ -21,7 +22,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from airflow_provider_dialogtech.api_server.threads import Busy, Threads
+from airflow_provider_dialogtech.api_server.threads import Busy, Threads, ends, in_thread
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.exceptions import DialogTechError
 from airflow_provider_dialogtech.journal.backend import Backend, Reading, Statement
@@ -46,6 +47,8 @@ steps must not wait behind it."""
 TOKEN_SECONDS = 30.0
 WRONG_TOKEN_SECONDS = 1.0
 """How long a token is valid after it was rotated, and how often a wrong one makes this side read it again."""
+TOKEN_READ_SECONDS = 5.0
+"""How many seconds a request waits for the token to be read."""
 BODY_SECONDS = 5.0
 """How many seconds a request's body may take to arrive."""
 
@@ -195,28 +198,40 @@ class _Token:
         self._read = read
         self._known = ""
         self._read_at = -math.inf
-        self._reading = anyio.Lock()
-        self._threads = Threads(1, patience=protocol.LONGEST)
+        self._asked_at = -math.inf
+        self._answer: Future[None] | None = None
 
     async def is_it(self, token: str) -> bool:
         """Return whether this is the token."""
-        if not (self._is_known(token) and time.monotonic() < self._read_at + TOKEN_SECONDS):
-            async with self._reading:
-                await self._read_again(token)
-        return self._is_known(token)
-
-    async def _read_again(self, token: str) -> None:
         # A wrong token that is tried repeatedly does not cause a read each time.
         valid_for = TOKEN_SECONDS if self._is_known(token) else WRONG_TOKEN_SECONDS
-        if time.monotonic() < self._read_at + valid_for:
-            return
-        try:
-            self._known = await self._threads.run(self._read)
-            self._read_at = time.monotonic()
-        except DialogTechError as error:
+        if time.monotonic() >= self._read_at + valid_for:
+            problem = await self._read_again()
             # Airflow's database may be available again soon; until then the old token is used.
-            if not self._is_known(token):
-                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, error.reason) from None
+            if problem and not self._is_known(token):
+                raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, problem)
+        return self._is_known(token)
+
+    async def _read_again(self) -> str:
+        """Wait until the token is read. A secrets backend that does not answer holds one thread, and no request.
+
+        :return: why it could not be read; empty if it was.
+        """
+        if self._answer is None or self._answer.done():
+            self._asked_at = time.monotonic()
+            self._answer = in_thread(self._remember)
+        answer, within = self._answer, self._asked_at + TOKEN_READ_SECONDS - time.monotonic()
+        if not await ends(answer, max(0.0, within)):
+            return f"its token could not be read within {TOKEN_READ_SECONDS:.0f} s"
+        problem = answer.exception()
+        if isinstance(problem, DialogTechError):
+            return problem.reason
+        answer.result()
+        return ""
+
+    def _remember(self) -> None:
+        self._known = self._read()
+        self._read_at = time.monotonic()
 
     def _is_known(self, token: str) -> bool:
         return bool(self._known) and compare_digest(token.encode(), self._known.encode())

@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field, ValidationError
 from airflow_provider_dialogtech.api_server.access import Access, may_test_connections
 from airflow_provider_dialogtech.api_server.threads import Busy, LookUps, Threads
 from airflow_provider_dialogtech.api_server.usage import KnownAccount, KnownAccounts, shown_usage
-from airflow_provider_dialogtech.exceptions import DialogTechError
+from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection
 from airflow_provider_dialogtech.journal.records import Record
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
@@ -299,9 +299,10 @@ async def _with_headers(request: Request, answer: Callable[[Request], Awaitable[
 
 
 def _answer_of_error(_request: Request, error: Exception) -> Response:
-    # The error's own sentence speaks of a message that was not sent.
+    # The error's own sentence and most advice speak of a message that was not sent; of a setting, they do not.
     reason = error.reason if isinstance(error, DialogTechError) else str(error)
-    return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{reason[:1].upper()}{reason[1:]}.")
+    advice = f" {error.advice}" if isinstance(error, InvalidConnection) else ""
+    return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{reason[:1].upper()}{reason[1:]}.{advice}")
 
 
 def _answer_in_words(_request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from airflow_provider_dialogtech.settings.journal import journal_store
 
 PATIENCE = 10.0
 """How long a command waits for an unavailable journal, in seconds."""
+_MOST_NAMED = 20
 
 
 def list_messages(arguments: Namespace) -> None:
@@ -81,10 +82,19 @@ def carry_over(arguments: Namespace) -> None:
             file, carried = carry(Path(arguments.file) if arguments.file else None, patience=PATIENCE)
         except InvalidConnection as error:
             problem = f"Nothing was carried over: {error.reason}. {error.advice}"
+        except DialogTechError as error:
+            problem = f"Not everything was carried over: {error.reason}. Run this again. {error.advice}"
     if problem:
         stop(problem)
-    found = f"{plural(carried.messages, 'message')} and {plural(carried.alerts, 'alert')}"
-    say(f"The journal now has the {found} of {file}, which is no longer needed.")
+    found = f"The journal now has the {plural(carried.messages, 'message')} and {plural(carried.alerts, 'alert')} of"
+    if not carried.damaged:
+        say(f"{found} {file}, which is no longer needed.")
+        return
+    rows = ", ".join(carried.damaged[:_MOST_NAMED]) + (" and others" if len(carried.damaged) > _MOST_NAMED else "")
+    stop(
+        f"{found} {file}, but not its {plural(len(carried.damaged), 'damaged row')} (table and rowid: {rows}). If a "
+        "task sent such a message and is cleared, it sends it again. Remove the file once you do not need it."
+    )
 
 
 def open_messages() -> Messages:

@@ -35,8 +35,10 @@ def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
         cell = "" if value is None else str(value)
         if output in {"json", "yaml"}:  # these escape what a terminal would obey
             return cell
+        if output == "plain":  # a line is a row
+            return printable(cell).replace("\n", "\\n")
         # The cells of a table are rich markup, in which `[dialogtech]` would be a style.
-        return escape(printable(cell)) if output == "table" else printable(cell)
+        return escape(printable(cell))
 
     data = [{name: shown(value) for name, value in row.items()} for row in rows]
     AirflowConsole().print_as(data=data, output=output)

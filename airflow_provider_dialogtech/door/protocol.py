@@ -6,6 +6,7 @@ Times travel as seconds from now, since the two sides share no clock.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -58,7 +59,7 @@ _DURATIONS = {"timeout": (0.0, 3600.0), "took": (0.0, _DAY), "pause": (0.0, _DAY
 _YEAR = 366 * _DAY
 _LARGEST_DETAIL = 16 * 1024
 _LARGEST_ID = 2**63
-_TAIL = 4
+_TAIL = re.compile("[0-9]{0,4}")
 
 # Printable ASCII, as digests and tokens are. The store's columns are no longer.
 _Digest = Annotated[str, StringConstraints(max_length=64, pattern=r"^[ -~]*$")]
@@ -310,11 +311,15 @@ class Reserve(BaseModel):
     def _fits_the_columns(self) -> Reserve:
         request, origin, held = self.request, self.request.origin, self.held
         digests = (request.account, request.key, request.recipient, request.digest, request.body_key, *request.numbers)
-        names = (origin.dag_id, origin.run_id, origin.task_id)
-        if not all(_fits("of_body_key", str, digest) for digest in digests) or len(request.recipient_tail) > _TAIL:
+        names = (origin.dag_id, origin.run_id, origin.task_id, self.namespace)
+        has_tail = _TAIL.fullmatch(request.recipient_tail)
+        if not has_tail or not all(_fits("of_body_key", str, digest) for digest in digests):
             raise ValueError("a digest is invalid")
-        if any(len(name) > LONGEST_NAME for name in names) or not 0 < len(request.numbers) <= MOST_NUMBERS:
-            raise ValueError("a name is too long, or the number of numbers is not allowed")
+        # Names are shown to people, also in terminals.
+        if not all(len(name) <= LONGEST_NAME and name.isprintable() for name in names):
+            raise ValueError("a name is too long, or has characters that cannot be shown")
+        if not 0 < len(request.numbers) <= MOST_NUMBERS:
+            raise ValueError("the number of numbers is not allowed")
         if (self.step != "plan") != (held is not None) or (held is not None and held.number not in request.numbers):
             raise ValueError("its reservation is missing, or not its own")
         return self

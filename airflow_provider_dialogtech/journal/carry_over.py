@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Row
 
 from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.queries import is_in
@@ -22,8 +23,12 @@ _PAGE = 500
 _BATCH = 20
 # Times pass through two databases, which may round them.
 _SAME_TIME = 0.001
+# No cooldown ends later than in 3650 days, and no message has a slot that far away.
+_LATEST = 3660 * 86400.0
+_LARGEST_NUMBER = 2**31 - 1
 
 _after: Any = sa.bindparam("after")
+_row_id: Any = sa.literal_column("rowid")
 
 
 UNDER_WAY = sa.select(sa.func.count().label("messages")).where(
@@ -35,8 +40,44 @@ UNDER_WAY = sa.select(sa.func.count().label("messages")).where(
 """The messages that a process is about to send, or is sending."""
 
 
-def _page(table: sa.Table, key: sa.Column[Any]) -> Any:
-    return sa.select(table).where(key > _after).order_by(key).limit(_PAGE)
+def _page(table: sa.Table) -> Any:
+    # Texts as bytes: one that is not UTF-8 would fail the whole page.
+    columns = (sa.cast(column, sa.LargeBinary).label(column.name) if _is_text(column) else column for column in table.c)
+    found = sa.select(_row_id.label("row_id"), *columns).select_from(table)
+    return found.where(_row_id > _after).order_by(_row_id).limit(_PAGE)
+
+
+def _is_text(column: sa.Column[Any]) -> bool:
+    return isinstance(column.type, sa.String)
+
+
+def _value(column: sa.Column[Any], value: Any) -> Any:
+    """Return a column's value; SQLite keeps in a column what was written there, of whichever type.
+
+    :raises ValueError: when it is damaged.
+    """
+    if _is_text(column) and value is not None:
+        value = value.decode()
+    kind, longest = column.type, getattr(column.type, "length", None)
+    if value is None:
+        is_sound = bool(column.nullable)
+    elif isinstance(kind, sa.String):
+        is_sound = "\0" not in value and (longest is None or len(value) <= longest)
+    elif isinstance(kind, sa.Float):
+        is_sound = isinstance(value, (int, float)) and 0 <= value < time.time() + _LATEST
+    else:
+        is_sound = isinstance(value, int) and -1 <= value <= _LARGEST_NUMBER
+    if not is_sound:
+        raise ValueError(column.name)
+    return State(value) if column is messages.c.state else value
+
+
+def _values(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the values of a row; None if it is damaged."""
+    try:
+        return {column.name: _value(column, row[column.name]) for column in table.c if column is not messages.c.id}
+    except ValueError:
+        return None
 
 
 def _new(column: sa.Column[Any]) -> Any:
@@ -75,10 +116,11 @@ CARRY_GRANT = _carried(alert_grants, sa.exists().where(alert_grants.c.claim == _
 
 
 class Carried(NamedTuple):
-    """How many messages and alerts are in both journals now."""
+    """How many messages and alerts are in both journals now, and the rows of the earlier one that are damaged."""
 
     messages: int
     alerts: int
+    damaged: tuple[str, ...] = ()
 
 
 def under_way(source: Store) -> int:
@@ -96,42 +138,43 @@ def carry_over(source: Store, target: Store) -> Carried:
     :param target: the present one.
     :raises JournalUnavailable: when one of them cannot be used.
     """
+    damaged: list[str] = []
     carried = 0
-    for page in _pages(source, messages, messages.c.id, 0):
-        for account, rows in groupby(sorted(page, key=_account_of), _account_of):
-            found = list(rows)
-            for begin in range(0, len(found), _BATCH):
-                _write(target, (FREE_KEY, CARRY_MESSAGE), found[begin : begin + _BATCH], lock=account)
+    for page in _pages(source, messages, damaged):
+        for account, rows in groupby(sorted(page, key=itemgetter("account")), itemgetter("account")):
+            _write_all(target, (FREE_KEY, CARRY_MESSAGE), list(rows), lock=account)
         carried += len(page)
     carried_alerts = 0
-    for page in _pages(source, alerts, alerts.c.key, ""):
-        _write_all(target, CARRY_ALERT, page)
+    for page in _pages(source, alerts, damaged):
+        _write_all(target, (CARRY_ALERT,), page)
         carried_alerts += len(page)
-    for page in _pages(source, alert_grants, alert_grants.c.claim, ""):
-        _write_all(target, CARRY_GRANT, page)
-    return Carried(carried, carried_alerts)
+    for page in _pages(source, alert_grants, damaged):
+        _write_all(target, (CARRY_GRANT,), page)
+    return Carried(carried, carried_alerts, tuple(damaged))
 
 
-def _account_of(row: Row[Any]) -> str:
-    return str(row.account)  # a damaged file may have anything there
+_Values = dict[str, Any]
 
 
-def _pages(source: Store, table: sa.Table, key: sa.Column[Any], first: object) -> Iterator[Sequence[Row[Any]]]:
-    question, after = _page(table, key), first
+def _pages(source: Store, table: sa.Table, damaged: list[str]) -> Iterator[Sequence[_Values]]:
+    """Yield the rows of a table, and note those that are damaged."""
+    question, after = _page(table), -(2**63)
     while page := source.ask(Statement(question, {"after": after})):
-        yield page
-        after = getattr(page[-1], key.name)
+        found = {row.row_id: _values(table, row._asdict()) for row in page}
+        damaged += [f"{table.name} {row_id}" for row_id, values in found.items() if values is None]
+        yield [values for values in found.values() if values is not None]
+        after = page[-1].row_id
 
 
-def _write_all(target: Store, sql: Any, rows: Sequence[Row[Any]]) -> None:
+def _write_all(target: Store, sql: tuple[Any, ...], rows: Sequence[_Values], *, lock: str | None = None) -> None:
     for begin in range(0, len(rows), _BATCH):
-        _write(target, (sql,), rows[begin : begin + _BATCH])
+        _write(target, sql, rows[begin : begin + _BATCH], lock=lock)
 
 
-def _write(target: Store, sql: tuple[Any, ...], rows: Sequence[Row[Any]], *, lock: str | None = None) -> None:
+def _write(target: Store, sql: tuple[Any, ...], rows: Sequence[_Values], *, lock: str | None) -> None:
     statements = [
         Statement(each, {name: values[name] for name in _names(each)})
-        for values in ({f"new_{name}": value for name, value in row._mapping.items()} for row in rows)
+        for values in ({f"new_{name}": value for name, value in row.items()} for row in rows)
         for each in sql
     ]
     target.do(*statements, lock=lock)

@@ -45,7 +45,8 @@ def carry_over(path: Path | None = None, *, patience: float) -> tuple[Path, Carr
     # Later writes to the file are not known to be copied.
     seen = file.stat()
     carried = copied(source, target)
-    mark = carried_mark(file)
-    mark.touch(mode=0o600)
-    os.utime(mark, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    if not carried.damaged:
+        mark = carried_mark(file)
+        mark.touch(mode=0o600)
+        os.utime(mark, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     return file, carried

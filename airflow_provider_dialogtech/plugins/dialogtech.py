@@ -16,7 +16,7 @@ from airflow_provider_dialogtech.plugins.listener import Listener, keep_retentio
 from airflow_provider_dialogtech.plugins.pools import SECONDS_TO_READ
 from airflow_provider_dialogtech.settings.config import HOURS, PAGE, PREFIX, page_path
 from airflow_provider_dialogtech.settings.door import say_where_the_journal_is
-from airflow_provider_dialogtech.settings.journal import situation
+from airflow_provider_dialogtech.settings.journal import Place, nowhere, place_of, situation
 from airflow_provider_dialogtech.settings.token import CONN_ID, server_has_own_journal
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,10 @@ def _say_where_the_journal_is() -> None:
             return
         if say_where_the_journal_is() == "created":
             log.info("The connection %s was created. Tasks reach the delivery journal with it.", CONN_ID)
+        if place_of(now) is Place.NOWHERE:
+            raise nowhere(now)  # noqa: TRY301
     except DialogTechError as error:
-        log.error("Other processes do not know where the delivery journal is: %s. %s", error.reason, error.advice)  # noqa: TRY400
+        log.error("Tasks cannot use the delivery journal: %s. %s", error.reason, error.advice)  # noqa: TRY400
     except Exception:
         log.exception("Other processes do not know where the delivery journal is. Restart the API server.")
 

@@ -17,7 +17,7 @@ from airflow_provider_dialogtech.alerts.failed_run import note_failure
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection
 from airflow_provider_dialogtech.plugins.import_errors import ImportErrorWatch
 from airflow_provider_dialogtech.plugins.pools import ensure_pools
-from airflow_provider_dialogtech.settings import config, host
+from airflow_provider_dialogtech.settings import config, host, metadata
 from airflow_provider_dialogtech.settings.journal import (
     ONLY_ON_SERVER,
     SET_IT_HERE,
@@ -194,7 +194,11 @@ def prune(*, is_server: bool = False) -> None:
     from airflow_provider_dialogtech.settings.journal import Place, journal_store, place_of, situation
 
     # An Airflow that sends nothing gets no journal.
-    if place_of(situation(is_server=is_server)) is Place.NOWHERE:
+    now = situation(is_server=is_server)
+    place = place_of(now)
+    if place is Place.NOWHERE or (place is Place.DOOR and not now.server_has_own):
+        return
+    if place is Place.METADATA and not metadata.has_journal():
         return
     store = journal_store(is_server=is_server)
     if store.is_file and not path_of(store.url).exists():

@@ -211,8 +211,8 @@ def alert_conn_id() -> str:
 def namespace() -> str:
     """Return the name of this Airflow where several share a journal; empty for none."""
     name = _text("namespace")
-    if len(name) > LONGEST_NAME:
-        _fail("namespace", f"a name of at most {LONGEST_NAME} characters")
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        _fail("namespace", f"a name of at most {LONGEST_NAME} printable characters")
     return name
 
 

@@ -124,7 +124,7 @@ def journal_store(*, patience: float | None = None, retry_for: float | None = No
     place = place_of(now)
     patience = PATIENCE if patience is None else patience
     if place is Place.NOWHERE:
-        raise _nowhere(now)
+        raise nowhere(now)
     if place is Place.DOOR:
         from airflow_provider_dialogtech.settings.door import door_store
 
@@ -182,7 +182,8 @@ def why(place: Place, now: Situation) -> str:
     return f"{place.value}: {', '.join(distributed)} may run tasks on several machines{through}"
 
 
-def _nowhere(now: Situation) -> InvalidConnection:
+def nowhere(now: Situation) -> InvalidConnection:
+    """Return the error of an Airflow that has no place for the journal."""
     if now.is_airflow_3:
         return InvalidConnection(
             f"Airflow's metadata database ({now.metadata}) cannot hold the delivery journal",

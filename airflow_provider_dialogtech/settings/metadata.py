@@ -59,6 +59,18 @@ def access() -> Access:
     return Access(setting=URL, schema=schema.strip(), connect_args=_connect_args(conf))
 
 
+def has_journal() -> bool:
+    """Return whether it has the journal's tables: opening the journal would create them."""
+    from airflow.utils.session import create_session
+    from sqlalchemy import inspect
+
+    from airflow_provider_dialogtech.journal.schema import journal_version
+
+    with create_session(scoped=False) as session:
+        inspector: Any = inspect(session.connection())
+        return bool(inspector.has_table(journal_version.name, schema=access().schema or None))
+
+
 def _connect_args(conf: Any) -> dict[str, Any]:
     option = "sql_alchemy_connect_args"
     if not conf.has_option("database", option):

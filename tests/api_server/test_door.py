@@ -241,6 +241,39 @@ def test_while_airflows_database_is_down_a_known_token_is_taken_and_another_one_
     assert client.post("/now", json=VALID["now"], headers={"Authorization": "Bearer x"}).status_code == 503
 
 
+def test_a_secrets_backend_that_stalls_holds_no_request_and_a_known_token_is_taken(sqlite_url, monkeypatch):
+    monkeypatch.setattr(door_module, "TOKEN_READ_SECONDS", 0.2)
+    monkeypatch.setattr(door_module, "TOKEN_SECONDS", 0.0)
+    monkeypatch.setattr(door_module, "WRONG_TOKEN_SECONDS", 0.0)
+    released, reads = threading.Event(), []
+
+    def read():
+        reads.append(1)
+        if len(reads) > 1:
+            released.wait(60)
+        return TOKEN
+
+    client = TestClient(create_app(JournalDoor(lambda: Store(sqlite_url), read, lambda: RETENTION)), headers=HEADERS)
+    assert client.post("/now", json=VALID["now"]).status_code == 200
+    assert [client.post("/now", json=VALID["now"]).status_code for _ in range(3)] == [200] * 3
+    refused = client.post("/now", json=VALID["now"], headers={"Authorization": "Bearer x"})
+    assert (refused.status_code, "could not be read within" in refused.json()["reason"]) == (503, True)
+    assert len(reads) == 2
+    released.set()
+
+
+@pytest.mark.parametrize("odd", ["a\x1b[2J", "a\nb", "a\tb", "a\u202eb", "a\x85"])
+@pytest.mark.parametrize("place", ["dag_id", "run_id", "task_id", "namespace", "recipient_tail"])
+def test_what_a_terminal_would_obey_is_not_stored(client, sqlite_url, place, odd):
+    asked = a_reserve()
+    for found in (asked, asked["request"], asked["request"]["origin"]):
+        if place in found:
+            found[place] = odd[-4:] if place == "recipient_tail" else odd
+    assert client.post("/reserve", json=asked).status_code == 422
+    Store(sqlite_url).open()
+    assert rows(sqlite_url) == []
+
+
 @pytest.mark.parametrize(
     ("minor", "is_spoken"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)]
 )  # fmt: skip

@@ -158,6 +158,7 @@ def test_an_unusable_journal_is_reported(client_of, monkeypatch):
     answer = client_of("admin").get("messages")
     assert answer.status_code == 503
     assert "[dialogtech] journal_url must be" in answer.json()["detail"]
+    assert answer.json()["detail"].endswith(" Correct it.")
 
 
 def test_every_answer_forbids_foreign_frames_and_scripts(client_of):

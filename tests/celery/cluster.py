@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from tests.postgres import postgres_server
 from tests.wheel.conftest import AIRFLOW, ROOT, UV
 from tools.airflow_api import AirflowApi
+from tools.metadata import AS_BEFORE_3_4
 from tools.processes import Background, free_port, plain_environment
 
 WORKERS = ("worker-1", "worker-2")
@@ -42,7 +43,12 @@ def programs(folder: Path) -> Path:
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
     install = [UV, "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python"]
     constraints = ROOT / "constraints" / f"airflow-{AIRFLOW}.txt"
-    celery = ("apache-airflow-providers-celery", "apache-airflow-providers-postgres", "asyncpg")
+    # Newer ones cannot hand a task of Airflow 3.0 to Celery.
+    celery = (
+        f"apache-airflow-providers-celery{'<3.13' if AIRFLOW.startswith('3.0.') else ''}",
+        "apache-airflow-providers-postgres",
+        "asyncpg",
+    )
     ours = f"airflow-provider-dialogtech[postgres] @ {wheel.as_uri()}"
     subprocess.run([*install, "-c", constraints, f"apache-airflow=={AIRFLOW}", ours, *celery], check=True)
     return folder / "venv" / "bin"
@@ -174,6 +180,14 @@ class Cluster:
         """Return which workers ran tasks of a DAG: each writes logs into its own home."""
         return {worker for worker in WORKERS if (self._folder / worker / "logs" / f"dag_id={dag_id}").exists()}
 
+    def environment_of(self, worker: str) -> dict[str, str]:
+        """Return the environment of a worker, which its tasks inherit."""
+        return psutil.Process(self.processes.pid_of(worker)).environ()
+
+    def journals_of(self, worker: str) -> list[Path]:
+        """Return the journal's files in the home of a worker."""
+        return list((self._folder / worker).glob("dialogtech_journal*"))
+
     def trigger(self, dag_id: str) -> str:
         """Start a run of a DAG as soon as the DAG is parsed, and return the run's id."""
         run_id = "by_hand"
@@ -207,6 +221,8 @@ class Cluster:
     def rows(self, query: str, **values: object) -> list[Any]:
         """Return the rows of a query of Airflow's metadata."""
         with self._metadata.connect() as connection:
+            if sa.inspect(connection).has_table("xcom_v2"):
+                connection.exec_driver_sql(AS_BEFORE_3_4.format(schema="public"))
             return list(connection.execute(sa.text(query), values))
 
 

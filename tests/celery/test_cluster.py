@@ -31,6 +31,15 @@ def test_a_mapped_list_goes_out_from_the_tasks_of_the_workers(cluster, sandbox):
     assert [result["status"] for result in cluster.results("mapped")] == ["sent"] * 12
 
 
+@pytest.mark.parametrize("running", ["nothing set"], indirect=True)
+def test_the_workers_have_no_database(cluster):
+    for worker in WORKERS:
+        assert not [
+            name for name in cluster.environment_of(worker) if name.endswith(("SQL_ALCHEMY_CONN", "JOURNAL_URL"))
+        ]
+        assert cluster.journals_of(worker) == []
+
+
 def test_two_lists_at_once_keep_the_line_full_and_within_the_limits(cluster, sandbox, record_testsuite_property):
     cluster.trigger("two_lists")
     assert cluster.wait_for_run("two_lists") == "success", cluster.logs_of("two_lists")

@@ -174,6 +174,13 @@ def test_no_name_reaches_the_terminal_with_its_control_characters(run, sandbox, 
     assert not {"\x1b", "\x07", "\x9b", "\u202e", "\u2066", "\r"} & set(ran.out + ran.err)
 
 
+def test_no_name_makes_a_second_line_for_scripts(run, sandbox, sandbox_connection, journal):
+    send_in_task("etl\n4711 sent")
+    ran = run("messages", "list", "--output", "plain")
+    assert len(ran.out.splitlines()) == 2
+    assert "etl\\n4711" in ran.out
+
+
 def test_a_message_that_is_not_in_doubt_is_unchanged_with_exit_code_1(run, rows_of, sandbox, sandbox_connection):
     rows_of(*SEND)
     id_ = rows_of("messages", "list")[0]["id"]

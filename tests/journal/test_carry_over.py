@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import sqlalchemy as sa
 
 from airflow_provider_dialogtech.journal import carry_over as module
 from airflow_provider_dialogtech.journal.carry_over import Carried, carry_over, under_way
@@ -112,3 +113,38 @@ def test_an_alert_that_both_know_stays_as_the_present_journal_has_it(file_url, t
 def test_messages_that_are_about_to_be_sent_are_under_way(file_url, state, seconds, count):
     put(file_url, a_row(0, "key", state, at=time.time() + seconds))
     assert under_way(Store(file_url)) == count
+
+
+DAMAGE = {
+    "a text where a time belongs": "at = 'x'",
+    "bytes where a time belongs": "deadline = x'00ff'",
+    "a time before 1970": "created = -1",
+    "the year 9999": "at = 253402300799.0",
+    "no time": "at = 9e999",
+    "a state that does not exist": "state = 'whatever'",
+    "a text where a number belongs": "priority = 'x'",
+    "a number without bound": "map_index = 99999999999",
+    "a text longer than its column": "recipient_tail = '1234567'",
+    "bytes where a text belongs": "account = x'ff00'",
+    "a text that is not UTF-8": "dag_id = CAST(x'ff80' AS TEXT)",
+    "a null character": "key = 'a' || char(0)",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_message_is_named_and_the_others_are_carried_over(file_url, sqlite_url, damage):
+    put(file_url, *(a_row(n, f"key {n}") for n in range(3)))
+    change(file_url, sa.text(f"UPDATE dialogtech_messages SET {damage} WHERE id = 2"))  # noqa: S608
+    assert carry_over(Store(file_url), Store(sqlite_url)) == Carried(2, 0, ("dialogtech_messages 2",))
+    assert [row.key for row in rows(sqlite_url)] == ["key 0", "key 2"]
+
+
+def test_what_is_not_damaged_fits_into_every_store(file_url, target_url):
+    put(file_url, a_row(1, "key", detail="ä" * 100_000))
+    change(file_url, sa.text("UPDATE dialogtech_messages SET id = -5, created = 1, dag_id = 7"))
+    put(file_url, *(an_alert(key) for key in ("", "key", "cooldown_ends", "suppressed")), table=alerts)
+    change(file_url, sa.text("UPDATE dialogtech_alerts SET cooldown_ends = 'x' WHERE key = 'cooldown_ends'"))
+    change(file_url, sa.text("UPDATE dialogtech_alerts SET suppressed = 99999999999 WHERE key = 'suppressed'"))
+    damaged = ("dialogtech_alerts 3", "dialogtech_alerts 4")
+    assert carry_over(Store(file_url), Store(target_url)) == Carried(1, 2, damaged)
+    assert [row.dag_id for row in rows(target_url)] == ["7"]

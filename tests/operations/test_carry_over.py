@@ -66,6 +66,18 @@ def test_the_command_carries_it_over_and_the_warning_ends_until_something_is_wri
     assert earlier_file() is None
 
 
+def test_damaged_rows_are_named_and_the_warning_stays(file, carry_over, own_journal):
+    put(f"sqlite:///{file}", a_row(2, "damaged"))
+    with closing(sqlite3.connect(file)) as earlier, earlier:
+        earlier.execute("UPDATE dialogtech_messages SET at = 'x' WHERE key = 'damaged'")
+    code, said = carry_over()
+    assert code == 1
+    assert "has the 1 message and 0 alerts of" in said
+    assert "but not its 1 damaged row (table and rowid: dialogtech_messages 2)" in said
+    assert [row.key for row in rows(f"sqlite:///{own_journal}")] == ["key"]
+    assert earlier_file() == file
+
+
 def test_a_file_from_another_machine_is_named(file, carry_over, own_journal, tmp_path):
     copied = tmp_path / "from a worker.db"
     file.rename(copied)

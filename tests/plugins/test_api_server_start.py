@@ -75,6 +75,15 @@ def test_the_api_server_starts_though_it_cannot_say_it(start, monkeypatch, caplo
     assert "Other processes do not know where the delivery journal is" in caplog.text
 
 
+def test_the_api_servers_log_says_that_its_metadata_cannot_hold_the_journal(metadata, start, monkeypatch, caplog):  # noqa: F811
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.metadata.kind", lambda: "mysql")
+    start(is_set=True)
+    assert "journal_url" not in caplog.text
+    start(is_set=False)
+    assert "Airflow's metadata database (mysql) cannot hold the delivery journal" in caplog.text
+    assert "Set [dialogtech] journal_url on the API server only" in caplog.text
+
+
 def test_the_api_server_does_not_wait_for_a_database_that_does_not_answer(start, monkeypatch):
     is_over = threading.Event()
     monkeypatch.setattr(dialogtech, "SECONDS_TO_READ", 0.01)

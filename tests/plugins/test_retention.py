@@ -8,19 +8,22 @@ from sqlite3 import connect
 from unittest.mock import create_autospec
 
 import pytest
+from sqlalchemy.schema import CreateTable, DropTable
 
 from airflow_provider_dialogtech._compat import IS_AIRFLOW_3
+from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
-from airflow_provider_dialogtech.journal.schema import messages
+from airflow_provider_dialogtech.journal.schema import journal_version, messages
 from airflow_provider_dialogtech.journal.store import Store
 from airflow_provider_dialogtech.plugins import dialogtech
 from airflow_provider_dialogtech.plugins import listener as retention
 from airflow_provider_dialogtech.plugins.dialogtech import DialogTechPlugin
 from airflow_provider_dialogtech.settings import host
-from airflow_provider_dialogtech.settings.journal import Place
+from airflow_provider_dialogtech.settings.journal import Place, journal_store
 from tests.journal.looking import change, edit, rows
+from tests.settings.test_token import metadata  # noqa: F401 - a fixture
 
 DAY = 86400
 
@@ -69,6 +72,26 @@ def test_an_airflow_that_sends_nothing_gets_no_journal(monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW__DIALOGTECH__JOURNAL_URL", f"sqlite:///{tmp_path / 'none.db'}")
     retention.prune()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_metadata_database_gets_no_tables_where_nothing_was_sent(metadata, monkeypatch):  # noqa: F811
+    opened = create_autospec(journal_store, side_effect=JournalUnavailable("opened"))
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.journal_store", opened)
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.place_of", lambda _: Place.METADATA)
+    retention.prune()
+    assert opened.call_count == 0
+    try:
+        change(f"sqlite:///{metadata}", CreateTable(journal_version))
+        with pytest.raises(JournalUnavailable, match="opened"):
+            retention.prune()
+    finally:
+        change(f"sqlite:///{metadata}", DropTable(journal_version))
+
+
+def test_an_api_server_that_has_not_said_where_the_journal_is_is_not_asked(monkeypatch):
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.journal.place_of", lambda _: Place.DOOR)
+    monkeypatch.setattr("airflow_provider_dialogtech.settings.door.door_store", lambda **_: 1 / 0)
+    retention.prune()
 
 
 def test_the_scheduler_asks_the_api_server_where_that_has_a_journal_of_its_own(journal, monkeypatch):

@@ -80,8 +80,9 @@ def test_two_airflows_that_share_a_journal_have_keys_of_their_own(monkeypatch):
     assert len(found) == 6
 
 
-def test_a_namespace_that_is_too_long_is_refused_by_name(monkeypatch):
-    monkeypatch.setenv("AIRFLOW__DIALOGTECH__NAMESPACE", "x" * 251)
+@pytest.mark.parametrize("name", ["x" * 251, "x\x1b[2Jy"])
+def test_a_namespace_that_is_too_long_or_cannot_be_shown_is_refused_by_name(monkeypatch, name):
+    monkeypatch.setenv("AIRFLOW__DIALOGTECH__NAMESPACE", name)
     with pytest.raises(InvalidConnection, match=r"\[dialogtech\] namespace must be a name of at most 250"):
         idempotency.task_key(*RUN)
 
