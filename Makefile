@@ -49,8 +49,8 @@ help: ## list these targets
 demo: $(call installed,$(NEWEST)) ## send messages from example DAGs through a real Airflow to a local DialogTech
 	@$(call guarded,$(call venv,$(NEWEST))) -m demo
 
-ui: $(call installed,$(NEWEST)) ## the same, left running until Ctrl-C, to look around in Airflow and in the inbox
-	@$(call guarded,$(call venv,$(NEWEST))) -m demo --stay
+ui: $(call installed,$(NEWEST)) ## the same, left running until Ctrl-C, to look around in Airflow and in the inbox (CLUSTER=1: with Celery)
+	@$(call guarded,$(call venv,$(NEWEST))) -m $(if $(CLUSTER),tests.celery,demo --stay)
 
 pictures: $(call installed,$(NEWEST)) ## take the pictures of the documentation from a real Airflow (a minute; needs Chromium)
 	@$(call guarded,$(call venv,$(NEWEST))) -m tests.pictures

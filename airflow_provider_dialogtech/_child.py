@@ -1,8 +1,8 @@
 """How a process that a task has started, such as a shell script's Python, asks Airflow 3 for connections.
 
 Airflow 3 answers only the task's own process, through a socket that is its standard input. From 3.1 on, the process of
-a `@task.virtualenv` asks through the same socket, which it inherits. This does so for every such process. It must be
-imported before Airflow.
+a `@task.virtualenv` asks through the same socket, which it inherits. With this module, every such process does. It must
+be imported before Airflow.
 """
 
 from __future__ import annotations

@@ -87,9 +87,8 @@ def scrub(text: str, *secrets: str) -> str:
 def holds_secret(text: str, *secrets: str) -> bool:
     """Return whether a text holds one of the secrets, in any form.
 
-    A form of less than 12 characters counts only as it is written, as a word of its own, and where it is not like an
-    ordinary word or number: it has 6 characters, a letter and another character. Up to 15 letters like those of a
-    word do not count either.
+    A form of 6 to 11 characters counts only in its exact spelling, as a separate word, and only if it has both a letter
+    and another character. A shorter one does not count, nor do up to 15 letters that look like an ordinary word.
     """
     found = _finder(tuple(filter(None, secrets)))
     decoded = decode(text)

@@ -76,7 +76,7 @@ def open_private(path: Path) -> int:
 
 
 def mend_copies(path: Path) -> None:
-    """Take the rights of other users from our files that are named as this one with an ending: backups.
+    """Take the rights of other users from copies of a file, such as backups: our files with its name and an ending.
 
     :param path: the file that they are copies of.
     """
@@ -108,7 +108,7 @@ def _warn_of_open_folder(folder: Path) -> None:
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX and str(folder) not in _warned:
         _warned.add(str(folder))
         log.warning(
-            "Every user can write to the folder %s, and so take the file away that this package keeps there. Take that "
+            "Every user can write to the folder %s, and so replace the file that this package keeps there. Remove that "
             "right away (chmod o-w), unless this machine or container has no other users.",
             folder,
         )

@@ -31,16 +31,9 @@ def through_a_scheduler(folder: Path, length: int) -> None:
     print("| way | wall time | messages per second ÷ limit | processor seconds | refused |")
     print("|---|---|---|---|---|")
     with running_sandbox(numbers=SENDERS, latency=0.3) as sandbox:
-        connection = {
-            "conn_type": "dialogtech",
-            "host": sandbox.url,
-            "login": sandbox.access_key,
-            "password": sandbox.secret_access_key,
-            "extra": {"from_numbers": ",".join(SENDERS)},
-        }
         # As many tasks at once as the pool has slots; the pool is what holds them back.
         settings = {"LIST_LENGTH": str(length), "AIRFLOW__CORE__PARALLELISM": "8"}
-        connections = {"dialogtech_default": connection}
+        connections = {"dialogtech_default": sandbox.connection()}
         with running_airflow(
             folder / "home", folder / "dags", connections=connections, environment=settings
         ) as airflow:

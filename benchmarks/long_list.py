@@ -103,13 +103,9 @@ def main() -> None:
     count, sent = map(int, sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder, running_sandbox(numbers=NUMBERS) as sandbox:
         url = f"sqlite:///{folder}/journal.db"
-        connection = {
-            "conn_type": "dialogtech", "host": sandbox.url, "login": sandbox.access_key,
-            "password": sandbox.secret_access_key, "extra": {"from_numbers": ",".join(NUMBERS)},
-        }  # fmt: skip
         os.environ["AIRFLOW_HOME"] = folder
         os.environ["AIRFLOW__DIALOGTECH__JOURNAL_URL"] = url
-        os.environ["AIRFLOW_CONN_DIALOGTECH_DEFAULT"] = json.dumps(connection)
+        os.environ["AIRFLOW_CONN_DIALOGTECH_DEFAULT"] = json.dumps(sandbox.connection())
         print(send(sandbox, url, count, sent))
 
 

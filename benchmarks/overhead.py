@@ -67,14 +67,7 @@ def compare_calls(rounds: int) -> None:
     limits = {"account_per_second": PLENTY, "number_per_second": PLENTY, "number_per_minute": 10 * PLENTY}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in limits.items()]
     with running_sandbox(arguments=flags) as sandbox:
-        extra = {"from_numbers": sandbox.numbers[0], **limits}
-        connection = {
-            "conn_type": "dialogtech",
-            "host": sandbox.url,
-            "login": sandbox.access_key,
-            "password": sandbox.secret_access_key,
-            "extra": extra,
-        }
+        connection = sandbox.connection(from_numbers=sandbox.numbers[0], **limits)
         os.environ["AIRFLOW_CONN_DIALOGTECH_DEFAULT"] = json.dumps(connection)
         keys = {"access_key": sandbox.access_key, "secret_access_key": sandbox.secret_access_key}
         text = {"action": "sms.send_message", "to": "5556667777", "from": sandbox.numbers[0], "message": "Hello"}

@@ -57,14 +57,7 @@ def _run(*, stay: bool) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     _say("Starting a local DialogTech")
     with running_sandbox() as sandbox:
-        connection = {
-            "conn_type": "dialogtech",
-            "login": sandbox.access_key,
-            "password": sandbox.secret_access_key,
-            "host": sandbox.url,
-            "extra": {"from_numbers": ",".join(sandbox.numbers), "alert_to": ALERT_TO},
-        }
-        connections = {"dialogtech_default": connection}
+        connections = {"dialogtech_default": sandbox.connection(alert_to=ALERT_TO)}
         with running_airflow(folder, _ROOT / "example_dags", connections=connections, triggerer=stay, say=_say) as home:
             results = _run_dags(home)
             _say("Waiting for the alert of the DAG that failed")

@@ -53,14 +53,7 @@ def _airflow(sandbox: RunningSandbox) -> Iterator[AirflowHome]:
     for dag_id in (DAILY, LIST, ALERTING):
         for file in (DOCS.parent / "example_dags").glob(f"{dag_id}.*"):
             shutil.copy(file, dags)
-    connection = {
-        "conn_type": "dialogtech",
-        "login": sandbox.access_key,
-        "password": sandbox.secret_access_key,
-        "host": sandbox.url,
-        "extra": {"from_numbers": ",".join(sandbox.numbers), "alert_to": ALERT_TO},
-    }
-    connections = {"dialogtech_default": connection}
+    connections = {"dialogtech_default": sandbox.connection(alert_to=ALERT_TO)}
     with running_airflow(folder / "home", dags, connections=connections, environment=_SETTINGS, say=_say) as home:
         yield home
 

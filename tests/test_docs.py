@@ -36,6 +36,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A page of the site is made of these; no reader runs them.
 SHOWN_ONLY = {"text"}
+# The Airflow that an example's import needs.
+NEEDS = {"operators.hitl": (3, 1), "operators.retry_policy": (3, 3)}
 # What the tests below, or those of other folders, run: tests/wheel installs, tests/system runs DAGs, tests/delivery
 # opens journals, tests/settings tests connections, tests/cli settles texts.
 RUN_ELSEWHERE = (
@@ -44,7 +46,7 @@ RUN_ELSEWHERE = (
     "pip install airflow-provider-dialogtech",
     "pip install 'airflow-provider-dialogtech[sandbox]'",
     "pip install --upgrade airflow-provider-dialogtech",
-    "airflow dags test first_text",
+    "airflow dags test first_message",
     "export AIRFLOW_CONN_DIALOGTECH_DEFAULT=",
     "AIRFLOW__CORE__TEST_CONNECTION=Enabled airflow connections test dialogtech_default",
     "python -m airflow_provider_dialogtech",
@@ -84,9 +86,9 @@ def commands(beginning: str) -> list[str]:
 def test_python_runs(snippet, sandbox_connection, monkeypatch):
     monkeypatch.chdir(ROOT / "example_dags")
     snippet = re.sub(r"from airflow\.sdk import (.*?)(?:  #.*)?$", _imports, snippet, flags=re.MULTILINE)
-    asks_nobody = tuple(map(int, version("apache-airflow").split(".")[:2])) < (3, 1)
-    if "operators.hitl" in snippet and asks_nobody:
-        pytest.skip("this Airflow asks nobody, and the page says so")
+    for module, since in NEEDS.items():
+        if module in snippet and tuple(map(int, version("apache-airflow").split(".")[:2])) < since:
+            pytest.skip(f"this Airflow has nothing for {module} yet, and the page says since when")
     exec(compile(snippet, "docs", "exec"), {"__name__": "docs"})  # noqa: S102 - our own documentation
 
 

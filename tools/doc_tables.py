@@ -115,6 +115,7 @@ _ABOUT = {
     "api": "DialogTech and its answers",
     "bulk": "Lists",
     "cli": "Commands",
+    "operations": "Commands",
     "decorators": "Operators and decorator",
     "operators": "Operators and decorator",
     "delivery": "Delivery",

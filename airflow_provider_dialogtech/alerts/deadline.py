@@ -1,4 +1,4 @@
-"""The time that an alert may take: its callback's, and that of one journal's answers. After it, nothing leaves."""
+"""How long an alert may take: its callback in all, and one journal's answers. After the deadline, nothing is sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_CALL = 14.0
 SPARE = 1.0
 # A message takes no slot that leaves less than this part of `LONGEST_CALL` for its call.
 _LEAST_CALL = 0.25
-# A journal that answers late leaves at least this time, in seconds, to find that out.
+# A journal gets at least this many seconds to answer, even if the callback has less time left.
 _LEAST_FOR_JOURNAL = 1.0
 
 
@@ -47,14 +47,14 @@ class AlertDeadline:
     def remaining_for_journal(self, seconds: float) -> float:
         """Return how long an alert may wait for a journal's answers, so that another journal can answer after it.
 
-        :param seconds: the most.
+        :param seconds: the longest.
         """
         return min(seconds, max(_LEAST_FOR_JOURNAL, (self._before_call() - SPARE) / 2))
 
     def remaining_for_call(self, timeout: float) -> float:
-        """Return how long the API call may take that begins within `SPARE` seconds.
+        """Return how long an API call may take that begins within `SPARE` seconds.
 
-        :param timeout: the most.
+        :param timeout: the longest.
         """
         return min(timeout, max(LONGEST_CALL * _LEAST_CALL, self.remaining() - SPARE))
 
@@ -64,9 +64,7 @@ class AlertDeadline:
         :raises WaitTooLong: when too little time remains; it does not sleep then.
         """
         if seconds > self._before_call():
-            raise WaitTooLong(
-                "the time that a callback may take is over", advice="The next alert about the same counts this one."
-            )
+            raise WaitTooLong("the callback's time is over", advice="The next alert about the same counts this one.")
         self._clock.sleep(seconds)
 
     def _before_call(self) -> float:

@@ -182,7 +182,7 @@ _NOTHING_TO_RESOLVE = "is not needed: no alert about a failure was sent before, 
 _UNCOUNTED = "The next alert does not count this one."
 _COUNTED = "The next alert about the same counts this one."
 _TOLD_BEFORE = "is not needed: another alert about this run was sent to it."
-_DECIDED_BY_NEXT = "is decided %s, because %s failed (%s)."
+_DECIDED_BY_NEXT = "is sent or suppressed %s, because %s failed (%s)."
 
 
 @dataclass

@@ -75,6 +75,6 @@ def _region_of(context: Mapping[str, Any]) -> str:
 
 
 def _words(written: object, longest: int) -> str:
-    # Scrubbed before it is cut: half of a secret would not be recognized.
+    # Scrubbed before it is cut: half of a secret would not be recognised.
     text = " ".join(safe_str(written, _LONGEST_READ).split())
     return shorten(scrub_secrets(text), longest)

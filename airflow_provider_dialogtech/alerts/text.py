@@ -37,7 +37,7 @@ _UNITS = (("days", 86400), ("h", 3600), ("min", 60))
 _LONGEST_NAME = 45
 _LONGEST_ID = 250
 LONGEST_WHY = 120
-# An error's message is read up to here. Its end may hold half a secret, which no pattern recognizes, so it is cut off.
+# An error's message is read up to here. Its end may hold half a secret, which no pattern recognises, so it is cut off.
 LONGEST_ERROR_READ = 10_000
 _LONGEST_SECRET = 1_000
 
@@ -60,7 +60,7 @@ def subject_of(event: str, context: Mapping[str, Any]) -> str:
     ti = context.get("ti")
     if event.startswith(("dag_", "deadline", "sla")) or ti is None:
         return f"DAG {clip(dag_id_of(context), 2 * _LONGEST_NAME)}"
-    # What one name does not need is the other's.
+    # Each name may also use the room that the other one leaves.
     dag_id, task_id = (_readable(safe_get(ti, name)) for name in ("dag_id", "task_id"))
     task = _task_name(ti, 2 * _LONGEST_NAME - len(dag_id), loop_index_in(context))
     return f"{clip(dag_id, 2 * _LONGEST_NAME - len(task_id))}.{task}"
@@ -77,7 +77,7 @@ def label_of(ti: Any) -> str:
     :param ti: the task instance.
     """
     label = safe_get(ti, "rendered_map_index")
-    # Scrubbed before it is cut: half of a secret would not be recognized.
+    # Scrubbed before it is cut: half of a secret would not be recognised.
     words = scrub_reason(safe_str(label, LONGEST_ERROR_READ)).split() if isinstance(label, str) else []
     return clip(" ".join(words)) if words else ""
 

@@ -196,7 +196,7 @@ class DialogTechClient:
         """Return a failure, and where a reply came from that is not DialogTech's: the path may be misspelt."""
         if isinstance(failure, NoReply) or self._url == DEFAULT_URL:
             return str(failure)
-        # Cut last: half a key could not be recognized.
+        # Cut last: half a key could not be recognised.
         path = mask_numbers(scrub(urlsplit(self._url).path, *self._keys.values()))[:_LONGEST_PATH]
         return f"{failure}, from the path {path} of the API URL"
 

@@ -41,8 +41,8 @@ A = TypeVar("A", bound=BaseModel)
 
 THREADS = 4
 THREADS_FOR_ALERTS = 2
-"""How many of them the reservations of lists leave: these wait for their account's lock, alerts and short steps do not
-wait for them."""
+"""How many of them the reservations of lists leave free. A reservation waits for its account's lock; alerts and short
+steps must not wait behind it."""
 TOKEN_SECONDS = 30.0
 WRONG_TOKEN_SECONDS = 1.0
 """How long a token is valid after it was rotated, and how often a wrong one makes this side read it again."""
@@ -51,7 +51,7 @@ BODY_SECONDS = 5.0
 
 
 class Refused(Exception):
-    """A request that gets no answer.
+    """The door refuses a request.
 
     :param status: the HTTP status.
     :param reason: why, without a full stop.
@@ -68,7 +68,7 @@ class JournalDoor:
     """The journal of one API server's process, for others.
 
     :param open_store: opens it; it may block.
-    :param read_token: returns the token that is asked for; it may block.
+    :param read_token: returns the token that requests must show; it may block.
     :param retention: returns for how many seconds messages are kept: the API server decides that.
     """
 

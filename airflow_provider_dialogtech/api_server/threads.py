@@ -1,7 +1,7 @@
-"""Threads of the page and the door: nothing that may wait runs in those that the API server's routes share.
+"""Threads of the page and the door, for work that may wait.
 
-Airflow has 40 of these, also for the heartbeats of its tasks. A slow journal, secrets backend or DialogTech would hold
-them one after the other.
+Such work does not run in the 40 threads that the API server's routes share, which also serve the heartbeats of tasks: a
+slow journal, secrets backend or DialogTech would occupy them all.
 """
 
 from __future__ import annotations

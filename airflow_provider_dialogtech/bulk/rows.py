@@ -1,4 +1,4 @@
-"""The rows of a list, in every form in which Airflow passes it, and their check before any message is sent."""
+"""The rows of a list, and their check before any message is sent."""
 
 from __future__ import annotations
 

@@ -264,7 +264,7 @@ class BulkSender:
             return None
         if isinstance(sending.end, Outcome):
             return sending.end
-        return InDoubt("an unexpected error ended its sending")
+        return InDoubt("an unexpected error interrupted its send")
 
 
 @dataclass

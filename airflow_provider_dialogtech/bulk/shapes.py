@@ -1,4 +1,4 @@
-"""The shapes in which lists come: of files, queries, data frames and templates. What fits no list is named."""
+"""Turns a list in any shape (from a file, a query, a data frame, a template) into rows, or says what it is instead."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def column_names(row: Mapping[Any, Any]) -> str:
 def wrong_columns(rows: Sequence[Any]) -> tuple[str, str] | None:
     """Return what is wrong with a list none of whose rows has a `to`, and the line that makes it right; else None.
 
-    A list whose file was decoded wrongly is wrong also with a `to`: its names would be sent so.
+    A list whose file was decoded wrongly is wrong also with a `to`: its names would be sent as they were decoded.
     """
     if not rows:
         return None

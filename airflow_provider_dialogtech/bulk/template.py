@@ -31,7 +31,7 @@ LONGEST_TEMPLATE = 100_000
 LONGEST_READ = 10_000
 _ABSENT = object()
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
-# é, £, ’ and emoji as cp1252 shows them. Text has no such letters side by side, and nothing that may stand behind Ã.
+# é, £, ’ and emoji as cp1252 shows them. In correct text these characters do not stand side by side.
 _DECODED_WRONGLY = re.compile("[ÃÂ][¡-º¼-¿]|â€|ðŸ")
 _LONGEST_WORDS = 150
 _MOST_VALUES = 1_000

@@ -136,7 +136,9 @@ def _numbers(from_numbers: tuple[str, ...], enabled: tuple[str, ...] | None) -> 
     if not from_numbers:
         return Finding("numbers", False, "the connection has no from_numbers", "list them: alerts have no other sender")
     if not enabled:
-        return Finding("numbers", None, "DialogTech's answer names none", "compare with DialogTech's portal")
+        return Finding(
+            "numbers", None, "DialogTech's answer has no numbers", "compare from_numbers with DialogTech's portal"
+        )
     disabled = [mask_number(number) for number in from_numbers if number not in enabled]
     if disabled:
         return Finding(
@@ -148,7 +150,7 @@ def _numbers(from_numbers: tuple[str, ...], enabled: tuple[str, ...] | None) -> 
 def _pool(conn_id: str) -> Finding:
     try:
         if config.pool_of(conn_id) is None:
-            return Finding("pool", True, "none of its own, since it is not in [dialogtech] conn_ids: default_pool")
+            return Finding("pool", True, "default_pool, because [dialogtech] conn_ids does not list the connection")
         return _own_pool(conn_id)
     except InvalidConnection as error:
         return _wrong("pool", error)

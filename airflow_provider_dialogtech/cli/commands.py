@@ -131,7 +131,7 @@ def _send_command() -> Any:
         "send.send",
         _argument(
             "to",
-            help="The recipient's number, without + and a country code a US number; - reads it from standard input",
+            help="The recipient's number (of the US, if it has no + and country code); - reads it from standard input",
             metavar="TO",
         ),
         _argument(
@@ -167,7 +167,7 @@ def _messages_commands() -> tuple[Any, ...]:
             "messages.look_up",
             id_,
             _argument("--conn-id", help="The connection that sent it; by default that of its account"),
-            epilog="Exit code: 0 when DialogTech lists more such messages than the journal, 3 when it does not, "
+            epilog="Exit code: 0 when DialogTech lists more such messages than the journal has as sent, 3 when not, "
             "1 when it could not be asked.",
         ),
         _command(
@@ -187,7 +187,7 @@ def _upkeep_commands() -> tuple[Any, ...]:
     return (
         _command(
             "carry-over",
-            "Copy the messages of an earlier journal's file into the present journal; twice is the same as once",
+            "Copy the messages of an earlier journal's file into this journal; a second run copies only new ones",
             "messages.carry_over",
             _argument("--from", help="The file; by default the one in AIRFLOW_HOME", dest="file", metavar="FILE"),
             prints=False,

@@ -83,7 +83,7 @@ class EarlierAttempt:
 
     def _await_outcome(self, attempts: Attempts, record: Record) -> None:
         """Wait until another process has settled the message, or until its deadline."""
-        # By our own clock, so that no clock that is set can make this longer.
+        # By this process's monotonic clock: a clock that is set cannot make the wait longer.
         until = self._clock.monotonic() + record.undecided_for
         retrying = Retrying(
             retry=retry_if_result(lambda found: found is not None and found.undecided_for > 0),
@@ -167,12 +167,12 @@ class OutcomeWriter:
     def _write(self, attempts: Attempts, what: str, doubt: Literal["will", "may"], step: Callable[[], None]) -> bool:
         """Write the outcome into the journal, and return whether that worked. A failure is only logged.
 
-        :param doubt: whether a retry finds a started message: it may only be reserved if the journal did not answer.
+        :param doubt: `may` if the journal did not answer: the message may then be reserved, not started.
         """
         try:
             step()
         except Exception as error:
-            # Whatever sleep raised when it was stopped has no words of ours.
+            # What `sleep` raises when the send is stopped has no `reason`.
             reason = error.reason if isinstance(error, JournalUnavailable) else type(error).__name__
             log.error(  # noqa: TRY400
                 "The message to %s %s, but that could not be written into the journal%s: %s. Check the journal.",

@@ -28,8 +28,8 @@ class SendResult(dict[str, Any]):
     It is a dict of plain JSON, so that a task can return it as it is: Airflow 3 refuses to read an object of any other
     class back from XCom. Each value is also an attribute (`from` is `from_`).
 
-    :param status: `sent` now, `already_sent` under the same idempotency key before, or `held_back`, since the
-        connection's `only_to` does not name its recipient: nothing was sent then.
+    :param status: `sent` now, `already_sent` under the same idempotency key before, or `held_back`: the connection's
+        `only_to` excludes its recipient, and nothing was sent.
     :param result: the API's word: `success`.
     :param result_description: the API's description: `[1] Message Sent`.
     :param xml: the API's reply as it came.

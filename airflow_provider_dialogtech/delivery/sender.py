@@ -145,7 +145,7 @@ class SmsSender:
         """
         if key not in self._requests:
             return None
-        return self._requests[key] or InDoubt("its request is out", key=key)
+        return self._requests[key] or InDoubt("its request was sent, and no reply has come yet", key=key)
 
     @property
     def requests_out(self) -> int:
@@ -208,7 +208,10 @@ class SmsSender:
             raise SlotLost(f"the journal is slow: {self._journal.timing}")
         if attempts.keep_beyond is not None and held.due - self._clock.monotonic() > attempts.keep_beyond:
             attempts.unsent = None  # it stays reserved
-            raise WaitTooLong("its slot is kept", sendable_at=datetime.fromtimestamp(held.at, timezone.utc))
+            raise WaitTooLong(
+                "its slot is later than keep_beyond allows, and stays reserved",
+                sendable_at=datetime.fromtimestamp(held.at, timezone.utc),
+            )
         self._sleep_until(held.due - CONNECT_LEAD)
         with self._connect(connecting) as call:
             self._start(attempts, held)

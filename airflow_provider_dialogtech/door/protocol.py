@@ -174,7 +174,7 @@ class Do(BaseModel):
 
 
 class Done(BaseModel):
-    """Whether it changed anything: how many rows the last of the statements did."""
+    """How many rows the last of the statements changed."""
 
     changed: int
 
@@ -231,7 +231,7 @@ class Now(BaseModel):
 
 
 class Time(BaseModel):
-    """When the store's clock was read, and the largest error of that.
+    """When the store's clock was read, and by how much that may be wrong.
 
     :param now: its time, in seconds since 1970.
     :param ago: how many seconds before this answer left.

@@ -216,7 +216,7 @@ class DialogTechHook(BaseHook):
         :param max_wait: the longest wait for a slot, as a timedelta or in seconds; by default unlimited.
         :param keep_beyond: a slot more than this many seconds away is kept, and `WaitTooLong` is raised. The same call,
             made shortly before `WaitTooLong.sendable_at`, uses the slot. For a task that is deferred until then.
-        :param keys_of: returns what the message is recognized by without an `idempotency_key`. For the operators.
+        :param keys_of: returns what the message is recognised by without an `idempotency_key`. For the operators.
         :return: the outcome.
         :raises InvalidConnection: when the connection is missing or invalid.
         :raises InvalidMessage: when an argument is invalid.

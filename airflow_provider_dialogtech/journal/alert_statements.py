@@ -149,7 +149,7 @@ COUNT_SUPERSEDED = (
         suppressed_since=sa.case((_was_suppressed, alerts.c.suppressed_since), else_=now()),
     )
 )
-"""Count an alert whose message did not leave, where a later one was claimed while it was about to."""
+"""Count an alert whose message was not sent, where a later alert was claimed while it was about to be."""
 
 TAKE_GRANT_BACK = alert_grants.delete().where(alert_grants.c.claim == _claim)
 _tells_the_end = alerts.c.resolution == alerts.c.claim

@@ -35,7 +35,7 @@ class Access:
     is_asked_each_time: bool = False
 
 
-# A clock that is ahead of the process's own by this many seconds more than before was set.
+# The store's clock was set if it gains this many seconds on the process's own clock.
 CLOCK_SET = 1.0
 
 
@@ -100,7 +100,7 @@ class ClockReadings:
 
 
 class ByStore(NamedTuple):
-    """A write that takes other statements in each kind of store; whether it changed a row the last one says."""
+    """A write whose statements differ between the kinds of store. The last one says whether a row was changed."""
 
     sqlite: tuple[Executable, ...]
     postgres: tuple[Executable, ...]
@@ -142,7 +142,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class Remote(Protocol):
-    """Where a store is that is no database of its own: another process keeps it. Equal ones are the same store."""
+    """The place of a store that another process keeps. Equal places are the same store."""
 
     @property
     def advice(self) -> str:

@@ -75,7 +75,7 @@ CARRY_GRANT = _carried(alert_grants, sa.exists().where(alert_grants.c.claim == _
 
 
 class Carried(NamedTuple):
-    """How many messages and alerts both journals have now."""
+    """How many messages and alerts are in both journals now."""
 
     messages: int
     alerts: int

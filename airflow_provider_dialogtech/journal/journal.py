@@ -235,7 +235,7 @@ class MessageJournal:
                 detail=values["new_detail"],
             )
             self._ask_planner(planning, timeout=remaining(), sleep=sleep)
-        return "that it had started" if has_row else "its row"
+        return "the start" if has_row else "the row"
 
     def release(
         self,

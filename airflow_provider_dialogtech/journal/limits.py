@@ -79,7 +79,7 @@ class Window(NamedTuple):
     def closed_spans(self, times: Sequence[float], after: float) -> Iterator[tuple[float, float]]:
         """Return between which times (both ends excluded) one more message would overflow this window.
 
-        A message overflows it exactly when it lies with `messages` neighbours in less than `seconds`.
+        A message overflows it exactly when it and `messages` neighbours lie within less than `seconds`.
 
         :param times: when messages leave, past and future, ascending.
         :param after: spans that end before are left out, and earlier times are not read.

@@ -135,14 +135,14 @@ class PostgresBackend:
 
     @contextmanager
     def _connection(self, timeout: float) -> Iterator[Connection]:
-        """Give a connection that is cut when its time is over, and is never used again after anything failed on it."""
+        """Yield a connection. It is cut when its time is over, and is not used again after a failure."""
         if not self._free.acquire(timeout=min(timeout, POOL_SECONDS)):
             raise StoreAway("all of this process's connections to it are busy")
         try:
             with watching(timeout) as watch:
                 self._current.watch = watch
                 with self._engine.connect() as connection:
-                    # Not a property of SQLAlchemy 1.4's connection alone: both name the driver's own so.
+                    # SQLAlchemy 1.4 and 2 both have the driver's own connection under this name.
                     driver_connection: Any = connection.connection.dbapi_connection
                     try:
                         watch.add(driver_connection.fileno())

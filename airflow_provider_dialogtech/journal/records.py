@@ -221,7 +221,7 @@ class Record:
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> Record:
-        """Take a row as it was read: the values of `COLUMNS`, and when that was."""
+        """Make a record of a row: the values of `COLUMNS`, and when they were read."""
         values = dict(zip(COLUMNS, row, strict=False))
         return cls(**{**values, "state": State(values["state"])}, read_at=row[len(COLUMNS)])
 
@@ -259,7 +259,7 @@ class Record:
 
     @property
     def given_up(self) -> Record:
-        """The same, in doubt."""
+        """The same record, in doubt."""
         return replace(self, state=State.IN_DOUBT)
 
     @property
@@ -298,7 +298,7 @@ def earlier_attempt(rows: Iterable[Sequence[Any]], body_key: str | None) -> Reco
 
 _REASONS = {
     State.RESERVED: "waits for its slot",
-    State.SENDING: "its request is out, or about to be sent",
+    State.SENDING: "its request was sent, or is about to be",
     State.SENT: "",
     State.REFUSED: "DialogTech gave no reason",
     State.THROTTLED: "DialogTech throttled it",

@@ -1,4 +1,4 @@
-"""Where the journal is stored, and the only way to a transaction: a SQLite file, a PostgreSQL database, or a place."""
+"""The journal's store (a SQLite file, PostgreSQL, or another process), and the only way to a transaction in it."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def _meaning(message: Record, listed: int, known: Mapping[State, int]) -> str:
     if not listed:
         return "DialogTech does not list it. That proves nothing: a list may lag, or be cut."
     if listed <= sent:
-        return "Those that are listed may be the ones that were sent. That proves nothing."
+        return "The listed ones may be the ones that were sent before. That proves nothing."
     if message.state is not State.IN_DOUBT:
         return "DialogTech lists more of them than the journal has as sent."
     if doubtful > 1:

@@ -32,10 +32,10 @@ __all__ = ["DialogTechSendBulkSmsOperator"]
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 5.0
-# Each message waits about a second for its slot with its connection open. More than sixteen fill no line that one
-# process can keep full: they only wait longer, and the journal plans around all of them.
+# Each message waits about a second for its slot with its connection open. One process can use no more than sixteen at a
+# time: further ones only wait longer, and the journal plans around all of them.
 WAITING_PER_SLOT, MOST_WAITING = 3, 16
-# Every slot is used while replies take up to nine seconds.
+# With this many threads, every slot is used even if replies take nine seconds.
 THREADS_PER_SLOT, MOST_THREADS = 12, 96
 
 

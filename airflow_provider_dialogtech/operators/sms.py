@@ -34,7 +34,7 @@ class DialogTechSendSmsOperator(PooledOperator):
     .. code-block:: python
 
         DialogTechSendSmsOperator(
-            task_id="text_the_owner",
+            task_id="notify_owner",
             to="(555) 666-7777",
             message="The load of {{ run_id }} is done.",
         )

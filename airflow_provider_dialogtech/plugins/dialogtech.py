@@ -43,7 +43,7 @@ class _App:
 
 
 def _at_start(app: Any) -> Any:
-    """Say at the API server's start where the journal is. Only the API server builds its middleware; this adds none.
+    """Say where the journal is. Airflow calls this when the API server starts, to add middleware; it adds none.
 
     :param app: the API server's app.
     """

@@ -155,8 +155,8 @@ def _warn_of_a_taken_directory() -> None:
     directory = temporary_directory()
     if os.path.lexists(directory) and not is_ours_alone(directory):
         log.warning(
-            "%s is not a directory of this user alone. Alerts are sent without limits when neither the journal nor "
-            "AIRFLOW_HOME can be used. Remove it.",
+            "%s belongs to another user, or other users may write to it. Remove it: otherwise alerts are sent without "
+            "rate limits when neither the journal nor AIRFLOW_HOME can be used.",
             directory,
         )
 

@@ -36,6 +36,19 @@ class RunningSandbox:
         """The API's URL, for a connection's host."""
         return f"{self.base_url}/ibp_api.php"
 
+    def connection(self, **extra: object) -> dict[str, object]:
+        """Return an Airflow connection to it with all of its numbers, as `airflow connections import` takes it.
+
+        :param extra: further fields of the connection's extra.
+        """
+        return {
+            "conn_type": "dialogtech",
+            "login": self.access_key,
+            "password": self.secret_access_key,
+            "host": self.url,
+            "extra": {"from_numbers": ",".join(self.numbers), **extra},
+        }
+
     def messages(self) -> list[dict[str, Any]]:
         """Return every call that arrived, in order, with its time and its outcome."""
         arrived: list[dict[str, Any]] = self._ask("GET", "messages")

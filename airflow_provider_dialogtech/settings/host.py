@@ -27,7 +27,7 @@ _BEFORE_KILL = 2.0
 
 
 class Host:
-    """This process, as the part of Airflow that runs in it sees it."""
+    """The part of Airflow that runs in this process."""
 
     def __init__(self) -> None:
         self._terminated_at: float | None = None

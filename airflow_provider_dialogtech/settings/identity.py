@@ -33,7 +33,7 @@ _LONGEST_ENVIRONMENT = 4_000_000
 
 @dataclass(frozen=True)
 class Keys:
-    """What a message is recognized by. It is sent once per key, and once per body key.
+    """What a message is recognised by. It is sent once per key, and once per body key.
 
     :param body_key: the same for all messages of its task's instances with the same recipient and body. None where the
         key alone decides.

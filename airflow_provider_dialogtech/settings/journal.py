@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class Place(Enum):
     """Where the journal is."""
 
-    SETTING = "where a setting says"
+    SETTING = "the place that a setting names"
     FILE = "a SQLite file in AIRFLOW_HOME"
     DOOR = "Airflow's API server"
     METADATA = "Airflow's metadata database"
@@ -43,7 +43,7 @@ class Situation(NamedTuple):
     :param is_local: whether all tasks run on one machine, or `allow_local_journal` says that they share a file.
     :param is_airflow_3: whether tasks have no metadata database.
     :param server_has_own: whether `journal_url` or `journal_conn_id` is set for the API server; None where it has not
-        said, or this process cannot know. In the API server itself False: `is_set` says it.
+        said, or this process cannot know. False in the API server itself, where `is_set` says it.
     :param metadata: which metadata database this process has: `postgresql`, `mysql`, `sqlite`; empty for none.
     """
 

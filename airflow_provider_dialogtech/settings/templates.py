@@ -65,7 +65,7 @@ def environment_of(task: Any, **options: Any) -> Environment:
 def is_plain(value: object, environment: Environment) -> bool:
     """Return whether a value renders to itself: no text in it has any of Jinja's signs.
 
-    To compile a text and to copy a row takes a fifth of a millisecond, which a long list has no time for.
+    Compiling a text and copying a row takes a fifth of a millisecond, which is too slow for a long list.
 
     :param value: a text, a number, or rows of them. Other values are never plain.
     :param environment: the environment that would render it.
@@ -126,7 +126,7 @@ def in_single_braces(message: str, known: Callable[[str], bool]) -> str | None:
     for each in _IN_BRACES.findall(_EXPRESSIONS.sub("", message)):
         word = _WORD.match(each)
         if word and (known(word[1]) or known(each)):
-            return f"has {{{each}}} in single braces, which are sent as they are: double them, and again in an f-string"
+            return f"has {{{each}}} in single braces, which are sent as they are: double them (in an f-string, twice)"
     return None
 
 
@@ -183,7 +183,7 @@ def text_of(piece: Any) -> str:
     """Return a piece of a template as text.
 
     :param piece: a text, or the value of an expression.
-    :raises BadPiece: when it is missing, or only Python's notation of it is text: bytes, a function, an object.
+    :raises BadPiece: when it is missing, or has no text but Python's notation: bytes, a function, an object.
     """
     if isinstance(piece, str | Undefined):
         return str(piece)

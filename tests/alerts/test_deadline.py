@@ -32,7 +32,7 @@ def test_a_callback_that_has_more_time_waits_no_longer_for_a_slot(time):
 def test_it_sleeps_unless_too_little_time_to_send_would_remain(time, deadline):
     deadline.sleep(41.5)
     assert time.sleeps == [41.5]
-    with pytest.raises(WaitTooLong, match="the time that a callback may take is over"):
+    with pytest.raises(WaitTooLong, match="the callback's time is over"):
         deadline.sleep(0.1)
     assert time.sleeps == [41.5]
     deadline.sleep(0.0)

@@ -1,6 +1,7 @@
 """The alert about a failed run: what failed in it, and to whom it goes."""
 
 import logging
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
@@ -171,3 +172,14 @@ def test_a_run_whose_alert_the_cooldown_of_the_dags_own_notifier_suppressed_is_c
     assert len(bodies(sandbox, to=ALICE)) == 1
     DialogTechSmsNotifier(to=ALICE, cooldown=None)(run(run_id="fourth"))
     assert "(+2 more since" in bodies(sandbox, to=ALICE)[-1]
+
+
+@pytest.mark.skipif(version("apache-airflow").startswith("2."), reason="Airflow 2 reads its database")
+def test_a_dag_processor_that_cannot_say_what_failed_is_not_asked(monkeypatch):
+    """That of Airflow 3.0 gives no reply, for ever."""
+    from airflow.dag_processing import processor
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    monkeypatch.delattr(processor, "GetTaskStates", raising=False)
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: pytest.fail("It was asked."))
+    assert failed_run_body(run()).endswith(f"run {RUN}: task report failed")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,34 @@ import psutil
 import sqlalchemy as sa
 
 from tests.postgres import postgres_server
+from tests.wheel.conftest import AIRFLOW, ROOT, UV
 from tools.airflow_api import AirflowApi
 from tools.processes import Background, free_port, plain_environment
 
 WORKERS = ("worker-1", "worker-2")
 TASKS_PER_WORKER = 4
+# Eight numbers, so that the account's 4 messages per second are the limit that counts.
+NUMBERS = tuple(str(number) for number in range(5554332111, 5554332119))
+DAGS = Path(__file__).parent / "dags"
 # Who asks kombu's tables for a queue first creates it; of two workers that do so at once, one ends.
 QUEUE = "import kombu, sys; kombu.Connection(sys.argv[1]).SimpleQueue('default').close()"
+
+
+def programs(folder: Path) -> Path:
+    """Install the wheel, its driver, and what Celery needs.
+
+    :param folder: an empty folder.
+    :return: the folder of the installed programs.
+    """
+    subprocess.run([UV, "build", "--quiet", "--wheel", "--out-dir", folder, ROOT], check=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "venv"], check=True)
+    install = [UV, "pip", "install", "--quiet", "--python", folder / "venv" / "bin" / "python"]
+    constraints = ROOT / "constraints" / f"airflow-{AIRFLOW}.txt"
+    celery = ("apache-airflow-providers-celery", "apache-airflow-providers-postgres", "asyncpg")
+    ours = f"airflow-provider-dialogtech[postgres] @ {wheel.as_uri()}"
+    subprocess.run([*install, "-c", constraints, f"apache-airflow=={AIRFLOW}", ours, *celery], check=True)
+    return folder / "venv" / "bin"
 
 
 class Database:
@@ -57,37 +79,37 @@ class Database:
 class Cluster:
     """A running distributed Airflow.
 
+    :param folder: an empty folder for its files.
     :param journal_url: the journal of all; with None nothing is set, and the workers have no database.
+    :param environment: further environment variables: connections and settings.
     """
 
     def __init__(
-        self, bin_: Path, folder: Path, metadata: Database, journal_url: str | None, connection: Mapping
+        self, bin_: Path, folder: Path, metadata: Database, *, journal_url: str | None, environment: Mapping[str, str]
     ) -> None:
         self._is_set = journal_url is not None
         self._bin = bin_
         self._folder = folder
-        shutil.copytree(Path(__file__).parent / "dags", folder / "dags")
         self._metadata_url = metadata.create("airflow")
         self._metadata = sa.create_engine(self._metadata_url, poolclass=sa.pool.NullPool)
-        self._url = f"http://127.0.0.1:{free_port()}"
-        self._api = AirflowApi(self._url)
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._api = AirflowApi(self.url)
         self._broker = f"sqla+{metadata.create('broker')}"
         journal = {"AIRFLOW__DIALOGTECH__JOURNAL_URL": journal_url} if journal_url is not None else {}
-        environment = plain_environment() | self._settings() | journal
-        environment.pop("PYTHONPATH", None)  # the wheel is used, not this folder
-        environment["AIRFLOW_CONN_DIALOGTECH_DEFAULT"] = json.dumps(connection)
-        self.processes = Background(folder / "output", environment)
+        all_of_it = plain_environment() | self._settings() | journal | dict(environment)
+        all_of_it.pop("PYTHONPATH", None)  # the wheel is used, not this folder
+        self.processes = Background(folder / "output", all_of_it)
 
     def _settings(self) -> dict[str, str]:
         return {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
-            "AIRFLOW__CORE__DAGS_FOLDER": str(self._folder / "dags"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__FERNET_KEY": "ZmVybmV0LWtleS1vZi10aGUtdGVzdHMtMDEyMzQ1Njc=",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self._url}/execution/",
-            "AIRFLOW__API__BASE_URL": self._url,
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__SECRET_KEY": "a secret of the tests, of no use anywhere else",
             "AIRFLOW__API_AUTH__JWT_SECRET": "another secret of the tests, of no use anywhere else, 64 bytes or more",
@@ -113,17 +135,17 @@ class Cluster:
         return ["/usr/bin/env", *without, f"AIRFLOW_HOME={self._folder / home}", str(self._bin / "airflow"), *arguments]
 
     def start(self) -> None:
-        """Start everything, and return when a DAG can be triggered."""
+        """Start everything, and return when it runs."""
         self.processes.run("airflow db", *self._airflow("scheduler", "db", "migrate"))
         self.processes.run("the queue", str(self._bin / "python"), "-c", QUEUE, self._broker)
-        host, port = self._url.removeprefix("http://").split(":")
+        host, port = self.url.removeprefix("http://").split(":")
         self.processes.start("api-server", *self._airflow("scheduler", "api-server", "--host", host, "--port", port))
         self.processes.start("scheduler", *self._airflow("scheduler", "scheduler", "--skip-serve-logs"))
         self.processes.start("dag-processor", *self._airflow("scheduler", "dag-processor"))
+        self.processes.start("triggerer", *self._airflow("scheduler", "triggerer", "--skip-serve-logs"))
         for worker in WORKERS:
             self.start_worker(worker)
         self.processes.wait_until("the API answers", self._api.answers)
-        self.processes.wait_until("the DAGs are known", lambda: len(self.rows("SELECT 1 FROM serialized_dag")) >= 6)
         for worker in WORKERS:
             log = self.processes.log_of(worker)
             self.processes.wait_until(f"{worker} is ready", lambda log=log: " ready." in log.read_text())
@@ -153,8 +175,10 @@ class Cluster:
         return {worker for worker in WORKERS if (self._folder / worker / "logs" / f"dag_id={dag_id}").exists()}
 
     def trigger(self, dag_id: str) -> str:
-        """Start a run of a DAG and return its id."""
+        """Start a run of a DAG as soon as the DAG is parsed, and return the run's id."""
         run_id = "by_hand"
+        known = "SELECT 1 FROM serialized_dag WHERE dag_id = :dag_id"
+        self.processes.wait_until(f"the DAG {dag_id} is parsed", lambda: self.rows(known, dag_id=dag_id) != [])
         self._api.trigger(dag_id, run_id)
         return run_id
 
@@ -188,18 +212,20 @@ class Cluster:
 
 @contextmanager
 def running_cluster(
-    bin_: Path, folder: Path, connection: Mapping[str, object], *, has_own_journal: bool
+    bin_: Path, folder: Path, environment: Mapping[str, str], *, has_own_journal: bool
 ) -> Iterator[tuple[Cluster, Database]]:
     """Run a cluster; give it and the PostgreSQL that holds its journal.
 
     :param bin_: the programs of the environment that it runs in.
+    :param folder: an empty folder for its files.
+    :param environment: further environment variables: connections and settings.
     :param has_own_journal: whether `journal_url` names a database for it; else nothing is set.
     """
     with postgres_server() as server, postgres_server() as journals:
         metadata = Database(server)
         journal = Database(journals) if has_own_journal else metadata
         url = journal.create("dialogtech") if has_own_journal else None
-        cluster = Cluster(bin_, folder, metadata, url, connection)
+        cluster = Cluster(bin_, folder, metadata, journal_url=url, environment=environment)
         try:
             cluster.start()
             yield cluster, journal

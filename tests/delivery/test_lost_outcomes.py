@@ -1,4 +1,4 @@
-"""The outcome of a message is recorded whatever happens to the journal while its request is out."""
+"""The outcome of a message is recorded whatever happens to the journal while its request waits for the reply."""
 
 import logging
 import os
@@ -63,9 +63,9 @@ def current(store_url):
 
 
 LOST = {
-    "that it had started": loses_the_start,
-    "its row": loses_the_row,
-    "that it had started, and another message displaced it": loses_the_start_and_lets_a_retry_find_nothing,
+    "the start": loses_the_start,
+    "the row": loses_the_row,
+    "the start, and another message displaced it": loses_the_start_and_lets_a_retry_find_nothing,
 }
 
 
@@ -126,7 +126,7 @@ def test_a_key_that_a_retry_has_taken_and_given_up_comes_back_to_what_was_sent(s
     assert journal.reserve(a_request(sandbox)).state == "sent"
 
 
-@pytest.mark.parametrize(("lose", "lost"), [(loses_the_row, "its row"), (loses_the_start, "that it had started")])
+@pytest.mark.parametrize(("lose", "lost"), [(loses_the_row, "the row"), (loses_the_start, "the start")])
 def test_what_was_lost_is_recorded_once_though_the_answer_is_lost(sandbox, store_url, lose, lost):
     """Each step may be tried twice."""
     journal = a_journal(sandbox, store_url)

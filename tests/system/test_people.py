@@ -109,7 +109,8 @@ def test_a_dag_that_works_again_is_told_once(system, runs):
 )
 def test_the_failure_of_any_run_is_texted_with_its_task_and_error(system, runs, dag_id, which):
     """The second DAG has a notifier, which tells another person of the task."""
-    expected = rf"Airflow: DAG {dag_id} failed at {ANY_TIME}, run by_hand: {which}"
+    known = "a task failed" if version("apache-airflow").startswith("3.0.") else which
+    expected = rf"Airflow: DAG {dag_id} failed at {ANY_TIME}, run by_hand: {known}"
     assert re.fullmatch(expected, wait_for(system, EVERY_DAG_TO, dag_id))
 
 

@@ -120,14 +120,7 @@ def test_the_commands_work(installed):
 @pytest.fixture
 def connection(sandbox):
     """The settings of an Airflow whose connection leads to the sandbox, which runs from this repository."""
-    connection = {
-        "conn_type": "dialogtech",
-        "login": sandbox.access_key,
-        "password": sandbox.secret_access_key,
-        "host": sandbox.url,
-        "extra": {"from_numbers": ",".join(sandbox.numbers)},
-    }
-    return {"AIRFLOW_CONN_DIALOGTECH_DEFAULT": json.dumps(connection)}
+    return {"AIRFLOW_CONN_DIALOGTECH_DEFAULT": json.dumps(sandbox.connection())}
 
 
 def test_the_connection_test_works_from_the_command_line(installed, connection):
