@@ -91,7 +91,8 @@ def _check(path: Path, found: os.stat_result) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise NotPrivate(f"{path} is a symbolic link", "Put the file itself there")
     if not stat.S_ISREG(found.st_mode):
-        raise NotPrivate(f"{path} is not a regular file", "Remove it")
+        advice = "Name a file in it" if stat.S_ISDIR(found.st_mode) else "Remove it"
+        raise NotPrivate(f"{path} is not a regular file", advice)
     if found.st_uid != os.geteuid():
         raise NotPrivate(
             f"{path} belongs to another user (uid {found.st_uid}; this process has uid {os.geteuid()})",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from airflow_provider_dialogtech.journal.dedup import Claim, Recovery
 
 ONE_SEGMENT = 160
+# The rest has room for two long names and what happened. Cut further, the alerts of two tasks would look the same.
+LONGEST_SUFFIX = 36
 
 _HAPPENED = {
     "failed": "failed at",
@@ -171,10 +173,11 @@ def fit(body: str, suffix: str, *, one_segment: bool) -> str:
     """Cut a body so that it fits a message together with a suffix.
 
     :param suffix: follows the body and is not cut.
-    :param one_segment: whether both must fit one segment. Where their characters do not fit GSM-7, they are cut to the
-        length of one GSM-7 segment.
+    :param one_segment: whether both must fit one segment, unless the suffix is a long one. Where their characters do
+        not fit GSM-7, they are cut to the length of one GSM-7 segment.
     """
     body = to_gsm7(_printable(body[:LONGEST_READ]))
+    one_segment = one_segment and len(suffix) <= LONGEST_SUFFIX
     room = (ONE_SEGMENT if one_segment else MAX_LENGTH) - len(suffix)
     whole = _joined(shorten(body, room), suffix)
     # Some GSM-7 characters count twice.

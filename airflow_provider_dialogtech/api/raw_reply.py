@@ -12,6 +12,9 @@ from typing import Any
 LARGEST_REPLY = 64 * 1024
 """Largest accepted reply (status line, headers and body), in bytes. The documented reply has about 250."""
 
+# In bytes. By default it is 128 KiB from Python 3.14 on.
+_BUFFER = 8 * 1024
+
 
 class TooLarge(Exception):
     """The reply is larger than allowed."""
@@ -46,7 +49,8 @@ class BoundedReader(io.RawIOBase):
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
         """Return the file through which http.client reads from a socket."""
-        return io.BufferedReader(self)
+        # Much smaller than the largest reply: reading the status must not read a large body as well.
+        return io.BufferedReader(self, _BUFFER)
 
     def readable(self) -> bool:
         return True

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dialogtech.bulk.shapes import cell, is_blank, listed, named, whole, wrong_columns
+from airflow_provider_dialogtech.bulk.shapes import cell, is_blank, listed, named, plain, whole, wrong_columns
 from airflow_provider_dialogtech.exceptions import DialogTechError, InDoubt, InvalidMessage, NotSent, Refused, plural
-from airflow_provider_dialogtech.masking import digest, mask_number, safe_str, type_name, without_locals
+from airflow_provider_dialogtech.masking import digest, safe_str, type_name, without_locals
 from airflow_provider_dialogtech.sms.missing import is_missing
+from airflow_provider_dialogtech.sms.numbers import last_digits
 
 if TYPE_CHECKING:
     from airflow_provider_dialogtech.sms.message import SmsMessage
@@ -25,7 +25,6 @@ MOST_ROWS = 1_000_000
 
 LONGEST_ID = 1000
 _LONGEST_MASKED = 100
-_DECIMALS = re.compile(r"[.,]0+\s*\Z")
 
 
 class Rows:
@@ -109,7 +108,7 @@ class Row:
             to = None
         # A value of another type is not a number, and may be too large to search for one.
         written = safe_str(to, _LONGEST_MASKED) if isinstance(to, str | Number) else ""
-        return mask_number(_DECIMALS.sub("", written))
+        return last_digits(written)
 
     @property
     def id(self) -> str | None:
@@ -118,7 +117,7 @@ class Row:
         :raises InvalidMessage: when it is too long, its `str` raises, or two columns have it.
         """
         # An order is 1002 or 1002.0, depending on whether another row lacks its number.
-        given = whole(cell(self.values, "id", None))
+        given = whole(plain(cell(self.values, "id", None)))
         if is_missing(given):
             return None
         written = safe_str(given, LONGEST_ID + 1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jinja2 import StrictUndefined, UndefinedError
 
-from airflow_provider_dialogtech.bulk.shapes import cell, column_names, spilled, whole
+from airflow_provider_dialogtech.bulk.shapes import cell, column_names, plain, spilled, undecoded, whole
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_numbers, safe_repr, safe_str, type_name, without_locals
 from airflow_provider_dialogtech.settings.templates import (
@@ -17,8 +17,8 @@ from airflow_provider_dialogtech.settings.templates import (
     environment_of,
     in_single_braces,
     pieces_of,
+    plain_text_of,
     template_of,
-    text_of,
 )
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 from airflow_provider_dialogtech.sms.missing import is_missing, missing_word
@@ -31,8 +31,6 @@ LONGEST_TEMPLATE = 100_000
 LONGEST_READ = 10_000
 _ABSENT = object()
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
-# é, £, ’ and emoji as cp1252 shows them. In correct text these characters do not stand side by side.
-_DECODED_WRONGLY = re.compile("[ÃÂ][¡-º¼-¿]|â€|ðŸ")
 _LONGEST_WORDS = 150
 _MOST_VALUES = 1_000
 _SHORTEST_VALUE = 3
@@ -85,10 +83,6 @@ class RowTemplate:
             raise InvalidMessage(f"its message {problem}")
         recipient = normalize_number(number_of(to), "to")
         body = self.render(row)
-        if found := _DECODED_WRONGLY.search(body):
-            raise InvalidMessage(
-                f"its message has {found[0]}, which is UTF-8 in another encoding: open the file with utf-8-sig"
-            )
         return SmsMessage.create(to=recipient, message=body, **options)
 
     def _is_known(self, name: str, row: Mapping[str, Any]) -> bool:
@@ -126,10 +120,9 @@ def _beginning(pieces: Iterable[Any]) -> str:
     """Join the pieces until they exceed `LONGEST_READ` characters."""
     taken, length = [], 0
     for piece in pieces:
-        taken.append(text := text_of(piece))
-        if isinstance(piece, Collection) and not isinstance(piece, str):
-            advice = "Write one of its values, or {{ … | join(', ') }}."
-            raise BadPiece(f"an expression is a {type_name(piece)}", advice=advice)
+        taken.append(text := plain_text_of(piece))
+        if signs := undecoded(text):
+            raise BadPiece(f"{signs} is UTF-8 in another encoding", advice="Open the file with utf-8-sig.")
         length += len(text)
         if length > LONGEST_READ:
             break
@@ -224,6 +217,7 @@ def _seen(value: Any, path: tuple[Any, ...]) -> Any:
 
     :param path: the names and indices that lead to it.
     """
+    value = plain(value)
     if is_missing(value):
         return Missing(_why_missing(value, path), exc=BadCell)
     if isinstance(value, Mapping):

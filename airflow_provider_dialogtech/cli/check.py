@@ -26,7 +26,7 @@ from airflow_provider_dialogtech.operations.accounts import hook_of
 from airflow_provider_dialogtech.operations.probe import Probe, probe
 from airflow_provider_dialogtech.plugins.pools import CREATE_POOLS, scheduler_is_running, slots_of_pools
 from airflow_provider_dialogtech.settings import config
-from airflow_provider_dialogtech.settings.connection import ConnectionSettings
+from airflow_provider_dialogtech.settings.connection import ConnectionSettings, invalid, wrong_recipient
 from airflow_provider_dialogtech.settings.door import door_store
 from airflow_provider_dialogtech.settings.journal import (
     CARRY_OVER,
@@ -84,7 +84,12 @@ def _findings(conn_id: str) -> Iterator[Finding]:
         yield _wrong("connection", error)
         hook = None
     else:
-        yield Finding("connection", True, f"{conn_id} is complete")
+        problem = wrong_recipient(hook.settings)
+        yield (
+            _wrong("connection", invalid(conn_id, problem))
+            if problem
+            else Finding("connection", True, f"{conn_id} is complete")
+        )
     yield from _findings_of_api(hook)
     yield _pool(conn_id)
     yield from _findings_of_journal(hook.settings if hook else None)

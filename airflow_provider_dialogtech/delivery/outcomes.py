@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import Any, Literal
@@ -100,6 +102,8 @@ class EarlierAttempt:
 
 # For how many seconds an outcome is written again while the journal is unavailable.
 WRITE_WITHIN = 60.0
+# A process checks this many of its newest outcomes if the journal has lost something: those of a minute.
+RECENT = 256
 _IN_WORDS: dict[Outcome, str] = {
     "sent": "was sent",
     "refused": "was refused",
@@ -114,6 +118,7 @@ class OutcomeWriter:
     def __init__(self, journal: MessageJournal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
+        self._recent: deque[tuple[Attempts, str, Callable[..., None]]] = deque(maxlen=RECENT)
 
     def settle(
         self,
@@ -134,7 +139,16 @@ class OutcomeWriter:
         """
         took = self._clock.monotonic() - sent_at
         settle = partial(self._settle, attempts, held, outcome, detail, took=took, pause=pause)
-        return self._write(attempts, _IN_WORDS[outcome], "will", settle)
+        is_written = self._write(attempts, _IN_WORDS[outcome], "will", settle)
+        if is_written and outcome in {"sent", "in_doubt"}:
+            self._recent.append((attempts, _IN_WORDS[outcome], settle))
+        return is_written
+
+    def check_recent(self, held: Reservation) -> None:
+        """Write recent outcomes again that the journal has lost, if it has lost this reservation."""
+        with suppress(JournalUnavailable):  # the next step says so
+            if self._recent and self._journal.state_of(held, timeout=ONE_STEP, sleep=self._clock.sleep) is None:
+                self._write_recent()
 
     def give_back(self, attempts: Attempts) -> None:
         """Release the slot of a message that was not sent."""
@@ -143,6 +157,13 @@ class OutcomeWriter:
         # A slot that was not started frees itself soon after its time; a started one would be in doubt.
         timeout = WRITE_WITHIN if attempts.started else ONE_STEP
         self._write(attempts, "was not sent", "may", partial(self._release, attempts, attempts.unsent, timeout))
+
+    def _write_recent(self) -> None:
+        recent, self._recent = self._recent, deque(maxlen=RECENT)
+        until = self._clock.monotonic() + WRITE_WITHIN
+        for attempts, what, settle in [*recent]:
+            if self._clock.monotonic() > until or not self._write(attempts, what, "will", settle):
+                return
 
     def _settle(
         self, attempts: Attempts, held: Reservation, outcome: Outcome, detail: Mapping[str, Any], **options: Any
@@ -159,6 +180,7 @@ class OutcomeWriter:
             attempts.to,
             _IN_WORDS[outcome],
         )
+        self._write_recent()
 
     def _release(self, attempts: Attempts, held: Reservation, timeout: float) -> None:
         if not self._journal.release(held, why=attempts.why_unsent, timeout=timeout, sleep=self._clock.sleep):

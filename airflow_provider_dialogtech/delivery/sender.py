@@ -240,7 +240,9 @@ class SmsSender:
         if not self._journal.start(
             held, request_timeout=self._client.timeout, timeout=timeout, sleep=self._clock.sleep
         ):
-            if self._clock.monotonic() > held.due:
+            is_late = self._clock.monotonic() > held.due
+            self._outcomes.check_recent(held)
+            if is_late:
                 self._journal.timing.missed(attempts.reserving)
                 raise SlotLost(f"the journal is slow: {self._journal.timing}")
             raise SlotLost("an alert or another process took it, or the account is paused")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -56,7 +57,7 @@ class DialogTechHook(BaseHook):
     :param dialogtech_conn_id: the connection of type `dialogtech`, which holds the account's keys; by default
         `dialogtech_default`.
     :param conn_id: another name for `dialogtech_conn_id`.
-    :raises InvalidConnection: when the two name different connections.
+    :raises InvalidConnection: when the two name different connections, or one is a URI.
     """
 
     conn_name_attr = "dialogtech_conn_id"
@@ -72,7 +73,15 @@ class DialogTechHook(BaseHook):
                 advice="Give one of them.",
                 before_any=True,
             )
-        self.dialogtech_conn_id = dialogtech_conn_id or conn_id or self.default_conn_name
+        self.dialogtech_conn_id = str(dialogtech_conn_id or conn_id or self.default_conn_name)
+        # An error names the id, and a URI has the secret key in it.
+        if "//" in self.dialogtech_conn_id:
+            raise InvalidConnection(
+                "dialogtech_conn_id is the URI of a connection, not its id",
+                advice="Set it as the environment variable AIRFLOW_CONN_DIALOGTECH_DEFAULT, and give "
+                "'dialogtech_default'.",
+                before_any=True,
+            )
         self._unreadable = ""
 
     @classmethod
@@ -228,6 +237,7 @@ class DialogTechHook(BaseHook):
         recipient = ""
         try:
             check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
+            check_flags(smart_encoding=smart_encoding)
             seconds = seconds_of(max_wait)
             sms = self.compose(to, message, from_, on_too_long=on_too_long, smart_encoding=smart_encoding)
             recipient = mask_number(sms.to)
@@ -364,12 +374,15 @@ def _words_for(error: Exception) -> str:
 
 
 def _outside_of_airflow(conn_id: str) -> str:
-    """Return advice for a program that Airflow 3 did not start."""
+    """Return advice for a variable that Airflow could not read, or for a program that Airflow 3 did not start."""
+    variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+    if os.environ.get(variable):
+        return f" The environment variable {variable} is set, but is neither a URI nor JSON with a connection's fields."
     if reads_stored_connections():
         return ""
     return (
         " Outside of its own processes, Airflow 3 does not read connections from its database: set the environment "
-        f"variable AIRFLOW_CONN_{conn_id.upper()}, or use `python -m airflow_provider_dialogtech send`."
+        f"variable {variable}, or use `python -m airflow_provider_dialogtech send`."
     )
 
 
@@ -412,6 +425,16 @@ def check_choices(**arguments: object) -> None:
         if not isinstance(value, str) or value not in _CHOICES[name]:
             wanted = " or ".join(f'"{choice}"' for choice in _CHOICES[name])
             raise InvalidMessage(f"{name} must be {wanted}, not {safe_repr(value)}", before_any=True)
+
+
+def check_flags(**arguments: object) -> None:
+    """Check arguments that are True or False. A text, such as "no", would be true.
+
+    :raises InvalidMessage: when one of them is something else.
+    """
+    for name, value in arguments.items():
+        if not isinstance(value, bool):
+            raise InvalidMessage(f"{name} must be True or False, not {safe_repr(value)}", before_any=True)
 
 
 def seconds_of(max_wait: timedelta | float | None, name: str = "max_wait") -> float | None:

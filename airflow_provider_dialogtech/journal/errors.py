@@ -88,7 +88,7 @@ _LONGEST_SEARCHED = 2000
 _SQLITE = (
     _Fault(r"locked|busy", "the file is locked"),
     _Fault(r"unable to open", "the file cannot be opened",
-           "Make the file of [dialogtech] journal_url writable, and the folder that it is in"),
+           "Make the file of [dialogtech] journal_url writable, and create its folder if it does not exist"),
     _Fault(r"readonly|read-only", "the file is read-only", "Make the file of [dialogtech] journal_url writable"),
     _Fault(r"interrupted", *_TOO_LONG),
     _Fault(r"full|disk I/O", "the file cannot be written", "Make room on its disk"),

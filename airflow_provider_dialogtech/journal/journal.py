@@ -200,8 +200,11 @@ class MessageJournal:
         remaining = self._countdown(timeout)
         with self._timed("settle"):
             changed = self._store.do(Statement(statements.SETTLE, values), timeout=timeout, sleep=sleep, insist=True)
-        if not changed and not self._is_settled(held, timeout=remaining(), sleep=sleep):
-            return False
+        if not changed:
+            # With an outcome already, an answer was lost, or a person resolved it.
+            state = self.state_of(held, timeout=remaining(), sleep=sleep)
+            if state in {None, State.RESERVED, State.RELEASED}:
+                return False
         self._prune(held.id)
         return True
 
@@ -234,7 +237,7 @@ class MessageJournal:
                 outcome=State(outcome),
                 detail=values["new_detail"],
             )
-            self._ask_planner(planning, timeout=remaining(), sleep=sleep)
+            self._ask_planner(planning, timeout=remaining(), sleep=sleep, insist=True)
         return "the start" if has_row else "the row"
 
     def release(
@@ -278,6 +281,14 @@ class MessageJournal:
         found = map(Record.of, self._store.ask(Statement(queries.FIND_SENT, {"of_keys": [*by_name]}), sleep=sleep))
         return {by_name[str(record.key)]: record for record in found}
 
+    def state_of(self, held: Reservation, *, timeout: float, sleep: Callable[[float], None] | None) -> State | None:
+        """Return the state of a reservation; None if the journal has lost it.
+
+        :raises JournalUnavailable: when the journal cannot be used.
+        """
+        rows = self._store.ask(Statement(queries.GET, _of(held)), timeout=timeout, sleep=sleep, insist=True)
+        return State(rows[0].state) if rows else None
+
     def give_up(self, record: Record, *, sleep: Callable[[float], None] | None = None) -> bool:
         """Declare a message in doubt whose process has not recorded its outcome in time.
 
@@ -292,11 +303,6 @@ class MessageJournal:
 
     def _ask_planner(self, planning: Planning, **options: Any) -> Planned:
         return self._store.locked(planning.lock, planning.question, planning, **options)
-
-    def _is_settled(self, held: Reservation, **options: Any) -> bool:
-        """Return whether a row has an outcome already: an answer was lost, or a person resolved it."""
-        rows = self._store.ask(Statement(queries.GET, _of(held)), **options)
-        return any(row.state not in {State.RESERVED, State.RELEASED} for row in rows)
 
     def _countdown(self, timeout: float | None) -> Callable[[], float]:
         """Return a function that returns the seconds that remain for the next of several steps."""

@@ -121,6 +121,7 @@ class Store:
         *,
         timeout: float | None = None,
         sleep: Callable[[float], None] | None = None,
+        insist: bool = False,
     ) -> T:
         """Run a query and write what follows from it, under a lock: all of it or nothing.
 
@@ -131,12 +132,14 @@ class Store:
         :param plan: given the row, returns the result and what to write.
         :param timeout: for how many seconds at most to try; by default the store's `patience`.
         :param sleep: sleeps between two tries; by default that of the store's clock.
+        :param insist: whether it is retried for that long whatever the fault, for example when the disk is full.
         :raises JournalUnavailable: when the store cannot be reached, read or written.
         """
         return self._try(
             lambda backend, remaining: backend.locked(lock, question, plan, timeout=remaining),
             timeout=timeout,
             sleep=sleep,
+            insist=insist,
         )
 
     def do(
@@ -152,7 +155,7 @@ class Store:
         :param statements: what to write.
         :param lock: what to lock meanwhile, by default nothing. It is held only while the server runs the message, so a
             slow, frozen or distant process does not block others.
-        :param insist: whether it is retried for that long whatever the fault, for example when the disk is full.
+        :param insist: as in `locked`.
         :return: whether the last of the statements changed a row.
         :raises JournalUnavailable: when the store cannot be reached or written.
         """
@@ -167,14 +170,23 @@ class Store:
         )
 
     def ask(
-        self, question: Statement, *, timeout: float | None = None, sleep: Callable[[float], None] | None = None
+        self,
+        question: Statement,
+        *,
+        timeout: float | None = None,
+        sleep: Callable[[float], None] | None = None,
+        insist: bool = False,
     ) -> Sequence[Row[Any]]:
         """Ask a question without a lock, and return the rows of its answer.
 
+        :param insist: as in `locked`.
         :raises JournalUnavailable: when the store cannot be reached or read.
         """
         return self._try(
-            lambda backend, remaining: backend.ask(question, timeout=remaining), timeout=timeout, sleep=sleep
+            lambda backend, remaining: backend.ask(question, timeout=remaining),
+            timeout=timeout,
+            sleep=sleep,
+            insist=insist,
         )
 
     def _try(

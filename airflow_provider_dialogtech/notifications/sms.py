@@ -18,10 +18,11 @@ from airflow_provider_dialogtech.alerts.failed_run import failed_run_body
 from airflow_provider_dialogtech.alerts.question import answer_link, question_body, question_key
 from airflow_provider_dialogtech.alerts.text import built_in_body, dag_id_of, identity_of, subject_of
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, plural
-from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook, check_flags
 from airflow_provider_dialogtech.masking import clean, place_of, safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import origin_of
 from airflow_provider_dialogtech.sms.message import LONGEST_READ
+from airflow_provider_dialogtech.sms.missing import is_missing
 
 if TYPE_CHECKING:
     import jinja2
@@ -69,7 +70,7 @@ class DialogTechSmsNotifier(BaseNotifier):
         ten years; the next message says how many were suppressed. None suppresses none.
     :param resolved: as a success callback, send only that failures are over: once, and only to recipients of an alert
         about one of them under the same dedup key, by default that of the failures. It does not change other events.
-    :raises InvalidMessage: when `event` is unknown, or `cooldown` is invalid or out of range.
+    :raises InvalidMessage: when `event` is unknown, `cooldown` is invalid or out of range, or `resolved` is not a bool.
     """
 
     template_fields: Sequence[str] = ("message", "to", "dialogtech_conn_id", "dedup_key")
@@ -96,6 +97,7 @@ class DialogTechSmsNotifier(BaseNotifier):
                 f"message must be text, a template or a function that returns text, not a {type_name(message)}",
                 before_any=True,
             )
+        check_flags(resolved=resolved)
         self.message = message
         self.to = to
         self.dialogtech_conn_id = dialogtech_conn_id
@@ -116,12 +118,13 @@ class DialogTechSmsNotifier(BaseNotifier):
             notifier.called_as = cls
             return notifier.notify(context)
 
-    def __call__(self, *args: Any) -> None:
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
         """Send the alert. Unlike the base class, it does not write the template fields into the context.
 
         :param args: the context, or the five arguments of Airflow 2's SLA callback.
+        :param kwargs: the context, where a function passes its own on: `notifier(**context)`.
         """
-        self.notify(_split(args)[1] or args[0])
+        self.notify(_split(args)[1] or next(iter(args), kwargs.get("context", kwargs)))
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Send the alert from an event loop, about the context that the constructor was given."""
@@ -188,7 +191,9 @@ class _Rendered:
 
     def _conn_id(self) -> str:
         rendered = self._render_or_log("dialogtech_conn_id", str, "it is used as it is")
-        return str(self._notifier.dialogtech_conn_id) if rendered is None else str(rendered)
+        conn_id = self._notifier.dialogtech_conn_id if rendered is None else rendered
+        # No argument, or a template that is None, is the default connection, as in an operator.
+        return DialogTechHook.default_conn_name if is_missing(conn_id) else str(conn_id)
 
     def _alert(self) -> Alert | None:
         try:
@@ -250,8 +255,9 @@ class _Rendered:
             written = self._render("message")
             if _is_text(written):
                 body = str(written).strip()[:LONGEST_READ]
-                # A body of invisible characters alone is not sendable.
-                return (body if clean(body) else ""), ""
+                # A body of invisible characters alone is not sendable, and a template that is None says nothing.
+                is_nothing = is_missing(body) and written != self._notifier.message
+                return ("" if is_nothing or not clean(body) else body), ""
             # As every notifier's, a template that is a function may return anything.
             name, problem = type_name(written), f"returned a {type_name(written)}, not text"
         except Exception as error:

@@ -29,8 +29,8 @@ from airflow_provider_dialogtech.settings.templates import (
     environment_of,
     in_single_braces,
     is_plain,
+    plain_text_of,
     template_of,
-    text_of,
     value_of,
     yields_values,
 )
@@ -126,7 +126,7 @@ class PooledOperator(BaseOperator):
                 # Only Jinja's own errors quote no values.
                 words = f": {mask_numbers(str(error))}" if isinstance(error, TemplateError) else ""
                 reason = f"the template of `{name}` cannot be rendered ({type_name(error)}{words})"
-                log.error("Nothing was sent: %s.", reason)  # noqa: TRY400
+                log.error("Nothing was sent: %s. Correct the template.", reason)  # noqa: TRY400
                 raise
             raise ending_of(problem)
 
@@ -135,8 +135,9 @@ class PooledOperator(BaseOperator):
         is_message = name == "message"
         if is_message and (problem := in_single_braces(given, context.__contains__)):
             raise InvalidMessage(f"`message` {problem}")
-        value = value_of(template_of(environment, given, self.template_ext if is_message else ()), context)
-        return None if value is None else text_of(value)
+        template = template_of(environment, given, self.template_ext if is_message else ())
+        value = value_of(template, context, plain_text_of)
+        return None if value is None else plain_text_of(value)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:

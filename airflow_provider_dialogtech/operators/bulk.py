@@ -18,7 +18,7 @@ from airflow_provider_dialogtech.bulk.sender import BulkSender, RowMessage, Stop
 from airflow_provider_dialogtech.bulk.template import RowTemplate
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage
-from airflow_provider_dialogtech.hooks.dialogtech import check_choices, seconds_of
+from airflow_provider_dialogtech.hooks.dialogtech import check_choices, check_flags, seconds_of
 from airflow_provider_dialogtech.masking import safe_repr, type_name
 from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of, log_ending
 from airflow_provider_dialogtech.settings.identity import origin_of
@@ -76,7 +76,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
     :param pool: the pool. By default the pool with the connection's name if `[dialogtech] conn_ids` lists the
         connection, else Airflow's default pool.
-    :raises InvalidMessage: when `message`, `max_failures`, `max_wait` or one of the choices is invalid.
+    :raises InvalidMessage: when `message`, `max_failures`, `max_wait`, a flag or one of the choices is invalid.
     """
 
     # Without `message`, which is rendered for each row.
@@ -100,6 +100,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         **kwargs: Any,
     ) -> None:
         check_choices(in_doubt=in_doubt, on_too_long=on_too_long, invalid=invalid)
+        check_flags(smart_encoding=smart_encoding, detailed=detailed)
         seconds_of(max_wait)
         if isinstance(max_failures, bool) or not isinstance(max_failures, int) or max_failures < 0:
             raise InvalidMessage(

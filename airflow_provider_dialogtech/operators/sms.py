@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import trigger_at
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
-from airflow_provider_dialogtech.hooks.dialogtech import check_choices, seconds_of
+from airflow_provider_dialogtech.hooks.dialogtech import check_choices, check_flags, seconds_of
 from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of
 from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
 from airflow_provider_dialogtech.settings import config
@@ -60,7 +60,7 @@ class DialogTechSendSmsOperator(PooledOperator):
     :param dialogtech_conn_id: the connection of type `dialogtech`. (templated)
     :param pool: the pool. By default the pool with the connection's name if `[dialogtech] conn_ids` lists the
         connection, else Airflow's default pool.
-    :raises InvalidMessage: when `max_wait` or one of the choices is invalid.
+    :raises InvalidMessage: when `max_wait`, a flag or one of the choices is invalid.
     """
 
     template_fields: Sequence[str] = ("to", "message", "from_", "idempotency_key", "dialogtech_conn_id")
@@ -82,6 +82,7 @@ class DialogTechSendSmsOperator(PooledOperator):
         **kwargs: Any,
     ) -> None:
         check_choices(in_doubt=in_doubt, on_too_long=on_too_long)
+        check_flags(smart_encoding=smart_encoding, deferrable=deferrable is not None and deferrable)
         seconds_of(max_wait)
         super().__init__(**kwargs)
         self.to = to

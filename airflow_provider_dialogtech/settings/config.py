@@ -6,7 +6,10 @@ Each setting is checked when it is read. An invalid one, or a misspelt name, rai
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -23,6 +26,8 @@ RETENTION_DAYS = (1, 3650)
 POOL_SLOTS = (1, 10_000)
 MOST_CONN_IDS = 100
 LONGEST_NAME = 250
+# Airflow's own rule, but for the two slashes of a URI, which may hold a password.
+_CONN_ID = re.compile(rf"(?!.*//)[\w#!().:/\\-]{{1,{LONGEST_NAME}}}")
 ALERT_ON = ("dag_failed", "import_error")
 _LONGEST_VALUE = 10_000
 
@@ -125,7 +130,7 @@ _FLAGS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": F
 def conn_ids() -> tuple[str, ...]:
     """Return the connections that get a pool with the connection's name."""
     names = tuple(dict.fromkeys(part.strip() for part in _text("conn_ids").split(",") if part.strip()))
-    if len(names) > MOST_CONN_IDS or any(len(name) > LONGEST_NAME for name in names):
+    if len(names) > MOST_CONN_IDS or not all(map(_CONN_ID.fullmatch, names)):
         _fail("conn_ids", f"at most {MOST_CONN_IDS} ids of at most {LONGEST_NAME} characters, separated by commas")
     return names
 
@@ -154,7 +159,7 @@ def journal_conn_id() -> str:
     :raises InvalidConnection: when it is too long, or `journal_url` is set as well.
     """
     conn_id = _text("journal_conn_id")
-    if len(conn_id) > LONGEST_NAME:
+    if conn_id and not _CONN_ID.fullmatch(conn_id):
         _fail("journal_conn_id", f"an id of at most {LONGEST_NAME} characters")
     if conn_id and journal_url():
         _refuse(f"[{SECTION}] journal_conn_id and journal_url are both set", "Airflow's configuration: remove one")
@@ -197,7 +202,10 @@ def alert_on() -> frozenset[str]:
 
 def alert_conn_id() -> str:
     """Return the connection that sends the alerts of `alert_on`."""
-    return str(_text("alert_conn_id") or OPTIONS["alert_conn_id"]["default"])
+    conn_id = str(_text("alert_conn_id") or OPTIONS["alert_conn_id"]["default"])
+    if not _CONN_ID.fullmatch(conn_id):
+        _fail("alert_conn_id", f"an id of at most {LONGEST_NAME} characters")
+    return conn_id
 
 
 def namespace() -> str:
@@ -285,7 +293,7 @@ def _check_names(conf: Any) -> None:
     :raises InvalidConnection: when airflow.cfg or the environment has one.
     """
     for section in conf.sections():
-        if section != SECTION and normalized(section).replace("_", "") == SECTION:
+        if section != SECTION and _means_section(section):
             _refuse(f"airflow.cfg has a section [{section}]; its name must be [{SECTION}]", "airflow.cfg")
     options = set(conf.options(SECTION)) - set(conf.defaults()) if conf.has_section(SECTION) else set()
     if unknown := sorted(options - _NAMES):
@@ -297,8 +305,18 @@ def _check_names(conf: Any) -> None:
 def _is_misspelt_variable(name: str) -> bool:
     if name.startswith(_VARIABLE):
         return name not in _VARIABLES
+    parts = name.split("__")
+    if parts[0].upper() == "AIRFLOW" and len(parts) > 1 and _means_section(parts[1]):
+        return True
     # Kubernetes sets others, such as AIRFLOW_DIALOGTECH_PORT for a service of that name.
-    return SECTION in name.lower() and normalized(name) in _WORDS_OF_VARIABLES
+    whole = f"AIRFLOW__{name}" if len(parts) > 1 else name
+    return SECTION in name.lower() and normalized(whole) in _WORDS_OF_VARIABLES
+
+
+@lru_cache(maxsize=1000)
+def _means_section(name: str) -> bool:
+    plain = normalized(name).replace("_", "")
+    return plain.startswith(SECTION) or bool(get_close_matches(plain, [SECTION], cutoff=0.85))
 
 
 def _refuse(problem: str, where: str) -> NoReturn:

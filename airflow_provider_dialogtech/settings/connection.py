@@ -132,8 +132,11 @@ class _Reader:
         if content.port_or_schema:
             self._fail("port and schema must be empty: the API URL (host) holds the whole URL")
         for name in ("login", "password"):
-            if not getattr(content, name):
+            if not getattr(content, name).strip():
                 self._fail(f"the {_LABELS[name]} is missing")
+            # The end of a line that was copied with it. DialogTech would only say that the keys are wrong.
+            if getattr(content, name) != getattr(content, name).strip():
+                self._fail(f"the {_LABELS[name]} begins or ends with a blank")
         for name, label in _LABELS.items():
             longest = _LONGEST_URL if name == "host" else LONGEST_KEY
             if len(getattr(content, name)) > longest:
@@ -160,7 +163,7 @@ class _Reader:
     def _parse_extra(self) -> None:
         extra = json_object(self._content.extra)
         if extra is None:
-            self._fail(f"the extra must be a JSON object of at most {LONGEST_EXTRA:,} characters")
+            self._fail(f"the extra must be a JSON object of at most {LONGEST_EXTRA:,} characters, with each key once")
         self._extra = extra
         if problem := unknown_keys(extra):
             self._fail(problem)
@@ -195,7 +198,7 @@ class _Reader:
     def _only_to(self, contacts: Contacts) -> frozenset[str] | None:
         if self._get("only_to") is None:
             return None
-        written, problem = _found(self._numbers("only_to"), contacts)
+        written, problem = _found(self._numbers("only_to"), contacts, "extra.only_to")
         if not problem:
             written, problem = _normalized(written, "extra.only_to")
         if problem:
@@ -280,12 +283,22 @@ def invalid(conn_id: str, problem: str) -> InvalidConnection:
     return InvalidConnection(problem, advice=f"Correct the connection {conn_id!r}.", before_any=True)
 
 
-def _found(listed: tuple[str, ...], contacts: Contacts) -> tuple[tuple[str, ...], str]:
+def wrong_recipient(settings: ConnectionSettings) -> str:
+    """Return what is wrong with a recipient of `alert_to` or a number of `contacts`; empty if all are right.
+
+    Sending does not check them: one that is invalid does not keep a message from the others.
+    """
+    written, problem = _found(settings.alert_to, settings.contacts, "extra.alert_to")
+    problem = problem or _normalized(settings.contacts.every_number, "extra.contacts")[1]
+    return problem or _normalized(written, "extra.alert_to")[1]
+
+
+def _found(listed: tuple[str, ...], contacts: Contacts, field_name: str) -> tuple[tuple[str, ...], str]:
     """Return the numbers of contacts, and the problem with an unknown one."""
     try:
         return tuple(contacts.all_numbers_of(listed)), ""
     except InvalidMessage as error:
-        return (), f"in extra.only_to, {error.reason}"
+        return (), f"in {field_name}, {error.reason}"
 
 
 def _normalized(written: tuple[str, ...], field_name: str) -> tuple[tuple[str, ...], str]:

@@ -33,6 +33,11 @@ class Contacts:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(self._names) or 'none'}>"
 
+    @property
+    def every_number(self) -> tuple[str, ...]:
+        """The numbers of all contacts."""
+        return tuple(number for numbers in self._numbers.values() for number in numbers)
+
     def numbers_of(self, to: object) -> tuple[Any, ...]:
         """Return a contact's numbers; a value that is not a name is returned as it is.
 

@@ -151,6 +151,11 @@ _MEANT = {
     "sender": "from_numbers",
     "to": "alert_to",
     "recipients": "alert_to",
+    "allow_list": "only_to",
+    "allowed_numbers": "only_to",
+    "whitelist": "only_to",
+    "dry_run": "only_to",
+    "test_mode": "only_to",
     "access_key": "the field login",
     "login": "the field login",
     "secret_access_key": "the field password",
@@ -194,11 +199,18 @@ def json_object(text: Any) -> Mapping[str, Any] | None:
 
 
 def _json(text: str) -> Any:
-    """Read JSON; None when it is invalid."""
+    """Read JSON; None when it is invalid, or has a key twice, of which one would be ignored."""
     try:
-        return json.loads(text, parse_int=_integer_or_text)
+        return json.loads(text, parse_int=_integer_or_text, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
 
 
 def _integer_or_text(digits: str) -> int | str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -166,17 +166,18 @@ def pieces_of(template: Template, variables: Mapping[str, Any]) -> Iterable[Any]
     return template.root_render_func(environment.context_class(environment, known, template.name, template.blocks))
 
 
-def value_of(template: Template, variables: Mapping[str, Any]) -> Any:
+def value_of(template: Template, variables: Mapping[str, Any], text: Callable[[Any], str] | None = None) -> Any:
     """Return the value of a template that is one expression, and the text of any other.
 
     :param template: a template of `environment_of`.
     :param variables: Airflow's context.
+    :param text: makes text of a piece; by default `text_of`.
     :raises BadPiece: when a part of its text is missing, or is none.
     """
     pieces = list(pieces_of(template, variables))
     if len(pieces) == 1 and not isinstance(pieces[0], Undefined):
         return pieces[0]
-    return _joined(pieces)
+    return "".join(map(text or text_of, pieces))
 
 
 def text_of(piece: Any) -> str:
@@ -197,6 +198,19 @@ def text_of(piece: Any) -> str:
     if text.startswith("<") and " at 0x" in text:
         reason = f"an expression is an object ({type_name(piece)})"
         raise BadPiece(reason, advice="Name one of its attributes, or write `| join(', ')`.")
+    return text
+
+
+def plain_text_of(piece: Any) -> str:
+    """Return a piece of a message as text. A list or a mapping would be sent as Python writes it.
+
+    :param piece: a text, or the value of an expression.
+    :raises BadPiece: as `text_of` does, and when it is a collection.
+    """
+    text = text_of(piece)
+    if isinstance(piece, Collection) and not isinstance(piece, str):
+        advice = "Write one of its values, or {{ … | join(', ') }}."
+        raise BadPiece(f"an expression is a {type_name(piece)}", advice=advice)
     return text
 
 

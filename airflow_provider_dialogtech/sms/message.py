@@ -19,6 +19,7 @@ from airflow_provider_dialogtech.sms.gsm import (
     segments_in_gsm7,
     to_gsm7,
 )
+from airflow_provider_dialogtech.sms.missing import is_missing
 from airflow_provider_dialogtech.sms.numbers import Number, normalize_number
 
 __all__ = ["LONGEST_READ", "MAX_LENGTH", "SmsMessage", "normalize_number", "shorten"]
@@ -114,14 +115,17 @@ def _senders(from_numbers: Sequence[object], recipient: Number) -> tuple[Number,
 
 
 def _written(message: object) -> str:
-    if message is not None and not isinstance(message, str | int | float):
+    # A cell without a value, of a column that a task is mapped over.
+    if not isinstance(message, str) and is_missing(message):
+        return ""
+    if not isinstance(message, str | int | float):
         kind = type_name(message)
         raise InvalidMessage(f"`message` must be text, not a {kind}", advice="Render it to text.")
     # Python cannot convert a number of thousands of digits, or takes long to.
     if isinstance(message, int) and abs(message) >= 10**MAX_LENGTH:
         raise InvalidMessage(f"`message` is a number of more than {MAX_LENGTH} digits", advice="Render it to text.")
     # Some editors begin a file with a byte order mark, which is invisible and would make the whole body UCS-2.
-    return "" if message is None else str(message).removeprefix("\ufeff")
+    return str(message).removeprefix("\ufeff")
 
 
 def _readable(body: str, on_too_long: str) -> str:

@@ -12,13 +12,16 @@ from airflow_provider_dialogtech.masking import type_name
 # The words that pandas, databases and spreadsheets write into a cell without a value. Without "NA", which is a country,
 # and without "none", which is an answer.
 _WORDS = frozenset(
-    {"None", "NaN", "nan", "-NaN", "-nan", "NaT", "<NA>", "NULL", "null", "(null)", "[null]", "\\N", "undefined"}
-    | {"N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "(blank)"}
+    {"None", "NaN", "nan", "-NaN", "-nan", "NaT", "NULL", "null", "\\N", "undefined", "[object Object]", "&nbsp;"}
+    | {"N/A", "n/a", "N.A.", "n.a.", "#N/A N/A", "#NA", "Loading...", "0000-00-00", "0000-00-00 00:00:00"}
 )
+# A dash, a dot or a question mark alone, and a word in brackets.
+_SIGNS = re.compile(r"[-.?\u2010-\u2015\u2026\u2212]+|[<(\[](?:null|none|nan|na|n/a|blank|empty)[>)\]]", re.IGNORECASE)
 # A spreadsheet exports its errors in its user's language, and ##### where a column is too narrow. #SALE! is no error.
 _ERROR_OF_A_CELL = re.compile(
-    r"#{3,}|Err:\d{3}|#NV|#GETTING_DATA|#[¡¿]?(?:NULL|DIV/0|VALUE|REF|NAME|NUM|SPILL|CALC|FIELD|BLOCKED|UNKNOWN|CONNECT"
-    r"|BUSY|ERROR|WERT|BEZUG|ZAHL|ÜBERLAUF|VALEUR|NOM|NOMBRE|NUL|VALOR|NULO|VALORE|RIF|NOME|NÚM|WAARDE|VERW|NAAM|GETAL)[!?]"
+    r"#{3,}|Err:\d{3}|#NV|#GETTING_DATA|#[^\W\d_]/[^\W\d_]!?|#[^\W\d_]+/0!|#[¡¿]?(?:NULL|VALUE|REF|NAME|NUM|SPILL|CALC"
+    r"|FIELD|BLOCKED|UNKNOWN|CONNECT|EXTERNAL|TIMEOUT|PYTHON|BUSY|ERROR|WERT|BEZUG|ZAHL|ÜBERLAUF|VALEUR|NOM|NOMBRE|NUL"
+    r"|VALOR|NULO|VALORE|RIF|NOME|NÚM|WAARDE|VERW|NAAM|GETAL|ARG|ADR|NAZWA|LICZBA|ZERO|ЗНАЧ|ССЫЛКА|ИМЯ|ЧИСЛО)[!?]"
 )
 _LONGEST_WORD = 20
 _INVISIBLE = (
@@ -50,7 +53,8 @@ def missing_word(value: object) -> str | None:
     if not isinstance(value, str) or len(value) > _LONGEST_WORD:
         return None
     word = strip(value)
-    return word if word in _WORDS or _ERROR_OF_A_CELL.fullmatch(word) else None
+    says_so = word in _WORDS or _SIGNS.fullmatch(word) or _ERROR_OF_A_CELL.fullmatch(word)
+    return word if says_so else None
 
 
 def _is_unequal_to_itself(value: Any) -> bool:

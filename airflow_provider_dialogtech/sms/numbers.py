@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # Digits and separators, with the invisible direction marks that address books put around numbers.
 AS_PEOPLE_WRITE = re.compile(r"[\d\s+()./\xad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060\u2066-\u2069\u2212\ufeff-]*")
-# A negative number is the result of a calculation, not a phone number.
-_BEGINS_WITH_MINUS = re.compile(r"\D*?[\u2010-\u2015\u2212-]")
+# A negative number is the result of a calculation, not a phone number. SAP writes the sign behind it.
+_NEGATIVE = re.compile(r"\D*?[\u2010-\u2015\u2212-]|[\d.]+-\s*\Z")
 # The longest phone number has 15 digits; the rest is room for separators.
 LONGEST_WRITTEN = 100
 _US_DIGITS = 10
@@ -31,11 +31,16 @@ _AROUND = re.compile(r"[\s\ufeff]*=?[\s\"'’‘“`]*(?:tel:|sms:)?(.*?)[\s\"'�
 # As Asian keyboards write digits and signs.
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SEVERAL = re.compile(r"[,;|]\s*[\d+(]")
+_MOST_DIGITS = 15
+_EXTENSION = re.compile(r"(.*?\d)[\s(,;]*(?:ext(?:ension|n)?|[x#*,;wp])[\s.:=#]*\d{1,6}\)?", re.IGNORECASE | re.DOTALL)
 # How a spreadsheet or a data frame writes a column of numbers.
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d*)?")
-# Between the groups of a phone number, a dot is followed by at least four digits where it is the only one.
-_DECIMAL = re.compile(r"([^.,]*\d)[.,](0+|\d{1,3})")
+_THOUSANDS = re.compile(r"\d{1,3}(?:([,'’])\d{3})(?:\1\d{3})*(?:\.\d*)?|\d{1,3}(?:\.\d{3})+,\d*")
+# Between the groups of a phone number, the only dot stands behind several digits and before at least four.
+_DECIMAL = re.compile(r"(?P<whole>[^.,]*\d)[.,](?P<rest>0+|\d{1,3})|\d?[.,]\d+")
+_NO_DECIMALS = re.compile(r"[.,]0+\s*\Z")
+_LARGEST = frozenset({str(2**31 - 1), str(2**32 - 1)})
+_WHOLE_US = re.compile(rf"(?:\+?1)?\d{{{_US_DIGITS}}}", re.ASCII)
 # In the reason, since the report of a list gives the reasons of its rows.
 _OF_ANOTHER = ": if it is of another country, begin it with + and that country's code"
 _AS_TEXT = "format its column as text and export it again"
@@ -102,13 +107,18 @@ def _written(value: object, parameter: str) -> str:
         problem = f"has more than {LONGEST_WRITTEN} characters"
         _refuse(parameter, written[-LONGEST_WRITTEN:], problem, "Give one phone number.")
     written = _without_decimals(_bare(written), parameter)
-    if _SEVERAL.search(written):
+    if strip(written) in _LARGEST:
+        problem = "is the largest number of a 32-bit column, which a database stores in place of a longer one"
+        _refuse(parameter, written, problem, "If it is right, begin it with +1.")
+    if (number := _without_extension(written)) != written:
+        _refuse(parameter, number, "has an extension, which an SMS does not reach", "Give its digits, without it.")
+    if _SEVERAL.search(written) or (not written.isdecimal() and _count(written) > _MOST_DIGITS):
         _refuse(parameter, written, "contains more than one number", _ONE)
     if not AS_PEOPLE_WRITE.fullmatch(written):
         problem = "contains characters that are not valid in a phone number"
-        _refuse(parameter, written, problem, "Give its digits, without an extension.")
-    if _BEGINS_WITH_MINUS.match(written):
-        _refuse(parameter, written, "begins with a minus sign", "Give its digits.")
+        _refuse(parameter, written, problem, "Give its digits.")
+    if _NEGATIVE.match(written):
+        _refuse(parameter, written, "has a minus sign", "Give its digits.")
     return written
 
 
@@ -134,21 +144,37 @@ def _without_decimals(written: str, parameter: str) -> str:
     if is_scientific(bare):
         _refuse(parameter, "", f"is in scientific notation, so it may have lost digits: {_AS_TEXT}", _WHOLE)
     if _THOUSANDS.fullmatch(bare):
-        _refuse(parameter, bare, f"is written with commas between thousands: {_AS_TEXT}", _WHOLE)
+        shown = _NO_DECIMALS.sub("", bare)
+        _refuse(parameter, shown, f"is written with separators between thousands: {_AS_TEXT}", _WHOLE)
     decimal = _DECIMAL.fullmatch(bare)
     if decimal is None:
         return written
-    whole, fraction = decimal.groups()
-    if whole.isdecimal() and not fraction.strip("0") and len(whole.removeprefix("1")) == _US_DIGITS:
+    whole = decimal["whole"] or bare
+    if _WHOLE_US.fullmatch(whole) and not decimal["rest"].strip("0"):
         return whole
     return _refuse(parameter, whole, f"is a decimal number without the ten digits of a US number: {_AS_TEXT}", _WHOLE)
+
+
+def _without_extension(written: str) -> str:
+    found = _EXTENSION.fullmatch(written)
+    return found[1] if found and _count(found[1]) >= _US_DIGITS else written
+
+
+def _count(written: str) -> int:
+    return sum(map(str.isdigit, written))
+
+
+def last_digits(written: str) -> str:
+    """Return the last four digits of a number as it is written, without decimals and an extension: `…7777`."""
+    return mask_number(_without_extension(_NO_DECIMALS.sub("", written)))
 
 
 def _parsed(written: str) -> PhoneNumber | None:
     from phonenumbers import NumberParseException, parse
 
     try:
-        return parse(written, "US")
+        # It does not know every blank, such as the narrow one between French thousands.
+        return parse(" ".join(written.split()), "US")
     except NumberParseException:
         return None
 

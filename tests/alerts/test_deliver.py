@@ -11,6 +11,7 @@ from airflow_provider_dialogtech.alerts import deliver as recipient
 from airflow_provider_dialogtech.alerts import journals as fallback
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
+from airflow_provider_dialogtech.journal import sqlite
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier
 from airflow_provider_dialogtech.sandbox.faults import NAMES
 from tests.alerts.conftest import ALICE, BOB, bodies, failure
@@ -115,6 +116,15 @@ def test_without_any_journal_the_message_is_sent_from_the_first_number(sandbox, 
     alert()
     assert [sms["from"] for sms in sandbox.accepted()] == [FROM_NUMBERS[0]]
     assert "without a journal, so without rate limits and without suppression" in caplog.text
+
+
+def test_an_alert_is_sent_from_a_process_that_was_forked_while_files_were_in_use(
+    sandbox, alerting, monkeypatch, caplog
+):
+    monkeypatch.setattr(sqlite, "_forks", sqlite._Forks(is_safe=False))
+    alert()
+    assert bodies(sandbox) == ["hello"]
+    assert "the shared journal failed (this process was forked while a thread of its parent used" in caplog.text
 
 
 def test_a_journal_that_cannot_even_be_opened_is_followed_by_the_next_one(sandbox, alerting, monkeypatch, caplog):

@@ -349,7 +349,25 @@ def test_a_cut_never_takes_the_suffix(body, one_segment):
     suffix = suffix_of(Claim("id", "key", suppressed=137, since=NOON, is_last=True))
     whole = fit(body, suffix, one_segment=one_segment)
     assert whole.endswith(suffix)
-    assert len(whole) <= (160 if one_segment else 256)
+    assert len(whole) <= 256
+
+
+@pytest.mark.parametrize("first", ["part_one", "one"])
+@pytest.mark.parametrize(
+    "claim", [Claim("id", "key", suppressed=137, since=NOON, is_last=last) for last in (True, False)]
+)
+def test_a_suffix_leaves_room_for_two_long_names_and_what_happened(first, claim):
+    name = "extract_transform_and_load_customers_of_the_european_market"
+    ends = (first, "part_two")
+    bodies = [
+        built_in_body("failed", context_of(dag_id=name, task_id=f"{name}_{end}", map_index=index))
+        for end in ends
+        for index in (1, 12)
+    ]
+    cut = [fit(body, suffix_of(claim), one_segment=True) for body in bodies]
+    assert len({*cut}) == len(cut)
+    assert all(" failed at " in body for body in cut)
+    assert all(measure(body).segments == 1 + claim.is_last for body in cut)
 
 
 @pytest.mark.parametrize("body", ["word " * 100, "[{x}] " * 100, "“quoted” – " * 100])

@@ -5,6 +5,7 @@ import io
 from collections import UserDict, deque, namedtuple
 from datetime import datetime, timezone
 from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -83,6 +84,65 @@ class PolarsFrame(PandasFrame):
 
     def to_dicts(self):
         return PandasFrame.to_dict(self, "records")
+
+
+class ArrowTable(PandasFrame):
+    to_dict = None
+
+    def to_pylist(self):
+        return PandasFrame.to_dict(self, "records")
+
+
+class ArrowRow(UserDict):
+    """A row of Arrow: it looks for an index where a mapping looks for a key."""
+
+    def __getitem__(self, name):
+        if not isinstance(name, str | int):
+            raise TypeError("Expected integer or string index")
+        return f"a scalar of {name}"
+
+    def as_py(self):
+        return dict(self.data)
+
+
+class GroupedFrame(PandasFrame):
+    index = SimpleNamespace(name="to")
+    columns = property(lambda self: ("name",))
+
+    def reset_index(self):
+        return PandasFrame(*self._rows)
+
+
+class RoundedFrame(PandasFrame):
+    dtypes = property(lambda self: ("float32", "object"))
+
+
+class TwiceNamedTable(ArrowTable):
+    schema = SimpleNamespace(names=["to", "to"], types=["string", "string"])
+
+
+class Float:
+    """A float of numpy, which is none of Python's."""
+
+    def __init__(self, value):
+        self._value = value
+
+    def __abs__(self):
+        return abs(self._value)
+
+    def __int__(self):
+        return int(self._value)
+
+    def __eq__(self, other):
+        return other == self._value
+
+    __hash__ = object.__hash__
+
+    def __str__(self):
+        return str(float(self._value))
+
+
+Real.register(Float)
 
 
 class TwiceNamedFrame(PandasFrame):
@@ -179,6 +239,13 @@ SENT = {
         {ADA: "Hi Ada"},
     ),
     "a zero": ([{"to": ADA, "name": 0}], {ADA: "Hi 0"}),
+    "a column padded by its database": (read("|to        |name|\n|5556667777|Ada |\n", delimiter="|"), {ADA: "Hi Ada"}),
+    "text that a formula keeps": (read('to,name\n5556667777,"=""007"""\n'), {ADA: "Hi 007"}),
+    "a recipient of Arrow": ([ArrowRow(to=ADA, name="Ada")], {ADA: "Hi Ada"}),
+    "a table of Arrow": (ArrowTable((ADA, "Ada"), (GRACE, "Grace")), both()),
+    "a data frame grouped by its numbers": (GroupedFrame((ADA, "Ada")), {ADA: "Hi Ada"}),
+    "a float of numpy": ([{"to": ADA, "name": Float(1002)}, {"to": GRACE, "name": Float(0.5)}], both("1002", "0.5")),
+    "signs in a text": ([{"to": ADA, "name": "Ada?"}, {"to": GRACE, "name": "#1/2"}], both("Ada?", "#1/2")),
     "false": ([{"to": ADA, "name": False}], {ADA: "Hi False"}),
 }
 NAMES = {
@@ -219,6 +286,19 @@ MISSING = {
     "LibreOffice's error": "Err:502",
     "Google's error": "#ERROR!",
     "a column that was too narrow": "########",
+    "a dash": " - ",
+    "a long dash": "—",
+    "SAS's missing value": ".",
+    "R's missing value in brackets": "<NA>",
+    "DBeaver's null": "[NULL]",
+    "MySQL's date of nothing": "0000-00-00",
+    "an object of JavaScript": "[object Object]",
+    "a blank of HTML": "&nbsp;",
+    "an empty formula": '=""',
+    "Google's import that was not ready": "Loading...",
+    "a Spanish value that is not available": "#N/D",
+    "a Polish division by zero": "#DZIEL/0!",
+    "a Russian error": "#ССЫЛКА!",
 }
 
 NO_TO = "Nothing was sent: the recipients have no column `to`; their columns are "
@@ -268,8 +348,8 @@ REFUSED = {
     "a float that lost a digit": (read("to,name\n555666707.0,Ada\n"), f"{NUMBER}…6707): `to` …6707 is a decimal num"),
     "scientific notation": (read("to,name\n5.55667E+09,Ada\n"), f"{NUMBER}…6709): `to` … is in scientific notation"),
     "little scientific notation": (read("to,name\n5.6E+09,Ada\n"), f"{NUMBER}…5609): `to` … is in scientific notation"),
-    "thousands": (read('to,name\n"5,556,667,777",Ada\n'), f"{NUMBER}…7777): `to` …7777 is written with commas between"),
-    "an extension": (read("to,name\n555-666-7777 ext. 12,Ada\n"), f"{NUMBER}…7712): `to` …7712 contains characters"),
+    "thousands": (read('to,name\n"5,556,667,777",Ada\n'), f"{NUMBER}…7777): `to` …7777 is written with separators be"),
+    "an extension": (read("to,name\n555-666-7777 ext. 12,Ada\n"), f"{NUMBER}…7777): `to` …7777 has an extension"),
     "two numbers": (
         read("to,name\n555-666-7777; 555-666-8888,Ada\n"),
         f"{NUMBER}…8888): `to` …8888 contains more than",
@@ -328,11 +408,11 @@ REFUSED = {
     ),
     "columns without names": (
         [{0: ADA, 1: "Ada"}],
-        "Nothing was sent: the recipients' columns are named by ints, not text. Name them, one of them",
+        "Nothing was sent: the names of the recipients' columns are of type int, not text. Name them, one of them",
     ),
     "columns of two levels": (
         [{("customer", "to"): ADA}],
-        "Nothing was sent: the recipients' columns are named by tuples, not text. Name them, one of them",
+        "Nothing was sent: the names of the recipients' columns are of type tuple, not text. Name them, one of them",
     ),
     "semicolons, and a comma in a header": (
         read("to;name;city, state\n5556667777;Ada;Rome\n"),
@@ -377,11 +457,11 @@ REFUSED = {
     "an array in a cell": ([{"to": ADA, "name": deque("ab")}], f"{ONE_BAD}in its message, an expression is a deque; "),
     "UTF-8 read as cp1252, in a name": (
         read("to,name\n5556667777,Zoë\n5556668888,Ada\n", "utf-8", "cp1252"),
-        "Nothing was sent: 1 of 2 rows cannot be sent: row 1 (to …7777): its message has Ã«, which is UTF-8 in another",
+        "Nothing was sent: 1 of 2 rows cannot be sent: row 1 (to …7777): in its message, Ã« is UTF-8 in another enc",
     ),
     "UTF-8 read as latin-1, in a price": (
         [{"to": ADA, "name": "£5".encode().decode("latin-1")}],
-        f"{ONE_BAD}its message has Â£, which is UTF-8 in another encoding: open the file with utf-8-sig. Correct",
+        f"{ONE_BAD}in its message, Â£ is UTF-8 in another encoding; open the file with utf-8-sig. Correct",
     ),
     "a list in a cell": ([{"to": ADA, "name": []}], f"{ONE_BAD}in its message, an expression is a list; write one of"),
     "an object in a cell": ([{"to": ADA, "name": object()}], f"{ONE_BAD}in its message, an expression is an object"),
@@ -394,6 +474,65 @@ REFUSED = {
     "a blank row in the middle": (
         read("to,name\n5556667777,Ada\n,\n5556668888,Grace\n"),
         "Nothing was sent: 1 of 3 rows cannot be sent: row 2 (to …): `to` is empty",
+    ),
+    "a title above the header": (
+        read("Customers of May,\n,\nTo,Name\n5556667777,Ada\n"),
+        "Nothing was sent: the recipients' header is not their first row. Skip the lines above it with next(file), ",
+    ),
+    "another separator": (
+        read("to^name\n5556667777^Ada\n"),
+        "Nothing was sent: the file of the recipients is separated by '^', and was read as one column. Read it with ",
+    ),
+    "a column called ship to": (read("Ship to\n5556667777\n"), f"{NO_TO}Ship to. Rename the column"),
+    "columns without a name": (read("phone,,\n5556667777,,\n"), f"{NO_TO}phone. Rename the column"),
+    "a workbook read as CSV": (
+        [{"PK\3\4\x14\0\6\0": "x"}],
+        "Nothing was sent: the file of the recipients is an Excel workbook. Read it with pandas.read_excel(path).",
+    ),
+    "the bytes of a workbook": (
+        b"PK\3\4\x14\0",
+        f"{NO_LIST}bytes. For an Excel workbook give pandas.read_excel(path).",
+    ),
+    "a number in each line": (
+        f"{ADA}\n{GRACE}\n",
+        f"{NO_LIST}a string that is not a JSON list. For one number in each line give text.split().",
+    ),
+    "rows of JSON": (
+        ['{"to": 1}'],
+        "Nothing was sent: the rows are texts of JSON. Give [json.loads(row) for row in rows].",
+    ),
+    "several data frames": (
+        [PandasFrame((ADA, "Ada"))],
+        "Nothing was sent: the rows are data frames. Give one: pandas",
+    ),
+    "a table of Arrow with two columns of one name": (
+        TwiceNamedTable((ADA, GRACE)),
+        "Nothing was sent: two columns of the data frame have one name. Rename one.",
+    ),
+    "numbers that a data frame rounded": (
+        RoundedFrame((5556667904.0, "Ada")),
+        "Nothing was sent: the column `to` is of type float32, which cannot hold every phone number. Read it as text.",
+    ),
+    "UTF-8 read as cp1252, beside what is right": (
+        [{"to": ADA, "name": "Zoë AdÃ©le"}],
+        f"{ONE_BAD}in its message, Ã© is UTF-8 in another encoding; open the file with utf-8-sig.",
+    ),
+    "UTF-8 read by a Mac": (
+        [{"to": ADA, "name": "Zo√´"}],
+        f"{ONE_BAD}in its message, √´ is UTF-8 in another encoding; ",
+    ),
+    "UTF-8 read by DOS": ([{"to": ADA, "name": "Zo├½"}], f"{ONE_BAD}in its message, ├½ is UTF-8 in another encoding; "),
+    "UTF-8 read as cp1252, in a Polish name": (
+        read("to,name\n5556667777,Michał\n", "utf-8", "cp1252"),
+        f"{ONE_BAD}in its message, Å‚ is UTF-8 in another encoding; open the file with utf-8-sig. Correct",
+    ),
+    "UTF-8 read as cp1252, in a header": (
+        read("to,prénom\n5556667777,Ada\n", "utf-8", "cp1252"),
+        "Nothing was sent: the file of the recipients is in UTF-8, and was read in another encoding. Read it with ",
+    ),
+    "two numbers with a slash": (
+        read("to,name\n555-666-7777 / 555-666-8888,Ada\n"),
+        f"{NUMBER}…8888): `to` …8888 contains more than one number",
     ),
     "a wrong name in the template": (
         [{"to": ADA, "full name": "Ada"}],

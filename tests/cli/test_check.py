@@ -64,6 +64,25 @@ def test_nothing_is_sent(check, sandbox, sandbox_connection, pool):
     assert [arrival["action"] for arrival in sandbox.messages()] == ["sms.get_numbers"]
 
 
+@pytest.mark.parametrize(
+    ("extra", "found_as"),
+    [
+        (
+            {"alert_to": "oncal", "contacts": {"oncall": "5556667777"}},
+            "in extra.alert_to, there is no contact 'oncal' (the connection has oncall)",
+        ),
+        ({"alert_to": "5556667777,555666"}, "`extra.alert_to` …5666 is too short for a number of the US"),
+        ({"contacts": {"oncall": "555"}}, "`extra.contacts` …555 is too short for a number of the US"),
+    ],
+)
+def test_a_recipient_whom_an_alert_would_not_reach_is_reported(check, connect_sandbox, pool, extra, found_as):
+    connect_sandbox(extra={"from_numbers": list(FROM_NUMBERS)} | extra)
+    code, found = check()
+    assert code == 1
+    assert (found["connection"][""], found["connection"]["found"]) == ("✗", found_as)
+    assert found["numbers"][""] == "✓"
+
+
 def test_wrong_keys_are_reported(check, connection, sandbox, pool):
     connection(host=sandbox.url, extra={"from_numbers": list(FROM_NUMBERS)})
     code, found = check()

@@ -7,12 +7,13 @@ import shutil
 import tempfile
 import threading
 import time
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
+from airflow_provider_dialogtech.exceptions import InDoubt
 from airflow_provider_dialogtech.journal.schema import messages
 from tests.delivery.delivering import a_client, a_journal, a_message, a_sender, run
 from tests.journal.looking import change, rows
@@ -80,6 +81,44 @@ def test_what_the_journal_has_lost_of_a_sent_message_is_recorded_all_the_same(sa
     assert a_sender(sandbox, store_url).send(a_message(sandbox), key="k").status == "already_sent"
     assert len(sandbox.messages()) == 1
     assert [row.state for row in current(store_url)] == ["sent"]
+
+
+def before_start(client, happen):
+    """Let something happen between the reservation of a slot and its start."""
+    connect = client.connect
+
+    def connect_after():
+        happen()
+        return connect()
+
+    client.connect = connect_after
+    return client
+
+
+@pytest.mark.parametrize(
+    ("when", "lost"), [(while_out, loses_the_start), *((each, loses_the_row) for each in (while_out, before_start))]
+)
+def test_what_was_recorded_shortly_before_is_recorded_again_where_the_journal_has_lost_it(
+    sandbox, store_url, caplog, when, lost
+):
+    """A standby was a second behind. Seen: the retry sent the 39 messages again that were recorded in that second."""
+    client = a_client(sandbox)
+    sender = a_sender(sandbox, store_url, client=client)
+    sandbox.fault("reset_after_accept", times=1)
+    with pytest.raises(InDoubt):
+        sender.send(a_message(sandbox, "in doubt"), key="in doubt")
+    keys = [str(n) for n in range(3)]
+    for key in keys[:-1]:
+        assert sender.send(a_message(sandbox, key), key=key).status == "sent"
+    when(client, lru_cache(partial(lost, store_url)))  # once
+    assert sender.send(a_message(sandbox, keys[-1]), key=keys[-1]).status == "sent"
+    warned = [each for each in caplog.records if "had lost" in each.getMessage()]
+    assert len(warned) == len(keys) + (when is while_out)
+    retry = a_sender(sandbox, store_url)
+    assert [retry.send(a_message(sandbox, key), key=key).status for key in keys] == ["already_sent"] * len(keys)
+    with pytest.raises(InDoubt):
+        retry.send(a_message(sandbox, "in doubt"), key="in doubt")
+    assert len(sandbox.messages()) == len(keys) + 1
 
 
 @pytest.mark.parametrize("lost", LOST)

@@ -150,6 +150,19 @@ def test_a_pooler_that_is_paused_in_mid_list_is_waited_for(fast_sandbox, own_url
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
+def test_a_pooler_that_is_killed_and_started_again_in_mid_list_costs_no_message(fast_sandbox, own_url, driver):
+    require("pgbouncer")
+    with real_pgbouncer(own_url) as pooler, Senders(1) as senders:
+        senders.start(fast_sandbox, with_driver(pooler.url, driver), names_of(MESSAGES), limits=LIMITS)
+        wait_for_texts(fast_sandbox, 5)
+        pooler.kill()
+        time.sleep(STALL)
+        pooler.restart()
+        told = senders.told()
+    assert_all_is_told_and_written(fast_sandbox, own_url, told)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_a_pooler_that_greets_but_does_not_answer_is_given_up(fast_sandbox, pooler, driver):
     """What a driver and SQLAlchemy ask for on a new connection is waited for no longer than anything else."""
     a_sender(fast_sandbox, pooler.url).send(a_message(fast_sandbox), key="before")  # the pooler knows its server now

@@ -178,9 +178,21 @@ def test_a_missing_or_unreadable_connection_raises_a_named_error(monkeypatch, wr
         monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", written)
     with pytest.raises(InvalidConnection, match=r"Nothing was sent: Airflow has no connection 'nowhere'") as raised:
         DialogTechHook("nowhere").send_sms(to="5556667777", message="hi")
+    assert ("AIRFLOW_CONN_NOWHERE is set, but is neither a URI nor JSON" in str(raised.value)) == bool(written)
     assert "".join(traceback.format_exception(raised.value)).count("Traceback") == 1
     with pytest.raises(InvalidConnection, match="nowhere"):
         asyncio.run(DialogTechHook("nowhere").aload())
+
+
+def test_an_id_of_another_type_is_named():
+    with pytest.raises(InvalidConnection, match="Airflow has no connection '5'"):
+        DialogTechHook(5).get_conn()
+
+
+def test_a_uri_in_place_of_an_id_is_refused_without_its_keys():
+    with pytest.raises(InvalidConnection, match="is the URI of a connection, not its id") as raised:
+        DialogTechHook("dialogtech://access:hidden@/?from_numbers=5554332111")
+    assert "hidden" not in str(raised.value)
 
 
 def test_a_connection_that_airflow_cannot_read_now_may_be_retried(monkeypatch):

@@ -3,8 +3,10 @@
 import itertools
 import multiprocessing
 import os
+import sqlite3
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -12,6 +14,7 @@ from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal import sqlite
 from airflow_provider_dialogtech.journal.schema import accounts
 from airflow_provider_dialogtech.journal.store import Store
+from tests.delivery.attacking import with_driver
 from tests.journal.looking import rows
 from tests.journal.test_store import count, write
 
@@ -101,19 +104,55 @@ def forked_reason():
     return raised.value.reason
 
 
-def test_a_child_that_was_forked_while_a_connection_was_open_says_so_at_once(sqlite_url, monkeypatch):
-    monkeypatch.setattr(sqlite, "_FORK_SECONDS", 0.1)
-    write(Store(sqlite_url), "before")
-    with sqlite._forks.connecting():
-        pid = os.fork()
-        if pid == 0:
-            try:
-                write(Store(sqlite_url, patience=30), "child")
-            except JournalUnavailable as error:
-                os._exit(7 if "was forked while a thread of its parent used" in error.reason else 1)
+def exit_code_of_child(store_url):
+    """Return 0 where a forked child can write, 7 where it is told that it was forked at a bad moment."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            write(Store(store_url, patience=30), "child")
+        except JournalUnavailable as error:
+            os._exit(7 if "was forked while a thread of its parent used" in error.reason else 1)
+        except BaseException:
             os._exit(2)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
-    write(Store(sqlite_url), "parent goes on")
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@contextmanager
+def a_thread_that_writes(store_url):
+    """Let a thread write while the block holds it up; it must have written in the end."""
+    written = []
+    thread = threading.Thread(target=lambda: written.append(write(Store(store_url), "parent")))
+    thread.start()
+    yield
+    thread.join(SOON)
+    assert written == [True]
+
+
+def test_a_fork_in_the_middle_of_a_commit_to_a_file_harms_neither_the_commit_nor_the_file(sqlite_url, monkeypatch):
+    monkeypatch.setattr(sqlite, "_FORK_SECONDS", 0.1)
+    path = sqlite.path_of(sqlite_url)
+    write(Store(sqlite_url), "before")
+    with a_thread_that_writes(sqlite_url), closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_master").fetchall()  # no commit ends before this does
+        while not path.with_name(f"{path.name}-journal").stat().st_size:
+            time.sleep(0.001)
+        assert exit_code_of_child(sqlite_url) == 7
+    assert {row.account for row in rows(sqlite_url, accounts)} == {"before", "parent"}
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_a_fork_while_the_reply_to_a_commit_is_awaited_disturbs_neither_process(proxy, postgres_url, driver):
+    through, direct = (with_driver(url, driver) for url in (proxy.url, postgres_url))
+    write(Store(through), "before")
+    proxy.stall()
+    with a_thread_that_writes(through):
+        assert exit_code_of_child(direct) == 0
+        proxy.resume()
+    assert {row.account for row in rows(postgres_url, accounts)} == {"before", "child", "parent"}
 
 
 def test_two_threads_that_fork_at_once_wait_for_each_other(sqlite_url):

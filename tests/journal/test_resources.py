@@ -2,6 +2,8 @@
 
 import gc
 import itertools
+import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ from tests.journal.test_store import QUESTION, an_account, count, write
 
 SOON = 10.0
 MANY = 300
+FAULTS = 3600 // 30
 
 
 def engines():
@@ -178,3 +181,67 @@ def test_a_role_that_may_not_delete_settles_each_message(postgres_url, monkeypat
 def test_the_temporary_files_of_a_file_are_gone_with_the_transaction(sqlite_url, tmp_path):
     write(Store(sqlite_url))
     assert {path.name for path in Path(tmp_path).iterdir()} <= {"journal.db", "journal.db-journal"}
+
+
+class Stopped(Exception):
+    """Raised by a signal handler, as Airflow 2 ends a task."""
+
+
+@pytest.fixture
+def signalled():
+    """A plan that a signal interrupts."""
+
+    def stop(*_):
+        raise Stopped
+
+    def plan(*_):
+        signal.raise_signal(signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    yield plan
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.fixture
+def broken(request, store_url, tmp_path):
+    """A store of the same kind that cannot be opened."""
+    if store_url.startswith("sqlite"):
+        return f"sqlite:///{tmp_path / 'nowhere' / 'journal.db'}"
+    return f"postgresql+psycopg2://nobody@127.0.0.1:{request.getfixturevalue('unused_port')}/journal"
+
+
+def fault(n, url, broken, signalled):
+    with pytest.raises(JournalUnavailable, match=r"refused|cannot be opened"):
+        Store(broken, patience=0).ask(QUESTION)
+    write(Store(url), str(n))
+    if n % 2 == 0:
+        with pytest.raises((Stopped, JournalUnavailable)):
+            Store(url, patience=0).locked("a", QUESTION, signalled)
+    if n % 10 == 0:
+        pid = os.fork()
+        if pid == 0:
+            write(Store(url), f"child {n}")
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_an_hours_worth_of_faults_leaves_nothing_behind(store_url, broken, signalled, monkeypatch):
+    """A failed open and a rotated password each 30 s, a signal each minute, a fork each five."""
+    monkeypatch.setattr("airflow_provider_dialogtech.journal.sqlite._IDLE_SECONDS", 0.05)
+    tokens = itertools.count()
+
+    def url():
+        parsed = make_url(store_url)
+        return parsed if parsed.get_backend_name() == "sqlite" else parsed.set(password=f"token{next(tokens)}")
+
+    def counts():
+        gc.collect()
+        others = 0 if store_url.startswith("sqlite") else connections(store_url)
+        return threading.active_count(), descriptors(), engines(), others
+
+    fault(0, url, broken, signalled)
+    before = counts()
+    for n in range(1, FAULTS + 1):
+        fault(n, url, broken, signalled)
+    assert all(settles_at(lambda kind=kind: counts()[kind], most) for kind, most in enumerate(before))
+    assert count(Store(url)) == 1 + 1 + FAULTS + FAULTS // 10

@@ -60,7 +60,7 @@ class StoresClock:
 
     def process(self, account="account", store=Store):
         """A process of its own: it remembers for itself when it last read the clock."""
-        own = store(self._url, clock=Clock(partial(self.now), partial(self.monotonic)), patience=1.0)
+        own = store(self._url, clock=Clock(partial(self.now), partial(self.monotonic)), patience=10.0)
         return MessageJournal(own, account, LIMITS)
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal import journal as journal_module
-from airflow_provider_dialogtech.journal.errors import StoreAway
+from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
-from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest
-from airflow_provider_dialogtech.journal.schema import accounts
+from airflow_provider_dialogtech.journal.records import Reservation, SlotRequest, stored_key
+from airflow_provider_dialogtech.journal.schema import accounts, messages
 from airflow_provider_dialogtech.journal.store import Store
-from tests.journal.looking import edit, rows
+from tests.journal.looking import change, edit, rows
 
 NUMBERS = tuple(f"55543321{n:02}" for n in range(4))
 A_DAY = 86400.0
@@ -214,27 +214,51 @@ def test_messages_that_are_held_back_are_forgotten_as_well(journal, time, sqlite
     assert [row.state for row in rows(sqlite_url)] == ["held_back"]
 
 
-class SlowStore(Store):
-    """Answers each step only when it has been tried for 15 s."""
+class FailingStore(Store):
+    """Fails each step until it has been tried for so many seconds."""
 
+    fault: Exception = StoreAway("it is slow")
+    seconds = 15.0
     answers_at = 0.0
 
     def _try(self, work, **options):
-        self.answers_at = self.clock.monotonic() + 15.0
+        self.answers_at = self.clock.monotonic() + self.seconds
         return super()._try(work, **options)
 
     def _try_once(self, work, until):
         if self.clock.monotonic() < self.answers_at:
-            raise StoreAway("it is slow")
+            raise self.fault
         return super()._try_once(work, until)
 
 
+@pytest.fixture
+def failing(sqlite_url, time):
+    return FailingStore(sqlite_url, clock=time.clock)
+
+
 @pytest.mark.parametrize("step", ["settle", "bring_back"])
-def test_the_time_for_an_outcome_bounds_all_of_its_steps_together(sqlite_url, time, step):
+def test_the_time_for_an_outcome_bounds_all_of_its_steps_together(failing, time, step):
     """Seen: a step that found no row was followed by others, each with that much time."""
-    journal = MessageJournal(SlowStore(sqlite_url, clock=time.clock), "account", RateLimits())
+    journal = MessageJournal(failing, "account", RateLimits())
     held = Reservation(1, "ours", NUMBERS[0], time.now(), time.monotonic())
     request = [a_request("key")] if step == "bring_back" else []
     with pytest.raises(JournalUnavailable):
         getattr(journal, step)(*request, held, "sent", {}, timeout=20.0)
     assert 15.0 <= sum(time.sleeps) <= 20.0
+
+
+@pytest.mark.parametrize("lost", [None, "the row", "the start"])
+def test_each_step_of_recording_an_outcome_is_tried_again_whatever_the_fault(failing, journal, time, sqlite_url, lost):
+    """Seen: the disk was full when a lost row was to be written anew, and the retry sent the message twice."""
+    failing.seconds = 5.0
+    failing.fault = unusable("the file cannot be written", "Make room on its disk")
+    held = start(journal, time)
+    if lost == "the row":
+        change(sqlite_url, messages.delete())
+    elif lost:
+        change(sqlite_url, messages.update().values(state="released", key=None))
+    journal = MessageJournal(failing, "account", RateLimits())
+    assert journal.settle(held, "sent", {}) == (lost is None)
+    if lost:
+        assert journal.bring_back(a_request("key"), held, "sent", {}) == lost
+    assert [(row.state, row.key) for row in rows(sqlite_url)] == [("sent", stored_key("key"))]

@@ -122,6 +122,27 @@ def test_a_template_that_renders_to_nothing_sends_the_built_in_message(sandbox, 
     assert bodies(sandbox)[0].startswith("Airflow: etl.load failed")
 
 
+@pytest.mark.parametrize("nothing", ["{{ none }}", "{{ params.x }}", lambda context: "nan"])
+def test_a_message_that_is_none_sends_the_built_in_message(sandbox, alerting, nothing):
+    DialogTechSmsNotifier(nothing)(failure() | {"params": {"x": None}})
+    assert bodies(sandbox)[0].startswith("Airflow: etl.load failed")
+
+
+@pytest.mark.parametrize("conn_id", [None, "", "{{ none }}", "{{ params.x }}"])
+def test_no_connection_is_the_default_one(sandbox, alerting, conn_id):
+    DialogTechSmsNotifier("hello", dialogtech_conn_id=conn_id)(failure() | {"params": {"x": None}})
+    assert bodies(sandbox) == ["hello"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda notify, context: notify(), lambda notify, context: notify(**context), lambda notify, c: notify(context=c)],
+)
+def test_a_function_may_pass_the_context_on_in_any_way(sandbox, alerting, call):
+    call(DialogTechSmsNotifier("hello"), failure())
+    assert bodies(sandbox) == ["hello"]
+
+
 def test_with_a_broken_template_of_the_recipient_alert_to_gets_the_alert(sandbox, alerting):
     DialogTechSmsNotifier("hello", "{{ nobody.at.all }}")(failure())
     assert bodies(sandbox, to=ALICE) == ["hello"]
@@ -563,3 +584,8 @@ def test_a_suppressed_alert_names_the_cooldown_and_its_end(sandbox, alerting, ca
 def test_a_message_of_another_type_fails_when_the_dag_is_parsed(message):
     with pytest.raises(InvalidMessage, match="message must be text, a template or a function that returns text, not a"):
         DialogTechSmsNotifier(message)
+
+
+def test_a_flag_is_true_or_false():
+    with pytest.raises(InvalidMessage, match="resolved must be True or False, not 'no'"):
+        DialogTechSmsNotifier(resolved="no")

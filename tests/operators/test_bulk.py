@@ -247,6 +247,8 @@ def test_an_invalid_template_is_refused_before_anything_is_sent(sandbox_connecti
         ({"in_doubt": "again"}, "in_doubt must be"),
         ({"on_too_long": "split"}, "on_too_long must be"),
         ({"max_wait": -1}, "max_wait must be"),
+        ({"detailed": "false"}, "detailed must be True or False, not 'false'"),
+        ({"smart_encoding": 1}, "smart_encoding must be True or False, not 1"),
         ({"max_failures": "3"}, "max_failures must be"),
         ({"max_failures": -1}, "max_failures must be"),
         ({"message": None}, "message must be a string"),

@@ -7,7 +7,9 @@ import jinja2
 import pytest
 
 from airflow_provider_dialogtech._compat import AirflowFailException
+from airflow_provider_dialogtech.bulk.shapes import listed
 from airflow_provider_dialogtech.decorators.sms import dialogtech_sms_task
+from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
 from airflow_provider_dialogtech.settings.templates import in_single_braces
 
@@ -120,19 +122,38 @@ def test_a_function_that_is_not_called_is_refused(dag):
         rendered(single(message="Hi {{ params.name.title }}"), dag, params={"name": "ada"})
 
 
+@pytest.mark.parametrize("message", ["{{ params.value }}", "Rows: {{ params.value }}"])
+@pytest.mark.parametrize("value", [{"a": 1}, ["a"], {"a"}], ids=str)
+def test_a_collection_is_no_text(dag, message, value):
+    with pytest.raises(
+        AirflowFailException, match=r"of `message`, an expression is a \w+\. Write one of its values, or"
+    ):
+        rendered(single(message=message), dag, params={"value": value})
+
+
+@pytest.mark.parametrize("given", [" {{ params.rows }} ", "rows: {{ params.rows }}"])
+def test_a_list_beside_text_is_refused_as_the_list_that_it_is_not(dag, given):
+    task = DialogTechSendBulkSmsOperator(task_id="send", recipients=given, message="Hi")
+    rendered(task, dag, params={"rows": [{"to": "5556667777"}]})
+    with pytest.raises(InvalidMessage, match="A template gives a list alone in its braces"):
+        listed(task.recipients)
+
+
 def test_an_undefined_name_fails_as_in_any_operator(dag, caplog):
     with pytest.raises(jinja2.UndefinedError, match="'nmae' is undefined"):
         rendered(single(message="Hi {{ nmae }}"), dag)
-    words = "Nothing was sent: the template of `message` cannot be rendered (UndefinedError: 'nmae' is undefined)."
-    assert caplog.records[0].getMessage() == words
+    words = "the template of `message` cannot be rendered (UndefinedError: 'nmae' is undefined). Correct the template."
+    assert caplog.records[0].getMessage() == f"Nothing was sent: {words}"
 
 
 def test_a_template_in_a_list_that_fails_is_named(dag, caplog):
     task = DialogTechSendBulkSmsOperator(task_id="send", recipients=[{"to": "{{ nmae }}"}], message="Hi")
     with pytest.raises(jinja2.UndefinedError, match="'nmae' is undefined"):
         rendered(task, dag)
-    words = "Nothing was sent: the template of `recipients` cannot be rendered (UndefinedError: 'nmae' is undefined)."
-    assert words in [record.getMessage() for record in caplog.records]
+    words = (
+        "the template of `recipients` cannot be rendered (UndefinedError: 'nmae' is undefined). Correct the template."
+    )
+    assert f"Nothing was sent: {words}" in [record.getMessage() for record in caplog.records]
 
 
 def test_a_value_missing_inside_a_text_of_a_list_is_refused_by_the_argument(dag):
@@ -145,7 +166,7 @@ def test_the_words_of_other_errors_are_not_logged(dag, caplog):
     with pytest.raises(ValueError, match="could not convert"):
         rendered(single(message="{{ convert(params.name) }}"), dag, params={"name": "Ada"}, convert=float)
     assert caplog.records[0].getMessage() == (
-        "Nothing was sent: the template of `message` cannot be rendered (ValueError)."
+        "Nothing was sent: the template of `message` cannot be rendered (ValueError). Correct the template."
     )
 
 

@@ -52,6 +52,8 @@ def test_a_task_returns_the_outcome_of_its_message_as_plain_json(sandbox, sandbo
         ({"on_too_long": "split"}, "on_too_long must be"),
         ({"in_doubt": "again"}, "in_doubt must be"),
         ({"max_wait": -1}, "max_wait must be"),
+        ({"smart_encoding": "no"}, "smart_encoding must be True or False, not 'no'"),
+        ({"deferrable": "{{ params.defer }}"}, "deferrable must be True or False"),
     ],
 )
 def test_an_invalid_argument_raises_when_the_dag_is_parsed(wrong, words):

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -80,8 +80,19 @@ def running_pooler(store_url: str, *, size: int = 3) -> Iterator[StandIn]:
 
 
 class _RealPooler:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
         self.url = url
+        self._start = start
+        self._process = start()
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL; connections are lost, and new ones refused."""
+        self._process.kill()
+        self._process.wait()
+
+    def restart(self) -> None:
+        self.kill()
+        self._process = self._start()
 
     def pause(self) -> None:
         self._administer("PAUSE")
@@ -95,7 +106,7 @@ class _RealPooler:
 
 
 @contextmanager
-def real_pgbouncer(store_url: str, *, size: int = 3, **settings: str) -> Iterator[AnyPooler]:
+def real_pgbouncer(store_url: str, *, size: int = 3, **settings: str) -> Iterator[_RealPooler]:
     """Run PgBouncer in transaction mode.
 
     :param store_url: the SQLAlchemy URL of the PostgreSQL.
@@ -110,8 +121,8 @@ def real_pgbouncer(store_url: str, *, size: int = 3, **settings: str) -> Iterato
     url = url_to(store_url, listen_port)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        user = make_url(url).username
-        Path(folder, "users.txt").write_text(f'"{user}" ""\n')
+        name = make_url(url).username
+        Path(folder, "users.txt").write_text(f'"{name}" ""\n')
         configuration = Path(folder, "pgbouncer.ini")
         options = {
             "listen_addr": "127.0.0.1",
@@ -119,7 +130,7 @@ def real_pgbouncer(store_url: str, *, size: int = 3, **settings: str) -> Iterato
             "unix_socket_dir": "",
             "auth_type": "trust",
             "auth_file": f"{folder}/users.txt",
-            "admin_users": str(user),
+            "admin_users": str(name),
             "pool_mode": "transaction",
             "default_pool_size": str(size),
             "max_client_conn": "500",
@@ -128,17 +139,14 @@ def real_pgbouncer(store_url: str, *, size: int = 3, **settings: str) -> Iterato
         }
         lines = [f"{name} = {value}" for name, value in (options | settings).items()]
         configuration.write_text(f"[databases]\n* = host={host} port={port}\n[pgbouncer]\n" + "\n".join(lines) + "\n")
-        process = subprocess.Popen(
-            ["pgbouncer", "--quiet", str(configuration)],
-            user=_who_runs_it(address),
-            stderr=subprocess.DEVNULL,
-        )
+        command = ["pgbouncer", "--quiet", str(configuration)]
+        user = _who_runs_it(address)
+        pooler = _RealPooler(url, lambda: subprocess.Popen(command, user=user, stderr=subprocess.DEVNULL))
         try:
             _wait_until_it_answers(url)
-            yield _RealPooler(url)
+            yield pooler
         finally:
-            process.kill()
-            process.wait()
+            pooler.kill()
 
 
 def _who_runs_it(address: Target) -> str | int | None:

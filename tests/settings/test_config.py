@@ -58,6 +58,15 @@ def test_too_many_or_too_long_connection_ids_are_refused_by_name(monkeypatch, wr
     assert "[dialogtech] conn_ids must be at most" in refusal(monkeypatch, "conn_ids", written, config.conn_ids)
 
 
+@pytest.mark.parametrize("written", ["sms;sales", "sms sales", '["sms", "sales"]', "postgresql://sms:secret@host/db"])
+@pytest.mark.parametrize("name", ["conn_ids", "journal_conn_id", "alert_conn_id"])
+def test_what_is_no_id_of_a_connection_is_refused_by_name(monkeypatch, name, written):
+    monkeypatch.delenv("AIRFLOW__DIALOGTECH__JOURNAL_URL")
+    words = refusal(monkeypatch, name, written, getattr(config, name))
+    assert f"[dialogtech] {name} must be " in words
+    assert "secret" not in words
+
+
 def test_a_wrong_default_of_airflows_own_is_named(monkeypatch):
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "perhaps")
     with pytest.raises(InvalidConnection, match=r"\[operators\] default_deferrable must be True or False"):
@@ -74,6 +83,12 @@ def test_a_wrong_default_of_airflows_own_is_named(monkeypatch):
         ("AIRFLOW_DIALOGTECH_NAMESPACE", "AIRFLOW__DIALOGTECH__NAMESPACE"),
         ("AIRFLOW__DIALOGTECH_ALERT_ON", "AIRFLOW__DIALOGTECH__ALERT_ON"),
         ("airflow__dialogtech__alert_on", "AIRFLOW__DIALOGTECH__ALERT_ON"),
+        ("AIRFLOW___DIALOGTECH__ALERT_ON", "AIRFLOW__DIALOGTECH__ALERT_ON"),
+        ("AIRFLOW__DIALOGTEC__JOURNAL_URL", "AIRFLOW__DIALOGTECH__JOURNAL_URL"),
+        ("AIRFLOW__DAILOGTECH__ALERT_ON", "AIRFLOW__DIALOGTECH__ALERT_ON"),
+        ("AIRFLOW__DIALOG_TECH__NAMESPACE", "AIRFLOW__DIALOGTECH__NAMESPACE"),
+        ("AIRFLOW__DIALOGTECH_SMS__CONN_IDS", "AIRFLOW__DIALOGTECH__CONN_IDS"),
+        ("DIALOGTECH__JOURNAL_URL", "AIRFLOW__DIALOGTECH__JOURNAL_URL"),
     ],
 )
 def test_a_misspelt_variable_is_refused_with_the_nearest_known_one(monkeypatch, variable, nearest):
@@ -86,7 +101,16 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_known_one(monkeypatch, 
 
 @pytest.mark.parametrize(
     "variable",
-    ["AIRFLOW_DIALOGTECH_PORT", "AIRFLOW_CONN_DIALOGTECH_ALERT_ON", "AIRFLOW__DIALOGTECH__JOURNAL_URL_CMD"],
+    [
+        "AIRFLOW_DIALOGTECH_PORT",
+        "AIRFLOW_CONN_DIALOGTECH_ALERT_ON",
+        "AIRFLOW_CONN_DIALOGTECH__DEFAULT",
+        "AIRFLOW_VAR_DIALOGTECH__NAMESPACE",
+        "AIRFLOW__DIALOGTECH__JOURNAL_URL_CMD",
+        "AIRFLOW__DIALOGFLOW__NAMESPACE",
+        "DIALOGTECH_NAMESPACE",
+        "DIALOGTECH_API__NAMESPACE",
+    ],
 )
 def test_a_variable_that_is_not_meant_for_it_is_left_alone(monkeypatch, variable):
     monkeypatch.setenv(variable, "tcp://10.0.0.1:80")
@@ -100,6 +124,8 @@ def test_a_variable_that_is_not_meant_for_it_is_left_alone(monkeypatch, variable
         ("dialogtech", "create_pool", "[dialogtech] has an unknown option 'create_pool' (nearest: create_pools)"),
         ("DialogTech", "alert_on", "airflow.cfg has a section [DialogTech]; its name must be [dialogtech]"),
         ("dialog_tech", "alert_on", "airflow.cfg has a section [dialog_tech]; its name must be [dialogtech]"),
+        ("dialogtec", "alert_on", "airflow.cfg has a section [dialogtec]; its name must be [dialogtech]"),
+        ("dialogtech_sms", "alert_on", "airflow.cfg has a section [dialogtech_sms]; its name must be [dialogtech]"),
     ],
 )
 def test_a_misspelt_name_in_airflow_cfg_is_refused(section, option, words):

@@ -180,9 +180,17 @@ def test_too_many_numbers_are_refused_by_name():
 
 
 @pytest.mark.parametrize(
-    "extra", ["[" * 60_000, '{"a":' * 10_000, '{"timeout": 1' + " " * 70_000 + "}"], ids=["list", "object", "long"]
+    "extra",
+    [
+        "[" * 60_000,
+        '{"a":' * 10_000,
+        '{"timeout": 1' + " " * 70_000 + "}",
+        '{"only_to": "5556667777", "only_to": ""}',
+        '{"contacts": {"oncall": "5556667777", "oncall": "5556668888"}}',
+    ],
+    ids=["list", "object", "long", "a key twice", "a contact twice"],
 )
-def test_an_extra_that_is_too_deep_or_too_long_is_refused(extra):
+def test_an_extra_that_is_too_deep_too_long_or_has_a_key_twice_is_refused(extra):
     assert "the extra must be a JSON object of at most 65,536 characters" in refusal(extra)
 
 
@@ -307,6 +315,8 @@ def test_the_secret_does_not_show_itself_among_the_variables_of_a_traceback():
         ("FROM_NUMBERS", "from_numbers"),
         ("alerts_to", "alert_to"),
         ("time_out", "timeout"),
+        ("dry_run", "only_to"),
+        ("allow_list", "only_to"),
         ("secret_access_key", "the field password"),
         ("host", "the field host"),
     ],
@@ -353,6 +363,18 @@ def test_the_type_is_dialogtech_in_any_case(written):
 def test_the_keys_of_another_type_are_not_used(written):
     words = refusal(conn_type=written)
     assert f"the conn_type must be dialogtech, not {written[:40]!r}. Correct the connection 'sms'." in words
+
+
+@pytest.mark.parametrize(
+    ("field", "label"), [("login", "access key (login)"), ("password", "secret access key (passw")]
+)
+def test_a_key_that_was_copied_with_a_blank_is_refused_by_name(field, label):
+    for written in ("key\n", " key", "key\xa0", "key\t"):
+        words = refusal(**{field: written})
+        assert f"the {label}" in words
+        assert "begins or ends with a blank" in words
+    for written in (" ", "\r\n"):
+        assert "is missing" in refusal(**{field: written})
 
 
 @pytest.mark.parametrize("written", [None, "", "  "])

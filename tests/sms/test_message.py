@@ -76,7 +76,9 @@ def test_a_wrong_sender_is_reported_as_from_and_a_wrong_recipient_as_to() -> Non
 # What a message may be
 
 
-@pytest.mark.parametrize("nothing", [None, "", " ", "\n\t \r\n", "\u200b\ufeff", "\ufe0f", "\xa0\u3000\u2028"])
+@pytest.mark.parametrize(
+    "nothing", [None, float("nan"), "", " ", "\n\t \r\n", "\u200b\ufeff", "\ufe0f", "\xa0\u3000\u2028"]
+)
 def test_an_invisible_message_is_refused(nothing: object) -> None:
     assert "`message` is empty" in refusal(nothing)
 
