@@ -41,7 +41,8 @@ _OTHERS = {
     "dialogtech_alerts": {"key": "{digest} || n", "claim": "'claim ' || n", "claimed_at": "{now}",
                           "cooldown_ends": "{now} - 4000 * n", "reported": "0",
                           "suppressed": "CASE WHEN n % 50 = 0 THEN 1 ELSE 0 END", "message_key": "{digest} || n"},
-    "dialogtech_alert_grants": {"claim": "'claim ' || n", "recipient": "{digest} || (n % 50)", "at": "{now} - n / 10.0"},
+    "dialogtech_alert_grants": {"claim": "'claim ' || n", "recipient": "{digest} || (n % 50)",
+                                "at": "{now} - n / 10.0"},
 }  # fmt: skip
 DIGEST = "d" * 54
 _DETAIL = '"status": "sent", "to": "…7777", "from": "…2111", "segments": 1, "xml": "' + "x" * 220 + '"'
