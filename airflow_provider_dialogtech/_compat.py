@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import airflow_provider_dialogtech._child  # noqa: F401 - before Airflow
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
+
+T = TypeVar("T")
 
 try:  # Airflow 3.0
     from airflow.sdk import BaseNotifier, BaseOperator, BaseOperatorLink, Context, get_current_context
@@ -87,13 +93,49 @@ def reads_stored_connections() -> bool:
     return not IS_AIRFLOW_3 or hasattr(runner, "SUPERVISOR_COMMS")
 
 
+class _Supervisor:
+    """How this process asks its supervisor, on Airflow 3: for a connection, or to mask a secret."""
+
+    # Before Airflow 3.2, threads that ask at the same time read parts of each other's answers, and wait for ever.
+    lock = threading.Lock()
+    # Before 3.2, a triggerer's thread that does not ask through the event loop leaves an answer there, which ends the
+    # triggerer.
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Call a function in a thread. It, and the threads that it starts, may read connections."""
+    from asgiref.sync import sync_to_async  # Airflow requires it
+
+    _Supervisor.loop = asyncio.get_running_loop()
+    called: T = await sync_to_async(function, thread_sensitive=False)(*args)
+    return called
+
+
 def connection_of(conn_id: str) -> Any:
     """Return a connection, wherever this runs: in a task, in Airflow's own processes, or in a command."""
     if IS_AIRFLOW_3 and not reads_stored_connections():
         from airflow.models.connection import Connection
 
         return Connection.get_connection_from_secrets(conn_id)
-    return BaseHook.get_connection(conn_id)
+    loop = _Supervisor.loop
+    if loop is not None and loop.is_running() and not _is_in_event_loop():
+        # Without another thread, where there is another way: all threads may be waiting for this one.
+        asked: Any = getattr(BaseHook, "aget_connection", partial(in_thread, BaseHook.get_connection))
+        return asyncio.run_coroutine_threadsafe(asked(conn_id), loop).result()
+    return one_at_a_time(BaseHook.get_connection, conn_id)
+
+
+def one_at_a_time(ask: Callable[[str], T], about: str) -> T:
+    """Call a function that asks the supervisor, while no other thread does. The event loop never waits for a thread."""
+    if _is_in_event_loop():
+        return ask(about)
+    with _Supervisor.lock:
+        return ask(about)
+
+
+def _is_in_event_loop() -> bool:
+    return asyncio._get_running_loop() is not None
 
 
 def stats() -> Any:
@@ -136,7 +178,9 @@ __all__ = [
     "context_merge",
     "determine_kwargs",
     "get_current_context",
+    "in_thread",
     "mask_secret",
+    "one_at_a_time",
     "reads_stored_connections",
     "redact",
     "stats",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -15,7 +14,9 @@ from airflow_provider_dialogtech._child import connect_to_task
 from airflow_provider_dialogtech._compat import (
     AirflowNotFoundException,
     BaseHook,
+    in_thread,
     mask_secret,
+    one_at_a_time,
     reads_stored_connections,
 )
 from airflow_provider_dialogtech.clock import SYSTEM_CLOCK, Clock
@@ -102,7 +103,8 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when Airflow could not read the connection.
         """
         return self._read(
-            lambda: self.get_connection(self.dialogtech_conn_id), _outside_of_airflow(self.dialogtech_conn_id)
+            lambda: one_at_a_time(self.get_connection, self.dialogtech_conn_id),
+            _outside_of_airflow(self.dialogtech_conn_id),
         )
 
     async def aload(self) -> None:
@@ -112,7 +114,7 @@ class DialogTechHook(BaseHook):
         :raises NotSent: when Airflow could not read the connection.
         """
         if not hasattr(self, "aget_connection"):  # before Airflow 3.1
-            await asyncio.to_thread(getattr, self, "settings")
+            await in_thread(getattr, self, "settings")
             return
         try:
             self.settings = self._checked(await self.aget_connection(self.dialogtech_conn_id))
@@ -410,7 +412,7 @@ def _mask(secret: str) -> None:
         return
     # Airflow masks only the plain password, but the request contains it percent-encoded.
     for encoded in encodings_of(secret):
-        mask_secret(encoded)
+        one_at_a_time(mask_secret, encoded)
 
 
 _CHOICES = {"in_doubt": ("fail", "resend"), "on_too_long": ("fail", "truncate"), "invalid": ("fail", "skip")}

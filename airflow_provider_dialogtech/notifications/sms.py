@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import logging
@@ -11,7 +10,7 @@ from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dialogtech._compat import BaseNotifier
+from airflow_provider_dialogtech._compat import BaseNotifier, in_thread
 from airflow_provider_dialogtech.alerts.alert import FAILURE_RESOLVED_BY, Alert, identity_of_failed_run, recovery_alert
 from airflow_provider_dialogtech.alerts.event import EVENTS, event_of
 from airflow_provider_dialogtech.alerts.failed_run import failed_run_body
@@ -21,6 +20,7 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessa
 from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook, check_flags
 from airflow_provider_dialogtech.masking import clean, place_of, safe_repr, safe_str, type_name
 from airflow_provider_dialogtech.settings.identity import origin_of
+from airflow_provider_dialogtech.settings.templates import is_mistaken_for_reference
 from airflow_provider_dialogtech.sms.message import LONGEST_READ
 from airflow_provider_dialogtech.sms.missing import is_missing
 
@@ -149,9 +149,13 @@ class DialogTechSmsNotifier(BaseNotifier):
             rendered = _Rendered(self, context)
             if rendered.alert is not None:
                 await rendered.hook.aload()
-                await asyncio.to_thread(rendered.deliver)
+                await in_thread(rendered.deliver)
         except Exception as error:
             _log_failure(error)
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template or a collection of them."""
+        return content if is_mistaken_for_reference(content) else super().render_template(content, *args, **kwargs)
 
     def _render(self, template: jinja2.Template, context: Context, dag: Any = None) -> Any:  # noqa: ARG002
         # Without the DAG, so that it renders to a string: native rendering would strip the + of a phone number.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from pathlib import PurePath
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from airflow_provider_dialogtech.settings.templates import (
     compiled,
     environment_of,
     in_single_braces,
+    is_mistaken_for_reference,
     is_plain,
     plain_text_of,
     template_of,
@@ -93,7 +93,7 @@ class PooledOperator(BaseOperator):
         self, content: Any, context: Context, jinja_env: Any = None, seen_oids: set[int] | None = None
     ) -> Any:
         """Render a template or a collection of them. What `environment_of` renders is never read as Python."""
-        if isinstance(content, PurePath):  # Airflow 3.0 takes whatever has a method `resolve` for a reference
+        if is_mistaken_for_reference(content):
             return content
         if yields_values(jinja_env):
             if is_plain(content, jinja_env):

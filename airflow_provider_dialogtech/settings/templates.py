@@ -62,6 +62,15 @@ def environment_of(task: Any, **options: Any) -> Environment:
     return environment
 
 
+def is_mistaken_for_reference(value: object) -> bool:
+    """Return whether Airflow would take a value for a reference to a task's result, and call its method `resolve`.
+
+    A path has such a method, and so has a DNS resolver. Airflow's own references are of its own classes.
+    """
+    kinds = type(value).__mro__
+    return hasattr(value, "resolve") and not any(kind.__module__.startswith("airflow.") for kind in kinds)
+
+
 def is_plain(value: object, environment: Environment) -> bool:
     """Return whether a value renders to itself: no text in it has any of Jinja's signs.
 

@@ -6,6 +6,7 @@ import re
 from copy import deepcopy
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -60,8 +61,9 @@ def test_recipients_have_many_forms_and_each_gets_one_message(sandbox, alerting,
     assert sorted(sms["to"] for sms in sandbox.accepted()) == [ALICE, BOB]
 
 
-def test_an_invalid_recipient_does_not_affect_the_others(sandbox, alerting, caplog):
-    DialogTechSmsNotifier("hello", ["12", ALICE])(failure())
+@pytest.mark.parametrize("wrong", ["12", Path("/data/people.csv")], ids=repr)
+def test_an_invalid_recipient_does_not_affect_the_others(sandbox, alerting, caplog, wrong):
+    DialogTechSmsNotifier("hello", [wrong, ALICE])(failure())
     assert bodies(sandbox) == ["hello"]
     assert "one recipient gets no message" in caplog.text
 

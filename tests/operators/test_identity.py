@@ -74,9 +74,11 @@ def run(messages, *, way=send, **where):
         way(*message, context(map_index, **where))
 
 
-def test_a_retry_or_a_clear_of_a_task_sends_nothing_again(way, sent):
+@pytest.mark.parametrize("map_index", [-1, 1], ids=["task", "mapped instance"])
+def test_a_retry_or_a_clear_of_a_task_sends_nothing_again(way, sent, map_index):
+    """Clearing a run clears all its tasks."""
     for _ in range(2):
-        way(ADA, "one", context())
+        way(ADA, "one", context(map_index))
     assert sent() == [(ADA, "one")]
 
 
@@ -160,6 +162,13 @@ def test_rows_with_an_id_are_recognized_by_it_in_whichever_chunk(sent):
     assert sent() == []
 
 
+def test_two_rows_with_the_same_words_but_different_ids_are_both_sent_once(sent):
+    rows = [{"to": ADA, "id": 1}, {"to": ADA, "id": 2}]
+    for _ in range(2):
+        DialogTechSendBulkSmsOperator(task_id="send", recipients=rows, message="one").execute(context())
+    assert sent() == [(ADA, "one")] * 2
+
+
 def test_each_iteration_of_a_loop_sends_and_a_cleared_loop_sends_nothing_again(way, sent):
     for _ in range(2):
         for loop_index in range(2):
@@ -181,6 +190,15 @@ def test_another_run_sends(sent):
     time = "2026-01-02T00:00:00+00:00"
     for run_id in (f"scheduled__{time}", f"backfill__{time}", f"__airflow_temporary_run_{time}__"):
         send(ADA, "one", context(run_id=run_id))
+    assert sent() == [(ADA, "one")] * 3
+
+
+def test_runs_at_the_same_time_send_once_each(sent):
+    runs = [threading.Thread(target=send, args=[ADA, "one", context(run_id=f"run_{n}")]) for n in range(3)]
+    for thread in runs:
+        thread.start()
+    for thread in runs:
+        thread.join()
     assert sent() == [(ADA, "one")] * 3
 
 

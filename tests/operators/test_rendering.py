@@ -2,6 +2,7 @@
 
 import time
 from datetime import datetime, timezone
+from pathlib import Path, PurePath
 
 import jinja2
 import pytest
@@ -39,6 +40,27 @@ def rendered(task, dag, **context):
     """Render as a task's process does, with the environment of its DAG."""
     task.render_template_fields(context, dag.get_template_env())
     return task
+
+
+class Resolver:
+    """As one of DNS names."""
+
+    def resolve(self, name):
+        raise OSError(f"no address of {name}")
+
+
+@pytest.mark.parametrize("value", [Resolver(), PurePath("/data"), Path("/data")], ids=["object", "path", "file"])
+def test_a_value_with_a_method_resolve_is_not_taken_for_a_reference(dag, value):
+    rows = [{"to": "5556667777", "from": value}]
+    task = DialogTechSendBulkSmsOperator(task_id="rows", recipients=rows, message="Hi")
+    assert rendered(task, dag).recipients == rows
+    assert rendered(single(task_id="one", to=value), dag).to is value
+
+    @dialogtech_sms_task(to="5556667777")
+    def words(given):
+        return str(given)
+
+    assert rendered(words(value).operator, dag).op_args == (value,)
 
 
 def single(**arguments):

@@ -1,4 +1,5 @@
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from airflow_provider_dialogtech.exceptions import (
     WaitTooLong,
 )
 from airflow_provider_dialogtech.operators.retry_policy import DialogTechRetryPolicy
+from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 
 # Airflow 3.4 can reschedule a task.
 AGAIN = getattr(RetryAction, "RESCHEDULE", RetryAction.RETRY)
@@ -37,6 +39,19 @@ def test_the_task_of_a_message_that_waits_too_long_runs_again_when_it_may_be_sen
 def test_the_task_of_a_throttled_message_runs_again_when_the_vendor_says():
     decision = decision_of(Throttled(retry_after=90.0))
     assert (decision.action, decision.retry_delay) == (AGAIN, timedelta(seconds=90))
+
+
+def test_a_task_whose_account_must_pause_runs_again_after_the_pause(sandbox, connect_sandbox):
+    connect_sandbox(extra={"from_numbers": "5554332111"})
+    sandbox.fault("throttled", times=1, retry_after=45)
+    task = DialogTechSendSmsOperator(task_id="send", to="5556667777", message="Hi", max_wait=5)
+    ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="send", map_index=-1)
+    with pytest.raises(WaitTooLong) as raised:
+        task.execute({"ti": ti, "run_id": "run"})
+    decision = decision_of(raised.value)
+    assert decision.action is AGAIN
+    assert timedelta(seconds=30) < decision.retry_delay <= timedelta(seconds=46)
+    assert sandbox.accepted() == []
 
 
 @pytest.mark.parametrize("error", [late(seconds=2), late(seconds=-60), Throttled(retry_after=0.0)], ids=repr)
