@@ -15,7 +15,7 @@ LONG_MARGIN = 0.5
 
 LONGEST_WINDOW = 60 + LONG_MARGIN
 # Sums of times are rounded, so times are left out unread only if they are this much further away.
-_ROUNDED = 0.001
+ROUNDED = 0.001
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Window(NamedTuple):
         :param times: when messages leave, past and future, ascending.
         :param after: spans that end before are left out, and earlier times are not read.
         """
-        first = bisect_left(times, after - self.seconds - _ROUNDED)
+        first = bisect_left(times, after - self.seconds - ROUNDED)
         last = first + self.messages - 1
         for begin, end in zip(times[first:], times[last:], strict=False):
             if end - begin < self.seconds:
@@ -130,5 +130,5 @@ def overflows(time: float, occupied: Iterable[Occupied]) -> bool:
         start < time < end
         for windows, times in occupied
         for window in windows
-        for start, end in window.closed_spans(times[: bisect_left(times, time + window.seconds + _ROUNDED)], time)
+        for start, end in window.closed_spans(times[: bisect_left(times, time + window.seconds + ROUNDED)], time)
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Literal, NamedTuple
@@ -74,7 +75,7 @@ class Planner:
         if self.request.is_held_back:
             insert = self._insert(row.next_id, Slot(now, 0), now, earlier, State.HELD_BACK)
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, *freed, insert]
-        slot = self._slot(rows, _left(row), now, head_start, account, without=earlier)
+        slot = self._slot(rows, _left(row, now), now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
             # Nothing is reserved, so an earlier attempt, which may still send, keeps the key.
             return _too_long(slot.at, self.max_wait), writes
@@ -126,7 +127,7 @@ class Planner:
             what that writes.
         """
         now = reading.now
-        rows = _undecided(row)
+        rows = _changing(row)
         found = ([*values, now] for values in json.loads(row.message))
         earlier = earlier_attempt(found, self.request.body_key)
         # While it was ahead, the clock has written some messages.
@@ -237,7 +238,7 @@ class Planner:
     def _slot(
         self,
         rows: list[dict[str, Any]],
-        left: Mapping[str, Sequence[float]],
+        left: Mapping[str, list[float]],
         now: float,
         head_start: float,
         account: Mapping[str, float],
@@ -247,6 +248,8 @@ class Planner:
         # Of a message that has not left, only its newest row counts.
         unused = without if without is not None and self._is_unused(without) else None
         unused_id = None if unused is None else unused.id
+        if unused is not None and unused.state is not State.RESERVED and unused_id not in {row["id"] for row in rows}:
+            _forget(unused.at, left.get(unused.number, []))
         taken = [
             TakenSlot(
                 row["id"],
@@ -365,21 +368,24 @@ class Planning:
         return Planned(answer, reading), writes
 
 
-def _undecided(row: Any) -> list[dict[str, Any]]:
-    """Return the account's recent messages whose state or slot may still change."""
-    return [
-        dict(zip(statements.SLOT_COLUMNS, values, strict=True))
-        for _, _, rows in json.loads(row.slots)
-        for values in json.loads(rows)
-    ]
+def _changing(row: Any) -> list[dict[str, Any]]:
+    """Return the account's messages whose state or slot may still change."""
+    return [dict(zip(statements.SLOT_COLUMNS, values, strict=True)) for values in json.loads(row.changing)]
 
 
-def _left(row: Any) -> dict[str, list[float]]:
+def _left(row: Any, now: float) -> dict[str, list[float]]:
     """Return when the account's other recent messages left, ascending, by the number they left from."""
     return {
-        number: sorted(time / statements.MICROSECONDS for time in json.loads(times))
-        for number, times, _ in json.loads(row.slots)
+        number: sorted([now - ago / statements.MICROSECONDS for ago in json.loads(left)])
+        for number, left in json.loads(row.left)
     }
+
+
+def _forget(at: float, times: list[float]) -> None:
+    """Remove the time of a message from those of its number."""
+    place = bisect_left(times, at - _CLOCK_ERROR)
+    if place < len(times) and times[place] < at + _CLOCK_ERROR:
+        del times[place]
 
 
 def _freed(later: Record | None) -> list[Statement] | None:

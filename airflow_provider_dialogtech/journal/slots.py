@@ -13,6 +13,7 @@ from types import MappingProxyType
 from airflow_provider_dialogtech.journal.limits import (
     LONG_MARGIN,
     LONGEST_WINDOW,
+    ROUNDED,
     RateLimits,
     Window,
     closed_spans,
@@ -77,7 +78,6 @@ class AccountSlots:
     ) -> None:
         self._places = sorted(places, key=lambda place: place.at)
         self._left = left
-        self._all_left = sorted(chain.from_iterable(left.values()))
         self._of_account = limits.of_account(extra_margin)
         self._of_number = limits.of_number(extra_margin)
         self._of_ordinary = limits.of_ordinary()
@@ -134,9 +134,7 @@ class AccountSlots:
         by_number: defaultdict[str, list[float]] = defaultdict(list)
         for place in places:
             by_number[place.number].append(place.at)
-        of_all = sorted([*self._all_left, *(place.at for place in places)])
-        # They are the same for each number, and by far the most.
-        of_account = closed_spans([(self._of_account, of_all)], not_before)
+        of_account = closed_spans([(self._of_account, self._account_since(not_before, places))], not_before)
         # Alerts count as well: ordinary messages give way to them, so the reserve is whole for the next alert.
         windows = self._of_number if is_alert else (*self._of_number, *self._of_ordinary)
         slots = []
@@ -147,6 +145,12 @@ class AccountSlots:
             slots.append((at, len(times), index))
         return slots
 
+    def _account_since(self, at: float, places: Iterable[TakenSlot]) -> list[float]:
+        """Return when the account's messages leave that share a window with one at this time or later, ascending."""
+        first = at - max(window.seconds for window in self._of_account) - ROUNDED
+        left = chain.from_iterable(times[bisect_left(times, first) :] for times in self._left.values())
+        return sorted(chain(left, (place.at for place in places)))
+
     def _in_the_way(self, at: float, number: str) -> list[int]:
         """Choose the waiting messages that overflow a window together with an alert, as few as possible.
 
@@ -154,7 +158,7 @@ class AccountSlots:
         stay.
         """
         line = _Neighbours(
-            (self._of_account, sorted([*self._all_left, *(place.at for place in self._places)])),
+            (self._of_account, self._account_since(at, self._places)),
             (
                 self._of_number,
                 sorted([*self._left.get(number, ()), *(place.at for place in self._places if place.number == number)]),

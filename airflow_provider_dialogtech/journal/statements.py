@@ -20,6 +20,7 @@ from airflow_provider_dialogtech.journal.queries import account, id_, is_in, is_
 from airflow_provider_dialogtech.journal.records import COLUMNS, LONGEST_LEAD
 from airflow_provider_dialogtech.journal.schema import (
     accounts,
+    is_by_number,
     journal_version,
     json_list,
     json_row,
@@ -44,6 +45,9 @@ _PRUNED_AT_ONCE = 100
 # Times pass through JSON, which may round them.
 _SAME_TIME = 0.001
 MICROSECONDS = 1_000_000
+# Longer than every window of a second, however wide, and than a reservation outlives its slot. The state and the slot
+# of an older message matter no more: of these only the times are read.
+LAST_SECONDS = 2.0
 _LEFT = [state for state in State if state not in (State.RESERVED, State.SENDING, *WITHOUT_SLOT)]
 
 _owner: Any = sa.bindparam("of_owner")
@@ -62,63 +66,49 @@ def _json(columns: tuple[str, ...], source: Any, condition: ColumnElement[bool])
     return sa.select(json_list(row)).select_from(source).where(condition).scalar_subquery()
 
 
-def _is_recent() -> Any:
-    return sa.and_(messages.c.account == account, messages.c.at > now() - LONGEST_WINDOW)
+_is_of_account = messages.c.account == account
+# A message with an outcome has left in its slot.
+_is_ahead = sa.or_(messages.c.created > now(), sa.and_(is_in(*_LEFT), messages.c.at > now() + LEFT_EARLY))
+_of_last_seconds = messages.c.at > now() - LAST_SECONDS
+_may_change = sa.and_(_of_last_seconds, sa.or_(is_in(State.RESERVED, State.SENDING), _is_ahead))
 
 
-def _was_written_ahead(source: Any) -> ColumnElement[bool]:
-    # Asked once: SQLite would call this process's clock for every row of a full minute.
-    time = sa.select(now()).scalar_subquery()
-    return sa.or_(
-        source.c.created > time,
-        sa.and_(is_in(State.SENDING, column=source.c.state), source.c.updated > time),
-        # Waiting messages take another slot anyway; those with an outcome have left in their slots.
-        sa.and_(is_in(State.RESERVED, column=source.c.state), source.c.at > time),
-        sa.and_(is_in(*_LEFT, column=source.c.state), source.c.at > time + LEFT_EARLY),
-    )
+def _left(is_left: ColumnElement[bool]) -> Any:
+    """Return how many microseconds ago messages of the last minute left, by number.
 
-
-def _slots(source: Any) -> Any:
-    """Return when the account's recent messages left, by number, and the rows of those whose state or slot matters.
-
-    Nearly all messages of a full minute have left. Of these only the times are read, as whole microseconds.
+    Of a full minute these are nearly all. They are read from the index alone.
     """
-    is_undecided = sa.or_(
-        is_in(State.RESERVED, State.SENDING, column=source.c.state),
-        source.c.key.is_not_distinct_from(key_),
-        _was_written_ahead(source),
-    )
-    has_left = sa.and_(sa.not_(is_undecided), is_in(*_LEFT, column=source.c.state))
-    at = sa.cast(source.c.at * MICROSECONDS, sa.BigInteger)
-    of_number = (
-        sa.select(
-            source.c.number,
-            json_list(sa.case((has_left, at))).label("left"),
-            json_list(sa.case((is_undecided, json_row(*(source.c[name] for name in SLOT_COLUMNS))))).label("rows"),
-        )
-        .group_by(source.c.number)
-        .subquery()
-    )
-    return sa.select(json_list(json_row(*of_number.c))).scalar_subquery()
+    ago = sa.cast((now() - messages.c.at) * MICROSECONDS, sa.BigInteger)
+    is_recent = sa.and_(is_by_number(account), messages.c.at > now() - LONGEST_WINDOW)
+    rows = sa.select(messages.c.number, json_list(ago).label("left"))
+    return rows.where(is_recent, is_in(*_LEFT, State.SENDING), is_left).group_by(messages.c.number)
 
 
-def _question(recent: Any) -> Any:
+def _question(is_read_whole: ColumnElement[bool], *, for_update: bool = False) -> Any:
+    """Return the question for all that a reservation depends on.
+
+    :param is_read_whole: of which messages the rows are read; of the others of the minute, only the times.
+    """
+    rows = sa.select(*(messages.c[name] for name in SLOT_COLUMNS)).where(_is_of_account, is_read_whole)
+    changing = (rows.with_for_update() if for_update else rows).subquery()
+    left = _left(sa.not_(is_read_whole)).subquery()
     return sa.select(
         now().label("now"),
         next_id().label("next_id"),
         _json(ACCOUNT_COLUMNS, accounts, accounts.c.account == account).label("account"),
         _json(("account", "clock_set_by"), accounts, accounts.c.clock_set_by != 0).label("clock_set_by"),
         _json(COLUMNS, messages, is_of_message).label("message"),
-        _slots(recent).label("slots"),
+        sa.select(json_list(json_row(*changing.c))).scalar_subquery().label("changing"),
+        sa.select(json_list(json_row(*left.c))).scalar_subquery().label("left"),
     )
 
 
-_recent = sa.select(*(messages.c[name] for name in (*SLOT_COLUMNS, "key"))).where(_is_recent())
-
-BEFORE_RESERVING = _question(_recent.subquery())
+BEFORE_RESERVING = _question(_may_change)
 """Everything that a reservation depends on."""
 
-BEFORE_RESERVING_FOR_ALERT = _question(_recent.with_for_update().cte())
+# PostgreSQL reads a row again after it has waited for its lock. If the state decided here, a message that is settled
+# meanwhile would be in neither half.
+BEFORE_RESERVING_FOR_ALERT = _question(_of_last_seconds, for_update=True)
 """The same, and no message of the account can be started until the alert has its slot: it may displace one."""
 
 
@@ -217,12 +207,22 @@ def _shifted(by: Any, *conditions: ColumnElement[bool]) -> Any:
     )
 
 
-SHIFT_BACK = _shifted(-_by, _is_recent(), _was_written_ahead(messages))
+SHIFT_BACK = _shifted(
+    -_by,
+    _is_of_account,
+    messages.c.at > now() - LONGEST_WINDOW,
+    sa.or_(
+        _is_ahead,
+        sa.and_(is_in(State.SENDING), messages.c.updated > now()),
+        # Waiting messages take another slot anyway.
+        sa.and_(is_in(State.RESERVED), messages.c.at > now()),
+    ),
+)
 """Follow a clock that was set back: rows written by the clock that was ahead keep their age."""
 
 SHIFT_AHEAD = _shifted(
     _by,
-    messages.c.account == account,
+    _is_of_account,
     messages.c.at > now() - LONGEST_WINDOW - _by,
     messages.c.at <= now() + LONGEST_LEAD - _by,
     sa.or_(

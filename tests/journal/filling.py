@@ -15,24 +15,24 @@ _COUNTED = {
 # The seventh in a hundred was refused, the eighth released; eighty in all are in doubt.
 _MESSAGES = {
     "id": "n",
-    "account": "{digest} || n % 3",
-    "number": "{digest} || n % 24",
+    "account": "{digest} || (n % 3)",
+    "number": "{digest} || (n % 24)",
     "at": "{now} - {days} * 86400.0 * ({rows} - n) / {rows}",
     "state": "CASE WHEN n % {rarely} = 5 THEN 'in_doubt' WHEN n % 100 = 7 THEN 'refused' WHEN n % 100 = 8 "
     "THEN 'released' ELSE 'sent' END",
     "key": "CASE WHEN n % 100 <> 8 THEN {digest} || n END",
     "owner": "'owner ' || n",
-    "digest": "{digest} || n % 9973",
+    "digest": "{digest} || (n % 9973)",
     "recipient_tail": "'7777'",
     "detail": "'{{{detail}}}'",
     "deadline": "{now}",
     "created": "{now} - {days} * 86400.0 * ({rows} - n) / {rows} - 1",
     "updated": "{now} - {days} * 86400.0 * ({rows} - n) / {rows} + 1",
-    "recipient": "{digest} || n % 5003",
+    "recipient": "{digest} || (n % 5003)",
     "priority": "CASE WHEN n % 100 = 0 THEN 1 ELSE 0 END",
-    "dag_id": "CASE WHEN n % {rarely} = 3 THEN 'rare' ELSE 'dag ' || n % 20 END",
-    "run_id": "'scheduled__2026-11-25T' || n / 997",
-    "task_id": "'task ' || n % 7",
+    "dag_id": "CASE WHEN n % {rarely} = 3 THEN 'rare' ELSE 'dag ' || (n % 20) END",
+    "run_id": "'scheduled__2026-11-25T' || (n / 997)",
+    "task_id": "'task ' || (n % 7)",
     "body_key": "CASE WHEN n % 2 = 0 THEN {digest} || n END",
 }
 _OTHERS = {
@@ -41,7 +41,8 @@ _OTHERS = {
     "dialogtech_alerts": {"key": "{digest} || n", "claim": "'claim ' || n", "claimed_at": "{now}",
                           "cooldown_ends": "{now} - 4000 * n", "reported": "0",
                           "suppressed": "CASE WHEN n % 50 = 0 THEN 1 ELSE 0 END", "message_key": "{digest} || n"},
-    "dialogtech_alert_grants": {"claim": "'claim ' || n", "recipient": "{digest} || n % 50", "at": "{now} - n / 10.0"},
+    "dialogtech_alert_grants": {"claim": "'claim ' || n", "recipient": "{digest} || (n % 50)",
+                                "at": "{now} - n / 10.0"},
 }  # fmt: skip
 DIGEST = "d" * 54
 _DETAIL = '"status": "sent", "to": "…7777", "from": "…2111", "segments": 1, "xml": "' + "x" * 220 + '"'

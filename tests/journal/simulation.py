@@ -159,7 +159,8 @@ class Schedule:
             account="[]",
             clock_set_by="[]",
             message=json.dumps([[row[name] for name in COLUMNS] for row in own]),
-            slots=json.dumps([["any", "[]", f"[{','.join(map(_as_json, rows))}]"]]),
+            changing=f"[{','.join(map(_as_json, rows))}]",
+            left="[]",
         )
 
     def _write(self, statement: Any, values: dict[str, Any]) -> None:

@@ -56,11 +56,12 @@ def reading_before(step):
     return readings
 
 
-def plan(planner, *rows, earlier=None, account=None, head_start=0.1, step=None):
-    undecided = json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows])
+def plan(planner, *rows, left=(), earlier=None, account=None, head_start=0.1, step=None):
+    changing = json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows])
     answer = SimpleNamespace(
         next_id=100,
-        slots=json.dumps([["any", "[]", undecided]]),
+        changing=changing,
+        left=json.dumps([[number_name("account", NUMBER), json.dumps([round(1e6 * (NOW - at)) for at in left])]]),
         message=json.dumps([[earlier[name] for name in COLUMNS]] if earlier else []),
         account=json.dumps([account] if account else []),
         clock_set_by="[]",
@@ -81,6 +82,14 @@ def test_the_time_that_the_steps_take_is_no_waiting(max_wait, is_taken):
         assert isinstance(found, WaitTooLong)
         assert found.sendable_at.timestamp() == pytest.approx(NOW + 1.4)
         assert writes == []
+
+
+@pytest.mark.parametrize(("owner", "is_counted"), [("our first one", False), ("theirs", True)])
+def test_a_message_that_did_not_leave_takes_no_place_in_the_minute_that_its_start_was_in(owner, is_counted):
+    left = [NOW - 50 + n for n in range(36)]
+    earlier = a_row(99, state="sending", at=left[20], deadline=NOW - GRACE - 1, owner=owner)
+    found, _ = plan(a_planner(after="our first one", resend=True), left=left, earlier=earlier)
+    assert found.at == pytest.approx(left[0] + LONGEST_WINDOW if is_counted else NOW + 0.1, abs=1e-5)
 
 
 @pytest.mark.parametrize("state", ["reserved", "in_doubt", "throttled"])
@@ -276,7 +285,7 @@ def test_a_clock_that_was_set_ahead_and_back_makes_the_account_wait_for_a_minute
 
 def test_a_row_that_is_written_anew_notes_that_the_clock_was_set_ahead():
     held = Reservation(1, "ours", number_name("account", NUMBER), NOW - 3605, 45.0)
-    answer = SimpleNamespace(next_id=100, slots="[]", message="[]", account="[]", clock_set_by="[]")
+    answer = SimpleNamespace(next_id=100, changing="[]", left="[]", message="[]", account="[]", clock_set_by="[]")
     planner = a_planner(readings=reading_before(3600.0))
     writes = planner.restore(answer, Reading(NOW, 50.0, 0.01), State.SENT, "{}", held)
     assert [write.sql for write in writes] == [
@@ -397,7 +406,7 @@ def plan_by_body(*earlier, **options):
     request = SlotRequest("key", (NUMBER,), RECIPIENT, "Hello", body_key="body")
     planner = Planner(request.named("account"), RateLimits(), owner="ours", **options)
     message = json.dumps([[row[name] for name in COLUMNS] for row in earlier])
-    answer = SimpleNamespace(next_id=100, slots="[]", message=message, account="[]", clock_set_by="[]")
+    answer = SimpleNamespace(next_id=100, changing="[]", left="[]", message=message, account="[]", clock_set_by="[]")
     return planner, answer
 
 

@@ -1,3 +1,4 @@
+import json
 import threading
 import time
 
@@ -8,9 +9,9 @@ from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
-from airflow_provider_dialogtech.journal.schema import accounts
+from airflow_provider_dialogtech.journal.schema import accounts, messages
 from airflow_provider_dialogtech.journal.store import Store
-from tests.journal.looking import edit, rows
+from tests.journal.looking import database, edit, rows
 
 pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
 
@@ -26,6 +27,25 @@ def test_a_message_that_has_started_is_neither_displaced_nor_taken_over(store_ur
     values = {"of_id": held.id} if name == "DISPLACE" else {"of_id": held.id, "of_owner": held.owner}
     assert not store.do(Statement(getattr(statements, name), values))
     assert journal.find("key").state == "sending"
+
+
+def test_an_alert_sees_a_message_that_is_settled_while_it_waits_for_the_row(postgres_url):
+    store = Store(postgres_url)
+    journal = MessageJournal(store, "account", RateLimits())
+    held = journal.reserve(SlotRequest("key", ("5554332111",), "5556667777", "Hello"))
+    edit(postgres_url, state="sending")
+    question = Statement(
+        statements.BEFORE_RESERVING_FOR_ALERT, {"of_account": "account", "of_key": "another", "of_body_key": None}
+    )
+    found = []
+    asking = threading.Thread(target=lambda: store.locked("account", question, lambda row, _: (found.append(row), [])))
+    with database(postgres_url) as settling:
+        settling.execute(messages.update().values(state="sent"))
+        asking.start()
+        asking.join(0.3)
+        assert found == []
+    asking.join(10)
+    assert [(row[0], row[3]) for row in json.loads(found[0].changing)] == [(held.id, "sent")]
 
 
 def test_no_message_starts_between_an_alerts_reading_of_the_line_and_its_displacing(store_url):

@@ -73,6 +73,7 @@ CREATE INDEX dialogtech_messages_body_key ON dialogtech_messages (body_key) WHER
 CREATE INDEX dialogtech_messages_dag_at ON dialogtech_messages (dag_id, at)
 CREATE INDEX dialogtech_messages_namespace_at ON dialogtech_messages (namespace, at)
 CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at, dag_id, task_id, namespace) WHERE state <> 'sent'
+CREATE INDEX dialogtech_messages_number_at ON dialogtech_messages (account, number, at, state, created) WHERE false
 CREATE INDEX dialogtech_messages_run_at ON dialogtech_messages (run_id, at)
 CREATE INDEX dialogtech_messages_task_dag_at ON dialogtech_messages (namespace, task_id, dag_id, at)
 -- SQLite
@@ -150,5 +151,6 @@ CREATE INDEX dialogtech_messages_body_key ON dialogtech_messages (body_key) WHER
 CREATE INDEX dialogtech_messages_dag_at ON dialogtech_messages (dag_id, at)
 CREATE INDEX dialogtech_messages_namespace_at ON dialogtech_messages (namespace, at)
 CREATE INDEX dialogtech_messages_not_sent ON dialogtech_messages (state, at, dag_id, task_id, namespace) WHERE state <> 'sent'
+CREATE INDEX dialogtech_messages_number_at ON dialogtech_messages (account, number, at, state, created)
 CREATE INDEX dialogtech_messages_run_at ON dialogtech_messages (run_id, at)
 CREATE INDEX dialogtech_messages_task_dag_at ON dialogtech_messages (namespace, task_id, dag_id, at)
