@@ -384,6 +384,9 @@ def _decoded_wrongly(names: str) -> tuple[str, str] | None:
 
 # é, £, ’ and emoji as cp1252 shows them. In correct text these characters do not stand side by side.
 _DECODED_WRONGLY = re.compile("[ÃÂ][¡-º¼-¿]|â€|ðŸ")
+# In Mac Roman, the ’é of l’école is also the UTF-8 of an Armenian letter. Of Greek, Cyrillic, Hebrew and Arabic, words
+# are longer than one letter.
+_LIKELY = re.compile("[\u0080-\u017f\u0218-\u021b\u0900-\U0010ffff]|[\u0370-\u045f\u05d0-\u06ff]{2}")
 
 
 def undecoded(text: str) -> str:
@@ -394,6 +397,6 @@ def undecoded(text: str) -> str:
         return found[0]
     for encoding in ("cp1252", "latin-1", "mac_roman", "cp437"):
         with suppress(UnicodeError):
-            text.encode(encoding).decode()
-            return str(re.findall(r"[^\x00-\x7f]+", text)[0])
+            if _LIKELY.search(text.encode(encoding).decode()):
+                return str(re.findall(r"[^\x00-\x7f]+", text)[0])
     return ""

@@ -190,6 +190,10 @@ SENT = {
     "a tab-separated file read as one": (read("to\tname\n5556667777\tAda\n", delimiter="\t"), {ADA: "Hi Ada"}),
     "UTF-16 read as it": (read("to,name\n5556667777,Zoë\n", "utf-16", "utf-16"), {ADA: "Hi Zoë"}),
     "cp1252 read as it": (read("to,name\n5556667777,Zoë\n", "cp1252", "cp1252"), {ADA: "Hi Zoë"}),
+    "a French apostrophe before é": ([{"to": ADA, "name": "l’école"}], {ADA: "Hi l’école"}),
+    "a non-breaking space behind ß": ([{"to": ADA, "name": "Gruß\xa0Ada"}], {ADA: "Hi Gruß\xa0Ada"}),
+    "an ellipsis behind a capital": ([{"to": ADA, "name": "PIÙ…"}], {ADA: "Hi PIÙ…"}),
+    "a dash before É": ([{"to": ADA, "name": "Paris–Évry"}], {ADA: "Hi Paris–Évry"}),
     "quotes and a comma in a name": (read('to,name\n5556667777,"King, Ada"\n'), {ADA: "Hi King, Ada"}),
     "a number with an apostrophe": (read("to,name\n'5556667777,Ada\n"), {ADA: "Hi Ada"}),
     "a number as a formula": (read('to,name\n"=""5556667777""",Ada\n'), {ADA: "Hi Ada"}),
@@ -522,6 +526,10 @@ REFUSED = {
         f"{ONE_BAD}in its message, √´ is UTF-8 in another encoding; ",
     ),
     "UTF-8 read by DOS": ([{"to": ADA, "name": "Zo├½"}], f"{ONE_BAD}in its message, ├½ is UTF-8 in another encoding; "),
+    "UTF-8 read by a Mac, in Russian": (
+        [{"to": ADA, "name": "–ê–Ω–Ω–∞"}],
+        f"{ONE_BAD}in its message, –ê–Ω–Ω–∞ is UTF-8 in another encoding; ",
+    ),
     "UTF-8 read as cp1252, in a Polish name": (
         read("to,name\n5556667777,Michał\n", "utf-8", "cp1252"),
         f"{ONE_BAD}in its message, Å‚ is UTF-8 in another encoding; open the file with utf-8-sig. Correct",
