@@ -309,7 +309,7 @@ def _is_misspelt_variable(name: str) -> bool:
     if parts[0].upper() == "AIRFLOW" and len(parts) > 1 and _means_section(parts[1]):
         return True
     # Kubernetes sets others, such as AIRFLOW_DIALOGTECH_PORT for a service of that name.
-    whole = f"AIRFLOW__{name}" if len(parts) > 1 else name
+    whole = f"AIRFLOW__{name}" if parts[0].upper() == SECTION.upper() else name
     return SECTION in name.lower() and normalized(whole) in _WORDS_OF_VARIABLES
 
 

@@ -89,6 +89,7 @@ def test_a_wrong_default_of_airflows_own_is_named(monkeypatch):
         ("AIRFLOW__DIALOG_TECH__NAMESPACE", "AIRFLOW__DIALOGTECH__NAMESPACE"),
         ("AIRFLOW__DIALOGTECH_SMS__CONN_IDS", "AIRFLOW__DIALOGTECH__CONN_IDS"),
         ("DIALOGTECH__JOURNAL_URL", "AIRFLOW__DIALOGTECH__JOURNAL_URL"),
+        ("AIRFLOW_DIALOGTECH__JOURNAL_URL", "AIRFLOW__DIALOGTECH__JOURNAL_URL"),
     ],
 )
 def test_a_misspelt_variable_is_refused_with_the_nearest_known_one(monkeypatch, variable, nearest):
