@@ -17,7 +17,7 @@ _MINUTE = 60.0
 _DAY = 86400.0
 
 id_: Any = sa.bindparam("of_id")
-account: Any = sa.bindparam("of_account")
+account: Any = sa.bindparam("of_account", type_=sa.String)
 key_: Any = sa.bindparam("of_key")
 
 

@@ -133,12 +133,14 @@ def test_a_fork_in_the_middle_of_a_commit_to_a_file_harms_neither_the_commit_nor
     monkeypatch.setattr(sqlite, "_FORK_SECONDS", 0.1)
     path = sqlite.path_of(sqlite_url)
     write(Store(sqlite_url), "before")
-    with a_thread_that_writes(sqlite_url), closing(sqlite3.connect(path)) as reader:
+    with closing(sqlite3.connect(path)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM sqlite_master").fetchall()  # no commit ends before this does
-        while not path.with_name(f"{path.name}-journal").stat().st_size:
-            time.sleep(0.001)
-        assert exit_code_of_child(sqlite_url) == 7
+        with a_thread_that_writes(sqlite_url):
+            while not path.with_name(f"{path.name}-journal").stat().st_size:
+                time.sleep(0.001)
+            assert exit_code_of_child(sqlite_url) == 7
+            reader.rollback()
     assert {row.account for row in rows(sqlite_url, accounts)} == {"before", "parent"}
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
