@@ -102,8 +102,9 @@ class EarlierAttempt:
 
 # For how many seconds an outcome is written again while the journal is unavailable.
 WRITE_WITHIN = 60.0
-# A process checks this many of its newest outcomes if the journal has lost something: those of a minute.
-RECENT = 256
+# If the journal has lost something, a process checks its own newest outcomes: at most this old, and at most this many.
+RECENT_SECONDS = 60.0
+MOST_RECENT = 256
 _IN_WORDS: dict[Outcome, str] = {
     "sent": "was sent",
     "refused": "was refused",
@@ -118,7 +119,7 @@ class OutcomeWriter:
     def __init__(self, journal: MessageJournal, clock: Clock) -> None:
         self._journal = journal
         self._clock = clock
-        self._recent: deque[tuple[Attempts, str, Callable[..., None]]] = deque(maxlen=RECENT)
+        self._recent: deque[tuple[float, Attempts, str, Callable[[], None]]] = deque(maxlen=MOST_RECENT)
 
     def settle(
         self,
@@ -141,7 +142,7 @@ class OutcomeWriter:
         settle = partial(self._settle, attempts, held, outcome, detail, took=took, pause=pause)
         is_written = self._write(attempts, _IN_WORDS[outcome], "will", settle)
         if is_written and outcome in {"sent", "in_doubt"}:
-            self._recent.append((attempts, _IN_WORDS[outcome], settle))
+            self._recent.append((self._clock.monotonic(), attempts, _IN_WORDS[outcome], settle))
         return is_written
 
     def check_recent(self, held: Reservation) -> None:
@@ -159,11 +160,15 @@ class OutcomeWriter:
         self._write(attempts, "was not sent", "may", partial(self._release, attempts, attempts.unsent, timeout))
 
     def _write_recent(self) -> None:
-        recent, self._recent = self._recent, deque(maxlen=RECENT)
-        until = self._clock.monotonic() + WRITE_WITHIN
-        for attempts, what, settle in [*recent]:
-            if self._clock.monotonic() > until or not self._write(attempts, what, "will", settle):
-                return
+        now = self._clock.monotonic()
+        recent = [each for each in self._recent if each[0] > now - RECENT_SECONDS]
+        # Writing one that is lost comes back here, and finds nothing to do.
+        self._recent = deque(maxlen=MOST_RECENT)
+        for _, attempts, what, settle in recent:
+            if self._clock.monotonic() < now + WRITE_WITHIN:
+                self._write(attempts, what, "will", settle)
+        # The journal may lose them once more, and those that could not be written are tried again then.
+        self._recent = deque([*recent, *self._recent], maxlen=MOST_RECENT)
 
     def _settle(
         self, attempts: Attempts, held: Reservation, outcome: Outcome, detail: Mapping[str, Any], **options: Any

@@ -43,6 +43,9 @@ _SLA_ARGUMENTS = ("dag", "task_list", "blocking_task_list", "slas", "blocking_ti
 # Every context of a callback has one of them.
 _IN_A_CONTEXT = {"ti", "dag", "dag_run"}
 
+# What Python and pandas write for no value.
+_NOTHING = frozenset({"None", "nan", "NaT", "<NA>"})
+
 
 class DialogTechSmsNotifier(BaseNotifier):
     """Send an alert about a task or a DAG, at most one message per recipient and cooldown.
@@ -260,7 +263,7 @@ class _Rendered:
             if _is_text(written):
                 body = str(written).strip()[:LONGEST_READ]
                 # A body of invisible characters alone is not sendable, and a template that is None says nothing.
-                is_nothing = is_missing(body) and written != self._notifier.message
+                is_nothing = body in _NOTHING and written != self._notifier.message
                 return ("" if is_nothing or not clean(body) else body), ""
             # As every notifier's, a template that is a function may return anything.
             name, problem = type_name(written), f"returned a {type_name(written)}, not text"
