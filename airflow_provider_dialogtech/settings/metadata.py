@@ -61,14 +61,14 @@ def access() -> Access:
 
 def has_journal() -> bool:
     """Return whether it has the journal's tables: opening the journal would create them."""
-    from airflow.utils.session import create_session
+    from airflow import settings
     from sqlalchemy import inspect
 
     from airflow_provider_dialogtech.journal.schema import journal_version
 
-    with create_session(scoped=False) as session:
-        inspector: Any = inspect(session.connection())
-        return bool(inspector.has_table(journal_version.name, schema=access().schema or None))
+    # Not in a session: Airflow 2 has only that of the caller.
+    inspector: Any = inspect(settings.engine)
+    return bool(inspector.has_table(journal_version.name, schema=access().schema or None))
 
 
 def _connect_args(conf: Any) -> dict[str, Any]:
