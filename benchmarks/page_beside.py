@@ -1,6 +1,6 @@
-"""What does sending lose while the page Messages is open over an old journal of 1.5 million rows?
+"""What does sending lose while the page Messages is open three times over an old journal of 1.5 million rows?
 
-A list is sent in turns, with the page and without it. The page asks as often as it does in a browser, for what is read
+A list is sent in turns, with open pages and without. Each page asks as often as it does in a browser, for what is read
 longest: messages in doubt of 90 days, by a user who may see some DAGs only. The sandbox records when messages arrive.
 
     python -m benchmarks.page_beside --help
@@ -89,25 +89,28 @@ def refresh_page(url: str, is_open: Any, told: Any) -> None:
 
 
 @contextmanager
-def page(url: str) -> Iterator[tuple[Any, Any]]:
-    """Run a page's process; give what opens and closes it, and the times of its refreshes."""
+def open_pages(url: str, count: int) -> Iterator[tuple[Any, Any]]:
+    """Run the processes of open pages; give what opens and closes them, and the times of their refreshes."""
     is_open, told = _processes.Event(), _processes.Queue()
-    process = _processes.Process(target=refresh_page, args=(url, is_open, told), daemon=True)
-    process.start()
-    told.get()  # to start takes a second of processor time, which is not measured
+    pages = [_processes.Process(target=refresh_page, args=(url, is_open, told), daemon=True) for _ in range(count)]
+    for page in pages:
+        page.start()
+    for _ in pages:
+        told.get()  # to start takes a second of processor time, which is not measured
     try:
         yield is_open, told
     finally:
-        process.kill()
-        process.join()
+        for page in pages:
+            page.kill()
+            page.join()
 
 
-def measure(sandbox: RunningSandbox, url: str, rounds: int, seconds: float) -> str:
-    """Send in turns with the page and without it; return a line of the table."""
+def measure(sandbox: RunningSandbox, url: str, pages: int, rounds: int, seconds: float) -> str:
+    """Send in turns with open pages and without; return a line of the table."""
     rates: dict[bool, list[float]] = {False: [], True: []}
-    with page(url) as (is_open, told):
+    with open_pages(url, pages) as (is_open, told):
         for place in range(2 * rounds):
-            # The first of two turns is with the page, then without it.
+            # The first of two turns is with the pages, then without them.
             opened = place % 4 in {0, 3}
             (is_open.set if opened else is_open.clear)()
             rates[opened].append(a_list(sandbox, url, PER_SECOND, seconds)[0])
@@ -127,6 +130,7 @@ def _in_words(rates: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_500_000)
+    parser.add_argument("--pages", type=int, default=3, help="how many are open")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=40, help="how long each turn sends")
     parser.add_argument("--only", help="SQLite or PostgreSQL")
@@ -139,11 +143,12 @@ def main() -> None:
         running_sandbox(numbers=(NUMBER,), latency=0.08, arguments=raised) as sandbox,
     ):
         urls = {"SQLite": f"sqlite:///{folder}/old.db", "PostgreSQL": postgres("old")}
-        print("| journal | messages per second without it | with it | share | refresh: median, longest | failed |")
+        print("| journal | messages per second without pages | with them | share | refresh: median, longest | failed |")
         print("|---|---|---|---|---|---|")
         for name in [chosen.only] if chosen.only else urls:
             fill(urls[name], chosen.rows)
-            print(f"| {name} | {measure(sandbox, urls[name], chosen.rounds, chosen.seconds)} |", flush=True)
+            measured = measure(sandbox, urls[name], chosen.pages, chosen.rounds, chosen.seconds)
+            print(f"| {name} | {measured} |", flush=True)
 
 
 if __name__ == "__main__":

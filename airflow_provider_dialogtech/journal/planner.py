@@ -130,9 +130,10 @@ class Planner:
         rows = _changing(row)
         found = ([*values, now] for values in json.loads(row.message))
         earlier = earlier_attempt(found, self.request.body_key)
-        # While it was ahead, the clock has written some messages.
+        # While it was ahead, the clock has written some messages. So has a statement that reached the store after this
+        # one and was committed before this one read.
         by = max(map(_written, rows), default=now) - now
-        if by < _CLOCK_ERROR:
+        if by < _CLOCK_ERROR + reading.took:
             return rows, earlier, *self._account(row, reading)
         # Waiting messages take another slot anyway, because their processes have noticed it as well.
         moved = [row for row in rows if _written(row) > now or (row["state"] == State.RESERVED and row["at"] > now)]

@@ -1,6 +1,7 @@
 """A clock that is set ahead is noted by whoever reads it first, and stays noted until a commit: on both stores."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -12,7 +13,8 @@ from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
-from airflow_provider_dialogtech.journal.schema import messages
+from airflow_provider_dialogtech.journal.schema import messages, now
+from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from tests.journal.looking import change, database, rows
 
@@ -255,3 +257,28 @@ def test_a_step_is_not_noted_twice_by_a_process_that_is_new_to_the_account_and_h
     MessageJournal(one._store, "another account", LIMITS).reserve(a_request("not noted twice", is_held_back=True))
     clock.set(later)
     assert other_of_two.reserve(a_request("next")).due - clock.monotonic() > A_MINUTE
+
+
+def test_a_message_that_is_started_while_another_question_waits_to_read_is_no_sign_of_a_set_clock(postgres_url):
+    first, waiting, other = (MessageJournal(Store(postgres_url), "account", LIMITS) for _ in range(3))
+    started, reserved = first.reserve(a_request("started")), waiting.reserve(a_request("waiting", one_number=True))
+    with ThreadPoolExecutor() as pool, database(postgres_url) as connection:
+        other.reserve(a_request("so that it is open"))
+        connection.execute(sa.text("LOCK TABLE dialogtech_messages IN ACCESS EXCLUSIVE MODE"))
+        asked = pool.submit(other.reserve, a_request("other"))
+        _wait_until_one_waits(connection)
+        time.sleep(0.05)
+        is_started = messages.update().where(messages.c.id == started.id)
+        connection.execute(is_started.values(state=State.SENDING.value, updated=now()))
+        connection.commit()
+        asked.result(10)
+    (row,) = (row for row in rows(postgres_url) if row.id == reserved.id)
+    assert row.at == reserved.at
+
+
+def _wait_until_one_waits(connection):
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'dialogtech_messages'::regclass")
+    until = time.monotonic() + 10
+    while not connection.execute(waiting).scalar():
+        assert time.monotonic() < until
+        time.sleep(0.01)
