@@ -45,12 +45,29 @@ class Reading:
 
     :param now: what it said, in seconds since 1970.
     :param at: the same moment on this process's monotonic clock.
-    :param took: how many seconds the question and its answer took; the moment lies between them.
+    :param took: how many seconds the question and its answer were on their way; the moment lies between them.
+    :param answered_in: how many seconds after that moment the store had its answer, which may show what was written
+        meanwhile.
     """
 
     now: float
     at: float
     took: float
+    answered_in: float = 0.0
+
+    @classmethod
+    def of(cls, row: Any, asked: float, answered: float) -> Reading:
+        """Return the reading that a question for the time was.
+
+        :param row: its answer, with the store's time in `now`, and in `answered_at` when the store had the answer.
+        :param asked: when it was asked, on this process's monotonic clock.
+        :param answered: when the answer came.
+        """
+        # A clock that is set while it is asked says anything. An older server does not say when it had its answer.
+        answered_at = getattr(row, "answered_at", None) or row.now
+        answered_in = min(max(0.0, answered_at - row.now), answered - asked)
+        took = answered - asked - answered_in
+        return cls(row.now, asked + took / 2, took, answered_in)
 
     @property
     def offset(self) -> float:
@@ -166,11 +183,9 @@ def note_questions(engine: Engine, clock: Clock) -> None:
 
 
 def ask_for_time(connection: Connection, question: Statement, clock: Clock) -> tuple[Row[Any], Reading]:
-    """Ask a question with the store's time in its column `now`; return its row, and when that time was read.
+    """Ask a question with the store's time in `now` and `answered_at`; return its row, and when that time was read.
 
     :param connection: one of an engine whose questions are noted.
     """
     row = connection.execute(question.sql, dict(question.values)).one()
-    asked = connection.info["asked"]
-    took = clock.monotonic() - asked
-    return row, Reading(row.now, asked + took / 2, took)
+    return row, Reading.of(row, connection.info["asked"], clock.monotonic())

@@ -370,9 +370,9 @@ def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits
     planning = Planning(Planner(request.named(account), limits, owner=""))
     asked = store.clock.monotonic()
     (row,) = store.ask(planning.question)
-    took = store.clock.monotonic() - asked
-    store.timing.first_answer(took)
-    answer, _ = planning.planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
+    reading = Reading.of(row, asked, store.clock.monotonic())
+    store.timing.first_answer(reading.took)
+    answer, _ = planning.planner.plan(row, reading, store.timing.head_start(0.0))
     if answer is None or isinstance(answer, DialogTechError):
         raise answer or JournalUnavailable(_SET_AGAIN)
     return _with_its_number(answer, request, account) if isinstance(answer, Reservation) else answer

@@ -20,6 +20,7 @@ from airflow_provider_dialogtech.journal.queries import account, id_, is_in, is_
 from airflow_provider_dialogtech.journal.records import COLUMNS, LONGEST_LEAD
 from airflow_provider_dialogtech.journal.schema import (
     accounts,
+    answered_at,
     is_by_number,
     journal_version,
     json_list,
@@ -100,6 +101,7 @@ def _question(is_read_whole: ColumnElement[bool], *, for_update: bool = False) -
         _json(COLUMNS, messages, is_of_message).label("message"),
         sa.select(json_list(json_row(*changing.c))).scalar_subquery().label("changing"),
         sa.select(json_list(json_row(*left.c))).scalar_subquery().label("left"),
+        answered_at().label("answered_at"),
     )
 
 
@@ -339,7 +341,7 @@ SETTLE = ByStore(
 
 # The store itself
 
-NOW = sa.select(now().label("now"))
+NOW = sa.select(now().label("now"), answered_at().label("answered_at"))
 VERSION_IN_POSTGRES = sa.select(sa.func.max(journal_version.c.version).label("version"))
 VERSION_IN_SQLITE = sa.text("SELECT user_version AS version FROM pragma_user_version")
 REMOVE_ACCOUNT = accounts.delete().where(accounts.c.account == account)

@@ -56,7 +56,7 @@ def reading_before(step):
     return readings
 
 
-def plan(planner, *rows, left=(), earlier=None, account=None, head_start=0.1, step=None):
+def plan(planner, *rows, left=(), earlier=None, account=None, head_start=0.1, step=None, answered_in=0.0):
     changing = json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows])
     answer = SimpleNamespace(
         next_id=100,
@@ -67,7 +67,7 @@ def plan(planner, *rows, left=(), earlier=None, account=None, head_start=0.1, st
         clock_set_by="[]",
     )
     planner = replace(planner, readings=ClockReadings() if step is None else reading_before(step))
-    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01), head_start)
+    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01, answered_in), head_start)
     return found, [(write.sql, dict(write.values)) for write in writes]
 
 
@@ -462,8 +462,14 @@ def test_the_number_whose_slot_comes_first_is_taken():
 
 @pytest.mark.parametrize(("created", "is_shifted"), [(NOW + 0.0105, False), (NOW + 0.012, True)])
 def test_no_clock_was_set_where_a_message_was_written_while_the_question_was_answered(created, is_shifted):
-    _, writes = plan(a_planner(), a_row(state="sent", at=NOW, created=created))
+    _, writes = plan(a_planner(), a_row(state="sent", at=NOW, created=created), answered_in=0.01)
     assert (statements.SHIFT_BACK in sql_of(writes)) == is_shifted
+
+
+def test_the_time_that_the_answer_took_in_the_journal_is_over_before_the_slot():
+    found, _ = plan(a_planner(max_wait=0.0), answered_in=3.0)
+    assert found.at == NOW + 3.1
+    assert found.due == pytest.approx(53.1)
 
 
 def test_what_was_written_at_this_very_moment_stays_where_it_is_when_the_clock_was_set_back():
