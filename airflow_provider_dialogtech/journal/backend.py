@@ -35,8 +35,12 @@ class Access:
     is_asked_each_time: bool = False
 
 
-# The store's clock was set if it gains this many seconds on the process's own clock.
-CLOCK_SET = 1.0
+# The store's clock was set if it gains this many seconds on the process's own clock: the windows of a second have about
+# as much room.
+CLOCK_SET = 0.03
+# Two clocks drift apart by this share of the time, but not by more than a second between two readings.
+DRIFT = 200e-6
+_MOST_DRIFT = 1.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class ClockReadings:
         :param account: whose messages it is read for. Before its own first reading, this process's first one counts.
         :param reading: the new reading.
         :param noted: the sum of the steps that are noted for the account.
-        :return: more than a second or less than minus one, or 0; None for this process's first reading.
+        :return: 0 if what was gained or lost may be drift; None for this process's first reading.
         """
         if self._first is None:
             return None
@@ -100,7 +104,8 @@ class ClockReadings:
         last, noted_then = self._last.get(account, (first, noted_first.get(account, 0.0)))
         step = reading.offset - noted - (last.offset - noted_then)
         # The clock was read at an unknown moment of the query.
-        tolerance = CLOCK_SET + (reading.took + last.took) / 2
+        drift = min(_MOST_DRIFT, DRIFT * (reading.at - last.at))
+        tolerance = CLOCK_SET + drift + (reading.took + last.took) / 2
         return step if abs(step) > tolerance else 0.0
 
     def remember(self, account: str, reading: Reading, noted: float, sums: Mapping[str, float] | None = None) -> None:

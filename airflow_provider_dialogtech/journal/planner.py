@@ -64,7 +64,7 @@ class Planner:
         """
         now, head_start = reading.now, head_start + reading.answered_in
         rows, earlier, account, writes = self._follow_clock(row, reading)
-        if self.request.is_alert and any(write.sql is statements.SHIFT_AHEAD for write in writes):
+        if any(write.sql is statements.SHIFT_AHEAD for write in writes):
             return None, writes
         if earlier is not None and earlier.is_overdue and not self._is_ours_and_unsent(earlier):
             writes.append(Statement(statements.DOUBT, _of(earlier)))
@@ -211,7 +211,7 @@ class Planner:
         elif step > 0 or moved_by:
             unknown += step
             # During a pause nothing is sent; towards its end, the first message may be started.
-            if step > 0 and unknown <= now + records.LONGEST_LEAD:
+            if step > statements.SHORT_STEP and unknown <= now + records.LONGEST_LEAD:
                 # Messages of the last minute seem to be older than they are, so the account waits for a minute.
                 unknown = now + LONGEST_WINDOW
         else:

@@ -17,7 +17,7 @@ from airflow_provider_dialogtech.journal import alert_statements, queries, state
 from airflow_provider_dialogtech.journal.backend import ByStore
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
 from airflow_provider_dialogtech.journal.queries import account, id_, is_in, is_of_message, is_overdue, key_
-from airflow_provider_dialogtech.journal.records import COLUMNS, LONGEST_LEAD
+from airflow_provider_dialogtech.journal.records import ABANDONED, COLUMNS, LONGEST_LEAD
 from airflow_provider_dialogtech.journal.schema import (
     accounts,
     answered_at,
@@ -40,6 +40,8 @@ LONGEST_PAUSE = 60.0
 # A reply that took this much longer than twice the usual time came from a message that may have arrived late.
 MARKEDLY_LATER = 0.05
 _SLOWEST_USUAL = 5.0
+# After a clock was set ahead by no more than this, it is enough to move the messages.
+SHORT_STEP = 1.0
 # A request leaves in its slot as the clock was estimated, and has an outcome afterwards.
 LEFT_EARLY = 0.5
 _PRUNED_AT_ONCE = 100
@@ -226,10 +228,16 @@ SHIFT_AHEAD = _shifted(
     _by,
     _is_of_account,
     messages.c.at > now() - LONGEST_WINDOW - _by,
-    messages.c.at <= now() + LONGEST_LEAD - _by,
     sa.or_(
-        sa.and_(is_in(State.SENDING), messages.c.updated <= now() + LEFT_EARLY - _by),
-        sa.and_(is_in(*_LEFT), messages.c.at <= now() + LEFT_EARLY - _by),
+        sa.and_(
+            messages.c.at <= now() + LONGEST_LEAD - _by,
+            sa.or_(
+                sa.and_(is_in(State.SENDING), messages.c.updated <= now() + LEFT_EARLY - _by),
+                sa.and_(is_in(*_LEFT), messages.c.at <= now() + LEFT_EARLY - _by),
+            ),
+        ),
+        # Once it is moved, a waiting message cannot be started in its old slot.
+        sa.and_(is_in(State.RESERVED), messages.c.at > now() - ABANDONED - _by, _by <= SHORT_STEP),
     ),
 )
 """Follow a clock that was set ahead: messages of the minute before keep their age. Waiting ones reserve anew."""

@@ -29,7 +29,7 @@ A_MINUTE = 55.0  # less what a busy machine takes
 # PostgreSQL finds a function of this name here before its own, once the path says so.
 _SET = """
 CREATE OR REPLACE FUNCTION public.{name}() RETURNS timestamptz LANGUAGE sql AS
-$$ SELECT pg_catalog.{name}() + interval '{ahead} seconds' $$
+$$ SELECT pg_catalog.{name}() + interval '{ahead:.6f} seconds' $$
 """
 
 
@@ -290,3 +290,35 @@ def test_a_message_that_is_started_while_another_question_waits_to_read_is_no_si
         asked.result(10)
     (row,) = (row for row in rows(postgres_url) if row.id == reserved.id)
     assert row.at == reserved.at
+
+
+SHORT_STEPS = [0.06, 0.3, 0.9, -0.06, -0.3, -0.9]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("by", SHORT_STEPS)
+def test_after_a_clock_was_set_by_less_than_a_second_the_next_message_leaves_a_second_later(clock, by, count):
+    """Seen: two messages of one number left within 0.1 s."""
+    processes = [clock.process() for _ in range(count)]
+    for n, process in enumerate(processes):
+        hold_back(process, None) if n else None
+    first = processes[0].reserve(a_request("first", one_number=True))
+    clock.go_on(first.due - clock.monotonic() - 0.02)
+    assert processes[0].start(first, request_timeout=30)
+    processes[0].settle(first, "sent", {})
+    clock.set(by)
+    found = [processes[-1].reserve(a_request(f"next {n}", one_number=True)).due - first.due for n in range(2)]
+    assert 1.0 <= found[0] < 3.0
+    assert found[1] - found[0] >= 1.0
+
+
+@pytest.mark.parametrize("by", SHORT_STEPS)
+def test_a_message_that_waits_while_the_clock_is_set_by_less_than_a_second_keeps_its_distance(clock, by):
+    waiting, noticing = clock.process(), clock.process()
+    hold_back(noticing, None)
+    held = waiting.reserve(a_request("waits", one_number=True))
+    clock.set(by)
+    next_one = noticing.reserve(a_request("next", one_number=True))
+    clock.go_on(max(0.0, held.due - clock.monotonic() - 0.05))
+    is_started = waiting.start(held, request_timeout=30)
+    assert not is_started or abs(next_one.due - held.due) >= 1.0
