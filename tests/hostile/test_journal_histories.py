@@ -370,6 +370,7 @@ which = st.integers(0, 1)
 seconds_to_wait = st.sampled_from((0.01, 0.05, 0.2, 1.0, 1.5, 5.0, 20.0, 61.0))
 outcomes = st.sampled_from(("sent", "sent", "sent", "in_doubt", "refused", "throttled", "unreachable"))
 latencies = st.sampled_from((0.05, 0.3, 1.5, 8.0))
+waits = st.sampled_from((0.0, 0.2, 1.0, 3.0))
 
 
 class Histories(RuleBasedStateMachine):
@@ -407,8 +408,9 @@ class Histories(RuleBasedStateMachine):
     def send(self, process: int, key: int, outcome: str, latency: float, resend: bool) -> None:
         self._send(process, f"key {key}", ACCOUNTS[key % 2], outcome, latency, resend=resend)
 
-    @rule(process=which, account=st.sampled_from(ACCOUNTS), count=st.integers(2, 6))
-    def send_list(self, process: int, account: str, count: int) -> None:
+    @rule(process=which, account=st.sampled_from(ACCOUNTS), count=st.integers(2, 6), waits=waits)
+    def send_list(self, process: int, account: str, count: int, waits: float) -> None:
+        self.processes[process].store.waits = waits
         for _ in range(count):
             self._send(process, f"of a list {next(self.world.count)}", account, "sent", 0.1)
 
@@ -462,9 +464,9 @@ class Histories(RuleBasedStateMachine):
     def lose_answers(self, process: int, count: int) -> None:
         self.processes[process].store.lost_answers = count
 
-    @rule(process=which, seconds=st.sampled_from((0.2, 1.0, 3.0)))
-    def let_a_statement_wait_before_it_reads(self, process: int, seconds: float) -> None:
-        self.processes[process].store.waits = seconds
+    @rule(process=which, waits=waits)
+    def let_the_next_statement_wait_before_it_reads(self, process: int, waits: float) -> None:
+        self.processes[process].store.waits = waits
 
     @rule(process=which)
     def fail_commit(self, process: int) -> None:
