@@ -109,3 +109,13 @@ def test_an_answer_that_is_late_only_on_its_way_back_from_postgresql_makes_no_sl
     held = journal.reserve(a_request("late"))
     proxy.calm()
     assert abs(error_of(held)) < BUSY
+
+
+@pytest.mark.parametrize(("by", "is_started"), [(-0.02, True), (-0.04, False), (0.05, True), (0.15, False)])
+def test_a_message_is_not_started_if_the_journal_s_clock_was_set_while_it_waited(sqlite_url, time, by, is_started):
+    """Set back by 0.06 s, it left too close to those that were reserved since."""
+    store = Store(sqlite_url, clock=time.clock)
+    journal = MessageJournal(store, "account", RateLimits())
+    held = journal.reserve(a_request("waits"))
+    time.set(by)
+    assert journal.start(held, request_timeout=30) == is_started
