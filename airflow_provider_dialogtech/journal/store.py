@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -330,11 +331,7 @@ def _process_of(url: str | URL | Remote, clock: Clock, source: Source | None, ac
 
     :param source: returns the URL, which may be another one each time: all that name the same database are one then.
     """
-    if isinstance(url, Remote):
-        place: URL | Remote = url
-    else:
-        place = _without_password(url) if source is None else _place_of(url)
-    key = (os.getpid(), clock, place, access.schema)
+    key = (os.getpid(), clock, _place_of(url, is_asked=source is not None), access.schema)
     gone = None
     with _looking:
         process = _processes.get(key) or _Process(url, clock, source, access)
@@ -352,7 +349,12 @@ def _without_password(url: str | URL) -> URL:
     return URL.create(parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, parsed.query)
 
 
-def _place_of(url: str | URL) -> URL:
+@lru_cache(maxsize=_MOST_STORES)
+def _place_of(url: str | URL | Remote, *, is_asked: bool) -> URL | Remote:
+    if not isinstance(url, (str, URL)):
+        return url
+    if not is_asked:
+        return _without_password(url)
     parsed = make_url(url)
     kept = {name: value for name, value in parsed.query.items() if name in {"host", "port"}}
     return URL.create(parsed.drivername, None, None, parsed.host, parsed.port, parsed.database, kept)
