@@ -136,11 +136,10 @@ class JournalDoor:
 
         def now(store: Store, remaining: float) -> BaseModel:
             begun = time.monotonic()
-            ((told,),) = store.once(
+            (row,) = store.once(
                 lambda backend, timeout: backend.ask(Statement(NOW, {}), timeout=timeout), timeout=remaining
             )
-            took = time.monotonic() - begun
-            reading = Reading(told, begun + took / 2, took)
+            reading = Reading.of(row, begun, time.monotonic())
             return protocol.NowIs(time=protocol.Time.of(reading, arrived, time.monotonic()))
 
         return await self._run(now, arrived + asked.timeout)

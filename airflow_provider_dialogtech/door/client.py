@@ -25,7 +25,7 @@ from airflow_provider_dialogtech.api.raw_reply import BoundedReader, CallDeadlin
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
-from airflow_provider_dialogtech.journal.backend import Plan, Reading, Statement, T
+from airflow_provider_dialogtech.journal.backend import DRIFT, Plan, Reading, Statement, T
 from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.journal.planner import Planned, Planning
 from airflow_provider_dialogtech.journal.timing import Timing
@@ -38,8 +38,6 @@ MOST_CONNECTIONS = 4
 _CONNECT_SECONDS = 5.0
 _CHUNK = 64 * 1024
 _LARGEST_HEAD = 64 * 1024
-# The largest drift between two clocks; quartz is several times better.
-_DRIFT = 200e-6
 _NO_ANSWER = "its answer was cut off, or is not the journal's"
 
 
@@ -138,7 +136,7 @@ class DoorBackend:
         """Return the most exact reading of the store's clock: the newest one may have taken long to arrive."""
         best = self._best
         if best is not None:
-            possible = best.took / 2 + _DRIFT * max(0.0, new.at - best.at)
+            possible = best.took / 2 + DRIFT * max(0.0, new.at - best.at)
             is_same_clock = abs(new.offset - best.offset) <= possible + new.took / 2
             if is_same_clock and possible < new.took / 2:
                 return best

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql.expression import ColumnElement
 
-from airflow_provider_dialogtech.journal.schema import alert_grants, alerts, messages, now
+from airflow_provider_dialogtech.journal.schema import alert_grants, alerts, answered_at, messages, now
 
 BUDGET_SECONDS = 600.0
 # Times further ahead were written by a clock that is right again.
@@ -56,7 +56,8 @@ _one_row = sa.select(sa.literal_column("1")).subquery()
 _state_of_message = sa.select(messages.c.state).where(messages.c.key == alerts.c.message_key).scalar_subquery()
 
 QUESTION = sa.select(
-    now().label("now"),
+    # Not when it reached the store: a claim that was committed before it was read is not in the future.
+    answered_at().label("now"),
     alerts.c.key,
     *(alerts.c[name] for name in COLUMNS),
     _state_of_message.label("message_state"),

@@ -35,8 +35,12 @@ class Access:
     is_asked_each_time: bool = False
 
 
-# The store's clock was set if it gains this many seconds on the process's own clock.
-CLOCK_SET = 1.0
+# The store's clock was set if it gains this many seconds on the process's own clock: the windows of a second have about
+# as much room.
+CLOCK_SET = 0.03
+# Two clocks drift apart by this share of the time, but not by more than a second between two readings.
+DRIFT = 200e-6
+_MOST_DRIFT = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,29 @@ class Reading:
 
     :param now: what it said, in seconds since 1970.
     :param at: the same moment on this process's monotonic clock.
-    :param took: how many seconds the question and its answer took; the moment lies between them.
+    :param took: how many seconds the question and its answer were on their way; the moment lies between them.
+    :param answered_in: how many seconds after that moment the store had its answer, which may show what was written
+        meanwhile.
     """
 
     now: float
     at: float
     took: float
+    answered_in: float = 0.0
+
+    @classmethod
+    def of(cls, row: Any, asked: float, answered: float) -> Reading:
+        """Return the reading that a question for the time was.
+
+        :param row: its answer, with the store's time in `now`, and in `answered_at` when the store had the answer.
+        :param asked: when it was asked, on this process's monotonic clock.
+        :param answered: when the answer came.
+        """
+        # A clock that is set while it is asked says anything. An older server does not say when it had its answer.
+        answered_at = getattr(row, "answered_at", None) or row.now
+        answered_in = min(max(0.0, answered_at - row.now), answered - asked)
+        took = answered - asked - answered_in
+        return cls(row.now, asked + took / 2, took, answered_in)
 
     @property
     def offset(self) -> float:
@@ -75,7 +96,7 @@ class ClockReadings:
         :param account: whose messages it is read for. Before its own first reading, this process's first one counts.
         :param reading: the new reading.
         :param noted: the sum of the steps that are noted for the account.
-        :return: more than a second or less than minus one, or 0; None for this process's first reading.
+        :return: 0 if what was gained or lost may be drift; None for this process's first reading.
         """
         if self._first is None:
             return None
@@ -83,7 +104,8 @@ class ClockReadings:
         last, noted_then = self._last.get(account, (first, noted_first.get(account, 0.0)))
         step = reading.offset - noted - (last.offset - noted_then)
         # The clock was read at an unknown moment of the query.
-        tolerance = CLOCK_SET + (reading.took + last.took) / 2
+        drift = min(_MOST_DRIFT, DRIFT * (reading.at - last.at))
+        tolerance = CLOCK_SET + drift + (reading.took + last.took) / 2
         return step if abs(step) > tolerance else 0.0
 
     def remember(self, account: str, reading: Reading, noted: float, sums: Mapping[str, float] | None = None) -> None:
@@ -166,11 +188,9 @@ def note_questions(engine: Engine, clock: Clock) -> None:
 
 
 def ask_for_time(connection: Connection, question: Statement, clock: Clock) -> tuple[Row[Any], Reading]:
-    """Ask a question with the store's time in its column `now`; return its row, and when that time was read.
+    """Ask a question with the store's time in `now` and `answered_at`; return its row, and when that time was read.
 
     :param connection: one of an engine whose questions are noted.
     """
     row = connection.execute(question.sql, dict(question.values)).one()
-    asked = connection.info["asked"]
-    took = clock.monotonic() - asked
-    return row, Reading(row.now, asked + took / 2, took)
+    return row, Reading.of(row, connection.info["asked"], clock.monotonic())

@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 Outcome = Literal["sent", "refused", "throttled", "in_doubt"]
 
 # If the journal's clock and a waiting process disagree by more than this on the remaining time, one of them was set,
-# frozen or asleep.
+# frozen or asleep. A question that is late finds less time, so less is tolerated where it finds more.
 CLOCK_TOLERANCE = 0.1
+EARLY_TOLERANCE = 0.03
 # A message is not started later than this after its slot.
 LATEST_START = 0.1
 # One step may take this many seconds, whatever max_wait is.
@@ -43,7 +44,7 @@ ONE_STEP = 5.0
 
 PRUNED_EVERY = 16
 
-# An alert reads once more if the journal's clock was set ahead.
+# It reads once more if the journal's clock was set ahead.
 _MOST_READINGS = 3
 _SET_AGAIN = "the delivery journal's clock is set again and again"
 
@@ -160,7 +161,7 @@ class MessageJournal:
             "slot": held.at,
             "timeout": request_timeout,
             "least_remaining": max(remaining - self.timing.start.bound - CLOCK_TOLERANCE, -LATEST_START),
-            "most_remaining": remaining + CLOCK_TOLERANCE,
+            "most_remaining": remaining + EARLY_TOLERANCE,
         }
         with self._timed("start"):
             started = self._store.do(Statement(statements.START, values), timeout=timeout, sleep=sleep)
@@ -370,9 +371,9 @@ def preview(request: SlotRequest, store: Store, account: str, limits: RateLimits
     planning = Planning(Planner(request.named(account), limits, owner=""))
     asked = store.clock.monotonic()
     (row,) = store.ask(planning.question)
-    took = store.clock.monotonic() - asked
-    store.timing.first_answer(took)
-    answer, _ = planning.planner.plan(row, Reading(row.now, asked + took / 2, took), store.timing.head_start(0.0))
+    reading = Reading.of(row, asked, store.clock.monotonic())
+    store.timing.first_answer(reading.took)
+    answer, _ = planning.planner.plan(row, reading, store.timing.head_start(0.0))
     if answer is None or isinstance(answer, DialogTechError):
         raise answer or JournalUnavailable(_SET_AGAIN)
     return _with_its_number(answer, request, account) if isinstance(answer, Reservation) else answer

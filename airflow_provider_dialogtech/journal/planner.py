@@ -62,9 +62,9 @@ class Planner:
         :param head_start: how many seconds the slot must be away at least.
         :return: the answer, and what to write; no answer if the writes bring back messages that the answer depends on.
         """
-        now = reading.now
+        now, head_start = reading.now, head_start + reading.answered_in
         rows, earlier, account, writes = self._follow_clock(row, reading)
-        if self.request.is_alert and any(write.sql is statements.SHIFT_AHEAD for write in writes):
+        if any(write.sql is statements.SHIFT_AHEAD for write in writes):
             return None, writes
         if earlier is not None and earlier.is_overdue and not self._is_ours_and_unsent(earlier):
             writes.append(Statement(statements.DOUBT, _of(earlier)))
@@ -133,7 +133,7 @@ class Planner:
         # While it was ahead, the clock has written some messages. So has a statement that reached the store after this
         # one and was committed before this one read.
         by = max(map(_written, rows), default=now) - now
-        if by < _CLOCK_ERROR + reading.took:
+        if by < _CLOCK_ERROR + reading.answered_in:
             return rows, earlier, *self._account(row, reading)
         # Waiting messages take another slot anyway, because their processes have noticed it as well.
         moved = [row for row in rows if _written(row) > now or (row["state"] == State.RESERVED and row["at"] > now)]
@@ -211,7 +211,7 @@ class Planner:
         elif step > 0 or moved_by:
             unknown += step
             # During a pause nothing is sent; towards its end, the first message may be started.
-            if step > 0 and unknown <= now + records.LONGEST_LEAD:
+            if step > statements.SHORT_STEP and unknown <= now + records.LONGEST_LEAD:
                 # Messages of the last minute seem to be older than they are, so the account waits for a minute.
                 unknown = now + LONGEST_WINDOW
         else:

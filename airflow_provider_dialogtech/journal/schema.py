@@ -167,6 +167,26 @@ def _sqlite_now(_element: Any, _compiler: Any, **_: Any) -> str:
     return "dialogtech_now()"
 
 
+class answered_at(FunctionElement):  # type: ignore[type-arg]
+    """The same when the store has the answer: it may have waited for a lock, or for a processor.
+
+    The last column of a question.
+    """
+
+    type = sa.Float(53)
+    inherit_cache = True
+
+
+@compiles(answered_at, "postgresql")
+def _postgres_answered_at(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "extract(epoch FROM clock_timestamp())::float8"
+
+
+@compiles(answered_at, "sqlite")
+def _sqlite_answered_at(_element: Any, _compiler: Any, **_: Any) -> str:
+    return "dialogtech_answered_at()"
+
+
 class next_id(FunctionElement):  # type: ignore[type-arg]
     """The id of the next row in `messages`."""
 

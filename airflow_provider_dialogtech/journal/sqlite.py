@@ -116,8 +116,7 @@ class SqliteBackend:
     def __init__(self, url: str | URL, clock: Clock, *, timeout: float) -> None:
         self._clock = clock
         self._path = path_of(url)
-        self._engine = _engine(url, clock.now)
-        note_questions(self._engine, clock)
+        self._engine = _engine(url, clock)
         self._writer = FileThread(self._transaction)
         # Each query has its own time limit: one that takes too long does not end another.
         self._reader = FileThread(self._reading, at_once=1)
@@ -290,20 +289,22 @@ def _execute(connection: Connection, statements: Sequence[Statement]) -> int:
     return changed
 
 
-def _engine(url: str | URL, clock: Callable[[], float]) -> Engine:
+def _engine(url: str | URL, clock: Clock) -> Engine:
     # No connection is kept: it would continue to write to a deleted file.
     engine = sa.create_engine(
         url, future=True, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args={"timeout": 0}
     )
+    note_questions(engine, clock)  # before the clock is read
 
     @sa.event.listens_for(engine, "connect")
     def give_clock(raw: Any, record: Any) -> None:
         # The time of a statement, as in PostgreSQL: a full minute is not asked row by row.
         raw.create_function("dialogtech_now", 0, lambda: record.info["now"], deterministic=True)
+        raw.create_function("dialogtech_answered_at", 0, clock.now)
 
     @sa.event.listens_for(engine, "before_cursor_execute")
     def read_clock(connection: Connection, *_: Any) -> None:
-        connection.info["now"] = clock()
+        connection.info["now"] = clock.now()
 
     return engine
 

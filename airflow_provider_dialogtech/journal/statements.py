@@ -17,9 +17,10 @@ from airflow_provider_dialogtech.journal import alert_statements, queries, state
 from airflow_provider_dialogtech.journal.backend import ByStore
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
 from airflow_provider_dialogtech.journal.queries import account, id_, is_in, is_of_message, is_overdue, key_
-from airflow_provider_dialogtech.journal.records import COLUMNS, LONGEST_LEAD
+from airflow_provider_dialogtech.journal.records import ABANDONED, COLUMNS, LONGEST_LEAD
 from airflow_provider_dialogtech.journal.schema import (
     accounts,
+    answered_at,
     is_by_number,
     journal_version,
     json_list,
@@ -39,6 +40,8 @@ LONGEST_PAUSE = 60.0
 # A reply that took this much longer than twice the usual time came from a message that may have arrived late.
 MARKEDLY_LATER = 0.05
 _SLOWEST_USUAL = 5.0
+# After a clock was set ahead by no more than this, it is enough to move the messages.
+SHORT_STEP = 1.0
 # A request leaves in its slot as the clock was estimated, and has an outcome afterwards.
 LEFT_EARLY = 0.5
 _PRUNED_AT_ONCE = 100
@@ -100,6 +103,7 @@ def _question(is_read_whole: ColumnElement[bool], *, for_update: bool = False) -
         _json(COLUMNS, messages, is_of_message).label("message"),
         sa.select(json_list(json_row(*changing.c))).scalar_subquery().label("changing"),
         sa.select(json_list(json_row(*left.c))).scalar_subquery().label("left"),
+        answered_at().label("answered_at"),
     )
 
 
@@ -224,10 +228,16 @@ SHIFT_AHEAD = _shifted(
     _by,
     _is_of_account,
     messages.c.at > now() - LONGEST_WINDOW - _by,
-    messages.c.at <= now() + LONGEST_LEAD - _by,
     sa.or_(
-        sa.and_(is_in(State.SENDING), messages.c.updated <= now() + LEFT_EARLY - _by),
-        sa.and_(is_in(*_LEFT), messages.c.at <= now() + LEFT_EARLY - _by),
+        sa.and_(
+            messages.c.at <= now() + LONGEST_LEAD - _by,
+            sa.or_(
+                sa.and_(is_in(State.SENDING), messages.c.updated <= now() + LEFT_EARLY - _by),
+                sa.and_(is_in(*_LEFT), messages.c.at <= now() + LEFT_EARLY - _by),
+            ),
+        ),
+        # Once it is moved, a waiting message cannot be started in its old slot.
+        sa.and_(is_in(State.RESERVED), messages.c.at > now() - ABANDONED - _by, _by <= SHORT_STEP),
     ),
 )
 """Follow a clock that was set ahead: messages of the minute before keep their age. Waiting ones reserve anew."""
@@ -339,7 +349,7 @@ SETTLE = ByStore(
 
 # The store itself
 
-NOW = sa.select(now().label("now"))
+NOW = sa.select(now().label("now"), answered_at().label("answered_at"))
 VERSION_IN_POSTGRES = sa.select(sa.func.max(journal_version.c.version).label("version"))
 VERSION_IN_SQLITE = sa.text("SELECT user_version AS version FROM pragma_user_version")
 REMOVE_ACCOUNT = accounts.delete().where(accounts.c.account == account)

@@ -15,10 +15,11 @@ import heapq
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,8 +30,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import WaitTooLong
-from airflow_provider_dialogtech.journal import sqlite, statements
-from airflow_provider_dialogtech.journal.backend import Statement
+from airflow_provider_dialogtech.journal import backend, sqlite, statements
+from airflow_provider_dialogtech.journal.backend import Reading, Statement
 from airflow_provider_dialogtech.journal.errors import StoreAway
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW, RateLimits
@@ -53,8 +54,8 @@ LEAD, LATE, MOST_SLOTS = 0.075, 0.012, 12
 # Whoever has never read the clock cannot know that it was set.
 A_MINUTE = LONGEST_WINDOW + 0.5
 LONGEST_PAUSE = 5.0
-# A step of less than a second ahead is not noticed.
-STEPS = (-3600.0, -61.0, -30.0, -1.5, -0.3, 1.5, 30.0, 55.0, 61.0, 3600.0)
+# The windows of a second have room for shorter ones.
+STEPS = (-3600.0, -61.0, -30.0, -1.5, -0.9, -0.3, -0.05, 0.05, 0.3, 0.9, 1.5, 30.0, 55.0, 61.0, 3600.0)
 FAILING = Statement(sa.text("SELECT this_function_does_not_exist()"), {})
 
 
@@ -89,14 +90,50 @@ class Message:
     requests: list[Request] = field(default_factory=list)
 
 
+class StoresClock:
+    """What a store says that the time is: with PostgreSQL, when a statement reached it.
+
+    :param world: how late it is.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._lag = self._waited = 0.0
+
+    def now(self) -> float:
+        return self._world.time.now() - self._lag
+
+    @contextmanager
+    def waiting(self, seconds: float) -> Iterator[None]:
+        """Let a statement reach the store, and wait there for a lock before it reads and writes."""
+        time = self._world.time
+        reached, asked = time.now(), time.monotonic()
+        if seconds:
+            self._world.sleep(seconds)
+        self._lag, self._waited = time.now() - reached, time.monotonic() - asked
+        yield
+        self._lag = self._waited = 0.0
+
+    def reading(self, now: float, answered: float) -> Reading:
+        row = SimpleNamespace(now=now, answered_at=now + self._lag)
+        return Reading.of(row, answered - self._waited, answered)
+
+
 class LosingStore(Store):
-    """A store whose commits may fail, and whose answers may be lost."""
+    """A store whose commits may fail, whose answers may be lost, and whose statements may wait before they read."""
 
     lost_answers = 0
     failed_commits = 0
+    waits = 0.0
+
+    def __init__(self, url: str, clock: Clock, stores_clock: StoresClock) -> None:
+        super().__init__(url, clock=clock)
+        self._stores_clock = stores_clock
 
     def _try_once(self, work: Any, until: float) -> Any:
-        answer = super()._try_once(work, until)
+        waits, self.waits = self.waits, 0.0
+        with self._stores_clock.waiting(waits):
+            answer = super()._try_once(work, until)
         if self.lost_answers:
             self.lost_answers -= 1
             raise StoreAway("the answer to its commit was lost")
@@ -104,7 +141,7 @@ class LosingStore(Store):
 
     def locked(self, lock: str, question: Statement, plan: Any, **options: Any) -> Any:
         def plan_and_fail(row: Any, reading: Any) -> Any:
-            answer, writes = plan(row, reading)
+            answer, writes = plan(row, self._stores_clock.reading(reading.now, reading.at))
             if self.failed_commits:
                 self.failed_commits -= 1
                 return answer, [*writes, FAILING]
@@ -120,8 +157,9 @@ class Process:
         self.is_alive, self.is_frozen = True, False
         self.postponed: list[Callable[[], None]] = []
         # A function of its own makes a clock of its own, by which nothing is shared with another process.
-        self.clock = Clock(partial(world.time.now), partial(world.time.monotonic), world.sleep)
-        self.store = LosingStore(world.url, clock=self.clock)
+        stores_clock = StoresClock(world)
+        self.clock = Clock(stores_clock.now, partial(world.time.monotonic), world.sleep)
+        self.store = LosingStore(world.url, self.clock, stores_clock)
         world.processes.append(self)
         self.journals = {account: MessageJournal(self.store, account, LIMITS) for account in ACCOUNTS}
 
@@ -424,6 +462,10 @@ class Histories(RuleBasedStateMachine):
     def lose_answers(self, process: int, count: int) -> None:
         self.processes[process].store.lost_answers = count
 
+    @rule(process=which, seconds=st.sampled_from((0.2, 1.0, 3.0)))
+    def let_a_statement_wait_before_it_reads(self, process: int, seconds: float) -> None:
+        self.processes[process].store.waits = seconds
+
     @rule(process=which)
     def fail_commit(self, process: int) -> None:
         self.processes[process].store.failed_commits = 1
@@ -458,7 +500,7 @@ class Histories(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True)
 def _quick_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is written to the disk, and a thread that has nothing to do ends at once."""
+    """Nothing is written to the disk, a thread that has nothing to do ends at once, and clocks do not drift."""
     make = sqlite._engine
 
     def quick(url: Any, clock: Any) -> Any:
@@ -468,6 +510,7 @@ def _quick_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sqlite, "_engine", quick)
     monkeypatch.setattr(sqlite, "_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(backend, "DRIFT", 0.0)
 
 
 def test_no_history_sends_twice_overfills_a_window_or_makes_anybody_wait() -> None:

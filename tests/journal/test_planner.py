@@ -56,7 +56,7 @@ def reading_before(step):
     return readings
 
 
-def plan(planner, *rows, left=(), earlier=None, account=None, head_start=0.1, step=None):
+def plan(planner, *rows, left=(), earlier=None, account=None, head_start=0.1, step=None, answered_in=0.0):
     changing = json.dumps([[row[name] for name in statements.SLOT_COLUMNS] for row in rows])
     answer = SimpleNamespace(
         next_id=100,
@@ -67,7 +67,7 @@ def plan(planner, *rows, left=(), earlier=None, account=None, head_start=0.1, st
         clock_set_by="[]",
     )
     planner = replace(planner, readings=ClockReadings() if step is None else reading_before(step))
-    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01), head_start)
+    found, writes = planner.plan(answer, Reading(NOW, 50.0, 0.01, answered_in), head_start)
     return found, [(write.sql, dict(write.values)) for write in writes]
 
 
@@ -189,9 +189,18 @@ def test_a_message_that_is_being_sent_moves_back_with_the_clock_that_started_it(
 
 def test_a_clock_set_ahead_makes_the_account_wait_for_a_minute():
     found, writes = plan(a_planner(), account=an_account(set_by=-5.0), step=3595.0)
-    assert found.at == NOW + LONGEST_WINDOW
-    assert sql_of(writes)[:3] == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
+    assert found is None  # the messages are read again, once they are moved
+    assert sql_of(writes) == [statements.SHIFT_AHEAD, statements.ENSURE_ACCOUNT, statements.CORRECT_ACCOUNT]
     assert (writes[2][1]["unknown"], writes[2][1]["set_by"]) == (NOW + LONGEST_WINDOW, pytest.approx(3595.0))
+    assert plan(a_planner(), account=an_account(unknown=NOW + LONGEST_WINDOW))[0].at == NOW + LONGEST_WINDOW
+
+
+@pytest.mark.parametrize(("step", "waits"), [(1.0, False), (1.1, True)])
+def test_after_a_step_of_a_second_it_is_enough_to_move_the_messages(step, waits):
+    found, writes = plan(a_planner(), account=an_account(), step=step)
+    assert found is None
+    assert writes[0] == (statements.SHIFT_AHEAD, {"of_account": "account", "by": pytest.approx(step)})
+    assert (writes[2][1]["unknown"] > NOW) == waits
 
 
 def test_a_step_that_another_process_has_noted_is_noted_no_more():
@@ -208,8 +217,8 @@ def test_what_another_process_has_noted_too_little_of_prolongs_the_pause_by_the_
 
 
 def test_a_step_back_that_only_other_processes_saw_is_noticed_once_the_clock_is_right_again():
-    found, writes = plan(a_planner(), account=an_account(set_by=-3595.0), step=0.0)
-    assert found.at == NOW + LONGEST_WINDOW
+    _, writes = plan(a_planner(), account=an_account(set_by=-3595.0), step=0.0)
+    assert writes[2][1]["unknown"] == NOW + LONGEST_WINDOW
     assert writes[2][1]["set_by"] == pytest.approx(0.0)
 
 
@@ -462,8 +471,14 @@ def test_the_number_whose_slot_comes_first_is_taken():
 
 @pytest.mark.parametrize(("created", "is_shifted"), [(NOW + 0.0105, False), (NOW + 0.012, True)])
 def test_no_clock_was_set_where_a_message_was_written_while_the_question_was_answered(created, is_shifted):
-    _, writes = plan(a_planner(), a_row(state="sent", at=NOW, created=created))
+    _, writes = plan(a_planner(), a_row(state="sent", at=NOW, created=created), answered_in=0.01)
     assert (statements.SHIFT_BACK in sql_of(writes)) == is_shifted
+
+
+def test_the_time_that_the_answer_took_in_the_journal_is_over_before_the_slot():
+    found, _ = plan(a_planner(max_wait=0.0), answered_in=3.0)
+    assert found.at == NOW + 3.1
+    assert found.due == pytest.approx(53.1)
 
 
 def test_what_was_written_at_this_very_moment_stays_where_it_is_when_the_clock_was_set_back():

@@ -83,6 +83,7 @@ def plans(url, **names):
     def give_clock(raw, _record):
         if is_file:
             raw.create_function("dialogtech_now", 0, time.time)
+            raw.create_function("dialogtech_answered_at", 0, time.time)
 
     @sa.event.listens_for(engine, "before_cursor_execute", retval=True)
     def explain(_connection, cursor, sql, parameters, _context, _many):
@@ -138,6 +139,7 @@ def instructions_for_each(url):
     @sa.event.listens_for(engine, "connect")
     def instrument(raw, _record):
         raw.create_function("dialogtech_now", 0, time.time)
+        raw.create_function("dialogtech_answered_at", 0, time.time)
         raw.set_progress_handler(count, 10)
 
     found = {}

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -10,13 +11,15 @@ import sqlalchemy as sa
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import JournalUnavailable, WaitTooLong
 from airflow_provider_dialogtech.journal.backend import Statement
+from airflow_provider_dialogtech.journal.dedup import AlertGate
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import Record, Reservation, SlotRequest
-from airflow_provider_dialogtech.journal.schema import messages, now
+from airflow_provider_dialogtech.journal.schema import alerts, messages, now
 from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.journal.store import Store
 from tests.journal.looking import change, database, rows
+from tests.journal.test_clock_readings import wait_until_one_waits
 
 pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
 
@@ -25,8 +28,8 @@ LIMITS = RateLimits()
 A_MINUTE = 55.0  # less what a busy machine takes
 # PostgreSQL finds a function of this name here before its own, once the path says so.
 _SET = """
-CREATE OR REPLACE FUNCTION public.statement_timestamp() RETURNS timestamptz LANGUAGE sql AS
-$$ SELECT pg_catalog.statement_timestamp() + interval '{ahead} seconds' $$
+CREATE OR REPLACE FUNCTION public.{name}() RETURNS timestamptz LANGUAGE sql AS
+$$ SELECT pg_catalog.{name}() + interval '{ahead:.6f} seconds' $$
 """
 
 
@@ -38,8 +41,8 @@ class StoresClock:
         self._is_file = url.startswith("sqlite")
         self._ahead = self._passed = 0.0
         if not self._is_file:
+            self.set(0)
             with database(url) as connection:
-                connection.exec_driver_sql(_SET.format(ahead=0))
                 name = connection.exec_driver_sql("SELECT current_database()").scalar()
                 connection.exec_driver_sql(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
 
@@ -47,7 +50,8 @@ class StoresClock:
         self._ahead = ahead
         if not self._is_file:
             with database(self._url) as connection:
-                connection.exec_driver_sql(_SET.format(ahead=ahead + self._passed))
+                for name in ("statement_timestamp", "clock_timestamp"):
+                    connection.exec_driver_sql(_SET.format(name=name, ahead=ahead + self._passed))
 
     def go_on(self, seconds):
         """Let time pass for the store and for all processes."""
@@ -259,6 +263,18 @@ def test_a_step_is_not_noted_twice_by_a_process_that_is_new_to_the_account_and_h
     assert other_of_two.reserve(a_request("next")).due - clock.monotonic() > A_MINUTE
 
 
+def test_an_alert_that_was_sent_while_another_ones_question_waits_to_read_was_not_sent_by_a_wrong_clock(postgres_url):
+    clock = StoresClock(postgres_url)
+    gate = AlertGate(clock.process()._store, "account")
+    with database(postgres_url) as connection:  # from here on, questions reached the store 3 s before they are answered
+        connection.exec_driver_sql(_SET.format(name="statement_timestamp", ahead=-3))
+        connection.commit()
+        claim = gate.decide("late", "5556667777", timedelta(minutes=10)).claim
+        change(postgres_url, alerts.update().values(claimed_at=time.time()))
+    assert claim is not None
+    assert gate.decide("late", "5556667777", timedelta(minutes=10)).claim is None
+
+
 def test_a_message_that_is_started_while_another_question_waits_to_read_is_no_sign_of_a_set_clock(postgres_url):
     first, waiting, other = (MessageJournal(Store(postgres_url), "account", LIMITS) for _ in range(3))
     started, reserved = first.reserve(a_request("started")), waiting.reserve(a_request("waiting", one_number=True))
@@ -266,7 +282,7 @@ def test_a_message_that_is_started_while_another_question_waits_to_read_is_no_si
         other.reserve(a_request("so that it is open"))
         connection.execute(sa.text("LOCK TABLE dialogtech_messages IN ACCESS EXCLUSIVE MODE"))
         asked = pool.submit(other.reserve, a_request("other"))
-        _wait_until_one_waits(connection)
+        wait_until_one_waits(connection)
         time.sleep(0.05)
         is_started = messages.update().where(messages.c.id == started.id)
         connection.execute(is_started.values(state=State.SENDING.value, updated=now()))
@@ -276,9 +292,33 @@ def test_a_message_that_is_started_while_another_question_waits_to_read_is_no_si
     assert row.at == reserved.at
 
 
-def _wait_until_one_waits(connection):
-    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'dialogtech_messages'::regclass")
-    until = time.monotonic() + 10
-    while not connection.execute(waiting).scalar():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+SHORT_STEPS = [0.06, 0.3, 0.9, -0.06, -0.3, -0.9]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("by", SHORT_STEPS)
+def test_after_a_clock_was_set_by_less_than_a_second_the_next_message_leaves_a_second_later(clock, by, count):
+    """Seen: two messages of one number left within 0.1 s."""
+    processes = [clock.process() for _ in range(count)]
+    for n, process in enumerate(processes):
+        hold_back(process, None) if n else None
+    first = processes[0].reserve(a_request("first", one_number=True))
+    clock.go_on(first.due - clock.monotonic() - 0.02)
+    assert processes[0].start(first, request_timeout=30)
+    processes[0].settle(first, "sent", {})
+    clock.set(by)
+    found = [processes[-1].reserve(a_request(f"next {n}", one_number=True)).due - first.due for n in range(2)]
+    assert 1.0 <= found[0] < 3.0
+    assert found[1] - found[0] >= 1.0
+
+
+@pytest.mark.parametrize("by", SHORT_STEPS)
+def test_a_message_that_waits_while_the_clock_is_set_by_less_than_a_second_keeps_its_distance(clock, by):
+    waiting, noticing = clock.process(), clock.process()
+    hold_back(noticing, None)
+    held = waiting.reserve(a_request("waits", one_number=True))
+    clock.set(by)
+    next_one = noticing.reserve(a_request("next", one_number=True))
+    clock.go_on(max(0.0, held.due - clock.monotonic() - 0.05))
+    is_started = waiting.start(held, request_timeout=30)
+    assert not is_started or abs(next_one.due - held.due) >= 1.0

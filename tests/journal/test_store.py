@@ -18,14 +18,14 @@ from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import InvalidConnection, JournalUnavailable, NotSent
 from airflow_provider_dialogtech.journal import store as store_module
 from airflow_provider_dialogtech.journal.backend import Statement
-from airflow_provider_dialogtech.journal.schema import accounts, now
+from airflow_provider_dialogtech.journal.schema import accounts, answered_at, now
 from airflow_provider_dialogtech.journal.store import Store
 from tests.journal.looking import rows
 from tests.postgres import postgres_server
 
 AN_ACCOUNT = {"extra_margin": 0.0, "widened_until": 0.0, "paused_until": 0.0, "usual_latency": 0.0}
 INSERT = accounts.insert().inline()
-QUESTION = Statement(sa.select(now().label("now"), sa.literal(1).label("one")), {})
+QUESTION = Statement(sa.select(now().label("now"), sa.literal(1).label("one"), answered_at().label("answered_at")), {})
 COUNT = Statement(sa.select(sa.func.count().label("count")).select_from(accounts), {})
 
 
@@ -308,7 +308,7 @@ def test_a_file_that_is_no_journal_says_so(tmp_path):
 WRITE_UNTIL_IT_FAILS = """
 import sys
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
-from airflow_provider_dialogtech.journal.schema import accounts
+from airflow_provider_dialogtech.journal.schema import accounts, answered_at
 from airflow_provider_dialogtech.journal.backend import Statement
 from airflow_provider_dialogtech.journal.store import Store
 store = Store(sys.argv[1], patience=1)
