@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -37,6 +38,8 @@ class Access:
 
 # The store's clock was set if it gains this many seconds on the process's own clock.
 CLOCK_SET = 1.0
+MOST_ACCOUNTS = 1_000
+"""How many accounts' last readings a process keeps: the API server answers for as many as anybody names."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class ClockReadings:
     """
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[Reading, float]] = {}
+        self._last: OrderedDict[str, tuple[Reading, float]] = OrderedDict()
         self._first: tuple[Reading, Mapping[str, float]] | None = None
 
     def step(self, account: str, reading: Reading, noted: float) -> float | None:
@@ -95,6 +98,9 @@ class ClockReadings:
         :param sums: those that are noted for all accounts; none is noted for the others.
         """
         self._last[account] = (reading, noted)
+        self._last.move_to_end(account)
+        if len(self._last) > MOST_ACCOUNTS:
+            self._last.popitem(last=False)  # its next reading is compared with this process's first one
         if self._first is None:
             self._first = (reading, sums or {})
 
