@@ -39,7 +39,7 @@ class Access:
 # The store's clock was set if it gains this many seconds on the process's own clock.
 CLOCK_SET = 1.0
 MOST_ACCOUNTS = 1_000
-"""How many accounts' last readings a process keeps: the API server answers for as many as anybody names."""
+"""How many accounts' last readings a process keeps. A request to the API server may name any account."""
 
 
 @dataclass(frozen=True)
