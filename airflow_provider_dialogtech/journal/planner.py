@@ -25,6 +25,9 @@ _CLOCK_ERROR = 0.001
 # window of a second.
 _SECOND_PASSED = 1.6
 
+MOST_WAITING = 5_000
+"""How many messages of an account may wait for their slots, and as many alerts: each reservation reads them all."""
+
 Answer = Reservation | Record | DialogTechError
 Step = Literal["plan", "restore", "take_key_back"]
 
@@ -79,6 +82,8 @@ class Planner:
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
             # Nothing is reserved, so an earlier attempt, which may still send, keeps the key.
             return _too_long(slot.at, self.max_wait), writes
+        if self._are_too_many(rows, without=earlier):
+            return _too_many(slot.at), writes
         displaced = [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
         insert = self._insert(row.next_id, slot, now, earlier, State.RESERVED)
         return (
@@ -283,6 +288,17 @@ class Planner:
         is_best = not_before <= unused.at <= found.at
         return Slot(unused.at, numbers.index(unused.number)) if is_best else found
 
+    def _are_too_many(self, rows: list[dict[str, Any]], *, without: Record | None) -> bool:
+        """Return whether as many messages of this priority as may wait do so; an alert gives way to no list."""
+        replaced = None if without is None else without.id
+        is_alert = self.request.is_alert
+        waiting = [
+            row
+            for row in rows
+            if row["state"] in {State.RESERVED, State.SENDING} and row["priority"] == is_alert and row["id"] != replaced
+        ]
+        return len(waiting) >= MOST_WAITING
+
     def _insert(self, id_: int, slot: Slot, now: float, earlier: Record | None, state: State) -> Statement:
         request = self.request
         values = {
@@ -423,4 +439,12 @@ def _too_long(at: float, max_wait: float) -> WaitTooLong:
         f"the next slot is at {sendable_at:%Y-%m-%d %H:%M:%S} UTC, later than max_wait ({max_wait:g} s) allows",
         advice="Retry after that.",
         sendable_at=sendable_at,
+    )
+
+
+def _too_many(at: float) -> WaitTooLong:
+    return WaitTooLong(
+        f"{MOST_WAITING:,} messages of the account are already waiting for their slots, and no more may wait",
+        advice="Retry later, when some of them have been sent.",
+        sendable_at=datetime.fromtimestamp(at, timezone.utc),
     )

@@ -112,7 +112,9 @@ BEFORE_RESERVING = _question(_may_change)
 
 # PostgreSQL reads a row again after it has waited for its lock. If the state decided here, a message that is settled
 # meanwhile would be in neither half.
-BEFORE_RESERVING_FOR_ALERT = _question(_of_last_seconds, for_update=True)
+BEFORE_RESERVING_FOR_ALERT = _question(
+    sa.and_(_of_last_seconds, sa.or_(sa.not_(is_in(*WITHOUT_SLOT)), _is_ahead)), for_update=True
+)
 """The same, and no message of the account can be started until the alert has its slot: it may displace one."""
 
 

@@ -223,8 +223,7 @@ class Store:
                         raise
         raise JournalUnavailable(
             f"the delivery journal is not available ({reason})",
-            advice=(self._remote.advice if self._remote else f"Check {self._access.setting} and its database.")
-            + " Sending it again is safe once it is back.",
+            advice=f"{self._where_to_look()} Sending it again is safe once it is back.",
         )
 
     def once(self, work: Callable[[Backend, float], T], *, timeout: float) -> T:
@@ -255,6 +254,13 @@ class Store:
             problem = unusable(str(problem), problem.advice)
         # Outside the except block: the driver's error carries the statement and the database's address.
         raise problem
+
+    def _where_to_look(self) -> str:
+        if self._remote is not None:
+            return self._remote.advice
+        if self.is_file:
+            return "`fuser -v`, given the path of the journal's file, names the programs that use it."
+        return f"Check {self._access.setting} and its database."
 
     def _has_another_url(self) -> bool:
         """Read the URL again; return whether it has changed."""
