@@ -34,7 +34,11 @@ TESTS = {
         "tests/bulk/test_check.py",
         "tests/hostile/test_documented.py",
     ),
-    "journal/backend": ("tests/journal/test_backend.py", "tests/journal/test_patience.py"),
+    "journal/backend": (
+        "tests/journal/test_backend.py",
+        "tests/journal/test_clock_readings.py",
+        "tests/journal/test_patience.py",
+    ),
     "journal/errors": ("tests/journal/test_errors.py", "tests/journal/test_store.py"),
     "journal/journal": (
         "tests/journal/test_settling.py",

@@ -25,7 +25,7 @@ from airflow_provider_dialogtech.api.raw_reply import BoundedReader, CallDeadlin
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.door import protocol
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
-from airflow_provider_dialogtech.journal.backend import DRIFT, Plan, Reading, Statement, T
+from airflow_provider_dialogtech.journal.backend import BestReading, Plan, Reading, Statement, T
 from airflow_provider_dialogtech.journal.errors import StoreAway, unusable
 from airflow_provider_dialogtech.journal.planner import Planned, Planning
 from airflow_provider_dialogtech.journal.timing import Timing
@@ -87,7 +87,8 @@ class DoorBackend:
         self._clock = clock
         self._token = ""
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
-        self._best: Reading | None = None
+        self._best = BestReading()
+        self._latest: Reading | None = None
         self._session = requests.Session()
         adapter = _Adapter(_trusting(door.ca_files) if door.ca_files else None)
         for scheme in ("http://", "https://"):  # as long as those of requests' own adapters, which win otherwise
@@ -97,12 +98,12 @@ class DoorBackend:
         if not isinstance(plan, Planning):
             raise TypeError("only the planner's questions go through the door")
         asked = self._clock.monotonic()
-        latest = self._best or self.read_clock(timeout)
+        latest = self._latest or self.read_clock(timeout)
         request = protocol.Reserve.of(plan, latest, asked, _server_timeout(timeout))
         decided, reading = self._timed("reserve", request, protocol.Decided, timeout)
         if not decided.is_to(plan, reading):
             raise StoreAway(_NO_ANSWER)
-        answer: Any = Planned(decided.to(self._best_with(reading)), reading)
+        answer: Any = Planned(decided.to(reading), reading)
         return answer  # type: ignore[no-any-return]
 
     def do(self, statements: Sequence[Statement], *, timeout: float, lock: str | None = None) -> int:
@@ -128,25 +129,13 @@ class DoorBackend:
 
     def read_clock(self, timeout: float) -> Reading:
         """Ask for the store's time."""
-        _, reading = self._timed("now", protocol.Now(timeout=_server_timeout(timeout)), protocol.NowIs, timeout)
-        self._best_with(reading)
-        return reading
-
-    def _best_with(self, new: Reading) -> Reading:
-        """Return the most exact reading of the store's clock: the newest one may have taken long to arrive."""
-        best = self._best
-        if best is not None:
-            possible = best.took / 2 + DRIFT * max(0.0, new.at - best.at)
-            is_same_clock = abs(new.offset - best.offset) <= possible + new.took / 2
-            if is_same_clock and possible < new.took / 2:
-                return best
-        self._best = new
-        return new
+        return self._timed("now", protocol.Now(timeout=_server_timeout(timeout)), protocol.NowIs, timeout)[1]
 
     def _timed(self, step: str, request: BaseModel, answer: type[A], timeout: float) -> tuple[A, Reading]:
         asked = self._clock.monotonic()
         found: Any = self._post(step, request, answer, timeout)
-        return found, found.time.reading(asked, self._clock.monotonic())
+        self._latest = self._best.refine(found.time.reading(asked, self._clock.monotonic()))
+        return found, self._latest
 
     def _post(self, step: str, request: BaseModel, answer: type[A], timeout: float) -> A:
         """Ask once, and once more if the token has changed."""

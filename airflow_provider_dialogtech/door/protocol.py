@@ -417,14 +417,14 @@ class Decided(BaseModel):
         is_ours = found.owner == asked.owner and found.number in asked.request.numbers
         return is_ours and 0 < found.id < _LARGEST_ID and abs(found.at - reading.now) < _YEAR
 
-    def to(self, best: Reading) -> Answer | None:
+    def to(self, reading: Reading) -> Answer | None:
         """Return the answer.
 
-        :param best: the most exact reading of the store's clock.
+        :param reading: when the store's clock was read.
         """
         found = self.answer
         if isinstance(found, Reservation):
-            return replace(found, due=found.at - best.offset)
+            return replace(found, due=found.at - reading.offset)
         if not isinstance(found, Refusal):
             return found
         if found.error == "InvalidMessage":

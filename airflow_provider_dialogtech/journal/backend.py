@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import sqlalchemy as sa
@@ -80,6 +80,27 @@ class Reading:
     def offset(self) -> float:
         """By how many seconds the store's clock is ahead of this process's monotonic one."""
         return self.now - self.at
+
+
+class BestReading:
+    """The most exact reading of the store's clock: the newest one may have taken long on its way."""
+
+    def __init__(self) -> None:
+        self._best: Reading | None = None
+
+    def refine(self, new: Reading) -> Reading:
+        """Return a new reading, and when it was by the most exact one if that is of the same clock.
+
+        :param new: the new reading.
+        """
+        best = self._best
+        if best is not None:
+            error = best.took / 2 + DRIFT * max(0.0, new.at - best.at)
+            is_same_clock = abs(new.offset - best.offset) <= error + new.took / 2
+            if is_same_clock and error < new.took / 2:
+                return replace(new, at=new.now - best.offset, took=2 * error)
+        self._best = new
+        return new
 
 
 class ClockReadings:

@@ -22,6 +22,7 @@ from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.journal import errors, schema
 from airflow_provider_dialogtech.journal.backend import (
     Access,
+    BestReading,
     Plan,
     Statement,
     ask_for_time,
@@ -79,6 +80,7 @@ class PostgresBackend:
         access: Access = Access(),  # noqa: B008
     ) -> None:
         self._clock = clock
+        self._best = BestReading()
         self._url = url
         self._access = access
         self._in_schema = _in_schema(access.schema)
@@ -96,7 +98,8 @@ class PostgresBackend:
     def locked(self, lock: str, question: Statement, plan: Plan[T], *, timeout: float) -> T:
         with self._connection(timeout) as connection:
             _send(connection, self._begin(lock))
-            answer, statements = plan(*ask_for_time(connection, question, self._clock))
+            row, reading = ask_for_time(connection, question, self._clock)
+            answer, statements = plan(row, self._best.refine(reading))
             _send(connection, *_in_one_message(statements, self._engine.dialect, last="COMMIT"))
             return answer
 

@@ -9,7 +9,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -23,7 +22,6 @@ from airflow_provider_dialogtech.door.client import Door, DoorBackend
 from airflow_provider_dialogtech.exceptions import JournalUnavailable
 from airflow_provider_dialogtech.journal import dedup
 from airflow_provider_dialogtech.journal import journal as journal_module
-from airflow_provider_dialogtech.journal.backend import Reading
 from airflow_provider_dialogtech.journal.dedup import AlertGate
 from airflow_provider_dialogtech.journal.errors import StoreAway
 from airflow_provider_dialogtech.journal.journal import MessageJournal
@@ -269,25 +267,6 @@ def a_backend(url="http://127.0.0.1:1"):
     return DoorBackend(Door(url, lambda is_newest: TOKEN), SYSTEM_CLOCK)
 
 
-def test_of_two_readings_of_the_clock_the_more_exact_one_counts_until_it_is_too_old():
-    backend = a_backend()
-    exact = Reading(now=1000.0, at=10.0, took=0.002)
-    vague = Reading(now=1001.05, at=11.0, took=0.2)
-    assert backend._best_with(vague) is vague
-    assert backend._best_with(exact) is exact
-    assert backend._best_with(vague) is exact
-    # 200 ppm of an hour are 0.72 s.
-    later = replace(vague, now=vague.now + 3600, at=vague.at + 3600)
-    assert backend._best_with(later) is later
-
-
-def test_a_clock_that_was_set_is_believed_at_once():
-    backend = a_backend()
-    backend._best_with(Reading(now=1000.0, at=10.0, took=0.002))
-    set_ahead = Reading(now=1061.0, at=11.0, took=0.2)
-    assert backend._best_with(set_ahead) is set_ahead
-
-
 def test_a_reading_is_wrong_by_no_more_than_half_of_the_way_there_and_back():
     """The clock was read 0.3 s before the answer left; the server had the request for 0.5 of 0.9 s."""
     told = protocol.Time(now=5000.0, ago=0.3, error=0.01, held=0.5)
@@ -301,10 +280,10 @@ def test_a_slot_is_due_by_the_best_reading_not_by_a_slow_answer(door_server, beh
     store = a_store(wire.url)
     store.open()
     backend = store._process().backend(1)
-    best = backend._best
+    best = backend._latest
     held = a_journal(store).reserve(a_request())
-    assert held.due == pytest.approx(held.at - backend._best.offset)
-    assert abs(backend._best.offset - best.offset) < 0.2
+    assert held.due == pytest.approx(held.at - backend._latest.offset)
+    assert abs(backend._latest.offset - best.offset) < 0.2
 
 
 def test_a_child_process_has_connections_of_its_own(door_server, behind):

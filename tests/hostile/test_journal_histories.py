@@ -370,6 +370,8 @@ which = st.integers(0, 1)
 seconds_to_wait = st.sampled_from((0.01, 0.05, 0.2, 1.0, 1.5, 5.0, 20.0, 61.0))
 outcomes = st.sampled_from(("sent", "sent", "sent", "in_doubt", "refused", "throttled", "unreachable"))
 latencies = st.sampled_from((0.05, 0.3, 1.5, 8.0))
+soon = st.sampled_from((0.01, 0.2, 0.6, 2.0))
+waits = st.sampled_from((0.0, 0.2, 1.0, 3.0))
 
 
 class Histories(RuleBasedStateMachine):
@@ -411,6 +413,13 @@ class Histories(RuleBasedStateMachine):
     def send_list(self, process: int, account: str, count: int) -> None:
         for _ in range(count):
             self._send(process, f"of a list {next(self.world.count)}", account, "sent", 0.1)
+
+    @rule(account=st.sampled_from(ACCOUNTS), count=st.integers(2, 6), seconds=soon, waits=waits)
+    def send_beside_a_list(self, account: str, count: int, seconds: float, waits: float) -> None:
+        self.send_list(0, account, count)
+        self.wait(seconds)
+        self.processes[1].store.waits = waits
+        self.send_list(1, account, 1)
 
     @rule(process=which, account=st.sampled_from(ACCOUNTS), latency=latencies)
     def send_alert(self, process: int, account: str, latency: float) -> None:
@@ -462,9 +471,9 @@ class Histories(RuleBasedStateMachine):
     def lose_answers(self, process: int, count: int) -> None:
         self.processes[process].store.lost_answers = count
 
-    @rule(process=which, seconds=st.sampled_from((0.2, 1.0, 3.0)))
-    def let_a_statement_wait_before_it_reads(self, process: int, seconds: float) -> None:
-        self.processes[process].store.waits = seconds
+    @rule(process=which, waits=waits)
+    def let_the_next_statement_wait_before_it_reads(self, process: int, waits: float) -> None:
+        self.processes[process].store.waits = waits
 
     @rule(process=which)
     def fail_commit(self, process: int) -> None:

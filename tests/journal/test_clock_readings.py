@@ -2,13 +2,14 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 
 from airflow_provider_dialogtech.clock import Clock
-from airflow_provider_dialogtech.journal.backend import Reading
+from airflow_provider_dialogtech.journal.backend import BestReading, Reading
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
@@ -78,3 +79,43 @@ def test_the_clock_of_a_file_is_read_between_the_question_and_its_answer(sqlite_
 def test_the_clock_was_read_on_the_way_not_while_the_store_worked(now, answered_at, at, took, answered_in):
     row = SimpleNamespace(now=now, answered_at=answered_at)
     assert Reading.of(row, 50.0, 51.0) == Reading(now, at, took, answered_in)
+
+
+def test_of_two_readings_of_the_clock_the_more_exact_one_counts_until_it_is_too_old():
+    best = BestReading()
+    exact = Reading(now=1000.0, at=10.0, took=0.002)
+    vague = Reading(now=1001.05, at=11.0, took=0.2, answered_in=0.5)
+    assert best.refine(vague) is vague
+    assert best.refine(exact) is exact
+    refined = best.refine(vague)
+    assert (refined.now, refined.at, refined.answered_in) == (1001.05, pytest.approx(11.05), 0.5)
+    assert refined.took == pytest.approx(0.0024)
+    # 200 ppm of an hour are 0.72 s.
+    later = replace(vague, now=vague.now + 3600, at=vague.at + 3600)
+    assert best.refine(later) is later
+
+
+def test_a_clock_that_was_set_is_believed_at_once():
+    best = BestReading()
+    best.refine(Reading(now=1000.0, at=10.0, took=0.002))
+    set_ahead = Reading(now=1061.0, at=11.0, took=0.2)
+    assert best.refine(set_ahead) is set_ahead
+
+
+def test_an_answer_that_is_late_only_on_its_way_back_from_postgresql_makes_no_slot_late(proxy):
+    journal = MessageJournal(Store(proxy.url), "account", RateLimits())
+    journal.reserve(a_request("at once"))
+    proxy.set_delay(0, back=4 * BUSY)
+    held = journal.reserve(a_request("late"))
+    proxy.calm()
+    assert abs(error_of(held)) < BUSY
+
+
+@pytest.mark.parametrize(("by", "is_started"), [(-0.02, True), (-0.04, False), (0.05, True), (0.15, False)])
+def test_a_message_is_not_started_if_the_journal_s_clock_was_set_while_it_waited(sqlite_url, time, by, is_started):
+    """Set back by 0.06 s, it left too close to those that were reserved since."""
+    store = Store(sqlite_url, clock=time.clock)
+    journal = MessageJournal(store, "account", RateLimits())
+    held = journal.reserve(a_request("waits"))
+    time.set(by)
+    assert journal.start(held, request_timeout=30) == is_started

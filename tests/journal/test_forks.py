@@ -82,7 +82,7 @@ def what_children_say(context, store_url, children):
     return said
 
 
-@pytest.mark.parametrize(("method", "children"), [("fork", CHILDREN), ("spawn", 1)])
+@pytest.mark.parametrize(("method", "children"), [("fork", CHILDREN), ("spawn", 1), ("forkserver", 1)])
 def test_children_of_a_process_whose_threads_write_use_the_journal(store_url, method, children):
     """Seen, of 60: 4 hung, 23 failed after a minute, and 12 were told that the sound file was damaged."""
     with threads_that_write(store_url) as failed:

@@ -47,7 +47,7 @@ class Relay:
 
     def __init__(self, target: Target, delay: float) -> None:
         self.target = target
-        self.delay = delay
+        self.set_delay(delay)
         self.cutter: Cutter | None = None
         self.flowing = asyncio.Event()
         self.flowing.set()
@@ -62,8 +62,8 @@ class Relay:
         self._port = int(self._listener.sockets[0].getsockname()[1])
         return self._port
 
-    def set_delay(self, delay: float) -> None:
-        self.delay = delay
+    def set_delay(self, delay: float, back: float | None = None) -> None:
+        self.delay, self.delay_back = delay, delay if back is None else back
 
     def stall(self) -> None:
         self.flowing.clear()
@@ -179,8 +179,9 @@ class _Connection:
 
     async def _read_client(self, reader: asyncio.StreamReader, lane: Lane) -> None:
         while data := await _read(reader):
-            await self._send(lane, b"".join(map(self._heard_from_client, self._from_client.feed(data))))
-        await lane.put((self._due(), b""))
+            heard = b"".join(map(self._heard_from_client, self._from_client.feed(data)))
+            await self._send(lane, heard, self.relay.delay)
+        await lane.put((_in(self.relay.delay), b""))
 
     async def _read_server(self, reader: asyncio.StreamReader, lane: Lane) -> None:
         while data := await _read(reader):
@@ -189,8 +190,8 @@ class _Connection:
                 passed += self._heard_from_server(message)
                 if self._dropped.is_set():
                     return
-            await self._send(lane, passed)
-        await lane.put((self._due(), b""))
+            await self._send(lane, passed, self.relay.delay_back)
+        await lane.put((_in(self.relay.delay_back), b""))
 
     def _heard_from_client(self, message: Message) -> bytes:
         if message.kind == b"" and message.start_up_code in {SSL_REQUEST, GSS_REQUEST}:
@@ -217,12 +218,9 @@ class _Connection:
         passed, self._held = self._held, b""
         return passed
 
-    def _due(self) -> float:
-        return asyncio.get_running_loop().time() + self.relay.delay
-
-    async def _send(self, lane: Lane, data: bytes) -> None:
+    async def _send(self, lane: Lane, data: bytes, delay: float) -> None:
         if data:
-            await lane.put((self._due(), data))
+            await lane.put((_in(delay), data))
 
     async def _deliver(self, lane: Lane, writer: asyncio.StreamWriter) -> None:
         """Write each chunk when its time has come; end with the one that is empty."""
@@ -245,3 +243,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
         return await reader.read(_CHUNK)
     except OSError:
         return b""
+
+
+def _in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds

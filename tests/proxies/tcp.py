@@ -46,9 +46,12 @@ class TcpProxy:
         self.cut_all()
         self.reset_counts()
 
-    def set_delay(self, delay: float) -> None:
-        """Let every byte take so many seconds each way: half the round trip."""
-        self._remote.call("set_delay", delay)
+    def set_delay(self, delay: float, *, back: float | None = None) -> None:
+        """Let every byte take so many seconds each way: half the round trip.
+
+        :param back: how many it takes from the server; by default as many.
+        """
+        self._remote.call("set_delay", delay, back)
 
     def counts(self) -> Counts:
         """Return round trips, connections and commits since `reset_counts`."""
