@@ -78,12 +78,13 @@ class Planner:
         if self.request.is_held_back:
             insert = self._insert(row.next_id, Slot(now, 0), now, earlier, State.HELD_BACK)
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, *freed, insert]
+        waiting = self._waiting(rows, without=earlier)
+        if len(waiting) >= MOST_WAITING:
+            return _too_many(max(waiting)), writes
         slot = self._slot(rows, _left(row, now), now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
             # Nothing is reserved, so an earlier attempt, which may still send, keeps the key.
             return _too_long(slot.at, self.max_wait), writes
-        if self._are_too_many(rows, without=earlier):
-            return _too_many(slot.at), writes
         displaced = [Statement(statements.DISPLACE, {"of_id": id_}) for id_ in slot.displaced]
         insert = self._insert(row.next_id, slot, now, earlier, State.RESERVED)
         return (
@@ -288,16 +289,16 @@ class Planner:
         is_best = not_before <= unused.at <= found.at
         return Slot(unused.at, numbers.index(unused.number)) if is_best else found
 
-    def _are_too_many(self, rows: list[dict[str, Any]], *, without: Record | None) -> bool:
-        """Return whether as many messages of this priority as may wait do so; an alert gives way to no list."""
+    def _waiting(self, rows: list[dict[str, Any]], *, without: Record | None) -> list[float]:
+        """Return the slots of the messages that wait: of the alerts for an alert, so that no list keeps it out."""
         replaced = None if without is None else without.id
-        is_alert = self.request.is_alert
-        waiting = [
-            row
+        return [
+            float(row["at"])
             for row in rows
-            if row["state"] in {State.RESERVED, State.SENDING} and row["priority"] == is_alert and row["id"] != replaced
+            if row["state"] in {State.RESERVED, State.SENDING}
+            and row["priority"] == self.request.is_alert
+            and row["id"] != replaced
         ]
-        return len(waiting) >= MOST_WAITING
 
     def _insert(self, id_: int, slot: Slot, now: float, earlier: Record | None, state: State) -> Statement:
         request = self.request
