@@ -171,7 +171,7 @@ class Unreachable(NotSent):
 
 
 class WaitTooLong(NotSent):
-    """The rate limits leave no slot for the message within `max_wait`.
+    """The rate limits leave no slot for the message within `max_wait`, or too many messages are waiting already.
 
     :param sendable_at: when the limits allow the message, in UTC; None when unknown.
     """

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
 from html import escape
 from traceback import clear_frames, extract_tb
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, SupportsIndex, TypeVar
 from urllib.parse import quote, quote_plus, unquote
 
 P = ParamSpec("P")
@@ -187,12 +187,16 @@ _LONGEST_NUMBER_BITS = 256
 
 
 class Opaque(str):
-    """A string whose repr is `'***'`: a key, a number or a body."""
+    """A string whose repr is `'***'`, as is that of its pieces: a key, a number or a body."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         return "'***'"
+
+    def __getitem__(self, part: SupportsIndex | slice) -> str:
+        # rich and structlog cut a long string before they take its repr.
+        return Opaque(super().__getitem__(part))
 
 
 def opaque(value: Any) -> Any:

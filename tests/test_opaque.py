@@ -25,6 +25,13 @@ def test_the_repr_shows_the_end_of_a_number_and_nothing_else():
     assert repr({"message": Opaque(BODY)}) == "{'message': '***'}"
 
 
+def test_the_repr_of_a_piece_shows_no_more_than_that_of_the_whole():
+    """rich and structlog cut a long string before they take its repr."""
+    assert repr(Opaque(BODY)[:7]) == repr(Opaque(BODY)[0]) == "'***'"
+    assert repr(Number(NUMBER)[:9]) == "'***'"
+    assert Opaque(BODY)[:7] == BODY[:7]
+
+
 def test_strings_and_ints_are_made_opaque_and_other_values_are_unchanged():
     for given in (BODY, int(NUMBER)):
         assert (type(opaque(given)), str(opaque(given))) == (Opaque, str(given))

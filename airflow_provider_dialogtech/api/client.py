@@ -53,6 +53,7 @@ class DialogTechClient:
     :raises InvalidConnection: when one of these is invalid.
     """
 
+    @without_locals
     def __init__(
         self,
         access_key: str,
@@ -64,10 +65,7 @@ class DialogTechClient:
         throttled_words: Sequence[str] = (),
         conn_id: str = "",
     ) -> None:
-        # A traceback may show this function's locals.
         self._keys = {"access_key": Opaque(access_key or ""), "secret_access_key": Opaque(secret_access_key or "")}
-        access_key = secret_access_key = ""
-        url = Opaque(url)
         if not all(self._keys.values()):
             raise InvalidConnection("the access key or the secret access key is missing")
         if http_method not in {"GET", "POST"}:
@@ -289,7 +287,7 @@ def _parameters_of(to: str, from_: str, message: str) -> Mapping[str, str]:
 
 
 def _url_to_call(url: str) -> str:
-    called = Opaque(checked_url(url) or "")
+    called = checked_url(url) or ""
     if not called:
         raise InvalidConnection("the API URL must be a URL without a user, a query and a fragment, or empty")
     if not may_carry_keys(called):
@@ -297,7 +295,7 @@ def _url_to_call(url: str) -> str:
             "the API URL must begin with https, because each call carries the keys; http is allowed only for this "
             "machine"
         )
-    return str(called)
+    return called
 
 
 def checked_url(written: str) -> str | None:

@@ -262,6 +262,8 @@ class DialogTechHook(BaseHook):
             failure = error.with_traceback(None)
             failure.to = failure.to or recipient
             failure.name_connection(self.dialogtech_conn_id)
+            # Some tools show every string among the locals, whatever its repr is.
+            del to, message, from_, idempotency_key
         else:
             _log(result)
             return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -41,6 +42,8 @@ CLOCK_SET = 0.03
 # Two clocks drift apart by this share of the time, but not by more than a second between two readings.
 DRIFT = 200e-6
 _MOST_DRIFT = 1.0
+MOST_ACCOUNTS = 1_000
+"""How many accounts' last readings a process keeps. A request to the API server may name any account."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class ClockReadings:
     """
 
     def __init__(self) -> None:
-        self._last: dict[str, tuple[Reading, float]] = {}
+        self._last: OrderedDict[str, tuple[Reading, float]] = OrderedDict()
         self._first: tuple[Reading, Mapping[str, float]] | None = None
 
     def step(self, account: str, reading: Reading, noted: float) -> float | None:
@@ -138,6 +141,9 @@ class ClockReadings:
         :param sums: those that are noted for all accounts; none is noted for the others.
         """
         self._last[account] = (reading, noted)
+        self._last.move_to_end(account)
+        if len(self._last) > MOST_ACCOUNTS:
+            self._last.popitem(last=False)  # its next reading is compared with this process's first one
         if self._first is None:
             self._first = (reading, sums or {})
 

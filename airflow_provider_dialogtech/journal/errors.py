@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -118,7 +119,8 @@ def error_to_raise(error: Exception, *, is_file: bool, setting: str = JOURNAL_UR
 
 
 def _unknown(error: Exception, kind: str, setting: str) -> StoreAway | DialogTechError:
-    if isinstance(error, sa.exc.DBAPIError) and not isinstance(error, sa.exc.ProgrammingError):
+    is_wrong = isinstance(error, (sa.exc.ProgrammingError, sqlite3.ProgrammingError))
+    if isinstance(error, (sa.exc.DBAPIError, sqlite3.Error)) and not is_wrong:
         return StoreAway(kind)
     if isinstance(error, (TypeError, ValueError)):
         return InvalidConnection(

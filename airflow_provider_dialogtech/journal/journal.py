@@ -104,7 +104,7 @@ class MessageJournal:
         :param longest_pause: for how many seconds at most a pause of the account is heeded; None heeds all of it.
         :param sleep: sleeps while the journal is unavailable; by default that of the store's clock.
         :return: a reservation, or the record of a message that was sent, is being sent, or is in doubt.
-        :raises WaitTooLong: when there is no slot within `max_wait`.
+        :raises WaitTooLong: when there is no slot within `max_wait`, or too many messages are waiting.
         :raises InvalidMessage: when the key belongs to a message to another recipient.
         :raises JournalUnavailable: when the journal cannot be used.
         """

@@ -25,6 +25,9 @@ _CLOCK_ERROR = 0.001
 # window of a second.
 _SECOND_PASSED = 1.6
 
+MOST_WAITING = 5_000
+"""How many messages of an account may wait for their slots, and as many alerts: each reservation reads them all."""
+
 Answer = Reservation | Record | DialogTechError
 Step = Literal["plan", "restore", "take_key_back"]
 
@@ -75,6 +78,9 @@ class Planner:
         if self.request.is_held_back:
             insert = self._insert(row.next_id, Slot(now, 0), now, earlier, State.HELD_BACK)
             return Record.of([*(insert.values[name] for name in records.COLUMNS), now]), [*writes, *freed, insert]
+        waiting = self._waiting(rows, without=earlier)
+        if len(waiting) >= MOST_WAITING:
+            return _too_many(max(waiting)), writes
         slot = self._slot(rows, _left(row, now), now, head_start, account, without=earlier)
         if self.max_wait is not None and slot.at - now > self.max_wait + head_start:
             # Nothing is reserved, so an earlier attempt, which may still send, keeps the key.
@@ -283,6 +289,17 @@ class Planner:
         is_best = not_before <= unused.at <= found.at
         return Slot(unused.at, numbers.index(unused.number)) if is_best else found
 
+    def _waiting(self, rows: list[dict[str, Any]], *, without: Record | None) -> list[float]:
+        """Return the slots of the messages that wait: of the alerts for an alert, so that no list keeps it out."""
+        replaced = None if without is None else without.id
+        return [
+            float(row["at"])
+            for row in rows
+            if row["state"] in {State.RESERVED, State.SENDING}
+            and row["priority"] == self.request.is_alert
+            and row["id"] != replaced
+        ]
+
     def _insert(self, id_: int, slot: Slot, now: float, earlier: Record | None, state: State) -> Statement:
         request = self.request
         values = {
@@ -423,4 +440,12 @@ def _too_long(at: float, max_wait: float) -> WaitTooLong:
         f"the next slot is at {sendable_at:%Y-%m-%d %H:%M:%S} UTC, later than max_wait ({max_wait:g} s) allows",
         advice="Retry after that.",
         sendable_at=sendable_at,
+    )
+
+
+def _too_many(at: float) -> WaitTooLong:
+    return WaitTooLong(
+        f"{MOST_WAITING:,} messages of the account are already waiting for their slots, and no more may wait",
+        advice="Retry later, when some of them have been sent.",
+        sendable_at=datetime.fromtimestamp(at, timezone.utc),
     )

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ColumnElement, Executable
 
 from airflow_provider_dialogtech.journal import alert_statements, queries, states
-from airflow_provider_dialogtech.journal.backend import ByStore
+from airflow_provider_dialogtech.journal.backend import MOST_ACCOUNTS, ByStore
 from airflow_provider_dialogtech.journal.limits import LONGEST_WINDOW
 from airflow_provider_dialogtech.journal.queries import account, id_, is_in, is_of_message, is_overdue, key_
 from airflow_provider_dialogtech.journal.records import ABANDONED, COLUMNS, LONGEST_LEAD
@@ -95,11 +95,14 @@ def _question(is_read_whole: ColumnElement[bool], *, for_update: bool = False) -
     rows = sa.select(*(messages.c[name] for name in SLOT_COLUMNS)).where(_is_of_account, is_read_whole)
     changing = (rows.with_for_update() if for_update else rows).subquery()
     left = _left(sa.not_(is_read_whole)).subquery()
+    # An account whose steps are not read waits a minute at most when this process first uses it.
+    noted = sa.select(accounts.c.account, accounts.c.clock_set_by).where(accounts.c.clock_set_by != 0)
+    steps = noted.limit(MOST_ACCOUNTS).subquery()
     return sa.select(
         now().label("now"),
         next_id().label("next_id"),
         _json(ACCOUNT_COLUMNS, accounts, accounts.c.account == account).label("account"),
-        _json(("account", "clock_set_by"), accounts, accounts.c.clock_set_by != 0).label("clock_set_by"),
+        sa.select(json_list(json_row(*steps.c))).scalar_subquery().label("clock_set_by"),
         _json(COLUMNS, messages, is_of_message).label("message"),
         sa.select(json_list(json_row(*changing.c))).scalar_subquery().label("changing"),
         sa.select(json_list(json_row(*left.c))).scalar_subquery().label("left"),
@@ -112,7 +115,9 @@ BEFORE_RESERVING = _question(_may_change)
 
 # PostgreSQL reads a row again after it has waited for its lock. If the state decided here, a message that is settled
 # meanwhile would be in neither half.
-BEFORE_RESERVING_FOR_ALERT = _question(_of_last_seconds, for_update=True)
+BEFORE_RESERVING_FOR_ALERT = _question(
+    sa.and_(_of_last_seconds, sa.or_(sa.not_(is_in(*WITHOUT_SLOT)), _is_ahead)), for_update=True
+)
 """The same, and no message of the account can be started until the alert has its slot: it may displace one."""
 
 

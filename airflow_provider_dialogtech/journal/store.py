@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -222,8 +223,7 @@ class Store:
                         raise
         raise JournalUnavailable(
             f"the delivery journal is not available ({reason})",
-            advice=(self._remote.advice if self._remote else f"Check {self._access.setting} and its database.")
-            + " Sending it again is safe once it is back.",
+            advice=f"{self._where_to_look()} Sending it again is safe once it is back.",
         )
 
     def once(self, work: Callable[[Backend, float], T], *, timeout: float) -> T:
@@ -254,6 +254,13 @@ class Store:
             problem = unusable(str(problem), problem.advice)
         # Outside the except block: the driver's error carries the statement and the database's address.
         raise problem
+
+    def _where_to_look(self) -> str:
+        if self._remote is not None:
+            return self._remote.advice
+        if self.is_file:
+            return "`fuser -v`, given the path of the journal's file, names the programs that use it."
+        return f"Check {self._access.setting} and its database."
 
     def _has_another_url(self) -> bool:
         """Read the URL again; return whether it has changed."""
@@ -330,11 +337,7 @@ def _process_of(url: str | URL | Remote, clock: Clock, source: Source | None, ac
 
     :param source: returns the URL, which may be another one each time: all that name the same database are one then.
     """
-    if isinstance(url, Remote):
-        place: URL | Remote = url
-    else:
-        place = _without_password(url) if source is None else _place_of(url)
-    key = (os.getpid(), clock, place, access.schema)
+    key = (os.getpid(), clock, _place_of(url, is_asked=source is not None), access.schema)
     gone = None
     with _looking:
         process = _processes.get(key) or _Process(url, clock, source, access)
@@ -352,7 +355,12 @@ def _without_password(url: str | URL) -> URL:
     return URL.create(parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, parsed.query)
 
 
-def _place_of(url: str | URL) -> URL:
+@lru_cache(maxsize=_MOST_STORES)
+def _place_of(url: str | URL | Remote, *, is_asked: bool) -> URL | Remote:
+    if not isinstance(url, (str, URL)):
+        return url
+    if not is_asked:
+        return _without_password(url)
     parsed = make_url(url)
     kept = {name: value for name, value in parsed.query.items() if name in {"host", "port"}}
     return URL.create(parsed.drivername, None, None, parsed.host, parsed.port, parsed.database, kept)

@@ -120,7 +120,7 @@ class DialogTechSendSmsOperator(PooledOperator):
         if not self.deferrable or slot is None or (until is not None and slot.timestamp() > until):
             raise ending_of(failure)
         at = slot.isoformat(timespec="seconds")
-        log.info("The message's slot is at %s; the task keeps it, and is deferred until shortly before.", at)
+        log.info("The message can be sent at %s; the task is deferred until shortly before.", at)
         return self.defer(trigger=trigger_at(slot - RESUMED_BEFORE), method_name="resume", kwargs={"until": until})
 
     def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:

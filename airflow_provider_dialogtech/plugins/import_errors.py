@@ -77,8 +77,10 @@ class ImportErrorWatch:
         if self._process is not None:
             self._process.poll()  # reaps the previous process
         command = (*COMMAND, str(descriptor), error)
+        # Otherwise `-m` imports from the working directory first, which may be a folder of DAGs.
+        environment = os.environ | {"PYTHONSAFEPATH": "1"}
         self._process = subprocess.Popen(  # noqa: S603 - a module of ours
-            command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=(descriptor,)
+            command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=(descriptor,), env=environment
         )
         _yield_processors(self._process.pid)
 

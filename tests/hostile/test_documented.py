@@ -6,6 +6,7 @@ import pytest
 
 from airflow_provider_dialogtech.alerts import text
 from airflow_provider_dialogtech.bulk import rows, template
+from airflow_provider_dialogtech.journal import planner
 from airflow_provider_dialogtech.notifications import sms as notifier
 from airflow_provider_dialogtech.operators.sms import DialogTechSendBulkSmsOperator, DialogTechSendSmsOperator
 from airflow_provider_dialogtech.sandbox.guard import LONGEST_BODY, LOOPBACK
@@ -28,6 +29,7 @@ SHOWN = (DOCS / "keep-numbers-out.md").read_text(encoding="utf-8")
         ("a row's `id`", rows.LONGEST_ID),
         ("an error's words in an alert", text.LONGEST_ERROR_READ),
         ("an error's words in an alert", text.LONGEST_WHY),
+        ("an account's waiting messages", planner.MOST_WAITING),
         ("an alert's recipients", notifier.MOST_RECIPIENTS),
     ],
 )

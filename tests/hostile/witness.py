@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote_plus
 
+from rich.pretty import pretty_repr
+
 
 class Witness(logging.Handler):
     """Keeps every log record at DEBUG, and each error's causes and tracebacks with the locals of all frames."""
@@ -36,6 +38,13 @@ class Witness(logging.Handler):
             # The tests' own frames know the secrets.
             shown.stack[:] = [frame for frame in shown.stack if "/tests/" not in frame.filename]
             shown.__cause__ = shown.__context__ = None
+            # rich and structlog cut a long string before they take its repr. Elastic APM takes none of a string.
+            self.seen += [
+                str.__str__(value) if isinstance(value, str) else pretty_repr(value, max_string=20)
+                for frame, _ in traceback.walk_tb(found.__traceback__)
+                if "/tests/" not in frame.f_code.co_filename
+                for value in frame.f_locals.values()
+            ]
             self.seen += ["".join(shown.format()), repr(found), repr(found.args), repr(vars(found))]
             waiting += [found.__cause__, found.__context__]
 

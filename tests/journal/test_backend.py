@@ -2,6 +2,7 @@
 
 import pytest
 
+from airflow_provider_dialogtech.journal import backend
 from airflow_provider_dialogtech.journal.backend import ClockReadings, Reading
 
 
@@ -73,3 +74,16 @@ def test_what_others_have_noted_for_an_account_that_this_process_uses_only_then_
     readings.remember("one", Reading(1000.0, 50.0, 0.0), 0.0, {"another": noted_then} if noted_then else {})
     readings.remember("one", Reading(1070.0, 60.0, 0.0), 60.0)
     assert readings.step("another", Reading(1072.0, 62.0, 0.0), noted) == left
+
+
+def test_of_many_accounts_the_last_readings_are_kept_and_the_others_still_notice_a_step(monkeypatch):
+    """Whoever may ask the API server names as many accounts as they like."""
+    monkeypatch.setattr(backend, "MOST_ACCOUNTS", 3)
+    readings = ClockReadings()
+    readings.remember("first", Reading(1000.0, 50.0, 0.0), 0.0)
+    for number in range(10):
+        readings.remember(f"account {number}", Reading(1001.0, 51.0, 0.0), 0.0)
+        readings.remember("busy", Reading(1001.0, 51.0, 0.0), 0.0)
+    assert list(readings._last) == ["account 8", "account 9", "busy"]
+    assert readings.step("first", Reading(1070.0, 60.0, 0.0), 0.0) == 60.0
+    assert readings.step("first", Reading(1010.0, 60.0, 0.0), 0.0) == 0.0

@@ -1,5 +1,7 @@
 """What is wrong with the store, told from what a driver says, and what to do where no retry mends it."""
 
+import sqlite3
+
 import pytest
 import sqlalchemy as sa
 
@@ -93,6 +95,8 @@ def test_a_rejected_login_and_missing_tables_have_kinds_of_their_own():
         (sa.exc.IntegrityError("", {}, DriverError()), StoreAway),
         (sa.exc.OperationalError("", {}, DriverError("odd")), StoreAway),
         (sa.exc.ProgrammingError("", {}, DriverError("odd")), JournalUnavailable),
+        (sqlite3.OperationalError("odd"), StoreAway),
+        (sqlite3.ProgrammingError("odd"), JournalUnavailable),
         (TypeError("an option"), InvalidConnection),
         (ValueError("an option"), InvalidConnection),
         (ZeroDivisionError("odd"), JournalUnavailable),

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_dialogtech.clock import Clock
 from airflow_provider_dialogtech.exceptions import InvalidMessage, WaitTooLong
 from airflow_provider_dialogtech.journal import journal as journal_module
-from airflow_provider_dialogtech.journal import records
+from airflow_provider_dialogtech.journal import planner, records
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import LONG_MARGIN, LONGEST_WINDOW, SHORT_MARGIN, RateLimits
 from airflow_provider_dialogtech.journal.records import ABANDONED, GRACE, Origin, Record, Reservation, SlotRequest
@@ -157,6 +157,45 @@ def test_nothing_is_reserved_when_the_slot_is_too_far_away(journal, store_url):
         journal.reserve(a_request("2"), max_wait=0.2)
     assert len(rows(store_url)) == 1
     assert raised.value.sendable_at.timestamp() == pytest.approx(rows(store_url)[0].at + SECOND, abs=1e-3)
+
+
+@pytest.fixture
+def at_most_three_wait(monkeypatch):
+    monkeypatch.setattr(planner, "MOST_WAITING", 3)
+
+
+def test_no_more_messages_wait_than_a_reservation_can_read(journal, store, store_url, unhurried, at_most_three_wait):
+    """Seen: 40,000 that waited made each reservation of their account take seconds, all within its lock."""
+    held = [journal.reserve(a_request(f"key {n}")) for n in range(3)]
+    with pytest.raises(WaitTooLong, match="3 messages of the account are already waiting") as failure:
+        journal.reserve(a_request("one too many"))
+    # Earlier, a deferred task would resume again and again.
+    assert failure.value.sendable_at.timestamp() == pytest.approx(held[2].at, abs=1e-3)
+    assert len(rows(store_url)) == 3
+    journal.reserve(a_request("key 1"))  # a retry takes the place of what it replaces
+    journal.reserve(a_request("key 2"), after=held[2])
+    MessageJournal(store, digest("account", "another key"), RateLimits()).reserve(a_request("another account"))
+
+
+def test_an_alert_waits_for_no_list_that_is_full_and_alerts_are_bounded_too(journal, unhurried, at_most_three_wait):
+    for n in range(3):
+        journal.reserve(a_request(f"key {n}"))
+    for n in range(3):
+        journal.reserve(a_request(f"alert {n}", is_alert=True))
+    with pytest.raises(WaitTooLong, match="already waiting"):
+        journal.reserve(a_request("one too many", is_alert=True))
+
+
+def test_an_alert_reads_no_message_that_was_given_back(journal, store_url, unhurried, monkeypatch):
+    """They are not bounded: who reserves and releases again and again leaves as many as it likes."""
+    for n in range(3):
+        journal.release(journal.reserve(a_request(f"key {n}")))
+    edit(store_url, at=time.time() + 60)
+    read = []
+    changing = planner._changing
+    monkeypatch.setattr(planner, "_changing", lambda row: read.append(changing(row)) or read[-1])
+    journal.reserve(a_request("alert", is_alert=True))
+    assert read == [[]]
 
 
 def test_a_sent_message_gives_back_what_was_recorded(journal):

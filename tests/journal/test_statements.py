@@ -5,13 +5,13 @@ import time
 import pytest
 
 from airflow_provider_dialogtech.journal import statements
-from airflow_provider_dialogtech.journal.backend import Statement
+from airflow_provider_dialogtech.journal.backend import MOST_ACCOUNTS, Statement
 from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.limits import RateLimits
 from airflow_provider_dialogtech.journal.records import SlotRequest
 from airflow_provider_dialogtech.journal.schema import accounts, messages
 from airflow_provider_dialogtech.journal.store import Store
-from tests.journal.looking import database, edit, rows
+from tests.journal.looking import change, database, edit, rows
 
 pytestmark = pytest.mark.usefixtures("no_slot_is_missed")
 
@@ -27,6 +27,20 @@ def test_a_message_that_has_started_is_neither_displaced_nor_taken_over(store_ur
     values = {"of_id": held.id} if name == "DISPLACE" else {"of_id": held.id, "of_owner": held.owner}
     assert not store.do(Statement(getattr(statements, name), values))
     assert journal.find("key").state == "sending"
+
+
+@pytest.mark.parametrize("question", [statements.BEFORE_RESERVING, statements.BEFORE_RESERVING_FOR_ALERT])
+def test_the_steps_of_a_bounded_number_of_accounts_are_read(store_url, question):
+    """Whoever may ask the API server makes as many accounts as they like, and each reservation read them all."""
+    store = Store(store_url)
+    store.open()
+    others = {column.name: 0.0 for column in accounts.columns if column.name != "account"}
+    made = [{**others, "account": str(number), "clock_set_by": 5.0} for number in range(MOST_ACCOUNTS + 5)]
+    change(store_url, accounts.insert().values(made[: len(made) // 2]))
+    change(store_url, accounts.insert().values(made[len(made) // 2 :]))
+    values = {"of_account": "account", "of_key": "key", "of_body_key": None}
+    found = store.locked("account", Statement(question, values), lambda row, _: (row.clock_set_by, []))
+    assert len(json.loads(found)) == MOST_ACCOUNTS
 
 
 def test_an_alert_sees_a_message_that_is_settled_while_it_waits_for_the_row(postgres_url):

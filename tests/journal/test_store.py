@@ -242,7 +242,9 @@ def test_a_file_that_somebody_else_has_locked_is_waited_for_and_then_named(sqlit
     other = sa.create_engine(sqlite_url, isolation_level="AUTOCOMMIT", poolclass=sa.pool.NullPool)
     with other.connect() as connection:
         connection.exec_driver_sql("BEGIN EXCLUSIVE")
-        with pytest.raises(JournalUnavailable, match="the file is locked"):
+        with pytest.raises(
+            JournalUnavailable, match=r"the file is locked.*`fuser -v`.* names the programs that use it"
+        ):
             write(store, "another")
     write(Store(sqlite_url), "another")
 

@@ -186,6 +186,20 @@ def test_without_the_setting_nothing_is_started(started, monkeypatch):
     assert not started
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 always looks in the working directory")
+def test_the_process_imports_nothing_from_the_working_directory(monkeypatch, home):
+    """A folder of DAGs may be one, and the dag-processor may use Airflow's database."""
+    hostile = Path(home, "colorsys.py")
+    hostile.touch()
+    monkeypatch.chdir(home)
+    # As `-m` does with a module of ours, but without the 3 s in which it waits for errors.
+    show = f"import sys; sys.exit(sys.modules['colorsys'].__file__ == {str(hostile)!r})"
+    monkeypatch.setattr(import_errors, "COMMAND", (sys.executable, "-c", f"import colorsys; {show}"))
+    watch = ImportErrorWatch()
+    watch.note("etl.py", "KeyError", is_new=True)
+    assert watch._process.wait(60) == 0
+
+
 def test_the_dag_processor_goes_on_where_no_process_can_be_started(monkeypatch, home, caplog):
     monkeypatch.setattr(import_errors, "COMMAND", ("/nowhere/python",))
     ImportErrorWatch().note("etl.py", "KeyError", is_new=True)

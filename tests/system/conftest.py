@@ -59,6 +59,8 @@ _PARSED_SELDOM = {
     "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
 }
 # As dialogtech_every_dag asks for it, and with time for callbacks on a busy machine.
+# uv takes whatever `python` this machine has outside of its environments.
+_SAME_PYTHON = {"AIRFLOW__STANDARD__VENV_INSTALL_METHOD": "pip"}
 _ALERT_ON = {
     # Airflow 3 ends a task's process this long after its success, whatever its callbacks still do.
     "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME": "300",
@@ -153,7 +155,7 @@ def system(new_metadata_db, tmp_path_factory):
             folder / "dags",
             connections=connections,
             triggerer=True,
-            environment=_SOON_MISSED | _PARSED_SELDOM | _ALERT_ON,
+            environment=_SOON_MISSED | _PARSED_SELDOM | _ALERT_ON | _SAME_PYTHON,
             database=new_metadata_db,
         ) as airflow:
             system = System(airflow, sandbox)
