@@ -21,6 +21,7 @@ from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessa
 from airflow_provider_dialogtech.hooks.dialogtech import check_choices, check_flags, seconds_of
 from airflow_provider_dialogtech.masking import safe_repr, type_name
 from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of, log_ending
+from airflow_provider_dialogtech.operators.yaml_dags import require_quoted_numbers
 from airflow_provider_dialogtech.settings.identity import origin_of
 from airflow_provider_dialogtech.sms.message import SmsMessage
 
@@ -136,6 +137,7 @@ class DialogTechSendBulkSmsOperator(PooledOperator):
         stop = self._stop = Stop()
         failure: Exception
         try:
+            require_quoted_numbers(self)
             compose = self._composer(context)
             rows = Rows.of(self.recipients)
             rows.require_columns()

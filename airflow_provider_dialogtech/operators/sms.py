@@ -10,10 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dialogtech._compat import trigger_at
-from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidMessage, WaitTooLong
+from airflow_provider_dialogtech.exceptions import DialogTechError, WaitTooLong
 from airflow_provider_dialogtech.hooks.dialogtech import check_choices, check_flags, seconds_of
 from airflow_provider_dialogtech.operators.base import PooledOperator, ending_of
 from airflow_provider_dialogtech.operators.bulk import DialogTechSendBulkSmsOperator
+from airflow_provider_dialogtech.operators.yaml_dags import require_as_written
 from airflow_provider_dialogtech.settings import config
 from airflow_provider_dialogtech.settings.identity import keys_in
 
@@ -124,7 +125,7 @@ class DialogTechSendSmsOperator(PooledOperator):
         return self.defer(trigger=trigger_at(slot - RESUMED_BEFORE), method_name="resume", kwargs={"until": until})
 
     def _send(self, context: Context, max_wait: float | None) -> dict[str, Any]:
-        self._require_rendered()
+        require_as_written(self)
         return self.hook.send_sms(
             to=self.to,
             message=self.message,
@@ -137,15 +138,3 @@ class DialogTechSendSmsOperator(PooledOperator):
             keep_beyond=DEFERRED_BEYOND.total_seconds() if self.deferrable else None,
             keys_of=partial(keys_in, context),
         ).as_xcom()
-
-    def _require_rendered(self) -> None:
-        """Refuse a template that Airflow did not render: in a YAML DAG (Airflow 3.4), an argument is no template."""
-        if "message" in self.template_fields or "message" not in type(self).template_fields:
-            return
-        from airflow_provider_dialogtech.settings.templates import expression_in
-
-        if expression := expression_in(self.message):
-            raise InvalidMessage(
-                f"`message` contains {expression}, which Airflow did not render",
-                advice="In a YAML DAG, mark it as a template: message: {$t: …}.",
-            )

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 from airflow import settings
 
-from airflow_provider_dialogtech._compat import AirflowFailException, BaseOperator
+from airflow_provider_dialogtech._compat import BaseOperator
 from airflow_provider_dialogtech.notifications.sms import DialogTechSmsNotifier, FailedRunNotifier
 from airflow_provider_dialogtech.operators.sms import DialogTechSendSmsOperator
 from tests.yaml_dags import dags_of
@@ -111,9 +111,6 @@ tasks:
   - id: template
     uses: airflow_provider_dialogtech.operators.sms.DialogTechSendSmsOperator
     with: {to: "5556667777", message: {$t: "The load of {{ run_id }} is done."}}
-  - id: text
-    uses: airflow_provider_dialogtech.operators.sms.DialogTechSendSmsOperator
-    with: {to: "5556667777", message: "The load of {{ run_id }} is done."}
 """
 
 
@@ -128,15 +125,3 @@ def test_a_dag_in_yaml_gets_a_notifier_too(in_yaml):
     assert len(ours(in_yaml)) == 1
     # The scheduler requests a DAG's callbacks only with it.
     assert DagSerialization.to_dict(in_yaml)["dag"]["has_on_failure_callback"] is True
-
-
-def test_a_message_in_yaml_is_rendered_or_refused(in_yaml, connection):
-    connection(extra={"from_numbers": "5554332111"})
-    template, text = (in_yaml.get_task(name) for name in ("template", "text"))
-    for task in (template, text):
-        task.render_template_fields({"run_id": "manual__1"})
-    assert template.message == "The load of manual__1 is done."
-    with pytest.raises(AirflowFailException) as refused:
-        text.execute({})
-    assert "`message` contains {{ run_id }}, which Airflow did not render" in str(refused.value)
-    assert "message: {$t: …}" in str(refused.value)

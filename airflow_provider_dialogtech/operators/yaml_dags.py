@@ -1,0 +1,70 @@
+"""Refuses what a task in a YAML DAG (Airflow 3.4) would send otherwise than it is written.
+
+In such a file, an argument is a template, or the name of a file, only if it is marked; and YAML reads words without
+quotes as numbers, times and switches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from airflow_provider_dialogtech.bulk.shapes import fold
+from airflow_provider_dialogtech.exceptions import InvalidMessage
+from airflow_provider_dialogtech.masking import type_name
+
+_QUOTE_NUMBER = 'Quote the number: without quotes, YAML drops the plus of "+6581234567".'
+
+
+def is_unmarked(task: Any, name: str) -> bool:
+    """Return whether an argument that could be a template is none, because a YAML DAG does not mark it as one.
+
+    :param task: the operator.
+    :param name: the argument.
+    """
+    return name in type(task).template_fields and name not in task.template_fields
+
+
+def require_as_written(task: Any) -> None:
+    """Refuse a message that would be sent otherwise than it is written.
+
+    :param task: the operator.
+    :raises InvalidMessage: when that is so.
+    """
+    if is_unmarked(task, "to") and not isinstance(task.to, str):
+        raise InvalidMessage(f"YAML reads `to` as {type_name(task.to)}, not as text", advice=_QUOTE_NUMBER)
+    if not is_unmarked(task, "message"):
+        return
+    from airflow_provider_dialogtech.settings.templates import expression_in
+
+    if not isinstance(task.message, str):
+        raise InvalidMessage(f"YAML reads `message` as {type_name(task.message)}, not as text", advice="Quote it.")
+    if expression := expression_in(task.message):
+        raise InvalidMessage(
+            f"`message` contains {expression}, which Airflow did not render",
+            advice="In a YAML DAG, mark it as a template: message: {$t: …}.",
+        )
+    if task.message.endswith(tuple(type(task).template_ext)) and not any(map(str.isspace, task.message)):
+        raise InvalidMessage(
+            "`message` is the name of a file, which Airflow did not read",
+            advice="In a YAML DAG, mark it as one: message: {$t: {$f: …}}.",
+        )
+
+
+def require_quoted_numbers(task: Any) -> None:
+    """Refuse a list in a YAML DAG one of whose numbers has no quotes.
+
+    :param task: the operator.
+    :raises InvalidMessage: when that is so.
+    """
+    if not is_unmarked(task, "recipients") or not isinstance(task.recipients, Iterable):
+        return
+    for place, row in enumerate(task.recipients, 1):
+        numbers = [row[name] for name in row if fold(str(name)) == "to"] if isinstance(row, dict) else [row]
+        for number in numbers:
+            if number is not None and not isinstance(number, str):
+                raise InvalidMessage(
+                    f"YAML reads the number of row {place} as {type_name(number)}, not as text",
+                    advice=_QUOTE_NUMBER,
+                    before_any=True,
+                )
