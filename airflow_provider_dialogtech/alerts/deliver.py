@@ -9,12 +9,12 @@ import logging
 import queue
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from airflow_provider_dialogtech.alerts import journals
 from airflow_provider_dialogtech.alerts.alert import Alert
@@ -49,6 +49,7 @@ from airflow_provider_dialogtech.settings.journal import AirflowRecorder
 from airflow_provider_dialogtech.sms.message import SmsMessage, normalize_number
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 AT_ONCE = 8
 # The callback ends this many seconds before Airflow ends it. In the first half, what was not sent is written into the
@@ -254,9 +255,10 @@ class RecipientAlert:
         fallbacks = [f"through {journal.name}" for journal in journals.JOURNALS[1:]]
         fallbacks.append("without a journal, so without rate limits and without suppression")
         for journal, fallback in zip(journals.JOURNALS, fallbacks, strict=True):
-            attempt = JournalAttempt(self.deadline.remaining_for_journal(journal.seconds))
             try:
-                return attempt.run(partial(self._send_through, journal, attempt))
+                store = self._open(journal)
+                attempt = JournalAttempt(self.deadline.remaining_for_journal(journal.seconds))
+                return attempt.run(partial(self._send_through, journal, store, attempt))
             except JournalUnavailable as error:
                 plan = "is sent %s, because %s failed (%s)." if self.alert.resolves is None else _DECIDED_BY_NEXT
                 self._log(logging.WARNING, plan, fallback, journal.name, error.reason)
@@ -265,9 +267,19 @@ class RecipientAlert:
             return None
         return self._send_unpaced()
 
-    def _send_through(self, journal: journals.Journal, attempt: JournalAttempt) -> None:
+    def _open(self, journal: journals.Journal) -> Store:
+        """Return the journal's store. Airflow says where it is, and may take long for its first answer in a process."""
+        opening = JournalAttempt(self.deadline.remaining_for_journal(journals.OPENING_SECONDS))
+
+        def ask() -> Store:
+            with opening.asking():
+                return journal.open()
+
+        return _asked(partial(opening.run, ask))
+
+    def _send_through(self, journal: journals.Journal, store: Store, attempt: JournalAttempt) -> None:
         with attempt.asking():
-            store, gate, claim = self._claim(journal)
+            gate, claim = _asked(partial(self._claim, journal, store))
         if claim is None:
             attempt.check()
             self._log_no_claim()
@@ -283,17 +295,10 @@ class RecipientAlert:
             raise
         self._log_sent(is_held_back=result.status == "held_back")
 
-    def _claim(self, journal: journals.Journal) -> tuple[Store, AlertGate, Claim | None]:
+    def _claim(self, journal: journals.Journal, store: Store) -> tuple[AlertGate, Claim | None]:
         settings = self.hook.settings
-        try:
-            store = journal.open()
-            gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
-            return store, gate, self._claim_from(gate, journal.recent)
-        except JournalUnavailable:
-            raise
-        except Exception as error:  # of any kind, such as a missing driver
-            problem = type(error).__name__
-        raise JournalUnavailable(f"the delivery journal cannot be used ({problem})")
+        gate = AlertGate(store, settings.account, budget=settings.alert_budget, namespace=journals.namespace())
+        return gate, self._claim_from(gate, journal.recent)
 
     def _claim_from(self, gate: AlertGate, recent: timedelta | None) -> Claim | None:
         alert = self.alert
@@ -423,3 +428,18 @@ class RecipientAlert:
         log.log(
             level, f"Alert for %s: the message to %s {outcome}", self.alert.subject, mask_number(self.number), *args
         )
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    """Return a journal's answer.
+
+    :raises JournalUnavailable: if there is none, whatever the reason, such as a missing driver.
+    """
+    try:
+        return ask()
+    except JournalUnavailable:
+        raise
+    except Exception as error:
+        problem = type(error).__name__
+    # Outside the except block: the error may show the journal's address.
+    raise JournalUnavailable(f"the delivery journal cannot be used ({problem})")

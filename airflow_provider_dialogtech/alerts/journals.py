@@ -26,6 +26,8 @@ PATIENCE = 10.0
 RETRY_FOR = 2.0
 LOCAL_PATIENCE = 10.0
 
+# How many seconds Airflow may take to say where a journal is: it may read a connection or a secrets backend.
+OPENING_SECONDS = 10.0
 # The total time, in seconds, of all answers of the shared journal. Waiting for a slot does not count.
 SHARED_SECONDS = 3.0
 # The same for a local file, which a storm of callbacks on this machine may keep busy.

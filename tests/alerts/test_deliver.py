@@ -138,6 +138,35 @@ def test_a_journal_that_cannot_even_be_opened_is_followed_by_the_next_one(sandbo
     assert "the shared journal failed (the delivery journal cannot be used (RuntimeError))" in caplog.text
 
 
+def test_the_time_that_airflow_takes_to_say_where_the_journal_is_is_not_the_journals(
+    sandbox, alerting, monkeypatch, caplog
+):
+    def slowly():
+        time.sleep(3.0)
+        return shared.open()
+
+    monkeypatch.setattr(deliver, "LONGEST_CALLBACK", 45.0)
+    shared, *others = fallback.JOURNALS
+    monkeypatch.setattr(fallback, "JOURNALS", (shared._replace(open=slowly, seconds=2.5), *others))
+    alert()
+    assert bodies(sandbox) == ["hello"]
+    assert "through the file" not in caplog.text
+
+
+def test_an_airflow_that_does_not_say_where_the_journal_is_is_not_waited_for_long(
+    sandbox, alerting, monkeypatch, caplog
+):
+    monkeypatch.setattr(fallback, "OPENING_SECONDS", 0.2)
+    released = threading.Event()
+    shared, *others = fallback.JOURNALS
+    hangs = shared._replace(open=lambda: released.wait(60))
+    monkeypatch.setattr(fallback, "JOURNALS", (hangs, *others))
+    alert()
+    released.set()
+    assert bodies(sandbox) == ["hello"]
+    assert "the shared journal failed (the delivery journal has taken longer than the 0.2 s" in caplog.text
+
+
 def test_a_thread_that_hangs_is_abandoned(alerting, monkeypatch, caplog):
     monkeypatch.setattr(deliver, "LONGEST_CALLBACK", 0.2)
     released = threading.Event()

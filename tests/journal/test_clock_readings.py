@@ -95,11 +95,20 @@ def test_of_two_readings_of_the_clock_the_more_exact_one_counts_until_it_is_too_
     assert best.refine(later) is later
 
 
-def test_a_clock_that_was_set_is_believed_at_once():
+@pytest.mark.parametrize("by", [60.0, 0.11, -0.11])
+def test_a_clock_that_was_set_is_believed_at_once(by):
     best = BestReading()
     best.refine(Reading(now=1000.0, at=10.0, took=0.002))
-    set_ahead = Reading(now=1061.0, at=11.0, took=0.2)
+    set_ahead = Reading(now=1001.0 + by, at=11.0, took=0.2)
     assert best.refine(set_ahead) is set_ahead
+
+
+@pytest.mark.parametrize(("took", "is_better"), [(0.19, True), (0.21, False)])
+def test_a_reading_counts_until_another_one_is_more_exact(took, is_better):
+    best = BestReading()
+    best.refine(Reading(now=1000.0, at=10.0, took=0.2))
+    new = Reading(now=1000.01, at=10.0, took=took)
+    assert (best.refine(new) is new) == is_better
 
 
 def test_an_answer_that_is_late_only_on_its_way_back_from_postgresql_makes_no_slot_late(proxy):
