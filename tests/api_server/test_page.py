@@ -295,24 +295,26 @@ def test_an_odd_body_is_refused_without_being_repeated(client_of, write_message,
     assert Messages(journal).get(message_id).state == "in_doubt"
 
 
-@pytest.mark.parametrize("id_", ["0", "-1", str(2**31), str(2**63), "9" * 400, "9" * 5000, "one", "1.5", "1e3", "%00"])
 @pytest.mark.parametrize("action", ["settle", "look-up"])
-def test_an_odd_id_is_no_message(client_of, write_message, id_, action):
+def test_an_odd_id_is_no_message(client_of, write_message, action):
     write_message("in_doubt", key="its key")
-    answer = client_of("admin").post(f"messages/{id_}/{action}", json={"outcome": "sent"}, headers=FROM_PAGE)
-    assert answer.status_code in {404, 422}
-    assert "journal is not" not in answer.text
-    assert len(answer.content) < 200
+    admin = client_of("admin")
+    for id_ in ["0", "-1", str(2**31), str(2**63), "9" * 400, "9" * 5000, "one", "1.5", "1e3", "%00"]:
+        answer = admin.post(f"messages/{id_}/{action}", json={"outcome": "sent"}, headers=FROM_PAGE)
+        assert answer.status_code in {404, 422}, id_
+        assert "journal is not" not in answer.text, id_
+        assert len(answer.content) < 200, id_
 
 
 @pytest.mark.parametrize("name", ["dag_id", "run_id", "task_id", "state", "hours"])
-@pytest.mark.parametrize("value", ["%00", "%ED%A0%80", "%FF", "%00x", "x" * 5000, "nan", "-inf", "1e400"])
-def test_an_odd_filter_is_no_error_of_the_page(client_of, write_message, name, value):
+def test_an_odd_filter_is_no_error_of_the_page(client_of, write_message, name):
     write_message()
-    answer = client_of("admin").get(f"messages?{name}={value}")
-    assert answer.status_code == 422 or answer.json()["messages"] == []
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert len(answer.content) < 200
+    admin = client_of("admin")
+    for value in ["%00", "%ED%A0%80", "%FF", "%00x", "x" * 5000, "nan", "-inf", "1e400"]:
+        answer = admin.get(f"messages?{name}={value}")
+        assert answer.status_code == 422 or answer.json()["messages"] == [], value
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"], value
+        assert len(answer.content) < 200, value
 
 
 def test_an_error_of_the_page_itself_has_its_headers(client_of, monkeypatch):
