@@ -25,6 +25,9 @@ SECONDS_TO_COMMIT = 1.0
 MOST_SECONDS_TO_COMMIT = 30.0
 _MOST_READ = 10_000
 _SECONDS_AFTER_FAILURE = 300.0
+# pydantic, which checks YAML files, adds these to its reason; the details quote the file.
+_PYDANTICS_LINK = "For further information visit "
+_PYDANTICS_DETAILS = " [type="
 _LONGEST_LINE = 300
 _COOLDOWN = timedelta(minutes=15)
 
@@ -116,11 +119,13 @@ def body_of(broken: Sequence[Broken]) -> str:
 
 
 def _reason(stacktrace: str) -> str:
-    lines = [line for line in stacktrace[-10_000:].splitlines() if line.strip()]
+    lines = [line for line in stacktrace[-10_000:].splitlines() if line.strip() and _PYDANTICS_LINK not in line]
     # The error follows the last frame, and may have several lines.
     frames = [number for number, line in enumerate(lines) if line.startswith("  File ")]
     after = [line for line in lines[frames[-1] :] if not line.startswith(" ")] if frames else lines[-1:]
-    return after[0].strip()[:_LONGEST_LINE] if after else "the reason is in Airflow's import errors"
+    if not after:
+        return "the reason is in Airflow's import errors"
+    return after[0].strip().split(_PYDANTICS_DETAILS)[0][:_LONGEST_LINE]
 
 
 def _alert(broken: Sequence[Broken]) -> Alert:

@@ -224,7 +224,7 @@ class CheckedRows:
         rows = "; ".join(lines_by_reason(self.bad, _SHOWN))
         raise InvalidMessage(
             f"{len(self.bad)} of {plural(len(self.rows), 'row')} cannot be sent: {rows}",
-            advice='Correct them, or use invalid="skip" to send the others.',
+            advice='Correct them, or use invalid="skip" to send the others.' if self.count else "Correct them.",
             before_any=True,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,6 +12,7 @@ from airflow_provider_dialogtech.bulk.shapes import cell, column_names, plain, s
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import mask_numbers, safe_repr, safe_str, type_name, without_locals
 from airflow_provider_dialogtech.settings.templates import (
+    UNDEFINED,
     BadPiece,
     environment_of,
     in_single_braces,
@@ -30,7 +30,6 @@ LONGEST_TEMPLATE = 100_000
 """No message of 256 characters needs a longer template, and compiling one takes time."""
 LONGEST_READ = 10_000
 _ABSENT = object()
-_UNDEFINED = re.compile(r"'(\w+)' is undefined")
 _LONGEST_WORDS = 150
 _MOST_VALUES = 1_000
 _SHORTEST_VALUE = 3
@@ -106,7 +105,7 @@ class RowTemplate:
             problem = f"in its message, {error}; {error.advice[0].lower()}{error.advice[1:-1]}"
         except Exception as error:
             problem = f"its message cannot be rendered ({_in_words(error, row)})"
-            name = _UNDEFINED.match(safe_str(error, LONGEST_READ))
+            name = UNDEFINED.match(safe_str(error, LONGEST_READ))
             if name is not None and _has(row, name[1]):
                 problem = f"its message has {{{{ {name[1]} }}}}: write {{{{ recipient.{name[1]} }}}}"
         raise InvalidMessage(problem)

@@ -23,6 +23,8 @@ from airflow_provider_dialogtech.hooks.dialogtech import DialogTechHook
 from airflow_provider_dialogtech.masking import mask_numbers, type_name
 from airflow_provider_dialogtech.settings.config import HOURS, page_path, pool_of
 from airflow_provider_dialogtech.settings.templates import (
+    UNDEFINED,
+    WITH_A_DATE,
     BadPiece,
     compiled,
     environment_of,
@@ -126,7 +128,7 @@ class PooledOperator(BaseOperator):
                 # Only Jinja's own errors quote no values.
                 words = f": {mask_numbers(str(error))}" if isinstance(error, TemplateError) else ""
                 reason = f"the template of `{name}` cannot be rendered ({type_name(error)}{words})"
-                log.error("Nothing was sent: %s. Correct the template.", reason)  # noqa: TRY400
+                log.error("Nothing was sent: %s. %s", reason, _advice(error))  # noqa: TRY400
                 raise
             raise ending_of(problem)
 
@@ -183,3 +185,11 @@ def ending_of(error: DialogTechError) -> Exception:
 def log_ending(sentence: str) -> None:
     """Log a task's error, wrapped to lines that fit the log page."""
     log.error("%s", fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))
+
+
+def _advice(error: Exception) -> str:
+    """Return how to correct a template that cannot be rendered."""
+    found = UNDEFINED.search(str(error))
+    if found is None or found[1] not in WITH_A_DATE:
+        return "Correct the template."
+    return "A run that was triggered by hand has no such date: use (dag_run.logical_date or dag_run.run_after)."

@@ -35,7 +35,7 @@ def require_as_written(task: Any) -> None:
         raise InvalidMessage(f"YAML reads `to` as {type_name(task.to)}, not as text", advice=_QUOTE_NUMBER)
     if not is_unmarked(task, "message"):
         return
-    from airflow_provider_dialogtech.settings.templates import expression_in
+    from airflow_provider_dialogtech.settings.templates import expression_in, is_file
 
     if not isinstance(task.message, str):
         raise InvalidMessage(f"YAML reads `message` as {type_name(task.message)}, not as text", advice="Quote it.")
@@ -44,7 +44,7 @@ def require_as_written(task: Any) -> None:
             f"`message` contains {expression}, which Airflow did not render",
             advice="In a YAML DAG, mark it as a template: message: {$t: …}.",
         )
-    if task.message.endswith(tuple(type(task).template_ext)) and not any(map(str.isspace, task.message)):
+    if is_file(task.message, type(task).template_ext):
         raise InvalidMessage(
             "`message` is the name of a file, which Airflow did not read",
             advice="In a YAML DAG, mark it as one: message: {$t: {$f: …}}.",

@@ -28,7 +28,14 @@ _DEEPEST = 5
 _ROWS = frozenset({dict, list, tuple})
 _UNRENDERED = frozenset({int, float, bool, type(None)})
 _IN_BRACES = re.compile(r"\{([^{}]*)\}")
+UNDEFINED = re.compile(r"'(\w+)' is undefined")
+"""What Jinja says of a name that it does not know."""
 _WORD = re.compile(r"\s*(\w+)")
+# Only a run with a logical date has these.
+WITH_A_DATE = frozenset({
+    "ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date", "data_interval_start",
+    "data_interval_end",
+})  # fmt: skip
 
 
 class BadPiece(UndefinedError):
@@ -134,7 +141,7 @@ def in_single_braces(message: str, known: Callable[[str], bool]) -> str | None:
     """
     for each in _IN_BRACES.findall(_EXPRESSIONS.sub("", message)):
         word = _WORD.match(each)
-        if word and (known(word[1]) or known(each)):
+        if word and (word[1] == "recipient" or word[1] in WITH_A_DATE or known(word[1]) or known(each)):
             return f"has {{{each}}} in single braces, which are sent as they are: double them (in an f-string, twice)"
     return None
 

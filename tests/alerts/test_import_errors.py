@@ -59,6 +59,12 @@ def test_the_body_counts_the_files_and_names_the_first(count, body):
 @pytest.mark.parametrize(
     ("stacktrace", "reason"),
     [
+        (
+            "1 validation error for DagSpec\ntasks.0\n  Value error, 'on_failure_callback' is not implemented "
+            "[type=value_error, input_value={'to': '5556667777'}, input_type=dict]\n"
+            "    For further information visit https://errors.pydantic.dev/2.14/v/value_error",
+            "Value error, 'on_failure_callback' is not implemented",
+        ),
         ("Traceback\n  File\nKeyError: 'x'\n\n", "KeyError: 'x'"),
         ("", "the reason is in Airflow's import errors"),
         (None, "the reason is in Airflow's import errors"),

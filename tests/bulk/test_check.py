@@ -36,14 +36,19 @@ def test_each_invalid_row_is_kept_with_its_number_and_its_problem():
 
 
 def test_one_error_names_the_first_bad_rows_and_counts_the_others():
-    found = checked([{"to": f"{number}"} for number in range(30)])
+    found = checked([*({"to": f"{number}"} for number in range(30)), ADA])
     with pytest.raises(InvalidMessage) as raised:
         found.require_all_good()
     words = str(raised.value)
-    assert words.startswith("Nothing was sent: 30 of 30 rows cannot be sent: row 1 (to …0):")
+    assert words.startswith("Nothing was sent: 30 of 31 rows cannot be sent: row 1 (to …0):")
     assert "row 20 (to …19)" in words
     assert "row 21" not in words
     assert 'and 10 more. Correct them, or use invalid="skip"' in words
+
+
+def test_a_list_without_a_good_row_has_none_to_send():
+    with pytest.raises(InvalidMessage, match=r"Correct them\.$"):
+        checked([{"to": "1"}]).require_all_good()
 
 
 def test_numbers_are_shortened():

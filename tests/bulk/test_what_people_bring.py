@@ -685,7 +685,7 @@ def test_what_is_wrong_is_refused_with_its_place_and_its_mend_in_the_first_line(
     assert "555666" not in refusal
 
 
-@pytest.mark.parametrize("written", ["recipient.name", " recipient['name'] ", "name", "Full Name", "run_id"])
+@pytest.mark.parametrize("written", ["recipient.name", " recipient['name'] ", "name", "Full Name", "run_id", "ds"])
 def test_what_an_f_string_leaves_in_single_braces_is_refused(outcome, written):
     refusal = outcome(
         [{"to": ADA, "name": "Ada", "full name": "x"}], f"Hi {{{written}}}, welcome", context={"run_id": "r"}

@@ -168,6 +168,12 @@ def test_an_undefined_name_fails_as_in_any_operator(dag, caplog):
     assert caplog.records[0].getMessage() == f"Nothing was sent: {words}"
 
 
+def test_a_date_that_a_run_by_hand_does_not_have_is_advised_about(dag, caplog):
+    with pytest.raises(jinja2.UndefinedError, match="'ds' is undefined"):
+        rendered(single(message="The figures of {{ ds }}"), dag)
+    assert caplog.records[0].getMessage().endswith("use (dag_run.logical_date or dag_run.run_after).")
+
+
 def test_a_template_in_a_list_that_fails_is_named(dag, caplog):
     task = DialogTechSendBulkSmsOperator(task_id="send", recipients=[{"to": "{{ nmae }}"}], message="Hi")
     with pytest.raises(jinja2.UndefinedError, match="'nmae' is undefined"):
@@ -192,7 +198,7 @@ def test_the_words_of_other_errors_are_not_logged(dag, caplog):
     )
 
 
-@pytest.mark.parametrize("written", ["run_id", " params.name "])
+@pytest.mark.parametrize("written", ["run_id", " params.name ", "ds", "data_interval_start", "recipient.name"])
 def test_what_an_f_string_leaves_in_single_braces_is_refused(dag, written):
     with pytest.raises(AirflowFailException, match="in single braces, which are sent as they are"):
         rendered(single(message=f"Done: {{{written}}}"), dag, params={"name": "Ada"}, run_id="r")
