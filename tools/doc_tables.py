@@ -102,6 +102,8 @@ def written_reasons() -> Iterator[tuple[str, str, str]]:
     """Yield the folder of each error that the code raises, its class, and its reason with `…` for each value."""
     for source in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            if source.parent.name == "sms" and isinstance(node, ast.expr) and _PROBLEM.match(_text_of(node)):
+                yield "sms", exceptions.InvalidMessage.__name__, f"`…` {_text_of(node).rstrip(' :…')}"
             if isinstance(node, ast.Call) and node.args:
                 name = ast.unparse(node.func).rpartition(".")[2]
                 reason = _text_of(node.args[0])
@@ -125,6 +127,8 @@ _ABOUT = {
     "journal": "The journal",
     "sms": "Message and numbers",
 }
+# What is wrong with a number follows the parameter's name.
+_PROBLEM = re.compile(r"(is|has|contains) \w+ \w+")
 # Shorter reasons consist of values.
 _FEWEST_WORDS = 3
 
