@@ -88,11 +88,17 @@ def _findings(conn_id: str) -> Iterator[Finding]:
         yield (
             _wrong("connection", invalid(conn_id, problem))
             if problem
-            else Finding("connection", True, f"{conn_id} is complete")
+            else Finding("connection", True, f"{conn_id} is complete{_held_back(hook.settings.only_to)}")
         )
     yield from _findings_of_api(hook)
     yield _pool(conn_id)
     yield from _findings_of_journal(hook.settings if hook else None)
+
+
+def _held_back(only_to: frozenset[str] | None) -> str:
+    if only_to is None:
+        return ""
+    return f"; only_to holds back what does not go to its {plural(len(only_to), 'number')}"
 
 
 def _findings_of_api(hook: DialogTechHook | None) -> Iterator[Finding]:

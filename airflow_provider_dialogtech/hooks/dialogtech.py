@@ -395,14 +395,13 @@ def _log(result: SendResult) -> None:
         log.info("Held back, so nothing was sent: the connection's only_to does not name %s.", result.to)
         return
     sent = result.status == "sent"
+    facts = (plural(result.segments, "segment"), result.encoding, plural(result.attempts, "try", "tries"))
     log.info(
-        "%s: the message to %s from %s (%s, %s, %s).%s",
+        "%s: the message to %s%s (%s).%s",
         "Sent" if sent else "Already sent, so nothing was sent now",
         result.to,
-        result.from_,
-        plural(result.segments, "segment"),
-        result.encoding,
-        plural(result.attempts, "try", "tries"),
+        f" from {result.from_}" if result.from_ else "",  # unknown of a message that a person has settled
+        ", ".join(filter(None, facts)),
         "" if sent else " To send it again, give it another idempotency_key.",
     )
 
