@@ -189,7 +189,9 @@ def _problem(number: PhoneNumber) -> tuple[str, str] | None:
     problems: dict[int, tuple[str, str] | None] = {
         ValidationResult.TOO_SHORT: too_short,
         ValidationResult.TOO_LONG: (f"is too long for a number of {_country(number)}{_OF_ANOTHER}", _WHOLE),
-        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: ("lacks its area code", _WHOLE) if number.country_code == 1 else too_short,
+        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: ("lacks its area code", _WHOLE)
+        if number.country_code == 1
+        else too_short,
         ValidationResult.IS_POSSIBLE: None,
     }
     if problem := problems.get(is_possible_number_with_reason(number), ("is not a phone number", _ADVICE)):
