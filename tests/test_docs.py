@@ -53,6 +53,7 @@ RUN_ELSEWHERE = (
     "airflow dialogtech",
     "curl -X POST http://127.0.0.1:8025/sandbox/faults",
     'python -c "import sys; from airflow_provider_dialogtech.journal.store import Store; ',
+    'python -c "import sqlite3, sys; a, b = map(sqlite3.connect, sys.argv[1:]); a.backup(b)" ',
 )
 
 

@@ -88,7 +88,7 @@ def carry_over(arguments: Namespace) -> None:
         stop(problem)
     found = f"The journal now has the {plural(carried.messages, 'message')} and {plural(carried.alerts, 'alert')} of"
     if not carried.damaged:
-        say(f"{found} {file}, which is no longer needed.")
+        say(f"{found} {file}.")
         return
     rows = ", ".join(carried.damaged[:_MOST_NAMED]) + (" and others" if len(carried.damaged) > _MOST_NAMED else "")
     stop(

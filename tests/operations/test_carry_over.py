@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 
@@ -14,6 +16,7 @@ from airflow_provider_dialogtech.settings import journal as journal_settings
 from airflow_provider_dialogtech.settings.journal import Place, earlier_file, journal_store
 from tests.journal.looking import rows
 from tests.journal.test_carry_over import a_row, put
+from tests.wheel.conftest import ROOT
 
 COMMAND = ("messages", "carry-over")
 
@@ -55,7 +58,7 @@ def test_the_command_carries_it_over_and_the_warning_ends_until_something_is_wri
         code, said = carry_over()
         assert (code, said.splitlines()[-1]) == (
             0,
-            f"The journal now has the 1 message and 0 alerts of {file}, which is no longer needed.",
+            f"The journal now has the 1 message and 0 alerts of {file}.",
         )
     assert [row.key for row in rows(f"sqlite:///{own_journal}")] == ["key"]
     assert earlier_file() is None
@@ -64,6 +67,20 @@ def test_the_command_carries_it_over_and_the_warning_ends_until_something_is_wri
     carry_over()
     assert [row.key for row in rows(f"sqlite:///{own_journal}")] == ["key", "another"]
     assert earlier_file() is None
+
+
+def test_a_backup_as_the_page_makes_it_is_added_to_a_journal_that_has_begun_anew(tmp_path, carry_over, own_journal):
+    (command,) = (line for line in (ROOT / "docs/maintenance.md").read_text().splitlines() if ".backup(" in line)
+    lost, backup = tmp_path / "dialogtech_journal.db", tmp_path / "backup.db"
+    Store(f"sqlite:///{lost}").open()
+    put(f"sqlite:///{lost}", a_row(1, "before"))
+    environment = os.environ | {"AIRFLOW_HOME": str(tmp_path)}
+    done = command.replace("python ", f"{sys.executable} ", 1)
+    subprocess.run(["/bin/sh", "-c", done], check=True, cwd=tmp_path, env=environment)
+    Store(f"sqlite:///{own_journal}").open()
+    put(f"sqlite:///{own_journal}", a_row(2, "since"))
+    assert carry_over("--from", str(backup))[0] == 0
+    assert {row.key for row in rows(f"sqlite:///{own_journal}")} == {"before", "since"}
 
 
 def test_damaged_rows_are_named_and_the_warning_stays(file, carry_over, own_journal):
