@@ -437,7 +437,7 @@ def _written(row: Mapping[str, Any]) -> float:
 def _too_long(at: float, max_wait: float) -> WaitTooLong:
     sendable_at = datetime.fromtimestamp(at, timezone.utc)
     return WaitTooLong(
-        f"the next slot is at {sendable_at:%Y-%m-%d %H:%M:%S} UTC, later than max_wait ({max_wait:g} s) allows",
+        f"the next slot is at {sendable_at:%Y-%m-%d %H:%M:%S} UTC, later than max_wait allows ({max_wait:.3g} s left)",
         advice="Retry after that.",
         sendable_at=sendable_at,
     )

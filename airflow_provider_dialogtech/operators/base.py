@@ -81,6 +81,13 @@ class PooledOperator(BaseOperator):
     def __init__(self, *, dialogtech_conn_id: str = DEFAULT_CONN_ID, pool: str | None = None, **kwargs: Any) -> None:
         super().__init__(pool=pool or pool_of(dialogtech_conn_id), **kwargs)
         self.dialogtech_conn_id = dialogtech_conn_id
+        policy = getattr(self, "retry_policy", None)
+        if policy is not None and (isinstance(policy, type) or not hasattr(policy, "evaluate")):
+            raise InvalidMessage(
+                f"retry_policy must be a policy, not a {type_name(policy)}",
+                advice="Write DialogTechRetryPolicy(), with its parentheses. A YAML DAG cannot set one.",
+                before_any=True,
+            )
 
     @cached_property
     def hook(self) -> DialogTechHook:

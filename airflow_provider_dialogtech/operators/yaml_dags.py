@@ -33,6 +33,7 @@ def require_as_written(task: Any) -> None:
     """
     if is_unmarked(task, "to") and not isinstance(task.to, str):
         raise InvalidMessage(f"YAML reads `to` as {type_name(task.to)}, not as text", advice=_QUOTE_NUMBER)
+    _require_quoted_sender(task)
     if not is_unmarked(task, "message"):
         return
     from airflow_provider_dialogtech.settings.templates import expression_in, is_file
@@ -52,11 +53,12 @@ def require_as_written(task: Any) -> None:
 
 
 def require_quoted_numbers(task: Any) -> None:
-    """Refuse a list in a YAML DAG one of whose numbers has no quotes.
+    """Refuse a list in a YAML DAG one of whose numbers, or whose sender, has no quotes.
 
     :param task: the operator.
     :raises InvalidMessage: when that is so.
     """
+    _require_quoted_sender(task)
     if not is_unmarked(task, "recipients") or not isinstance(task.recipients, Iterable):
         return
     for place, row in enumerate(task.recipients, 1):
@@ -68,3 +70,10 @@ def require_quoted_numbers(task: Any) -> None:
                     advice=_QUOTE_NUMBER,
                     before_any=True,
                 )
+
+
+def _require_quoted_sender(task: Any) -> None:
+    if is_unmarked(task, "from_") and isinstance(task.from_, int | float):
+        raise InvalidMessage(
+            f"YAML reads `from_` as {type_name(task.from_)}, not as text", advice=_QUOTE_NUMBER, before_any=True
+        )

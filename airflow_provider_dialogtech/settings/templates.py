@@ -14,6 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, Template, TemplateNotFound, Undefined, UndefinedError
 from jinja2.nativetypes import NativeCodeGenerator
+from jinja2.nodes import Expr, Impossible
 from jinja2.sandbox import SandboxedEnvironment
 
 from airflow_provider_dialogtech.exceptions import InvalidMessage
@@ -52,6 +53,12 @@ class BadPiece(UndefinedError):
 
 class _Pieces(NativeCodeGenerator):
     """Compiles a template so that each of its expressions yields its value instead of a text."""
+
+    def _output_child_to_const(self, node: Expr, frame: Any, finalize: Any) -> Any:
+        const = super()._output_child_to_const(node, frame, finalize)
+        if const is None:  # else `{{ none }}` would become the word None
+            raise Impossible
+        return const
 
 
 def environment_of(task: Any, **options: Any) -> Environment:

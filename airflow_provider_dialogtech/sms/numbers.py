@@ -91,7 +91,9 @@ def _written(value: object, parameter: str) -> str:
     if is_missing(_bare(value)):
         word = missing_word(value)
         problem = "is empty" if word is None else f"says {word}, as if it were empty"
-        raise InvalidMessage(f"`{parameter}` {problem}", advice="Give a phone number.")
+        raise InvalidMessage(
+            f"`{parameter}` {problem}", advice="Give a phone number. In a template, check what it refers to."
+        )
     if isinstance(value, bool) or not isinstance(value, str | Integral | float | Decimal):
         kind = type_name(value)
         advice = _ONE if isinstance(value, list | tuple | set) else ""
@@ -183,10 +185,13 @@ def _problem(number: PhoneNumber) -> tuple[str, str] | None:
     """Return what is wrong with a number, and what to do about it."""
     from phonenumbers import ValidationResult, is_possible_number_with_reason, is_valid_number
 
+    too_short = (f"is too short for a number of {_country(number)}", _ADVICE)
     problems: dict[int, tuple[str, str] | None] = {
-        ValidationResult.TOO_SHORT: (f"is too short for a number of {_country(number)}", _ADVICE),
+        ValidationResult.TOO_SHORT: too_short,
         ValidationResult.TOO_LONG: (f"is too long for a number of {_country(number)}{_OF_ANOTHER}", _WHOLE),
-        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: ("lacks its area code", _WHOLE),
+        ValidationResult.IS_POSSIBLE_LOCAL_ONLY: ("lacks its area code", _WHOLE)
+        if number.country_code == 1
+        else too_short,
         ValidationResult.IS_POSSIBLE: None,
     }
     if problem := problems.get(is_possible_number_with_reason(number), ("is not a phone number", _ADVICE)):

@@ -130,6 +130,11 @@ def test_another_value_in_a_functions_arguments_stays_so_in_a_dag_that_renders_n
     assert task.op_kwargs == {"rows": [10] if dag.render_template_as_native_obj else "[10]"}
 
 
+def test_none_that_is_written_in_a_template_is_refused(dag):
+    with pytest.raises(AirflowFailException, match="in the template of `message`, an expression is None"):
+        rendered(single(message="Hi {{ none }}"), dag)
+
+
 @pytest.mark.parametrize("value", [None, float("nan")])
 def test_a_value_missing_inside_a_message_is_refused_by_the_argument(dag, value, caplog):
     with pytest.raises(AirflowFailException, match=r"in the template of `message`, an expression is (None|nan)\."):

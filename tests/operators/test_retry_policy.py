@@ -79,3 +79,9 @@ def test_a_reschedule_has_a_bound_and_0_means_a_retry():
 def test_another_bound_is_refused_by_name(wrong):
     with pytest.raises(InvalidMessage, match="reschedule_timeout must be a number of seconds or a timedelta"):
         DialogTechRetryPolicy(reschedule_timeout=wrong)
+
+
+@pytest.mark.parametrize("policy", [DialogTechRetryPolicy, "airflow_provider_dialogtech.DialogTechRetryPolicy"])
+def test_what_is_no_policy_is_refused_when_the_dag_is_parsed(policy):
+    with pytest.raises(InvalidMessage, match=r"retry_policy must be a policy, not .*with its parentheses"):
+        DialogTechSendSmsOperator(task_id="notify", to="5556667777", message="Hi", retry_policy=policy)

@@ -94,6 +94,7 @@ def test_normalizing_twice_changes_nothing(written: str) -> None:
         ("911", "too short"),
         ("242433", "too short"),
         ("666-7777", "lacks its area code"),
+        ("+49171", "too short for a number of +49"),
         ("555 666 77777", "too long"),
         ("442079460958", "too long for a number of the US: if it is of another country, begin it with + "),
         ("+999 123 456 789", "is not a phone number"),
