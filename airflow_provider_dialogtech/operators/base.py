@@ -8,7 +8,7 @@ from functools import cached_property
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import TemplateError
+from jinja2 import TemplateError, UndefinedError
 from jinja2.nativetypes import NativeEnvironment
 
 from airflow_provider_dialogtech._compat import (
@@ -196,7 +196,7 @@ def log_ending(sentence: str) -> None:
 
 def _advice(error: Exception) -> str:
     """Return how to correct a template that cannot be rendered."""
-    found = UNDEFINED.search(str(error))
+    found = UNDEFINED.search(error.message or "") if isinstance(error, UndefinedError) else None
     if found is None or found[1] not in WITH_A_DATE:
         return "Correct the template."
     return "A run that was triggered by hand has no such date: use (dag_run.logical_date or dag_run.run_after)."

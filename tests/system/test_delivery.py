@@ -62,4 +62,4 @@ def test_a_message_whose_slot_is_far_away_gives_its_worker_back_and_arrives_once
     assert text["message"].startswith("Try 1 at ")
     result = system.airflow.metadata.results_of_run(DEFERRED, run)["text", -1]
     assert (result["status"], result["attempts"]) == ("sent", 1)
-    assert "the task keeps it, and is deferred" in system.airflow.task_logs(DEFERRED)
+    assert "the task is deferred until shortly before" in system.airflow.task_logs(DEFERRED)
