@@ -179,7 +179,7 @@ def _give_up(messages: Sequence[RecipientAlert], why: str) -> None:
 RECORDER = AirflowRecorder()
 _SUPPRESSED = "is suppressed by its cooldown until %s, because a similar one was sent. The next one counts it."
 _USED_UP = "is suppressed, because alert_budget is used up for 10 minutes at most. The next one counts it."
-_NOTHING_TO_RESOLVE = "is not needed: no alert about a failure was sent before, or alert_budget is used up."
+_NOTHING_TO_RESOLVE = "is not needed: the journal has no earlier alert about a failure, or alert_budget is used up."
 _UNCOUNTED = "The next alert does not count this one."
 _COUNTED = "The next alert about the same counts this one."
 _TOLD_BEFORE = "is not needed: another alert about this run was sent to it."
