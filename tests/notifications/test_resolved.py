@@ -45,8 +45,8 @@ def test_it_is_sent_once_after_failures_that_were_sent(sandbox, alerting, caplog
     assert recovery_body.startswith("Airflow: etl.load works again, after 3 failures in ")
     assert recovery_body.endswith(" s")
     assert (
-        "Alert for etl.load (success): the message to …7777 is not needed: the journal has no earlier alert about a failure"
-        in caplog.text
+        "Alert for etl.load (success): the message to …7777 is not needed: the journal has no earlier "
+        "alert about a failure" in caplog.text
     )
 
 
