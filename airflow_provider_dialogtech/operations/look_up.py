@@ -113,7 +113,9 @@ def _hook_for(message: Record, conn_id: str | None, among: Iterable[str] | None)
         if hook.settings.account == message.account:
             return hook
         problem = f"the message {message.id} was sent by another account, not by that of the connection {conn_id}"
+        advice = "Give it the `account` that sent it: if it had no such name, that is the access key of that time."
     else:
+        advice = "Name the connection: --conn-id, in `messages look-up`."
         unreadable = []
         for name in conn_ids() if among is None else among:
             try:
@@ -126,7 +128,7 @@ def _hook_for(message: Record, conn_id: str | None, among: Iterable[str] | None)
         problem = f"no connection of [dialogtech] conn_ids belongs to the account that sent the message {message.id}"
         if unreadable:
             problem += f"; not readable: {', '.join(unreadable)}"
-    raise NotSent(problem, advice="Name the connection: --conn-id, in `messages look-up`.", before_any=True)
+    raise NotSent(problem, advice=advice, before_any=True)
 
 
 def _client(hook: DialogTechHook, end: float | None) -> DialogTechClient:

@@ -125,6 +125,8 @@ def test_a_message_of_another_account_is_not_looked_up(in_doubt, run, sandbox, c
     connection("other", login="other", extra={"from_numbers": "5554332111"})
     ran = run("messages", "look-up", id_, "--conn-id", "other")
     assert (ran.code, "another account" in ran.err) == (1, True)
+    assert "Give it the `account` that sent it" in ran.err
+    assert "--conn-id" not in ran.err.splitlines()[-1]
     connection(login="rotated", extra={"from_numbers": "5554332111"})
     ran = run("messages", "look-up", id_)
     assert (ran.code, "Name the connection: --conn-id" in ran.err) == (1, True)
