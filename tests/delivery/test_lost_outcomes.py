@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from airflow_provider_dialogtech.exceptions import InDoubt
+from airflow_provider_dialogtech.journal.journal import MessageJournal
 from airflow_provider_dialogtech.journal.schema import messages
 from tests.delivery.delivering import a_client, a_journal, a_message, a_sender, run
 from tests.journal.looking import change, rows
@@ -83,23 +84,24 @@ def test_what_the_journal_has_lost_of_a_sent_message_is_recorded_all_the_same(sa
     assert [row.state for row in current(store_url)] == ["sent"]
 
 
-def before_start(client, happen):
+@pytest.fixture
+def before_start(monkeypatch):
     """Let something happen between the reservation of a slot and its start."""
-    connect = client.connect
+    start = MessageJournal.start
 
-    def connect_after():
-        happen()
-        return connect()
+    def let(happen):
+        def start_after(journal, held, **options):
+            happen()
+            return start(journal, held, **options)
 
-    client.connect = connect_after
-    return client
+        monkeypatch.setattr(MessageJournal, "start", start_after)
+
+    return let
 
 
-@pytest.mark.parametrize(
-    ("when", "lost"), [(while_out, loses_the_start), *((each, loses_the_row) for each in (while_out, before_start))]
-)
-def test_what_was_recorded_shortly_before_is_recorded_again_where_the_journal_has_lost_it(
-    sandbox, store_url, caplog, when, lost
+@pytest.mark.parametrize(("is_out", "lost"), [(True, loses_the_start), (True, loses_the_row), (False, loses_the_row)])
+def test_what_was_recorded_shortly_before_is_recorded_again_where_the_journal_has_lost_it(  # noqa: PLR0917
+    sandbox, store_url, caplog, before_start, is_out, lost
 ):
     """A standby was a second behind. Seen: the retry sent the 39 messages again that were recorded in that second."""
     client = a_client(sandbox)
@@ -110,10 +112,11 @@ def test_what_was_recorded_shortly_before_is_recorded_again_where_the_journal_ha
     keys = [str(n) for n in range(3)]
     for key in keys[:-1]:
         assert sender.send(a_message(sandbox, key), key=key).status == "sent"
-    when(client, lru_cache(partial(lost, store_url)))  # once
+    once = lru_cache(partial(lost, store_url))
+    while_out(client, once) if is_out else before_start(once)
     assert sender.send(a_message(sandbox, keys[-1]), key=keys[-1]).status == "sent"
     warned = [each for each in caplog.records if "had lost" in each.getMessage()]
-    assert len(warned) == len(keys) + (when is while_out)
+    assert len(warned) == len(keys) + is_out
     retry = a_sender(sandbox, store_url)
     assert [retry.send(a_message(sandbox, key), key=key).status for key in keys] == ["already_sent"] * len(keys)
     with pytest.raises(InDoubt):

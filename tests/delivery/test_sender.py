@@ -316,8 +316,9 @@ def killed_between_start_and_request(sandbox, store_url):
     start = MessageJournal.start
 
     def start_and_die(*args, **kwargs):
-        start(*args, **kwargs)
-        kill_here()
+        if start(*args, **kwargs):  # on a busy machine an earlier slot may be lost
+            kill_here()
+        return False
 
     MessageJournal.start = start_and_die
     send_one(sandbox, store_url, "k")

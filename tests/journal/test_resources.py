@@ -212,7 +212,7 @@ def broken(request, store_url, tmp_path):
 
 
 def fault(n, url, broken, signalled):
-    with pytest.raises(JournalUnavailable, match=r"refused|cannot be opened"):
+    with pytest.raises(JournalUnavailable, match=r"refused|cannot be opened|is locked"):
         Store(broken, patience=0).ask(QUESTION)
     write(Store(url), str(n))
     if n % 2 == 0:
