@@ -140,8 +140,9 @@ class ClockReadings:
         :param noted: the sum that this reading's transaction leaves behind.
         :param sums: those that are noted for all accounts; none is noted for the others.
         """
+        # Other threads drop the oldest account meanwhile, which may be this one.
+        self._last.pop(account, None)
         self._last[account] = (reading, noted)
-        self._last.move_to_end(account)
         if len(self._last) > MOST_ACCOUNTS:
             self._last.popitem(last=False)  # its next reading is compared with this process's first one
         if self._first is None:

@@ -1,5 +1,7 @@
 """What a process notices of its store's clock."""
 
+from collections import OrderedDict
+
 import pytest
 
 from airflow_provider_dialogtech.journal import backend
@@ -87,3 +89,22 @@ def test_of_many_accounts_the_last_readings_are_kept_and_the_others_still_notice
     assert list(readings._last) == ["account 8", "account 9", "busy"]
     assert readings.step("first", Reading(1070.0, 60.0, 0.0), 0.0) == 60.0
     assert readings.step("first", Reading(1010.0, 60.0, 0.0), 0.0) == 0.0
+
+
+def test_another_thread_may_drop_the_oldest_account_while_its_reading_is_remembered():
+    class Dropping(OrderedDict):
+        """Drops the oldest entry after each write, as another thread may."""
+
+        def __setitem__(self, name, value):
+            super().__setitem__(name, value)
+            if len(self) > 1:
+                self.popitem(last=False)
+
+    readings = ClockReadings()
+    readings.remember("oldest", Reading(1000.0, 50.0, 0.0), 0.0)
+    readings.remember("newer", Reading(1000.0, 50.0, 0.0), 0.0)
+    earlier, readings._last = readings._last, Dropping()
+    for account, found in earlier.items():
+        OrderedDict.__setitem__(readings._last, account, found)
+    readings.remember("oldest", Reading(1001.0, 51.0, 0.0), 0.0)
+    assert list(readings._last) == ["oldest"]
