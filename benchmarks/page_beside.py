@@ -1,4 +1,4 @@
-"""What does sending lose while the page Messages is open three times over an old journal of 1.5 million rows?
+"""What does sending lose while pages Messages are open over an old journal of 1.5 million rows?
 
 A list is sent in turns, with open pages and without. Each page asks as often as it does in a browser, for what is read
 longest: messages in doubt of 90 days, by a user who may see some DAGs only. The sandbox records when messages arrive.

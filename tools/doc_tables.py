@@ -128,7 +128,7 @@ _ABOUT = {
     "sms": "Message and numbers",
 }
 # What is wrong with a number follows the parameter's name.
-_PROBLEM = re.compile(r"(is|has|contains) (?!a number of $)\w+ \w+ [\w…]")
+_PROBLEM = re.compile(r"(is|has|contains) (?!a number of $)\w+ \w+,? [\w…]")
 # Shorter reasons consist of values.
 _FEWEST_WORDS = 3
 

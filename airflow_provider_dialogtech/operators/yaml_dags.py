@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_dialogtech.bulk.shapes import fold
 from airflow_provider_dialogtech.exceptions import InvalidMessage
 from airflow_provider_dialogtech.masking import type_name
+from airflow_provider_dialogtech.settings.templates import expression_in, is_file
 
 _QUOTE_NUMBER = 'Quote the number: without quotes, YAML drops the plus of "+6581234567".'
 
@@ -36,8 +37,6 @@ def require_as_written(task: Any) -> None:
     _require_quoted_sender(task)
     if not is_unmarked(task, "message"):
         return
-    from airflow_provider_dialogtech.settings.templates import expression_in, is_file
-
     if not isinstance(task.message, str):
         raise InvalidMessage(f"YAML reads `message` as {type_name(task.message)}, not as text", advice="Quote it.")
     if expression := expression_in(task.message):

@@ -58,9 +58,9 @@ _PARSED_SELDOM = {
     "AIRFLOW__CORE__DAG_FILE_PROCESSOR_TIMEOUT": "300",
     "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
 }
-# As dialogtech_every_dag asks for it, and with time for callbacks on a busy machine.
 # uv takes whatever `python` this machine has outside of its environments.
 _SAME_PYTHON = {"AIRFLOW__STANDARD__VENV_INSTALL_METHOD": "pip"}
+# As dialogtech_every_dag asks for it, and with time for callbacks on a busy machine.
 _ALERT_ON = {
     # Airflow 3 ends a task's process this long after its success, whatever its callbacks still do.
     "AIRFLOW__CORE__TASK_SUCCESS_OVERTIME": "300",
