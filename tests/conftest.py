@@ -172,6 +172,12 @@ def pytest_collection_finish():
     gc.enable()
 
 
+def pytest_sessionfinish():
+    # In the end pytest looks for garbage five times, in all that the tests have imported. Once is enough.
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items):
     in_turn = turns(group_of(item.nodeid) for item in items)
     items.sort(key=lambda item: in_turn[group_of(item.nodeid)])

@@ -33,10 +33,14 @@ def text_and_fail_once(to, try_number):
 
 with DAG("processes_virtualenv", schedule="@once", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)):
     # It finds Airflow and this package where the task does: installing them anew would take minutes. A task with an
-    # external Python runs in the same way, without making its environment first.
-    task.virtualenv(requirements=[], env_vars={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, **OPTIONS)(
-        text_and_fail_once
-    )("5556667932", TRY)
+    # external Python runs in the same way, without making its environment first. The second try finds the environment
+    # of the first.
+    task.virtualenv(
+        requirements=[],
+        venv_cache_path=str(Path(os.environ["AIRFLOW_HOME"]) / "environments"),
+        env_vars={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        **OPTIONS,
+    )(text_and_fail_once)("5556667932", TRY)
 
 SCRIPT = """
 import json
