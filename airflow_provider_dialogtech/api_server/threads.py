@@ -95,7 +95,7 @@ def in_thread(work: Callable[[], T], finally_: Callable[[], object] = lambda: No
             finally_()
             answer.set_result(result)
 
-    threading.Thread(target=run, name="dialogtech-page", daemon=True).start()
+    threading.Thread(target=run, name="dialogtech-request", daemon=True).start()
     return answer
 
 

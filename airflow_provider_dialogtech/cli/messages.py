@@ -12,6 +12,7 @@ from typing import Literal
 from airflow_provider_dialogtech.cli.output import UNKNOWN, USAGE, print_record, print_rows, running_command, say, stop
 from airflow_provider_dialogtech.exceptions import DialogTechError, InvalidConnection, plural
 from airflow_provider_dialogtech.journal.records import Record
+from airflow_provider_dialogtech.journal.states import State
 from airflow_provider_dialogtech.operations.accounts import known_hooks, shortened_numbers
 from airflow_provider_dialogtech.operations.messages import AuditLogUnavailable, Messages, settle, task_names
 from airflow_provider_dialogtech.settings import config
@@ -108,13 +109,14 @@ def time_of(message: Record) -> str:
 
 
 def _row(message: Record, numbers: Mapping[str, str], name: str) -> dict[str, object]:
-    sender = message.outcome.get("from")
+    known = message.outcome.get("from")
+    sender = known if isinstance(known, str) else ""
     return {
         "id": message.id,
         "time": time_of(message),
         "state": message.state,
         "to": f"…{message.recipient_tail}",
-        "from": numbers.get(message.number) or (sender if isinstance(sender, str) else ""),
+        "from": "" if message.state is State.HELD_BACK else numbers.get(message.number) or sender,
         "alert": "alert" if message.is_alert else "",
         "dag": message.dag_id,
         "run": message.run_id,

@@ -34,9 +34,8 @@ log = logging.getLogger(__name__)
 Outcome = Literal["sent", "refused", "throttled", "in_doubt"]
 
 # If the journal's clock and a waiting process disagree by more than this on the remaining time, one of them was set,
-# frozen or asleep. A question that is late finds less time, so less is tolerated where it finds more.
-CLOCK_TOLERANCE = 0.1
-EARLY_TOLERANCE = 0.03
+# frozen or asleep. What is tolerated is less than the margin of a window.
+CLOCK_TOLERANCE = 0.03
 # A message is not started later than this after its slot.
 LATEST_START = 0.1
 # One step may take this many seconds, whatever max_wait is.
@@ -44,8 +43,8 @@ ONE_STEP = 5.0
 
 PRUNED_EVERY = 16
 
-# It reads once more if the journal's clock was set ahead.
-_MOST_READINGS = 3
+# It asks once more if the journal's clock was set ahead, or if a question was late.
+_MOST_QUESTIONS = 3
 _SET_AGAIN = "the delivery journal's clock is set again and again"
 
 
@@ -124,7 +123,7 @@ class MessageJournal:
         planning = Planning(planner, head_start=head_start)
         with self._turn(is_alert=request.is_alert, max_wait=max_wait) as timeout, self._timed("reserve"):
             remaining = self._countdown(timeout)
-            for _ in range(_MOST_READINGS):
+            for _ in range(_MOST_QUESTIONS):
                 answer, reading = self._ask_planner(planning, timeout=remaining(), sleep=sleep)
                 if answer is not None:
                     break
@@ -153,20 +152,26 @@ class MessageJournal:
             the message, if the account is paused, or if a clock was set. Then reserve again.
         :raises JournalUnavailable: when the journal cannot be used; the message must not be sent then.
         """
-        asked = self._store.clock.monotonic()
-        remaining = held.due - asked
-        values = {
-            **_of(held),
-            "of_account": self._account,
-            "slot": held.at,
-            "timeout": request_timeout,
-            "least_remaining": max(remaining - self.timing.start.bound - CLOCK_TOLERANCE, -LATEST_START),
-            "most_remaining": remaining + EARLY_TOLERANCE,
-        }
-        with self._timed("start"):
-            started = self._store.do(Statement(statements.START, values), timeout=timeout, sleep=sleep)
-        # Also if it was too late: the next head start must be long enough for a step like this.
-        self.timing.started(self._store.clock.monotonic() - asked)
+        patience, bound = self._countdown(timeout), self.timing.start.bound + CLOCK_TOLERANCE
+        for _ in range(_MOST_QUESTIONS):
+            asked = self._store.clock.monotonic()
+            remaining = held.due - asked
+            values = {
+                **_of(held),
+                "of_account": self._account,
+                "slot": held.at,
+                "timeout": request_timeout,
+                "least_remaining": max(remaining - bound, -LATEST_START),
+                "most_remaining": remaining + CLOCK_TOLERANCE,
+            }
+            with self._timed("start"):
+                started = self._store.do(Statement(statements.START, values), timeout=patience(), sleep=sleep)
+            took = self._store.clock.monotonic() - asked
+            # Also if it was too late: the next head start must be long enough for a step like this.
+            self.timing.started(took)
+            # A question that was late may have found too little time for that alone.
+            if started or took < bound or took > remaining + LATEST_START:
+                break
         return started
 
     def settle(

@@ -33,12 +33,12 @@ def require_as_written(task: Any) -> None:
     :raises InvalidMessage: when that is so.
     """
     if is_unmarked(task, "to") and not isinstance(task.to, str):
-        raise InvalidMessage(f"YAML reads `to` as {type_name(task.to)}, not as text", advice=_QUOTE_NUMBER)
+        raise _not_text("`to`", task.to)
     _require_quoted_sender(task)
     if not is_unmarked(task, "message"):
         return
     if not isinstance(task.message, str):
-        raise InvalidMessage(f"YAML reads `message` as {type_name(task.message)}, not as text", advice="Quote it.")
+        raise _not_text("`message`", task.message, advice="Quote it.")
     if expression := expression_in(task.message):
         raise InvalidMessage(
             f"`message` contains {expression}, which Airflow did not render",
@@ -64,15 +64,13 @@ def require_quoted_numbers(task: Any) -> None:
         numbers = [row[name] for name in row if fold(str(name)) == "to"] if isinstance(row, dict) else [row]
         for number in numbers:
             if number is not None and not isinstance(number, str):
-                raise InvalidMessage(
-                    f"YAML reads the number of row {place} as {type_name(number)}, not as text",
-                    advice=_QUOTE_NUMBER,
-                    before_any=True,
-                )
+                raise _not_text(f"the number of row {place}", number, before_any=True)
 
 
 def _require_quoted_sender(task: Any) -> None:
     if is_unmarked(task, "from_") and isinstance(task.from_, int | float):
-        raise InvalidMessage(
-            f"YAML reads `from_` as {type_name(task.from_)}, not as text", advice=_QUOTE_NUMBER, before_any=True
-        )
+        raise _not_text("`from_`", task.from_, before_any=True)
+
+
+def _not_text(what: str, value: object, *, advice: str = _QUOTE_NUMBER, before_any: bool = False) -> InvalidMessage:
+    return InvalidMessage(f"YAML reads {what} as {type_name(value)}, not as text", advice=advice, before_any=before_any)

@@ -59,7 +59,7 @@ def served(airflow_app, auth_manager, monkeypatch):
 
 
 def page_threads():
-    return [thread for thread in threading.enumerate() if thread.name == "dialogtech-page"]
+    return [thread for thread in threading.enumerate() if thread.name == "dialogtech-request"]
 
 
 def test_the_server_s_own_routes_answer_while_all_that_the_page_needs_is_silent(
