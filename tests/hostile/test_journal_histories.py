@@ -388,7 +388,7 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            for process in self.processes:
+            for process in self.world.processes:
                 self._thaw(process)
             self.world.run(self.world.time.monotonic() + 3600.0)
             assert self.world.is_idle
@@ -463,9 +463,10 @@ class Histories(RuleBasedStateMachine):
             self.world.at(self.world.time.monotonic(), process, happen)
 
     @precondition(lambda self: self.world.time.monotonic() - self.world.set_at >= A_MINUTE)
-    @rule(process=which)
-    def kill_and_start_anew(self, process: int) -> None:
-        self.processes[process].is_alive = False
+    @rule(process=which, is_killed=st.booleans())
+    def put_a_new_one_in_its_place(self, process: int, is_killed: bool) -> None:
+        """It was killed; or it has forked, and finishes what it has begun beside its child, which remembers nothing."""
+        self.processes[process].is_alive = not is_killed
         self.processes[process] = Process(self.world)
         self.processes[process].read_clock(f"clock {next(self.world.count)}")
 
