@@ -220,8 +220,7 @@ class Planner:
             if step > statements.SHORT_STEP and unknown <= now + records.LONGEST_LEAD:
                 # Messages of the last minute seem to be older than they are, so the account waits for a minute.
                 unknown = now + LONGEST_WINDOW
-        else:
-            step = 0.0  # set back, and another process has moved the messages
+        # A step back is noted also if it has moved no message: others detect by it that the clock is set ahead again.
         self.readings.remember(self.request.account, reading, set_by + step, dict(json.loads(row.clock_set_by)))
         # Messages that were unknown then are unknown now as well, however far that clock was ahead.
         unknown, set_by = min(unknown, now + LONGEST_WINDOW), set_by + step

@@ -529,3 +529,15 @@ def test_no_history_sends_twice_overfills_a_window_or_makes_anybody_wait() -> No
     # A history takes longer than an example of the other tests.
     most = 1500 if IS_FUZZ else 20
     run_state_machine_as_test(Histories, settings=settings(PROFILE, max_examples=most, stateful_step_count=30))
+
+
+@pytest.mark.parametrize("by", [0.3, 1.5])
+def test_a_clock_set_back_and_ahead_while_only_another_process_sends_is_noticed(by: float) -> None:
+    """Nothing was there to be moved back, so nothing told the first process of what the second one had sent."""
+    history = Histories()
+    history.set_clock(by=-3600.0)
+    history.send_alert(process=1, account="another account", latency=0.05)
+    history.wait(seconds=0.2)
+    history.set_clock(by=by)
+    history.send(process=0, key=1, outcome="sent", latency=0.05, resend=False)
+    history.teardown()
